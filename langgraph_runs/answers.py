@@ -1,0 +1,266 @@
+"""Reading an answer: its head, its framing, its body, each read within the limits of the call. Knows http.client, not urllib3.
+
+http.client parses the head with the email package, which costs more than all else in a small answer, and takes the end of the
+connection for the end of a head, so that a cut answer looks like a whole one. So the head is read here. What a body is, and where
+it ends, follows RFC 9112, section 6.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import re
+from typing import Any, Dict, List, Optional, Tuple
+
+from .exchange import Exchange
+
+__all__ = ["Response"]
+
+#: Bytes that one read takes from the socket at the most.
+_BUFFER = 1 << 16
+_LONGEST_LINE = 1 << 16
+_INTERIM_LIMIT = 32
+_MOST_FIELDS = 256
+_HEX = re.compile(rb"[0-9A-Fa-f]+\Z")
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+
+
+class _Reader(io.RawIOBase):
+    """The receiving side of a socket, each read bounded by the exchange that was under way when it was made."""
+
+    def __init__(self, sock: Any, exchange: Exchange) -> None:
+        self._socket = sock
+        # Holds the connection open while an answer is read, also after http.client has closed its own handle.
+        self._hold = sock.makefile("rb", buffering=0)
+        self._exchange = exchange
+        self._timeout = sock.gettimeout()
+        self._received = 0
+        #: Whether the head of the answer is still being read.
+        self.in_head = True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        exchange = self._exchange
+        timeout = exchange.scope.io_timeout(exchange.read_timeout)
+        if timeout != self._timeout:
+            self._socket.settimeout(timeout)
+            self._timeout = timeout
+        count: int = self._socket.recv_into(buffer)
+        if not count and exchange.scope.interrupted:
+            # Our own shutdown looks like the end of the answer; it must not be taken for it.
+            raise ConnectionAbortedError("the call was ended from another thread")
+        if not count and self.in_head:
+            # http.client takes the end of the connection for the end of the head, and so a cut answer for a whole one.
+            raise http.client.RemoteDisconnected("the server closed the connection before the end of the answer's head")
+        self._received += count
+        return count
+
+    def tell(self) -> int:
+        return self._received
+
+    def close(self) -> None:
+        if not self.closed:
+            self._hold.close()
+            super().close()
+
+
+class BadChunk(http.client.HTTPException):
+    """A chunked body that is not framed as RFC 9112, section 7.1, says."""
+
+
+class _Chunks:
+    """Takes the chunk framing off a body, many chunks at a time.
+
+    http.client does it too, with several calls per chunk; servers send each event as a chunk of its own, so that is most of
+    what an event costs.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._left = 0  # of the chunk that is open: its data and the line end after them
+        self._trailers = False
+        self._trailer_lines = 0
+        #: Whether the last chunk and its trailers have come.
+        self.done = False
+        #: Bytes that followed.
+        self.surplus = False
+
+    def decode(self, data: bytes) -> bytes:
+        """The payload in *data*, which follows what was given before."""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        pieces: List[bytes] = []
+        left, at, end = self._left, 0, len(data)
+        while not self._trailers:
+            if left > 2:
+                piece = data[at : at + left - 2]
+                pieces.append(piece)
+                at += len(piece)
+                left -= len(piece)
+            if left:
+                if end - at < left:
+                    break
+                if left == 2 and data[at : at + 2] != b"\r\n":
+                    raise BadChunk("a chunk does not end where its size says")
+                at += left
+                left = 0
+            line = data.find(b"\n", at)
+            if line < 0:
+                if end - at > _LONGEST_LINE:
+                    raise BadChunk("the size of a chunk is no line")
+                break
+            size = _chunk_size(data[at:line])
+            at = line + 1
+            if size == 0:
+                self._trailers = True
+            else:
+                left = size + 2
+        self._left = left
+        if self._trailers:
+            self._skip_trailers(data[at:])
+        elif left <= 2:
+            self._rest = data[at:]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _skip_trailers(self, data: bytes) -> None:
+        while True:
+            line, newline, rest = data.partition(b"\n")
+            if not newline:
+                if len(data) > _LONGEST_LINE:
+                    raise BadChunk("the trailers do not end")
+                self._rest = data
+                return
+            data = rest
+            self._trailer_lines += 1
+            if self._trailer_lines > _MOST_FIELDS:
+                raise BadChunk("the trailers do not end")
+            if not line.strip(b"\r"):
+                self.done = True
+                self.surplus = bool(data)
+                return
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].strip()
+    if not _HEX.match(digits):
+        raise BadChunk("the size of a chunk is not a number")
+    return int(digits, 16)
+
+
+class Response(http.client.HTTPResponse):
+    """An answer that is read within the limits of its exchange, and tells its connection when it was read to the end."""
+
+    fp: Any
+    length: Optional[int]
+    chunk_left: Optional[int]
+    _method: Optional[str]
+
+    def __init__(self, sock: Any, *, method: str, connection: Any, exchange: Exchange) -> None:
+        super().__init__(sock, method=method)
+        self.fp.close()
+        self._reader = _Reader(sock, exchange)
+        self.fp = io.BufferedReader(self._reader, _BUFFER)
+        self._connection_of = connection
+        self._exchange = exchange
+        self._chunks: Optional[_Chunks] = None
+
+    def begin(self) -> None:
+        """Read the head, and decide how the body is framed."""
+        version, self.status, self.reason = self._read_final_status()
+        self.code = self.status
+        self.version = 10 if version == "HTTP/1.0" else 11
+        self.fields = self._read_fields()
+        self.headers = self.msg = http.client.HTTPMessage()
+        for name, value in self.fields:
+            self.msg.set_raw(name, value)
+        told: Dict[str, str] = {}
+        for name, value in self.fields:
+            name = name.lower()
+            told[name] = f"{told[name]}, {value}" if name in told else value
+        self.chunked = told.get("transfer-encoding", "").lower().rpartition(",")[2].strip() == "chunked"
+        self.chunk_left = None
+        self.length = None if "transfer-encoding" in told else _length(told.get("content-length"))
+        if self.status in (204, 304) or self._method == "HEAD":
+            self.length, self.chunked = 0, False
+        wishes = told.get("connection", "").lower()
+        stays = "keep-alive" in wishes if self.version == 10 else "close" not in wishes
+        self.will_close = not stays or (self.length is None and not self.chunked)
+        self._reader.in_head = False
+        if self.length == 0:
+            self._close_conn()
+
+    def _read_final_status(self) -> Tuple[str, int, str]:
+        for _ in range(_INTERIM_LIMIT):
+            version, status, reason = self._read_status()  # type: ignore[attr-defined]
+            self._exchange.phase = Exchange.ANSWERED
+            if not version.startswith("HTTP/1."):
+                raise http.client.UnknownProtocol(version)
+            if not 100 <= status < 200 or status == 101:
+                return version, status, reason
+            self._read_fields()
+        raise http.client.HTTPException("too many interim answers")
+
+    def _read_fields(self) -> List[Tuple[str, str]]:
+        fields: List[Tuple[str, str]] = []
+        while True:
+            line = self.fp.readline(_LONGEST_LINE + 1)
+            if line in (b"\r\n", b"\n"):
+                return fields
+            if len(line) > _LONGEST_LINE:
+                raise http.client.LineTooLong("header line")
+            if len(fields) >= _MOST_FIELDS:
+                raise http.client.HTTPException(f"more than {_MOST_FIELDS} header lines")
+            if line[:1] in (b" ", b"\t"):
+                if fields:  # a folded line, which nobody should send any more, goes on with the one before
+                    name, value = fields[-1]
+                    fields[-1] = name, f"{value} {line.strip().decode('latin-1')}"
+                continue
+            raw, colon, rest = line.partition(b":")
+            if colon and _NAME.match(raw):
+                fields.append((raw.decode("ascii"), rest.strip().decode("latin-1")))
+
+    def read_some(self) -> bytes:
+        """The body's next bytes as soon as there are any, still compressed; b"" at its end."""
+        fp = self.fp
+        if fp is None:
+            return b""
+        if not self.chunked:
+            data = self.read1(_BUFFER)
+            if not data and self.length:
+                raise http.client.IncompleteRead(b"", self.length)
+            if self.length == 0 and self.fp is not None:
+                self._close_conn()
+            return data
+        if self._chunks is None:
+            self._chunks = _Chunks()
+        while True:
+            data = fp.read1(_BUFFER)
+            if not data:
+                raise http.client.IncompleteRead(b"")
+            payload = self._chunks.decode(data)
+            if self._chunks.done:
+                self._connection_of.surplus = self._connection_of.surplus or self._chunks.surplus
+                self._close_conn()
+                return payload
+            if payload:
+                return payload
+
+    def _close_conn(self) -> None:
+        # Called when the body is complete, before the connection goes back to the pool.
+        self._exchange.scope.detach()
+        if self.fp is not None and not self.fp.closed and self.fp.tell() < self._reader.tell():
+            self._connection_of.surplus = True
+        super()._close_conn()  # type: ignore[misc]
+
+
+def _length(told: Optional[str]) -> Optional[int]:
+    """The number of bytes in the body. Differing or senseless lengths are an error: somebody would read another answer than we."""
+    if told is None:
+        return None
+    values = {value.strip() for value in told.split(",")}
+    value = values.pop()
+    if values or not (value.isascii() and value.isdigit()):
+        raise http.client.HTTPException(f"content-length {told!r} is not one number")
+    return int(value)

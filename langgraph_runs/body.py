@@ -1,0 +1,111 @@
+"""The body of an answer, read as it comes; its faults as our errors. Knows requests and urllib3, not what a body means."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from typing import Any, Dict, List, Optional
+
+import requests
+
+from .answers import Response
+from .errors import RequestInfo, ResponseDecodeError
+from .exchange import Exchange
+from .faults import BELOW, translate
+from .headers import http_date
+
+__all__ = ["ByteStream"]
+
+_log = logging.getLogger(__name__)
+_PIECE = 1 << 16
+
+
+class ByteStream:
+    """The body of an answer, read as it comes. Closing it early closes the connection; at its end that goes back to the pool."""
+
+    def __init__(self, response: requests.Response, exchange: Exchange, info: RequestInfo) -> None:
+        self.exchange = exchange
+        self.info = info
+        self.status = response.status_code
+        #: Names in lower case; of a repeated header, the values joined by commas.
+        self.headers: Dict[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self._response = response
+        raw: Any = response.raw
+        content = getattr(response, "_content", None)
+        if raw is None or isinstance(content, bytes):
+            raw = io.BytesIO(content or b"")  # a response hook has read it, or an adapter gave nothing else
+        self._raw: Any = raw
+        #: urllib3's answers decompress; what other adapters give is an ordinary file.
+        self._how = {"decode_content": True} if hasattr(raw, "stream") else {}
+        # Our own connections are read without the layers in between; compressed bodies, mocks and other adapters through them.
+        below = getattr(raw, "_fp", None)
+        direct = isinstance(below, Response) and "content-encoding" not in self.headers
+        self._below: Optional[Response] = below if direct else None
+        self._pid = os.getpid()
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether only the end of the connection ends the body, so that a cut cannot be told from its end."""
+        return (
+            self.exchange.phase == Exchange.ANSWERED
+            and "content-length" not in self.headers
+            and "chunked" not in self.headers.get("transfer-encoding", "").lower()
+        )
+
+    @property
+    def server_time(self) -> Optional[float]:
+        """The server's clock when it answered, in seconds since 1970, where it told it."""
+        return http_date(self.headers.get("date", ""))
+
+    def read1(self) -> bytes:
+        """The bytes that are there, decompressed, waiting for the first; b"" at the end."""
+        try:
+            if self._below is not None:
+                data = self._below.read_some()
+            elif hasattr(self._raw, "read1"):
+                data = self._raw.read1(_PIECE, **self._how)
+            else:
+                data = self._raw.read(_PIECE, **self._how)
+            if not data and self._how:
+                self._raw.release_conn()
+        except Exception as error:
+            raise translate(error, self.exchange, self.info) from error
+        if not data:
+            self.exchange.scope.check()
+        return data
+
+    def read_all(self, limit: int, *, strict: bool = True) -> bytes:
+        """The rest of the body. More than *limit* bytes are an error, or, if not *strict*, left out."""
+        pieces: List[bytes] = []
+        size = 0
+        while True:
+            piece = self.read1()
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                if not strict:
+                    break
+                problem = f"$: more than {limit} bytes"
+                raise ResponseDecodeError(
+                    f"the answer is larger than max_response_bytes={limit}", problems=(problem,), request=self.info
+                )
+        return b"".join(pieces)[:limit] if len(pieces) != 1 else pieces[0][:limit]
+
+    def close(self) -> None:
+        """Let go of the connection. Only for the thread that reads; another one interrupts the scope."""
+        if self._pid == os.getpid():
+            self.exchange.scope.detach()
+        try:
+            if self._response.raw is not None:
+                self._response.close()
+        except BELOW as error:
+            _log.debug("closing an answer failed: %r", error)
+
+    def __enter__(self) -> ByteStream:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()

@@ -1,0 +1,28 @@
+"""One request and its answer on a connection: how far it came, which says whether the server can have acted on it."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from .scope import Scope
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """One request and its answer on a connection: the limits, and what became of it."""
+
+    __slots__ = ("connect_timeout", "idle_limit", "phase", "read_timeout", "scope")
+
+    #: Phases, in order. UNKNOWN: some other adapter does the work.
+    UNKNOWN, CONNECTING, SENDING, ANSWERED = range(4)
+
+    def __init__(self, scope: Scope, *, connect_timeout: Optional[float], read_timeout: Optional[float], idle_limit: float) -> None:
+        self.scope = scope
+        #: Seconds for name, connection and TLS handshake, over all addresses together.
+        self.connect_timeout = connect_timeout
+        #: Seconds of silence.
+        self.read_timeout = read_timeout
+        #: A connection that was idle for longer, in seconds, is not used.
+        self.idle_limit = idle_limit
+        self.phase = Exchange.UNKNOWN

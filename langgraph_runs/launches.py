@@ -1,0 +1,369 @@
+"""Starting runs: create, create_batch, wait and stream, each of which sends one request that must not be sent twice."""
+
+from __future__ import annotations
+
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    List,
+    Literal,
+    Mapping,
+    Optional,
+    Sequence,
+    Union,
+    overload,
+)
+
+from .calls import take
+from .codec import decode, decode_body, decode_list, encode
+from .creating import Adopted, Creator
+from .cursor import Cursor
+from .errors import CreateUncertainError, DeadlineExceededError, InvalidRequestError, ResponseDecodeError
+from .events import (
+    CheckpointsStreamEvent,
+    CustomStreamEvent,
+    DebugStreamEvent,
+    EventsStreamEvent,
+    MessagesStreamEvent,
+    StreamEvent,
+    TasksStreamEvent,
+    UpdatesStreamEvent,
+    ValuesStreamEvent,
+)
+from .models import Run
+from .options import (
+    CallOptions,
+    CreateOptions,
+    ModeOption,
+    StreamMode,
+    StreamOptions,
+    WaitOptions,
+    documented,
+)
+from .outcome import Outcomes
+from .payloads import (
+    RunCreate,
+    RunsCreatePayload,
+    RunsInvokePayload,
+    RunsStreamPayload,
+    RunsWaitPayload,
+    to_body,
+)
+from .scope import Scope
+from .starting import batch_item, modes_of, prepare_start
+from .streaming import Plan, RunStream
+from .transport import Answer, Request, Transport
+from .waiting import Waiter
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .body import ByteStream
+    from .creating import Knowledge
+
+__all__ = ["Launches"]
+
+_BULK_STATUS = ("pending", "running", "all")
+
+
+class Launches:
+    """The calls of ``client.runs`` that start runs; `runs.RunsClient` adds those for runs that exist."""
+
+    def __init__(self, transport: Transport, knowledge: Optional[Knowledge] = None) -> None:
+        self._transport = transport
+        self._outcomes = Outcomes(transport)
+        self._creator = Creator(transport, knowledge)
+        self._waiter = Waiter(transport, self._outcomes)
+
+    @documented(CreateOptions)
+    def create(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        **options: Unpack[CreateOptions],
+    ) -> Run:
+        """The new run, started in the background; *thread_id* None runs it on a thread of its own.
+
+        That thread is deleted when the run has ended, with its result, unless ``on_completion="keep"``. Does not wait for the
+        run: `join` or `join_stream` it. After a failure that leaves open whether the run exists, the
+        thread's runs are looked through, and the run is found or created again; where that is not possible (a stateless run),
+        raises `CreateUncertainError`. Raises `ConflictError` for a busy thread with ``multitask_strategy="reject"``, and
+        `NotFoundError` for an unknown thread or assistant.
+        """
+        start = prepare_start("create", RunsCreatePayload, self._creator, thread_id, assistant_id, payload, options)
+        with start.given.scope(self._transport) as scope:
+            scope.thread_id = start.thread_id
+            result = self._creator.once(
+                lambda: self._transport.call(start.request, scope, once=True, on_headers=start.learn(scope)),
+                request=start.request,
+                thread_id=start.thread_id,
+                ticket=start.ticket,
+                scope=scope,
+            )
+            if isinstance(result, Adopted):
+                run = self._adopt(result, scope, start.ticket.request_id)
+            else:
+                run = decode(decode_body(result.body), Run)
+                self._creator.learn(run, start.ticket)
+            start.tell(run.run_id, run.thread_id)
+            return run
+
+    @documented(CallOptions)
+    def create_batch(self, payloads: Sequence[Union[RunCreate, Mapping[str, Any]]], **options: Unpack[CallOptions]) -> List[Run]:
+        """The new runs, in the order of *payloads* (`RunCreate`, or dicts of the same fields), each on a thread of its own.
+
+        An item with a ``thread_id`` is created on that thread, in a request of its own, since the server's batch endpoint
+        ignores it. The batch is not atomic on the server: after an error some of the runs may exist, and
+        `CreateUncertainError` says so where no answer came. *timeout* is for all of them together.
+        """
+        given = take("create_batch", options)
+        items = [batch_item(index, item) for index, item in enumerate(payloads)]
+        if not items:
+            raise InvalidRequestError("payloads=[]: give at least one run to create")
+        found: Dict[int, Run] = {}
+        alone = [index for index, item in enumerate(items) if item.thread_id is not None]
+        together = [index for index, item in enumerate(items) if item.thread_id is None]
+        bodies = [to_body(items[index]) for index in together]
+        with given.scope(self._transport) as scope:
+            if bodies:
+                ticket = self._creator.prepare({}, given.headers)
+                request = Request(
+                    method="POST",
+                    path="/runs/batch",
+                    query=given.params,
+                    body=encode(bodies),
+                    headers={**given.headers, **ticket.headers},
+                    creates=True,
+                )
+                answer = self._creator.once(
+                    lambda: self._transport.call(request, scope, once=True),
+                    request=request,
+                    thread_id=None,
+                    ticket=ticket,
+                    scope=scope,
+                )
+                assert isinstance(answer, Answer)
+                runs = decode_list(decode_body(answer.body), Run)
+                if len(runs) != len(together):
+                    problem = f"$: expected {len(together)} runs, not {len(runs)}"
+                    raise scope.identify(ResponseDecodeError(f"the answer does not tell all runs: {problem}", problems=(problem,)))
+                found.update(zip(together, runs))
+            for index in alone:
+                item = items[index]
+                scope.check()
+                left = scope.deadline.remaining()
+                found[index] = self.create(
+                    item.thread_id,
+                    item.assistant_id,
+                    item.payload,
+                    timeout=left if left is None else max(left, 0.001),
+                    signal=given.signal,
+                    headers=given.headers,
+                    params=given.params,
+                )
+        return [found[index] for index in sorted(found)]
+
+    @documented(WaitOptions)
+    def wait(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        **options: Unpack[WaitOptions],
+    ) -> Any:
+        """The final values of a new run; blocks until it has ended, for at most *timeout* seconds.
+
+        A run that waits for a human returns as well, its values with ``__interrupt__`` where it asked a question. To tell a
+        pause by ``interrupt_before`` from an end, pass ``raise_error=False``: the result is then a `RunOutcome`, with
+        ``paused`` and ``interrupts``, for failed runs too. Otherwise raises `RunFailedError`, `RunCancelledError` or
+        `RunTimedOutError`. When the connection breaks, the run is joined again; it is never started twice.
+
+        With *thread_id* None the server deletes the run when it has ended, so that it cannot be asked how: one that was
+        cancelled or timed out looks like a success, unless ``on_completion="keep"``. Failures raise in any case.
+        """
+        start = prepare_start("wait", RunsWaitPayload, self._creator, thread_id, assistant_id, payload, options)
+        with start.given.scope(self._transport) as scope:
+            scope.thread_id = start.thread_id
+            try:
+                first = self._creator.once(
+                    lambda: self._transport.call(start.request, scope, once=True, on_headers=start.learn(scope)),
+                    request=start.request,
+                    thread_id=start.thread_id,
+                    ticket=start.ticket,
+                    scope=scope,
+                    adopt=start.payload.on_disconnect != "cancel",
+                )
+                if isinstance(first, Adopted):
+                    start.tell(first.run_id, first.thread_id)
+                elif scope.run_id is None and self._transport.settings.verify_outcome:
+                    found = self._creator.look(start.thread_id, start.ticket, scope)  # its headers lack the ids
+                    if found is not None:
+                        scope.run_id = found.run_id
+                        start.tell(found.run_id, found.thread_id)
+                outcome = self._waiter.finish(first, scope, stateless=start.thread_id is None, headers=start.given.headers)
+                return self._waiter.give(outcome, scope, options)
+            except DeadlineExceededError as error:
+                self._waiter.late(error, scope, options)
+
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: None = None,
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[ValuesStreamEvent]: ...
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        *,
+        stream_mode: Literal["values"],
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[ValuesStreamEvent]: ...
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        *,
+        stream_mode: Literal["updates"],
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[UpdatesStreamEvent]: ...
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        *,
+        stream_mode: Literal["messages", "messages-tuple"],
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[MessagesStreamEvent]: ...
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        *,
+        stream_mode: Literal["custom"],
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[CustomStreamEvent]: ...
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        *,
+        stream_mode: Literal["events"],
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[EventsStreamEvent]: ...
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        *,
+        stream_mode: Literal["debug"],
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[DebugStreamEvent]: ...
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        *,
+        stream_mode: Literal["tasks"],
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[TasksStreamEvent]: ...
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        *,
+        stream_mode: Literal["checkpoints"],
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[CheckpointsStreamEvent]: ...
+    @overload
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        *,
+        stream_mode: Union[StreamMode, Sequence[StreamMode], None] = ...,
+        **options: Unpack[StreamOptions],
+    ) -> RunStream[StreamEvent]: ...
+    @documented(ModeOption, StreamOptions)
+    def stream(
+        self,
+        thread_id: Optional[str],
+        assistant_id: str,
+        payload: Optional[RunsInvokePayload] = None,
+        **options: Any,
+    ) -> RunStream[Any]:
+        """The events of a new run, as they come: a `RunStream`, whose ``run_id`` is known before the first event.
+
+        Blocks until the server has begun to answer; then each event blocks. The stream ends only when the run has: normally
+        for a success or a pause, else with the run's `RunError`. A broken connection is resumed without losing or repeating an
+        event, since ``stream_resumable=True`` is sent unless told otherwise (the server then keeps the events of the run in
+        memory; pass False to spare it that, and a broken stream raises `StreamInterruptedError`). ``messages`` events
+        (not ``messages-tuple``) are never kept by the server. Metadata and errors come in every mode.
+
+        With *thread_id* None a broken stream raises `StreamInterruptedError`, and a run that was cancelled or timed out looks
+        like a success, on servers that do not tell the run's thread; this one does not.
+        """
+        start = prepare_start("stream", RunsStreamPayload, self._creator, thread_id, assistant_id, payload, options)
+        modes = modes_of(start.payload.stream_mode)
+        cursor = Cursor(from_start=start.resumable)
+        cursor.unrepeatable = "messages" in modes and "messages-tuple" not in modes
+        scope = start.given.scope(self._transport)
+
+        def open_first() -> Optional[ByteStream]:
+            first = self._creator.once(
+                lambda: self._transport.open(start.request, scope),
+                request=start.request,
+                thread_id=start.thread_id,
+                ticket=start.ticket,
+                scope=scope,
+                adopt=start.payload.on_disconnect != "cancel",
+            )
+            if isinstance(first, Adopted):
+                scope.run_id, scope.thread_id = first.run_id, first.thread_id
+                return None
+            return first
+
+        plan = Plan(
+            open_first=open_first,
+            thread_id=start.thread_id,
+            run_id=None,
+            cursor=cursor,
+            headers=start.given.headers,
+            on_gap=options.get("on_gap") or "error",
+            on_timeout=options.get("on_timeout"),
+            raise_error=options.get("raise_error", True) is not False,
+            on_run_created=start.on_run_created,
+            find=lambda: self._creator.look(start.thread_id, start.ticket, scope),
+            dies_with_connection=start.payload.on_disconnect == "cancel",
+        )
+        return RunStream(self._transport, self._outcomes, scope, plan)
+
+    def _adopt(self, found: Adopted, scope: Scope, request_id: str) -> Run:
+        scope.run_id, scope.thread_id = found.run_id, found.thread_id
+        if found.run is not None:
+            return found.run
+        if found.thread_id is None:
+            message = "the run was created, but its answer was lost before it told the run's thread"
+            raise scope.identify(CreateUncertainError(message, sent=True, request_id=request_id))
+        return self._outcomes.run(found.thread_id, found.run_id, scope)

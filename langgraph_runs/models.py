@@ -1,0 +1,289 @@
+"""What comes back: frozen records of the server's objects. Knows nothing of JSON; `codec` fills them.
+
+Fields that a server may leave out have a default; fields that we do not know are kept in ``extra``. Statuses and strategies are
+plain strings, since servers grow new ones.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Dict, List, Optional, Tuple
+
+import attrs
+
+__all__ = [
+    "Assistant",
+    "Checkpoint",
+    "Interrupt",
+    "Run",
+    "RunOutcome",
+    "ServerInfo",
+    "Thread",
+    "ThreadState",
+    "ThreadTask",
+    "ThreadUpdate",
+]
+
+#: A run with one of these statuses has not ended; every other status is final.
+UNFINISHED = frozenset({"pending", "running"})
+
+
+@attrs.frozen(kw_only=True)
+class Run:
+    """One execution of an assistant on a thread.
+
+    >>> Run(run_id="r", thread_id="t", status="running").finished
+    False
+    """
+
+    #: The id, as the server spells it.
+    run_id: str
+    #: The thread that it runs on; for a stateless run a temporary one.
+    thread_id: str
+    #: ``pending``, ``running``, ``success``, ``error``, ``timeout`` or ``interrupted`` (which means cancelled; a run that
+    #: waits for a human is ``success``), or what a newer server says.
+    status: str
+    #: The assistant, by id.
+    assistant_id: Optional[str] = None
+    #: When it was created; for a delayed run, when it is due.
+    created_at: Optional[datetime.datetime] = None
+    #: When its status last changed.
+    updated_at: Optional[datetime.datetime] = None
+    #: Metadata of the assistant, the thread and the run, merged by the server.
+    metadata: Dict[str, Any] = attrs.field(factory=dict)
+    #: What the run was started with: input, config and so on. Not in the repr, since it may hold what is not to be logged.
+    kwargs: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+    #: What happened to other runs of the thread when it was created.
+    multitask_strategy: Optional[str] = None
+    #: Fields that this library does not know, by name.
+    extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.status not in UNFINISHED
+
+    @property
+    def request_id(self) -> Optional[str]:
+        """The ``x-request-id`` of the request that created it, where the server stores it."""
+        config = self.kwargs.get("config")
+        configurable = config.get("configurable") if isinstance(config, dict) else None
+        found = configurable.get("langgraph_request_id") if isinstance(configurable, dict) else None
+        return found if isinstance(found, str) else None
+
+
+@attrs.frozen(kw_only=True)
+class Interrupt:
+    """A question to a human, raised by ``interrupt()`` in a node. Answer with ``command={"resume": ...}``.
+
+    >>> Interrupt(value={"question": "Send this?"}, id="9d4d").value["question"]
+    'Send this?'
+    """
+
+    #: What the node asked.
+    value: Any = None
+    #: Needed to answer one of several: ``command={"resume": {id: answer}}``.
+    id: Optional[str] = None
+    #: Fields that this library does not know.
+    extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Thread:
+    """A conversation: state that runs read and write.
+
+    >>> Thread(thread_id="t", metadata={"customer": "ada"}).metadata["customer"]
+    'ada'
+    """
+
+    #: The id.
+    thread_id: str
+    #: ``idle``, ``busy``, ``interrupted`` or ``error``. Not a lock: list the runs to know whether the thread is free.
+    status: Optional[str] = None
+    #: When it was created.
+    created_at: Optional[datetime.datetime] = None
+    #: When it was last changed.
+    updated_at: Optional[datetime.datetime] = None
+    #: When its state was last changed.
+    state_updated_at: Optional[datetime.datetime] = None
+    #: Your own key-value pairs, and the server's.
+    metadata: Dict[str, Any] = attrs.field(factory=dict)
+    #: The current state, or None before the first run.
+    values: Any = None
+    #: Open questions to a human, by task id.
+    interrupts: Dict[str, List[Interrupt]] = attrs.field(factory=dict)
+    #: Why the last run failed: ``{"error": class, "message": text}``, or a string; None where it did not.
+    error: Any = None
+    #: Configuration of the last run.
+    config: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+    #: Fields that this library does not know.
+    extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Checkpoint:
+    """A point in a thread's history; may be given back as ``checkpoint=``.
+
+    >>> Checkpoint(thread_id="t", checkpoint_ns="", checkpoint_id="1f0c").checkpoint_id
+    '1f0c'
+    """
+
+    thread_id: Optional[str] = None
+    checkpoint_ns: Optional[str] = None
+    checkpoint_id: Optional[str] = None
+    checkpoint_map: Optional[Dict[str, Any]] = None
+    #: Fields that this library does not know.
+    extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ThreadTask:
+    """A step that a thread's state has ahead of it, or that failed or waits for a human.
+
+    >>> ThreadTask(name="review", interrupts=[Interrupt(value="Send this?")]).interrupts[0].value
+    'Send this?'
+    """
+
+    id: Optional[str] = None
+    name: Optional[str] = None
+    #: Why it failed, as text, or None.
+    error: Any = None
+    #: Its open questions.
+    interrupts: List[Interrupt] = attrs.field(factory=list)
+    checkpoint: Optional[Checkpoint] = None
+    #: The state of its subgraph, where ``subgraphs=True`` asked for it.
+    state: Any = None
+    #: Fields that this library does not know.
+    extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ThreadState:
+    """The state of a thread at one checkpoint.
+
+    >>> ThreadState(values={"n": 1}, next=("review",)).next
+    ('review',)
+    """
+
+    #: The state itself: an object for most graphs.
+    values: Any = None
+    #: The nodes that come next; empty when nothing is left to do.
+    next: Tuple[str, ...] = ()
+    #: Where in the history it stands.
+    checkpoint: Optional[Checkpoint] = None
+    #: The checkpoint's own metadata: source, step, run_id and so on.
+    metadata: Dict[str, Any] = attrs.field(factory=dict)
+    created_at: Optional[datetime.datetime] = None
+    parent_checkpoint: Optional[Checkpoint] = None
+    tasks: List[ThreadTask] = attrs.field(factory=list)
+    #: Open questions of all tasks.
+    interrupts: List[Interrupt] = attrs.field(factory=list)
+    #: Fields that this library does not know.
+    extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ThreadUpdate:
+    """What `update_state` returns: the checkpoint that it wrote.
+
+    >>> ThreadUpdate(checkpoint=Checkpoint(checkpoint_id="1f0c")).checkpoint.checkpoint_id
+    '1f0c'
+    """
+
+    checkpoint: Optional[Checkpoint] = None
+    #: Fields that this library does not know.
+    extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Assistant:
+    """A graph with its configuration, under an id.
+
+    >>> Assistant(assistant_id="fe09", graph_id="agent").graph_id
+    'agent'
+    """
+
+    assistant_id: str
+    graph_id: Optional[str] = None
+    name: Optional[str] = None
+    description: Optional[str] = None
+    version: Optional[int] = None
+    config: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+    context: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+    metadata: Dict[str, Any] = attrs.field(factory=dict)
+    created_at: Optional[datetime.datetime] = None
+    updated_at: Optional[datetime.datetime] = None
+    #: Fields that this library does not know.
+    extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ServerInfo:
+    """What a server says of itself.
+
+    >>> ServerInfo(version="0.16.7", flags={"crons": True}).flags["crons"]
+    True
+    """
+
+    #: Version of the server, or None where it does not say.
+    version: Optional[str] = None
+    #: Version of langgraph that it runs.
+    langgraph_py_version: Optional[str] = None
+    #: Switched-on features.
+    flags: Dict[str, Any] = attrs.field(factory=dict)
+    metadata: Dict[str, Any] = attrs.field(factory=dict)
+    #: Fields that this library does not know.
+    extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class RunOutcome:
+    """How a run ended, as an object: what ``raise_error=False`` gives instead of raising.
+
+    >>> RunOutcome(status="error", error="ValueError", message="boom").succeeded
+    False
+    """
+
+    #: The run's final status, as `Run.status`; ``"success"`` also for a run that waits for a human (see *paused*).
+    status: str
+    #: What it produced: for a success the final values, else what there was so far; None where nothing is known.
+    values: Any = None
+    #: The class of the graph's exception, where it failed and the server says why.
+    error: Optional[str] = None
+    #: Its message.
+    message: Optional[str] = None
+    #: Open questions to a human; empty for a run that was paused by interrupt_before or interrupt_after.
+    interrupts: Tuple[Interrupt, ...] = ()
+    #: Whether it stopped for a human, by ``interrupt()``, interrupt_before or interrupt_after.
+    paused: bool = False
+    #: Whether *values* are known to be this run's own and not a later run's on the same thread.
+    exact: bool = True
+    #: The run, or None where it could not be asked.
+    run: Optional[Run] = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run ended well; a pause for a human counts as well."""
+        return self.status == "success"
+
+
+def kind_of(value: Any) -> str:
+    """The JSON name of a value's type, for messages.
+
+    >>> kind_of({}), kind_of(None), kind_of(True)
+    ('an object', 'null', 'a boolean')
+    """
+    for kind, name in _KIND_NAMES:
+        if isinstance(value, kind):
+            return name
+    return "null"
+
+
+_KIND_NAMES: Tuple[Tuple[type, str], ...] = (
+    (bool, "a boolean"),
+    (str, "a string"),
+    (int, "a number"),
+    (float, "a number"),
+    (dict, "an object"),
+    (list, "a list"),
+)

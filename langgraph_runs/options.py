@@ -1,0 +1,252 @@
+"""The options of every call: name, type and doc of each, once. Editors read the types, ``help()`` the docs, `payloads` both.
+
+The docs are the strings in ``Annotated``. What an option does on the server is described as the server was seen to behave.
+"""
+
+import inspect
+from typing import (
+    Annotated,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Literal,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    TypedDict,
+    TypeVar,
+    Union,
+)
+
+from .abort import AbortSignal
+
+__all__ = [
+    "CallOptions",
+    "CreateOptions",
+    "InvokeOptions",
+    "JoinOptions",
+    "JoinStreamOptions",
+    "ModeOption",
+    "RunCreateMetadata",
+    "StreamMode",
+    "StreamOptions",
+    "WaitOptions",
+    "documented",
+    "option_docs",
+]
+
+StreamMode = Literal[
+    "values", "messages", "messages-tuple", "updates", "events", "debug", "tasks", "checkpoints", "custom", "metadata"
+]
+MultitaskStrategy = Literal["reject", "rollback", "interrupt", "enqueue"]
+IfNotExists = Literal["create", "reject"]
+OnDisconnect = Literal["cancel", "continue"]
+OnCompletion = Literal["delete", "keep"]
+Durability = Literal["sync", "async", "exit"]
+CancelAction = Literal["interrupt", "rollback"]
+OnGap = Literal["error", "mark"]
+OnTimeout = Literal["cancel"]
+Params = Union[Mapping[str, Any], Sequence[Tuple[str, Any]]]
+
+
+class RunCreateMetadata(TypedDict):
+    """What an ``on_run_created`` callback is given, before the first byte of the answer is read."""
+
+    run_id: str
+    thread_id: Optional[str]
+
+
+class Command(TypedDict, total=False):
+    """Instructions to a thread instead of input."""
+
+    update: Any
+    resume: Any
+    goto: Any
+
+
+class CallOptions(TypedDict, total=False):
+    """Options of every call."""
+
+    timeout: Annotated[
+        Optional[float],
+        "Seconds that the whole call may take: attempts, waits and reading together. None: no limit. Default: the client's.",
+    ]
+    signal: Annotated[Optional[AbortSignal], "Ends the call from another thread: `AbortController().signal`."]
+    headers: Annotated[Optional[Mapping[str, str]], "Further headers. ``x-api-key`` is reserved for the client's own key."]
+    params: Annotated[Optional[Params], "Further query parameters."]
+
+
+class InvokeOptions(CallOptions, total=False):
+    """Options of create, wait and stream."""
+
+    input: Annotated[Any, "What the graph gets: any JSON value, usually an object. Not together with *command*."]
+    command: Annotated[
+        Optional[Mapping[str, Any]],
+        "``{'resume': answer}`` answers an interrupt, ``{'goto': node}`` jumps, ``{'update': values}`` changes the state.",
+    ]
+    stream_subgraphs: Annotated[Optional[bool], "Whether subgraphs stream as well; their events carry a namespace."]
+    stream_resumable: Annotated[
+        Optional[bool],
+        "Whether the server keeps the events, so that a broken stream can be resumed. `stream` sends True unless told otherwise.",
+    ]
+    metadata: Annotated[Optional[Mapping[str, Any]], "Your own key-value pairs, kept with the run."]
+    config: Annotated[
+        Optional[Mapping[str, Any]], "``tags``, ``recursion_limit``, ``configurable`` and ``metadata`` for the graph."
+    ]
+    context: Annotated[Optional[Mapping[str, Any]], "Static context for the graph. Not together with config.configurable."]
+    checkpoint: Annotated[Any, "Where in the thread's history to start: a `Checkpoint`, or its object."]
+    checkpoint_id: Annotated[Optional[str], "The same, by id alone."]
+    checkpoint_during: Annotated[Optional[bool], "Deprecated: use *durability*; False means ``exit``."]
+    interrupt_before: Annotated[
+        Union[Literal["*"], Sequence[str], None], "Nodes to pause before: a list of names, or ``'*'`` for all."
+    ]
+    interrupt_after: Annotated[
+        Union[Literal["*"], Sequence[str], None], "Nodes to pause after: a list of names, or ``'*'`` for all."
+    ]
+    feedback_keys: Annotated[Optional[Sequence[str]], "Keys to make feedback URLs for; needs LangSmith on the server."]
+    on_completion: Annotated[
+        Optional[OnCompletion], "Stateless runs: whether their temporary thread is deleted (default) or kept afterwards."
+    ]
+    webhook: Annotated[Optional[str], "Absolute http(s) URL that the server posts the finished run to."]
+    multitask_strategy: Annotated[
+        Optional[MultitaskStrategy],
+        "What to do when the thread is busy: ``enqueue`` (default), ``reject`` (`ConflictError`), ``interrupt`` or ``rollback``.",
+    ]
+    if_not_exists: Annotated[
+        Optional[IfNotExists], "Whether a thread that does not exist is made; default ``reject`` (`NotFoundError`)."
+    ]
+    after_seconds: Annotated[Optional[float], "Seconds that the server waits before it starts the run."]
+    langsmith_tracing: Annotated[Optional[Mapping[str, Any]], "``project_name`` and ``example_id`` for the server's tracing."]
+    durability: Annotated[
+        Optional[Durability],
+        "When checkpoints are written: ``sync`` before the next step, ``async`` (default) beside it, ``exit`` only at the end.",
+    ]
+    strict_resume: Annotated[
+        Optional[bool], "Whether resuming with nothing to resume is an error, on servers that know the option."
+    ]
+    kwargs: Annotated[Optional[Mapping[str, Any]], "Further body fields, sent as they are: for options newer than this library."]
+    on_run_created: Annotated[
+        Optional[Callable[[RunCreateMetadata], None]],
+        "Called once with ``{'run_id', 'thread_id'}`` as soon as the run exists, before the first byte of its answer is read.",
+    ]
+
+
+class ModeOption(TypedDict, total=False):
+    """The option that decides the type of a stream's events, apart from the others for the sake of overloads."""
+
+    stream_mode: Annotated[
+        Union[StreamMode, Sequence[StreamMode], None],
+        "What is streamed: one mode or several. Not given: ``values``. ``metadata`` is accepted and not sent: it always comes.",
+    ]
+
+
+class CreateOptions(InvokeOptions, ModeOption, total=False):
+    """Options of `create`."""
+
+
+class WaitOptions(InvokeOptions, ModeOption, total=False):
+    """Options of `wait`."""
+
+    on_disconnect: Annotated[
+        Optional[OnDisconnect],
+        "What the server does with the run when the connection breaks; default ``continue``. "
+        "``cancel`` means that a network fault ends the run, so it excludes reconnecting.",
+    ]
+    on_timeout: Annotated[Optional[OnTimeout], "``cancel``: when *timeout* is over, cancel the run before raising."]
+    raise_error: Annotated[bool, "False: a run that failed is not raised but returned, as a `RunOutcome`. Default True."]
+
+
+class StreamOptions(InvokeOptions, total=False):
+    """Options of `stream`, but for *stream_mode*, which decides the type of the events."""
+
+    on_disconnect: Annotated[
+        Optional[OnDisconnect],
+        "What the server does with the run when the connection breaks; default ``continue``. "
+        "``cancel`` means that a network fault ends the run, so it excludes resuming.",
+    ]
+    on_gap: Annotated[
+        OnGap,
+        "When events were lost that the server cannot replay: ``error`` (default) raises `StreamInterruptedError`, "
+        "``mark`` goes on and notes it in ``stream.gaps``.",
+    ]
+    on_timeout: Annotated[Optional[OnTimeout], "``cancel``: when *timeout* is over, cancel the run before raising."]
+    raise_error: Annotated[bool, "False: a run that failed is not raised; see ``stream.outcome``. Default True."]
+
+
+class JoinOptions(CallOptions, total=False):
+    """Options of `join`."""
+
+    on_timeout: Annotated[Optional[OnTimeout], "``cancel``: when *timeout* is over, cancel the run before raising."]
+    raise_error: Annotated[bool, "False: a run that failed is not raised but returned, as a `RunOutcome`. Default True."]
+
+
+class JoinStreamOptions(JoinOptions, total=False):
+    """Options of `join_stream`."""
+
+    cancel_on_disconnect: Annotated[bool, "Whether the server cancels the run when this connection breaks. Default False."]
+    last_event_id: Annotated[
+        Optional[str],
+        "Continue after this event of a resumable run; ``'0'`` for all from its start. None: only what comes from now on.",
+    ]
+    on_gap: Annotated[OnGap, "As in `stream`."]
+
+
+def option_docs(options: Type[Any]) -> Dict[str, str]:
+    """Name and doc of each option of a TypedDict above.
+
+    >>> option_docs(CallOptions)["signal"]
+    'Ends the call from another thread: `AbortController().signal`.'
+    """
+    return {name: hint.__metadata__[0] for name, hint in options.__annotations__.items() if hasattr(hint, "__metadata__")}
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def documented(*options: Type[Any]) -> Callable[[F], F]:
+    """Let ``help()`` and `inspect.signature` show the keywords that a method takes as ``**options``.
+
+    Types are for checkers (PEP 692); this is the run-time half, from the same definition.
+    """
+
+    def decorate(method: F) -> F:
+        shown = inspect.signature(method)
+        fixed = [p for p in shown.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        taken = {p.name for p in fixed}
+        docs = {name: doc for one in options for name, doc in option_docs(one).items() if name not in taken}
+        hints = {name: hint for one in options for name, hint in one.__annotations__.items()}
+        keywords = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=_DEFAULTS.get(name),
+                annotation=hints[name].__origin__,
+            )
+            for name in docs
+        ]
+        method.__signature__ = shown.replace(parameters=fixed + keywords)  # type: ignore[attr-defined]
+        lines: List[str] = [inspect.cleandoc(method.__doc__ or ""), "", "Options:"]
+        lines += [f"    {name}: {doc}" for name, doc in docs.items()]
+        method.__doc__ = "\n".join(lines)
+        return method
+
+    return decorate
+
+
+class _TheClients:
+    """Shown as the default of options whose None means something else than not giving them."""
+
+    def __repr__(self) -> str:
+        return "<the client's>"
+
+
+#: Defaults that are not None, for the shown signature.
+_DEFAULTS: Dict[str, Any] = {
+    "timeout": _TheClients(),
+    "raise_error": True,
+    "on_gap": "error",
+    "cancel_on_disconnect": False,
+}
