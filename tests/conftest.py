@@ -1,0 +1,77 @@
+"""Rules for all tests: nothing leaves this machine, nothing is left behind."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import ipaddress
+import platform
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Callable
+
+import pytest
+
+DEPENDENCIES = ("requests", "urllib3", "sseclient-py", "tenacity", "attrs", "cattrs", "orjson", "langgraph-api")
+
+#: Seconds that a thread gets to end after the test that made it.
+GRACE = 5.0
+
+
+def pytest_configure() -> None:
+    # A job that a shell started in the background ignores Ctrl-C, and so would all the programs that tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_report_header() -> str:
+    found = []
+    for name in DEPENDENCIES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"no {name}")
+    return f"{platform.python_implementation()}: {', '.join(found)}"
+
+
+def _is_here(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a path of this machine
+    host = address[0]
+    try:
+        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+    except ValueError:
+        return bool(host == "localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_loopback() -> Iterator[None]:
+    """A connection to another machine fails the test that makes it."""
+
+    def guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(self: socket.socket, address: Any) -> Any:
+            if not _is_here(address):
+                raise AssertionError(f"a test wants to connect to {address[0]}")
+            return connect(self, address)
+
+        return checked
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    """A thread that outlives its test fails it."""
+    before = set(threading.enumerate())
+    yield
+    end = time.monotonic() + GRACE
+    left = set(threading.enumerate()) - before
+    while left and time.monotonic() < end:
+        next(iter(left)).join(0.01)
+        left = {thread for thread in left if thread.is_alive()}
+    assert not left, f"threads left behind: {sorted(thread.name for thread in left)}"

@@ -1,0 +1,70 @@
+"""The agent that README.rst talks to. Runs inside the server's process: imports nothing of ours and needs no model key.
+
+It answers the last message, token by token. The context of a run makes the rest of the page happen::
+
+    {"review": True}     pauses with a question to a human once the answer is drafted; "yes" approves it
+    {"seconds": 60}      takes that long before it answers, for somebody to cancel
+    {"fail": "no ink"}   raises ValueError("no ink")
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypedDict
+
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+ANSWER = "Because the Earth turns under two bulges of water."
+#: Seconds between two looks at whether the run was cancelled.
+STEP = 0.05
+
+
+class Context(TypedDict, total=False):
+    review: bool
+    seconds: float
+    fail: str
+
+
+class State(MessagesState, total=False):
+    review: bool
+    approved: bool
+
+
+async def think(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Tells of its progress; takes its time, or fails, where it is asked to."""
+    context = runtime.context or {}
+    get_stream_writer()({"progress": "thinking"})
+    for _ in range(round(context.get("seconds", 0) / STEP)):
+        await asyncio.sleep(STEP)
+    if context.get("fail"):
+        raise ValueError(context["fail"])
+    return {"review": context.get("review", False)}
+
+
+async def answer(state: State) -> dict[str, Any]:
+    """Lets the model speak."""
+    model = GenericFakeChatModel(messages=iter([AIMessage(ANSWER)]))
+    return {"messages": [await model.ainvoke(state["messages"])]}
+
+
+def review(state: State) -> dict[str, Any]:
+    """Asks a human, where that is wanted."""
+    return {"approved": interrupt({"question": "Send this?"}) == "yes"} if state["review"] else {}
+
+
+graph = (
+    StateGraph(State, context_schema=Context)
+    .add_node("think", think)
+    .add_node("answer", answer)
+    .add_node("review", review)
+    .add_edge(START, "think")
+    .add_edge("think", "answer")
+    .add_edge("answer", "review")
+    .add_edge("review", END)
+    .compile()
+)

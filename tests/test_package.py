@@ -1,0 +1,188 @@
+"""The package as a whole: what it exports, what importing it costs, and what it carries with it."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import importlib.util
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, List
+
+import pytest
+
+import langgraph_runs
+
+PACKAGE = Path(langgraph_runs.__file__).resolve().parent
+CHECKOUT = PACKAGE.parent
+
+
+def fresh(code: str, *arguments: str) -> Any:
+    """What a fresh interpreter prints as JSON."""
+    done = subprocess.run(
+        [sys.executable, *arguments, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "" == done.stderr
+    return json.loads(done.stdout)
+
+
+def test_all_is_sorted_complete_and_importable() -> None:
+    """Every name that the package imports for its users is in ``__all__``, once, in order, and nothing else is."""
+    names = list(langgraph_runs.__all__)
+    assert sorted(names) == names
+    assert len(set(names)) == len(names)
+    submodules = {module.name for module in pkgutil.iter_modules([str(PACKAGE)])}
+    public = {name for name in vars(langgraph_runs) if not name.startswith("_")} - submodules
+    assert public | {"__version__"} == set(names)
+
+
+def test_star_import_gives_what_all_says() -> None:
+    """It works, and brings no module along."""
+    space: dict[str, Any] = {}
+    exec("from langgraph_runs import *", space)
+    assert set(langgraph_runs.__all__) == set(space) - {"__builtins__"}
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules([str(PACKAGE)]) if module.name != "_serve"])
+def test_what_a_module_exports_exists(name: str) -> None:
+    """Each name in a module's ``__all__`` is there, and each module imports by itself."""
+    if name == "__main__":
+        return
+    if name == "django":
+        pytest.importorskip("django")
+    module = importlib.import_module(f"langgraph_runs.{name}")
+    assert [] == [exported for exported in getattr(module, "__all__", ()) if not hasattr(module, exported)]
+
+
+def test_public_classes_call_themselves_public() -> None:
+    """Each has a docstring, and comes from a module of this package."""
+    for name in langgraph_runs.__all__:
+        item = getattr(langgraph_runs, name)
+        if isinstance(item, type):
+            assert item.__doc__, name
+            assert item.__module__.startswith("langgraph_runs."), name
+
+
+def test_the_package_is_typed() -> None:
+    """py.typed is there, and is among the files that are packed."""
+    assert (PACKAGE / "py.typed").is_file()
+    config = configparser.ConfigParser()
+    config.read(CHECKOUT / "setup.cfg", encoding="utf-8")
+    assert "py.typed" in config["options.package_data"]["langgraph_runs"].split()
+
+
+def test_the_version_has_one_home() -> None:
+    """It is a version, and setup.cfg reads it from the package."""
+    assert re.fullmatch(r"\d+\.\d+\.\d+([ab.]\w+)?", langgraph_runs.__version__)
+    config = configparser.ConfigParser()
+    config.read(CHECKOUT / "setup.cfg", encoding="utf-8")
+    assert "attr: langgraph_runs._version.__version__" == config["metadata"]["version"]
+
+
+#: What `import langgraph_runs` must not bring: what it does not need, or not before a call.
+NOT_BROUGHT = [
+    "asyncio",
+    "cattrs",
+    "concurrent.futures",
+    "django",
+    "httpx",
+    "langchain_core",
+    "langgraph",
+    "langgraph_api",
+    "langgraph_runs.batch",
+    "langgraph_runs.cli",
+    "langgraph_runs.demo",
+    "langgraph_runs.devserver",
+    "langgraph_runs.testing",
+    "langgraph_sdk",
+    "multiprocessing",
+    "numpy",
+    "pydantic",
+    "requests",
+    "tenacity",
+    "urllib3",
+    "uvicorn",
+]
+
+
+@pytest.mark.parametrize("arguments", [(), ("-W", "error"), ("-O",), ("-OO",)], ids=str)
+def test_importing_brings_little(arguments: List[str]) -> None:
+    """No asyncio, no server, no command line, no requests before the first call, and no warning, with or without docstrings."""
+    code = (
+        "import sys; before = set(sys.modules); import langgraph_runs, json; print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    brought = set(fresh(code, *arguments))
+    assert [] == sorted(set(NOT_BROUGHT) & brought)
+
+
+def test_a_call_brings_no_asyncio_of_ours() -> None:
+    """Whatever a call imports, asyncio comes with a library below us or not at all."""
+    code = """
+import sys, json, requests, tenacity, cattrs
+before = set(sys.modules)
+import langgraph_runs
+client = langgraph_runs.Client("http://127.0.0.1:9", api_key=None, retry=langgraph_runs.RetryPolicy(attempts=2, wait_initial=0))
+try:
+    client.ok()
+except langgraph_runs.APIConnectionError as error:
+    attempts = error.attempts
+print(json.dumps([attempts, sorted(name for name in set(sys.modules) - before if name.split(".")[0] in ("asyncio", "django"))]))
+"""
+    assert [2, []] == fresh(code)
+
+
+def test_importing_starts_nothing() -> None:
+    """No thread, no open file, no handler, no logger that says something by itself."""
+    code = """
+import json, logging, threading, sys
+import langgraph_runs
+root = logging.getLogger()
+ours = logging.getLogger("langgraph_runs")
+print(json.dumps([threading.active_count(), len(root.handlers), len(ours.handlers), ours.level]))
+"""
+    assert [1, 0, 0, 0] == fresh(code)
+
+
+def test_another_sseclient_is_found_out() -> None:
+    """A package of another name installs the same module: that is said, with what to do, and is no riddle later."""
+    code = """
+import json, sys, types
+sys.modules["sseclient"] = other = types.ModuleType("sseclient")
+other.SSEClient = type("SSEClient", (), {"__next__": None})
+try:
+    import langgraph_runs
+except ImportError as error:
+    print(json.dumps(str(error)))
+"""
+    assert (
+        "the module 'sseclient' is not the one of sseclient-py: "
+        "pip uninstall sseclient; pip install --force-reinstall sseclient-py" == fresh(code)
+    )
+
+
+def test_two_interpreters_hash_alike() -> None:
+    """A run decoded in one process compares equal to its pickle from another."""
+    code = """
+import json, pickle, base64
+from langgraph_runs import Run
+print(json.dumps(base64.b64encode(pickle.dumps(Run(run_id="r", thread_id="t", status="success"))).decode()))
+"""
+    import base64
+    import pickle
+
+    assert langgraph_runs.Run(run_id="r", thread_id="t", status="success") == pickle.loads(base64.b64decode(fresh(code)))
+
+
+def test_dependencies_are_those_that_are_imported() -> None:
+    """setup.cfg requires what the package imports, with a lower bound each, and nothing else."""
+    config = configparser.ConfigParser()
+    config.read(CHECKOUT / "setup.cfg", encoding="utf-8")
+    lines = [line for line in config["options"]["install_requires"].splitlines() if line.strip() and not line.startswith("#")]
+    required = {re.split(r"[>=<; ]", line.strip())[0] for line in lines}
+    assert {"requests", "urllib3", "sseclient-py", "tenacity", "attrs", "cattrs", "orjson"} == required
+    assert [] == [line for line in lines if ">=" not in line or "==" in line.split(";")[0] or "<" in line.split(";")[0]]
+    assert 'platform_python_implementation == "CPython"' in next(line for line in lines if "orjson" in line)

@@ -1,0 +1,144 @@
+"""Signals: they fire once, tell everyone who listens, and may be fired from a signal handler at any point."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import FrameType
+from typing import Any, Callable, List
+
+import pytest
+
+from langgraph_runs import AbortController
+from langgraph_runs.abort import AbortSignal
+
+
+def test_a_signal_fires_once_and_keeps_the_first_reason() -> None:
+    """A second abort changes nothing and tells nobody."""
+    controller = AbortController()
+    told: List[Any] = []
+    controller.signal.subscribe(told.append)
+    assert (False, None) == (controller.signal.aborted, controller.signal.reason)
+    controller.abort("first")
+    controller.abort("second")
+    assert (True, "first") == (controller.signal.aborted, controller.signal.reason)
+    assert ["first"] == told
+
+
+def test_a_late_subscriber_is_told_at_once() -> None:
+    """Subscribing to a signal that has fired calls back before it returns, once."""
+    controller = AbortController()
+    controller.abort("gone")
+    told: List[Any] = []
+    leave = controller.signal.subscribe(told.append)
+    assert ["gone"] == told
+    leave()
+    assert ["gone"] == told
+
+
+def test_one_signal_serves_many() -> None:
+    """Every subscriber is told, in the order in which they came."""
+    controller = AbortController()
+    told: List[int] = []
+    for number in range(100):
+        controller.signal.subscribe(lambda _, number=number: told.append(number))
+    controller.abort()
+    assert list(range(100)) == told
+
+
+def test_who_has_left_is_not_told() -> None:
+    """Leaving ends the subscription, twice does no harm, and nothing of it is kept."""
+    controller = AbortController()
+    told: List[Any] = []
+    leave = controller.signal.subscribe(told.append)
+    leave()
+    leave()
+    controller.abort()
+    assert [] == told
+    assert {} == controller.signal._callbacks
+
+
+def test_waiting_for_a_signal() -> None:
+    """wait() returns False after its time, and True as soon as the signal fires in another thread."""
+    controller = AbortController()
+    assert False is controller.signal.wait(0.001)
+    thread = threading.Thread(target=controller.abort)
+    thread.start()
+    assert True is controller.signal.wait(5)
+    thread.join()
+
+
+def test_a_signal_shows_whether_it_fired() -> None:
+    """The repr says it without the reason, which may be anything."""
+    controller = AbortController()
+    assert "<AbortSignal waiting>" == repr(controller.signal)
+    controller.abort("secret")
+    assert "<AbortSignal aborted>" == repr(controller.signal)
+
+
+def test_many_threads_abort_and_subscribe_at_once() -> None:
+    """Every subscriber is told exactly once, whenever it came, with the reason that won."""
+    controller = AbortController()
+    told: List[Any] = []
+    gate = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        gate.wait()
+        for index in range(50):
+            controller.signal.subscribe(told.append)
+            if index == 25:
+                controller.abort(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [controller.signal.reason] * 400 == told
+
+
+def at_each_line(code: Any, action: Callable[[], None], call: Callable[[], None], line: int) -> bool:
+    """Do *call*, and *action* within, where the n-th line of *code* begins; whether it has so many."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal count
+        if frame.f_code is not code:
+            return None
+        if event == "line":
+            count += 1
+            if count == line:
+                action()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count >= line
+
+
+@pytest.mark.parametrize("line", range(1, 9))
+def test_a_signal_handler_may_abort_at_any_line_of_a_subscription(line: int) -> None:
+    """A handler that interrupts subscribe() itself neither blocks nor is missed: the subscriber is told once."""
+    controller = AbortController()
+    told: List[Any] = []
+    done: List[bool] = []
+
+    def work() -> None:
+        done.append(
+            at_each_line(
+                AbortSignal.subscribe.__code__,
+                lambda: controller.abort("handler"),
+                lambda: controller.signal.subscribe(told.append) and None,
+                line,
+            )
+        )
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert False is thread.is_alive(), "the handler blocks on a lock that its own thread holds"
+    assert (["handler"] if done[0] else []) == told

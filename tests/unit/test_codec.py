@@ -1,0 +1,378 @@
+"""Python objects to JSON and back: what has a form, what has none and where it is, and what comes back."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import json
+import sys
+import types
+import uuid
+from typing import Any, List, NamedTuple, Tuple
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langgraph_runs import Checkpoint
+from langgraph_runs.codec import decode_body, encode, parse
+from langgraph_runs.errors import InvalidRequestError, ResponseDecodeError
+
+UTC = datetime.timezone.utc
+
+
+class Color(enum.Enum):
+    RED = "red"
+    WHEN = datetime.date(2026, 1, 2)
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Word(str, enum.Enum):
+    YES = "yes"
+
+
+class Text(str):
+    pass
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+@attrs.frozen
+class Attrs:
+    a: int
+    when: datetime.date
+    _private: str = "p"
+
+
+@dataclasses.dataclass
+class Data:
+    a: int
+    inner: Any = None
+
+
+class OldPydantic:
+    """As pydantic 1 does it."""
+
+    __fields__ = {"a": None}
+
+    def dict(self) -> Any:
+        return {"a": uuid.UUID(int=1)}
+
+
+class NewPydantic:
+    """As pydantic 2 does it."""
+
+    def model_dump(self) -> Any:
+        return {"a": {1}}
+
+
+#: Objects, and the JSON that they are.
+HAVE_A_FORM: List[Tuple[Any, Any]] = [
+    (None, None),
+    ({"a": None}, {"a": None}),
+    ([True, False, 0, -1, 1.5, "x", [], {}], [True, False, 0, -1, 1.5, "x", [], {}]),
+    ('é\u2028\x00\x7f\\"/\n😀', 'é\u2028\x00\x7f\\"/\n😀'),
+    (2**64 - 1, 2**64 - 1),
+    (-(2**63), -(2**63)),
+    (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+    (datetime.datetime(2026, 1, 2, 3, 4, 5, 6, UTC), "2026-01-02T03:04:05.000006+00:00"),
+    (datetime.datetime(2026, 1, 2, 3, 4, 5), "2026-01-02T03:04:05"),
+    (datetime.date(2026, 1, 2), "2026-01-02"),
+    (datetime.time(3, 4, 5), "03:04:05"),
+    (Color.RED, "red"),
+    (Color.WHEN, "2026-01-02"),
+    (Level.LOW, 1),
+    (Word.YES, "yes"),
+    (Text("t"), "t"),
+    (decimal.Decimal("1.50"), 1.5),
+    (decimal.Decimal("7"), 7),
+    (decimal.Decimal(2**64 - 1), 2**64 - 1),
+    (Point(1, 2), [1, 2]),
+    ((1, 2), [1, 2]),
+    ({3, 1, 2}, [1, 2, 3]),
+    (frozenset("ba"), ["a", "b"]),
+    (collections.deque([1]), [1]),
+    (collections.OrderedDict(a=1), {"a": 1}),
+    (collections.defaultdict(int, a=1), {"a": 1}),
+    (collections.ChainMap({"a": 1}), {"a": 1}),
+    (types.MappingProxyType({"a": {1}}), {"a": [1]}),
+    (Attrs(1, datetime.date(2026, 1, 2)), {"a": 1, "when": "2026-01-02", "_private": "p"}),
+    (Data(1, Data(2)), {"a": 1, "inner": {"a": 2, "inner": None}}),
+    (OldPydantic(), {"a": "00000000-0000-0000-0000-000000000001"}),
+    (NewPydantic(), {"a": [1]}),
+    (Checkpoint(checkpoint_id="c", thread_id="t", extra={"more": None}), {"thread_id": "t", "checkpoint_id": "c", "more": None}),
+    ({1: "a", 1.5: "b", False: "c", None: "d"}, {"1": "a", "1.5": "b", "false": "c", "null": "d"}),
+    ({Word.YES: 1, Color.RED: 2, Text("t"): 3}, {"yes": 1, "red": 2, "t": 3}),
+    ({uuid.UUID(int=5): 1}, {"00000000-0000-0000-0000-000000000005": 1}),
+    ({datetime.date(2026, 1, 2): 1}, {"2026-01-02": 1}),
+    ({"null": "null", "x": None}, {"null": "null", "x": None}),
+]
+
+NAN = float("nan")
+#: Objects that have no JSON form, where in them the trouble is, and what the error says of it.
+HAVE_NONE: List[Tuple[Any, str, str]] = [
+    ({"input": {"messages": [{"score": NAN}]}}, "$.input.messages[0].score", "nan has no JSON form; use None or a string"),
+    ({"a": float("inf")}, "$.a", "inf has no JSON form; use None or a string"),
+    ([None, -float("inf")], "$[1]", "-inf has no JSON form; use None or a string"),
+    (NAN, "$", "nan has no JSON form; use None or a string"),
+    ({"a": decimal.Decimal("NaN")}, "$.a", "Decimal('NaN') has no JSON form; use None or a string"),
+    ({"a": decimal.Decimal("1E400")}, "$.a", "inf has no JSON form; use None or a string"),
+    ({"a b": {"c-d": NAN}}, "$['a b']['c-d']", "nan has no JSON form; use None or a string"),
+    (Data(1, [Data(NAN)]), "$.inner[0].a", "nan has no JSON form; use None or a string"),
+    ({"a": 2**64}, "$.a", f"{2**64} does not fit in 64 bits, and the server would turn it into a float; send it as a string"),
+    ([-(2**63) - 1], "$[0]", f"{-(2**63) - 1} does not fit in 64 bits"),
+    ({"a": b"x"}, "$.a", "bytes have no JSON form; decode them, or send base64 text"),
+    ({"a": bytearray(b"x")}, "$.a", "bytes have no JSON form"),
+    ({"a": object()}, "$.a", "an object of type object has no JSON form; convert it first"),
+    ({"a": (x for x in ())}, "$.a", "an object of type generator has no JSON form; convert it first"),
+    ({"a": 1j}, "$.a", "an object of type complex has no JSON form; convert it first"),
+    ({"a": datetime.timedelta(1)}, "$.a", "an object of type timedelta has no JSON form; convert it first"),
+    ({"a": Data}, "$.a", "an object of type type has no JSON form; convert it first"),
+    ({"a": print}, "$.a", "an object of type builtin_function_or_method has no JSON form"),
+    ({"a": "\ud800"}, "$.a", "the text holds half a surrogate pair at position 0, which is no character"),
+    ({"x": {"\udfff": 1}}, "$.x", "the text holds half a surrogate pair at position 0"),
+    ({"a": {(1, 2): 3}}, "$.a", "(1, 2) cannot be the name of a field; use text"),
+    ({"a": {NAN: 3}}, "$.a", "nan cannot be the name of a field; use text"),
+    ({"a": {b"k": 3}}, "$.a", "b'k' cannot be the name of a field; use text"),
+    ({"a": types.MappingProxyType({(1,): 1})}, "$.a", "(1,) cannot be the name of a field; use text"),
+]
+
+
+def refusal(value: Any, encoding: Any = encode) -> str:
+    with pytest.raises(InvalidRequestError) as caught:
+        encoding(value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "form"), HAVE_A_FORM, ids=lambda item: type(item).__name__)
+def test_what_has_a_form(value: Any, form: Any) -> None:
+    """It is sent as compact UTF-8, alone and deep inside, and nothing is lost on the way."""
+    assert form == json.loads(encode(value))
+    sent = encode({"input": [value]})
+    assert {"input": [form]} == json.loads(sent)
+    assert sent.startswith(b'{"input":[')
+
+
+@pytest.mark.parametrize(("value", "path", "told"), HAVE_NONE, ids=lambda item: type(item).__name__)
+def test_what_has_none(value: Any, path: str, told: str) -> None:
+    """The error names the place and says what to do instead, also where there are nulls beside it."""
+    assert refusal(value).startswith(f"{path}: {told}")
+    assert refusal({"x": None, "value": value}).startswith(f"$.value{path[1:]}: {told}")
+
+
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depth", [10, 250, 255, 300])
+def test_deep_values_are_sent(depth: int) -> None:
+    """The depth that one library stops at is not ours."""
+    assert b"[" * (depth + 1) + b"]" * (depth + 1) == encode(nested(depth))
+
+
+def test_what_contains_itself_is_refused() -> None:
+    """A list, an object and a dataclass in a circle, and what is nested without an end in sight, are errors of ours."""
+    ring: List[Any] = []
+    ring.append(ring)
+    table: Any = {}
+    table["a"] = table
+    data = Data(1)
+    data.inner = data
+    for value in (ring, table, data, nested(100_000)):
+        assert "$: nested too deep, or an object that contains itself" == refusal(value)
+
+
+def test_refusing_deep_values_leaves_the_interpreter_whole() -> None:
+    """After it, ordinary values are encoded as before, and the recursion limit is what it was."""
+    before = sys.getrecursionlimit()
+    refusal(nested(100_000))
+    assert b'{"a":[1]}' == encode({"a": [1]})
+    assert before == sys.getrecursionlimit()
+
+
+def test_the_word_null_in_a_text_is_no_trouble() -> None:
+    """A fast path that looks for it must come to the same result."""
+    value = {"text": "null and void", "null": [None, "x"]}
+    assert b'{"text":"null and void","null":[null,"x"]}' == encode(value)
+
+
+def test_an_error_in_a_models_own_method_is_raised() -> None:
+    """It is the model's bug, and its own error says more than one of ours."""
+
+    class Broken:
+        def model_dump(self) -> Any:
+            raise RuntimeError("a bug in the model")
+
+    with pytest.raises(RuntimeError, match="a bug in the model"):
+        encode({"a": Broken()})
+
+
+def test_pydantic_models_are_sent() -> None:
+    """A real one, with a nested one and a time in it; the library itself does not import pydantic."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Inner(pydantic.BaseModel):  # type: ignore[name-defined,misc]
+        when: datetime.datetime
+
+    class Outer(pydantic.BaseModel):  # type: ignore[name-defined,misc]
+        inner: Inner
+        tags: set
+
+    moment = datetime.datetime(2026, 1, 2, tzinfo=UTC)
+    assert {"inner": {"when": "2026-01-02T00:00:00+00:00"}, "tags": ["a"]} == json.loads(
+        encode(Outer(inner=Inner(when=moment), tags={"a"}))
+    )
+
+
+def test_numpy_scalars_and_arrays_are_sent() -> None:
+    """Numbers are numbers, arrays lists, times ISO text at any resolution; NaN is found inside of an array."""
+    np = pytest.importorskip("numpy")
+    value = {
+        "int": np.int64(3),
+        "float": np.float64(1.5),
+        "float32": np.float32(0.5),
+        "bool": np.bool_(True),
+        "str": np.str_("x"),
+        "array": np.array([[1, 2], [3, 4]]),
+        "empty": np.array([]),
+        "day": np.datetime64("2026-01-02"),
+        "times": np.array(["2026-01-02T03:04:05.123456789"], dtype="datetime64[ns]"),
+        "objects": np.array([{"a": 1}, None], dtype=object),
+    }
+    assert {
+        "int": 3,
+        "float": 1.5,
+        "float32": 0.5,
+        "bool": True,
+        "str": "x",
+        "array": [[1, 2], [3, 4]],
+        "empty": [],
+        "day": "2026-01-02T00:00:00",
+        "times": ["2026-01-02T03:04:05.123456"],
+        "objects": [{"a": 1}, None],
+    } == json.loads(encode(value))
+    assert "$.a[1]: nan has no JSON form; use None or a string" == refusal({"a": np.array([1.0, NAN])})
+    assert refusal({"a": [np.timedelta64(3, "ns")]}).startswith("$.a[0]: an object of type timedelta has no JSON form")
+
+
+# -- what comes back
+
+#: Texts that are JSON on one machine must be JSON on every other.
+TEXTS: List[str] = [
+    "1",
+    " [1 , 2]\n",
+    "-0",
+    "-0.0",
+    "1E5",
+    "0.1e1",
+    "1e-400",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-9223372036854775809",
+    "123456789012345678901234567890",
+    '"\\ud83d\\ude00"',
+    '"\\u0000"',
+    '"\u2028"',
+    '{"a":1,"a":2}',
+    "[" * 500 + "]" * 500,
+]
+NOT_JSON: List[str] = [
+    "",
+    " ",
+    "nul",
+    "NaN",
+    "[Infinity]",
+    "-Infinity",
+    "1e400",
+    "-1e400",
+    "9" * 400,
+    "9" * 5000,
+    "01",
+    "1.",
+    ".5",
+    "+1",
+    "[1,]",
+    "{'a':1}",
+    '"\x01"',
+    '"\\ud800"',
+    '{"\\udc00": 1}',
+    "\ufeff1",
+    "1\x00",
+    "[1] x",
+    '"open',
+    "[" * 100_000,
+    "\xa01",
+    "\u20281",
+]
+
+
+@pytest.mark.parametrize("text", NOT_JSON, ids=lambda text: repr(text)[:30])
+def test_what_is_not_json_is_an_error(text: str) -> None:
+    """Python's own liberties (NaN, huge numbers, half surrogates) are not JSON here."""
+    with pytest.raises(ValueError):
+        parse(text)
+
+
+def test_large_numbers() -> None:
+    """Whole numbers of 64 bits are exact, larger ones are floats, as this server reads them too."""
+    assert 18446744073709551615 == parse("18446744073709551615")
+    assert int is type(parse("9007199254740993"))
+    assert float is type(parse("18446744073709551616"))
+
+
+def test_a_body_is_utf8_whatever_it_says() -> None:
+    """A byte order mark and leading blank lines (keep-alives) are skipped."""
+    assert {"a": "é\u2028"} == decode_body(b'\xef\xbb\xbf{"a":"\xc3\xa9\xe2\x80\xa8"}')
+    assert {"a": 1} == decode_body(b'\n\n\r\n{"a":1}\n')
+    assert None is decode_body(b"null")
+
+
+@pytest.mark.parametrize("body", [b"", b"\n\n", b"\xef\xbb\xbf", b"  "])
+def test_an_empty_body_is_an_error(body: bytes) -> None:
+    """Where JSON is due, nothing is not null."""
+    with pytest.raises(ResponseDecodeError) as caught:
+        decode_body(body)
+    assert ("the answer is empty where JSON is due", ("$: empty",)) == (str(caught.value), caught.value.problems)
+
+
+@pytest.mark.parametrize("body", [b"<html>oh no", b"\xff\xfe", b'{"a":', b"\x1f\x8b\x08", b"NaN", b"[" * 100_000])
+def test_a_body_that_is_not_json_is_an_error(body: bytes) -> None:
+    """The error shows how it begins, on one line, and not all of it."""
+    with pytest.raises(ResponseDecodeError) as caught:
+        decode_body(body)
+    text = str(caught.value)
+    assert text.startswith("the answer is not JSON: it begins with '")
+    assert len(text) < 450
+    assert 1 == len(caught.value.problems)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    max_leaves=30,
+)
+
+
+@given(JSON)
+def test_what_is_sent_comes_back(value: Any) -> None:
+    """Encoding and parsing give the same value, to the last bit of a float."""
+    back = parse(encode(value))
+    assert value == back
+    assert repr(value) == repr(back)

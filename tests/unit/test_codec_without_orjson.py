@@ -1,0 +1,111 @@
+"""The same results without orjson: a second copy of the codec is imported where orjson cannot be, and both are compared."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from typing import Any, Callable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from langgraph_runs import codec
+from langgraph_runs.errors import InvalidRequestError, ResponseDecodeError
+
+from .test_codec import HAVE_A_FORM, HAVE_NONE, JSON, NOT_JSON, TEXTS, nested, refusal
+
+
+def import_without_orjson() -> Any:
+    """A copy of the codec, imported on a machine that has no orjson."""
+    spec = importlib.util.spec_from_file_location("langgraph_runs.codec_without_orjson", codec.__file__)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "orjson", None)  # None there makes the import fail
+        spec.loader.exec_module(module)
+    return module
+
+
+plain = import_without_orjson()
+
+
+def outcome(action: Callable[[Any], Any], value: Any) -> Any:
+    """The result, or what kind of error it is and what it says."""
+    try:
+        return action(value)
+    except (InvalidRequestError, ResponseDecodeError) as error:
+        return type(error), str(error)
+    except ValueError:
+        return ValueError
+
+
+def test_the_copy_has_no_orjson() -> None:
+    """It is the standard library that is tested here, and orjson beside it where that is installed."""
+    assert None is plain.orjson
+    assert codec.__file__ == plain.__file__
+
+
+@pytest.mark.parametrize(("value", "form"), HAVE_A_FORM, ids=lambda item: type(item).__name__)
+def test_what_has_a_form(value: Any, form: Any) -> None:
+    """It is the same JSON, byte for byte."""
+    assert form == json.loads(plain.encode(value))
+    assert codec.encode(value) == plain.encode(value)
+
+
+@pytest.mark.parametrize(("value", "path", "told"), HAVE_NONE, ids=lambda item: type(item).__name__)
+def test_what_has_none(value: Any, path: str, told: str) -> None:
+    """It is the same error, word for word."""
+    assert refusal(value).startswith(f"{path}: {told}")
+    assert refusal(value, codec.encode) == refusal(value, plain.encode)
+
+
+@pytest.mark.parametrize("depth", [250, 255, 300, 100_000])
+def test_depth(depth: int) -> None:
+    """Deep values are sent, or refused, alike."""
+    assert outcome(codec.encode, nested(depth)) == outcome(plain.encode, nested(depth))
+
+
+@pytest.mark.parametrize("text", [*TEXTS, *NOT_JSON], ids=lambda text: repr(text)[:30])
+def test_texts(text: str) -> None:
+    """Both take the same texts for JSON, and read the same values in them."""
+    assert repr(outcome(codec.parse, text)) == repr(outcome(plain.parse, text))
+    data = text.encode("utf-8")
+    assert repr(outcome(codec.parse, data)) == repr(outcome(plain.parse, data))
+
+
+@pytest.mark.parametrize(
+    "data", [b'"\xff"', b'"\xed\xa0\x80"', b'"\xc3', b"\xff\xfe1\x00", b'"\xf4\x90\x80\x80"', b'{"a":"\xc0\x80"}']
+)
+def test_bytes_that_are_not_utf8(data: bytes) -> None:
+    """Neither guesses another encoding."""
+    assert ValueError is outcome(codec.parse, data) is outcome(plain.parse, data)
+
+
+@given(JSON)
+def test_values_are_sent_alike(value: Any) -> None:
+    """The JSON means the same, and is the same but for how the exponent of a float is written."""
+    ours, theirs = codec.encode(value), plain.encode(value)
+    assert repr(codec.parse(ours)) == repr(plain.parse(theirs))
+    assert repr(plain.parse(ours)) == repr(codec.parse(theirs))
+    if b"e" not in theirs:
+        assert ours == theirs
+
+
+@given(st.text(alphabet='[]{}:," \\ud8DcEe+-.0123456789truefalsn\n\t\x00é'))
+@example('{"a":-0}')
+@example("[1e5,1E+05]")
+def test_random_texts_are_read_alike(text: str) -> None:
+    """Whatever is JSON to one is JSON to the other, and the same."""
+    assert repr(outcome(codec.parse, text)) == repr(outcome(plain.parse, text))
+
+
+@given(st.binary())
+def test_random_bytes_are_read_alike(data: bytes) -> None:
+    """A body gives the same value, or the same kind of error."""
+    ours, theirs = outcome(codec.decode_body, data), outcome(plain.decode_body, data)
+    if isinstance(ours, tuple) and isinstance(theirs, tuple):
+        assert ours[0] is theirs[0]
+    else:
+        assert repr(ours) == repr(theirs)

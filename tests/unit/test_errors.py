@@ -1,0 +1,180 @@
+"""The tree of errors: its shape, its texts, and that it survives pickling without a secret."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from typing import Any, Dict, List, Type
+
+import pytest
+
+import langgraph_runs
+from langgraph_runs import Run, errors
+from langgraph_runs.errors import LangGraphRunsError, RequestInfo, status_error
+
+CLASSES: List[Type[LangGraphRunsError]] = [
+    item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, LangGraphRunsError)
+]
+INFO = RequestInfo("POST", "http://server/threads/t/runs")
+
+
+def made(cls: Type[LangGraphRunsError]) -> LangGraphRunsError:
+    """An error of this class with everything on it that it can carry."""
+    own: Dict[str, Any] = {}
+    if issubclass(cls, errors.APIStatusError):
+        own = {"status_code": 404, "body": {"detail": "x"}, "headers": {"a": "b"}, "request_id": "rq", "retry_after": 1.5}
+    elif issubclass(cls, errors.RunError):
+        own = {"run": Run(run_id="r", thread_id="t", status="error"), "values": {"n": 1}}
+    elif issubclass(cls, errors.ResponseDecodeError):
+        own = {"problems": ["$: empty"]}
+    elif issubclass(cls, errors.StreamInterruptedError):
+        own = {"last_event_id": "5-0", "events_seen": 3}
+    elif issubclass(cls, errors.CreateUncertainError):
+        own = {"request_id": "rq", "sent": None}
+    elif issubclass(cls, errors.DeadlineExceededError):
+        own = {"timeout": 2.0}
+    elif issubclass(cls, errors.AbortedError):
+        own = {"reason": "enough"}
+    return cls("it did not work", request=INFO, run_id="r", thread_id="t", attempts=2, **own)
+
+
+def test_the_tree_is_the_documented_one() -> None:
+    """Every error is where the design says, with the built-in class that people catch by habit beside it."""
+    direct = {cls.__name__: [base.__name__ for base in cls.__bases__] for cls in CLASSES}
+    connection, status, run = ["APIConnectionError"], ["APIStatusError"], ["RunError"]
+    assert {
+        "LangGraphRunsError": ["Exception"],
+        "InvalidRequestError": ["LangGraphRunsError", "ValueError"],
+        "AbortedError": ["LangGraphRunsError"],
+        "APIConnectionError": ["LangGraphRunsError"],
+        "APITimeoutError": ["APIConnectionError", "TimeoutError"],
+        "DeadlineExceededError": ["APITimeoutError"],
+        "StreamInterruptedError": connection,
+        "CreateUncertainError": connection,
+        "ResponseDecodeError": connection,
+        "APIStatusError": ["LangGraphRunsError"],
+        "BadRequestError": status,
+        "AuthenticationError": status,
+        "PermissionDeniedError": status,
+        "NotFoundError": status,
+        "ConflictError": status,
+        "UnprocessableEntityError": status,
+        "RateLimitError": status,
+        "InternalServerError": status,
+        "RunError": ["LangGraphRunsError"],
+        "RunFailedError": run,
+        "RunCancelledError": run,
+        "RunTimedOutError": run,
+    } == direct
+
+
+def test_every_error_is_public() -> None:
+    """No class of the tree has to be imported from a module below the package."""
+    assert [] == [cls.__name__ for cls in CLASSES if not hasattr(langgraph_runs, cls.__name__)]
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (400, "BadRequestError"),
+        (401, "AuthenticationError"),
+        (403, "PermissionDeniedError"),
+        (404, "NotFoundError"),
+        (409, "ConflictError"),
+        (422, "UnprocessableEntityError"),
+        (429, "RateLimitError"),
+        (500, "InternalServerError"),
+        (503, "InternalServerError"),
+        (599, "InternalServerError"),
+        (302, "APIStatusError"),
+        (418, "APIStatusError"),
+    ],
+)
+def test_each_status_has_its_class(status: int, name: str) -> None:
+    """A status maps to the class that the field knows, unknown ones to the common base."""
+    assert name == status_error(status).__name__
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_errors_pickle_and_copy(cls: Type[LangGraphRunsError]) -> None:
+    """Every error comes out of pickle, copy and deepcopy with its class, text and attributes."""
+    error = made(cls)
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert cls is type(again)
+        assert str(error) == str(again)
+        assert repr(error) == repr(again)
+        assert error.args == again.args
+        assert vars(error) == vars(again)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_str_is_one_line_and_names_the_request_and_the_run(cls: Type[LangGraphRunsError]) -> None:
+    """The text fits a log line and says what was asked and of which run."""
+    text = str(made(cls))
+    assert 1 == len(text.splitlines())
+    assert "it did not work" in text
+    assert "POST http://server/threads/t/runs" in text
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_repr_shows_what_the_error_knows(cls: Type[LangGraphRunsError]) -> None:
+    """The repr begins with the class and holds every attribute that is set, but for the run and its values."""
+    error = made(cls)
+    shown = repr(error)
+    assert shown.startswith(cls.__name__ + "(")
+    assert [] == [name for name in ("attempts=2", "run_id='r'", "thread_id='t'", "request=") if name not in shown]
+    assert "values=" not in shown
+
+
+def test_a_text_of_several_lines_becomes_one_line() -> None:
+    """Whatever line ends a server or a caller puts in, none reaches the log."""
+    error = errors.NotFoundError("a\nb\r\nc\u2028d\x85e", status_code=404, run_id="r\n1")
+    assert "404: a b c d e (run r 1)" == str(error)
+    assert "a\nb\r\nc\u2028d\x85e" == error.message
+
+
+def test_the_run_is_not_named_twice() -> None:
+    """A run id that the text has already is not appended again."""
+    assert "run r1 is gone" == str(LangGraphRunsError("run r1 is gone", run_id="r1"))
+
+
+def test_the_texts_of_failed_runs() -> None:
+    """A failed run says class and message, or that the server did not tell them."""
+    assert "the run failed: ValueError: boom" == str(errors.RunFailedError("ValueError", "boom"))
+    assert "the run failed: boom" == str(errors.RunFailedError(None, "boom"))
+    assert "the run failed; the server did not say why" == str(errors.RunFailedError())
+
+
+def test_a_status_error_begins_with_its_status() -> None:
+    """The status is in the text, also where the server said nothing."""
+    assert "404: Not Found" == str(errors.NotFoundError("Not Found", status_code=404))
+    assert "502" == str(errors.InternalServerError("", status_code=502))
+
+
+def test_headers_of_an_error_are_a_copy() -> None:
+    """Changing the dict that was given does not change the error."""
+    given = {"a": "b"}
+    error = errors.APIStatusError("x", status_code=418, headers=given)
+    given["a"] = "c"
+    assert {"a": "b"} == error.headers
+
+
+def test_a_decode_error_means_that_an_answer_came() -> None:
+    """ResponseDecodeError tells that the request was sent, unless told otherwise."""
+    assert True is errors.ResponseDecodeError("x").sent
+    assert None is errors.APIConnectionError("x").sent
+
+
+def test_the_deadline_error_is_the_builtin_timeout_error() -> None:
+    """``except TimeoutError`` catches it, without an errno."""
+    with pytest.raises(TimeoutError) as caught:
+        raise errors.DeadlineExceededError("late", timeout=1.0)
+    assert None is caught.value.errno
+
+
+def test_notes_survive_pickling() -> None:
+    """What was added to an error (PEP 678) is still on it in another process."""
+    error = LangGraphRunsError("x")
+    error.__dict__["__notes__"] = ["a note"]
+    assert ["a note"] == pickle.loads(pickle.dumps(error)).__notes__

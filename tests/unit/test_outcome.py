@@ -1,0 +1,343 @@
+"""How a run ended: what is asked of the server to know it, and which error it is."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, List, Optional, Tuple
+
+import pytest
+
+from langgraph_runs import (
+    Interrupt,
+    NotFoundError,
+    Run,
+    RunCancelledError,
+    RunError,
+    RunFailedError,
+    RunOutcome,
+    RunTimedOutError,
+)
+from langgraph_runs.errors import APIConnectionError, LangGraphRunsError
+from langgraph_runs.outcome import Outcomes, error_for, gone, interrupts_in, told_error
+from langgraph_runs.retry import RetryPolicy
+from langgraph_runs.scope import Scope
+
+from .played import RUN, THREAD, Answer, Played, Reply, reply, run_json, transport_of
+
+HISTORY = f"POST /threads/{THREAD}/history"
+NEWEST = f"GET /threads/{THREAD}/runs?limit=1"
+ONE = f"GET /threads/{THREAD}/runs/{RUN}"
+THE_THREAD = f"GET /threads/{THREAD}"
+
+
+def asking(*answers: Answer) -> Tuple[Outcomes, Scope, Played]:
+    transport, played, _ = transport_of(*answers, retry=RetryPolicy(attempts=1))
+    return Outcomes(transport), transport.scope(), played
+
+
+def run_of(status: str) -> Run:
+    return Run(run_id=RUN, thread_id=THREAD, status=status, assistant_id=run_json()["assistant_id"])
+
+
+def state_json(run_id: str = RUN, **changes: Any) -> Any:
+    return {"values": {"n": 1}, "next": [], "metadata": {"run_id": run_id}, "tasks": [], **changes}
+
+
+# -- errors as servers tell them
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"error": "ValueError", "message": "boom"}, ("ValueError", "boom")),
+        ({"error": "boom"}, (None, "boom")),
+        ({"message": "boom"}, (None, "boom")),
+        ({"error": {"error": "E", "message": "m"}}, ("E", "m")),
+        ({"error": {"message": "m"}, "message": "outer"}, (None, "m")),
+        ("boom", (None, "boom")),
+        ("", (None, "")),
+        ({"error": 5, "message": 6}, ("5", "6")),
+        ({}, None),
+        ({"other": 1}, None),
+        (None, None),
+        ([1], None),
+        (5, None),
+    ],
+)
+def test_errors_in_the_shapes_of_servers(value: Any, told: Any) -> None:
+    """Class and message are found in each, and nothing in what is none of them."""
+    assert told == told_error(value)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ({"__interrupt__": [{"value": "sure?", "id": "i", "ns": ["a"]}]}, (Interrupt(value="sure?", id="i", extra={"ns": ["a"]}),)),
+        ({"__interrupt__": [{"value": 1}, "bare"]}, (Interrupt(value=1), Interrupt(value="bare"))),
+        ({"__interrupt__": [{"id": 5}]}, (Interrupt(value={"id": 5}),)),
+        ({"__interrupt__": {"value": 1}}, ()),
+        ({"__interrupt__": None}, ()),
+        ({}, ()),
+        (None, ()),
+        (["__interrupt__"], ()),
+    ],
+)
+def test_questions_in_values(data: Any, found: Any) -> None:
+    """They are records; what a user keeps under that name in another shape is no error."""
+    assert found == interrupts_in(data)
+
+
+# -- which error an outcome is
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cls", "text"),
+    [
+        (RunOutcome(status="error", error="ValueError", message="boom"), RunFailedError, "the run failed: ValueError: boom"),
+        (RunOutcome(status="error"), RunFailedError, "the run failed; the server did not say why"),
+        (RunOutcome(status="interrupted", values=1), RunCancelledError, "the run was cancelled"),
+        (RunOutcome(status="timeout"), RunTimedOutError, "the server stopped the run: it took longer than the server allows"),
+        (RunOutcome(status="exploded"), RunError, "the run ended with status 'exploded', which this library does not know"),
+        (RunOutcome(status="", values=1), RunError, "the run ended with status '', which this library does not know"),
+        (RunOutcome(status="success", exact=False), RunError, "the run succeeded, but later runs changed its thread"),
+    ],
+)
+def test_every_end_but_success_is_an_error(outcome: RunOutcome, cls: Any, text: str) -> None:
+    """Each has its class and carries the values so far."""
+    error = error_for(outcome)
+    assert cls is type(error)
+    assert str(error).startswith(text)
+    assert outcome.values == (error.values if error else ...)
+
+
+def test_an_error_knows_its_run() -> None:
+    """The record is on it, and its ids."""
+    error = error_for(RunOutcome(status="timeout", run=run_of("timeout")))
+    assert error is not None
+    assert (run_of("timeout"), RUN, THREAD) == (error.run, error.run_id, error.thread_id)
+
+
+def test_a_success_and_a_pause_are_no_errors() -> None:
+    """Nothing is raised for them."""
+    assert None is error_for(RunOutcome(status="success", values={"n": 1}))
+    assert None is error_for(RunOutcome(status="success", paused=True))
+
+
+def test_a_run_that_is_gone_says_so() -> None:
+    """The server's 404 stays what it is, and says what may have happened, with the values so far."""
+    error = gone(NotFoundError("Not Found", status_code=404), {"n": 1})
+    assert "the run is gone: deleted, or rolled back by a cancel or by a later run (404: Not Found)" == str(error)
+    assert {"n": 1} == error.values  # type: ignore[attr-defined]
+
+
+# -- what is asked
+
+
+def test_a_success_with_its_values_asks_nothing() -> None:
+    """What was seen of it is its result; a question in it makes it a pause."""
+    outcomes, scope, played = asking()
+    assert RunOutcome(status="success", values={"n": 1}, run=run_of("success")) == outcomes.conclude(
+        run_of("success"), scope, values={"n": 1}
+    )
+    paused = outcomes.conclude(run_of("success"), scope, values={"__interrupt__": [{"value": "sure?"}]})
+    assert (True, (Interrupt(value="sure?"),)) == (paused.paused, paused.interrupts)
+    assert [] == played.asked
+
+
+@pytest.mark.parametrize("status", ["interrupted", "timeout", "new"])
+def test_an_end_whose_values_were_seen_asks_nothing(status: str) -> None:
+    """Cancelled and timed-out runs have no reason to be fetched."""
+    outcomes, scope, played = asking()
+    outcome = outcomes.conclude(run_of(status), scope, values={"n": 1})
+    assert (status, {"n": 1}) == (outcome.status, outcome.values)
+    assert [] == played.asked
+
+
+def test_values_that_were_not_seen_come_from_the_runs_own_state() -> None:
+    """One request, for the newest checkpoint of this very run."""
+    outcomes, scope, played = asking(reply([state_json()]))
+    assert {"n": 1} == outcomes.conclude(run_of("interrupted"), scope).values
+    assert [HISTORY] == played.asked
+    assert {"limit": 1, "metadata": {"run_id": RUN}} == played.body()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply([state_json("another run")]),
+        reply([]),
+        reply([{"values": {"n": 1}}]),
+        reply({"detail": "no"}, 404),
+        Reply(200, b"<html>"),
+    ],
+)
+def test_another_runs_state_is_not_passed_off(answer: Answer) -> None:
+    """A server that knows no filter, or no history, leaves the values unknown, and raises nothing."""
+    outcomes, scope, played = asking(answer)
+    assert None is outcomes.conclude(run_of("interrupted"), scope).values
+    assert 1 == len(played.asked)
+
+
+def test_an_error_that_was_told_asks_nothing_for_its_reason() -> None:
+    """The reason came with the stream or the answer."""
+    outcomes, scope, played = asking()
+    outcome = outcomes.conclude(run_of("error"), scope, values={"n": 1}, told=("ValueError", "boom"))
+    assert ("ValueError", "boom", {"n": 1}) == (outcome.error, outcome.message, outcome.values)
+    assert [] == played.asked
+
+
+def test_a_missed_reason_comes_from_the_thread() -> None:
+    """The thread tells the error of its newest run, in the server's words."""
+    thread = {"thread_id": THREAD, "error": {"error": "ValueError", "message": "boom"}}
+    outcomes, scope, played = asking(reply([]), reply([run_json()]), reply(thread))
+    outcome = outcomes.conclude(run_of("error"), scope, values={"n": 1})
+    assert ("ValueError", "boom") == (outcome.error, outcome.message)
+    assert [HISTORY, NEWEST, THE_THREAD] == played.asked
+
+
+def test_a_later_runs_reason_is_not_passed_off() -> None:
+    """Where another run has come, the thread is not asked, and the run's own checkpoint tells it."""
+    state = state_json(tasks=[{"id": "1", "error": None}, {"id": "2", "error": "ValueError('boom')"}])
+    outcomes, scope, played = asking(reply([state]), reply([run_json(run_id="a later one")]))
+    outcome = outcomes.conclude(run_of("error"), scope)
+    assert ("ValueError", "boom", {"n": 1}) == (outcome.error, outcome.message, outcome.values)
+    assert [HISTORY, NEWEST] == played.asked
+
+
+def test_a_reason_that_nobody_knows_is_none() -> None:
+    """The outcome is an error all the same, however the questions are answered."""
+    for answers in ([reply([]), reply([])], [Reply(500), Reply(500)], [APIConnectionError("x"), APIConnectionError("x")]):
+        outcomes, scope, _ = asking(*answers)
+        outcome = outcomes.conclude(run_of("error"), scope, values=1)
+        assert ("error", None, None) == (outcome.status, outcome.error, outcome.message)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ValueError('boom')", ("ValueError", "boom")),
+        ('ValueError("it\'s")', ("ValueError", "it's")),
+        ("ValueError('a\\nb')", ("ValueError", "a\nb")),
+        ("KeyError('k')", ("KeyError", "k")),
+        ("ValueError()", ("ValueError", "")),
+        ("ValueError(3)", ("ValueError", "3")),
+        ("OSError(2, 'No such file')", ("OSError", "(2, 'No such file')")),
+        ("MyError(code=3)", ("MyError", "code=3")),
+        ("Boom(<object at 0x1>)", ("Boom", "<object at 0x1>")),
+        ("KeyError({[]: 1})", ("KeyError", "{[]: 1}")),
+        ("E(a\0b)", ("E", "a\0b")),
+        ("no repr at all", (None, "no repr at all")),
+        ("(1)", (None, "(1)")),
+    ],
+)
+def test_the_repr_of_an_exception_is_read(text: str, told: Any) -> None:
+    """Class and message are found where they can be, the text as it is where not; nothing is evaluated."""
+    outcomes, scope, _ = asking(reply([state_json(tasks=[{"error": text}])]), Reply(500))
+    outcome = outcomes.conclude(run_of("error"), scope)
+    assert told == (outcome.error, outcome.message)
+
+
+@pytest.mark.parametrize("inner", ["(" * 5000, "-" * 100_000 + "1", "[" * 100_000, "'" * 100_001, "1" * 100_000, "{" * 300])
+def test_a_hostile_repr_is_no_trouble(inner: str) -> None:
+    """Text that the parser chokes on is the message as it came."""
+    outcomes, scope, _ = asking(reply([state_json(tasks=[{"error": f"E({inner})"}])]), Reply(500))
+    outcome = outcomes.conclude(run_of("error"), scope)
+    assert "E" == outcome.error
+    assert outcome.message
+
+
+# -- runs that ended before they were joined
+
+
+def own(joined: Any, *answers: Answer) -> Tuple[RunOutcome, List[str]]:
+    outcomes, scope, played = asking(*answers)
+    return outcomes.own_values(run_of("success"), joined, scope), played.asked
+
+
+def test_joined_values_that_are_the_runs_own() -> None:
+    """The history confirms them: one request."""
+    outcome, asked = own({"n": 1}, reply([state_json()]))
+    assert ({"n": 1}, True, [HISTORY]) == (outcome.values, outcome.exact, asked)
+
+
+def test_joined_values_of_a_later_run_are_replaced() -> None:
+    """The run's own last state is its result, with the questions it ended with, where the later run is of the same graph."""
+    outcome, asked = own({"n": 99}, reply([state_json()]), reply([run_json(run_id="later")]))
+    assert ({"n": 1}, True, False) == (outcome.values, outcome.exact, outcome.paused)
+    assert [HISTORY, NEWEST] == asked
+    state = state_json(next=["ask"], interrupts=[{"value": "sure?", "id": "i"}])
+    outcome, _ = own({"n": 99}, reply([state]), reply([run_json(run_id="later")]))
+    assert ({"n": 1, "__interrupt__": [{"value": "sure?", "id": "i"}]}, True) == (outcome.values, outcome.paused)
+    assert (Interrupt(value="sure?", id="i"),) == outcome.interrupts
+
+
+@pytest.mark.parametrize("newest", [reply([run_json(run_id="later", metadata={"graph_id": "other"})]), reply([]), Reply(500)])
+def test_a_state_that_another_graph_may_have_hidden_is_not_sure(newest: Answer) -> None:
+    """The server shows a thread through the graph of its newest run: what another graph wrote may be left out of it."""
+    outcome, _ = own({"n": 99}, reply([state_json()]), newest)
+    assert (None, False) == (outcome.values, outcome.exact)
+
+
+@pytest.mark.parametrize(
+    ("newest", "values", "exact"),
+    [
+        (reply([run_json()]), {"n": 9}, True),
+        (reply([run_json(run_id="later")]), None, False),
+        (reply([]), None, False),
+        (Reply(500), None, False),
+    ],
+)
+def test_without_a_history_only_the_newest_run_is_sure(newest: Answer, values: Any, exact: bool) -> None:
+    """Where another run may have written the state, the values are not given out as this run's."""
+    outcome, asked = own({"n": 9}, reply({"detail": "no such endpoint"}, 404), newest)
+    assert (values, exact, "success") == (outcome.values, outcome.exact, outcome.status)
+    assert [HISTORY, NEWEST] == asked
+
+
+def test_a_pause_that_the_values_hide_is_found() -> None:
+    """Where something is left to do, the run has paused; one request. What failed is not asked for."""
+    state = state_json(next=["ask"], tasks=[{"id": "1", "interrupts": [{"value": "sure?"}]}])
+    outcomes, scope, played = asking(reply([state]))
+    outcome = outcomes.look_for_pause(RunOutcome(status="success", run=run_of("success")), THREAD, scope)
+    assert (True, (Interrupt(value="sure?"),)) == (outcome.paused, outcome.interrupts)
+    failed = RunOutcome(status="error", run=run_of("error"))
+    assert failed is outcomes.look_for_pause(failed, THREAD, scope)
+    assert [HISTORY] == played.asked
+
+
+def test_an_ended_call_does_not_take_silence_for_an_answer() -> None:
+    """A failure that is due to the caller's own abort or deadline is raised, and not taken for "not known"."""
+
+    def abort(_: Any) -> Any:
+        scope.interrupt("enough")
+        raise ConnectionResetError
+
+    outcomes, scope, played = asking(abort)
+    with pytest.raises(LangGraphRunsError, match="aborted: enough"):
+        outcomes.conclude(run_of("interrupted"), scope)
+    assert 1 == len(played.asked)
+
+
+# -- cancelling late
+
+
+@pytest.mark.parametrize(
+    ("answer", "warned"), [(Reply(202), False), (reply({"detail": "No matching runs"}, 404), False), (Reply(500), True)]
+)
+def test_a_late_cancel_never_raises(answer: Answer, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A run that has ended by itself is fine; any other failure is a warning in the log, since an error is on its way already."""
+    outcomes, _, played = asking(answer)
+    outcomes.cancel_late(THREAD, RUN)
+    assert [f"POST /threads/{THREAD}/runs/{RUN}/cancel?wait=0&action=interrupt"] == played.asked
+    assert warned is any(record.levelno == logging.WARNING for record in caplog.records)
+
+
+@pytest.mark.parametrize(("thread_id", "run_id"), [(None, RUN), (THREAD, None)])
+def test_a_run_that_is_not_known_cannot_be_cancelled(
+    thread_id: Optional[str], run_id: Optional[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is sent, and the log says so."""
+    outcomes, _, played = asking()
+    outcomes.cancel_late(thread_id, run_id)
+    assert [] == played.asked
+    assert "the run is not known" in caplog.text

@@ -1,0 +1,316 @@
+"""What is refused before anything is sent, what is sent, and what is left out."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import pickle
+import uuid
+import warnings
+from typing import Any, Dict, List
+
+import attrs
+import pytest
+
+from langgraph_runs import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
+from langgraph_runs.errors import InvalidRequestError
+from langgraph_runs.payloads import check_choice, check_id, check_known, lay_over, to_body
+
+
+def refusal(cls: Any = RunsCreatePayload, **options: Any) -> str:
+    with pytest.raises(InvalidRequestError) as caught:
+        cls(**options)
+    assert None is caught.value.request
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"input": {}, "command": {"resume": 1}}, "input and command exclude each other: answer an interrupt with command alone"),
+        ({"metadata": [("a", 1)]}, "metadata=[('a', 1)]: give an object (dict)"),
+        ({"config": "x"}, "config='x': give an object (dict)"),
+        ({"context": 3}, "context=3: give an object (dict)"),
+        ({"command": "resume"}, "command='resume': give an object (dict)"),
+        ({"langsmith_tracing": "project"}, "langsmith_tracing='project': give an object (dict)"),
+        ({"kwargs": []}, "kwargs=[]: give an object (dict)"),
+        ({"stream_subgraphs": "true"}, "stream_subgraphs='true': give True or False"),
+        ({"stream_resumable": 1}, "stream_resumable=1: give True or False"),
+        ({"strict_resume": "no"}, "strict_resume='no': give True or False"),
+        (
+            {"multitask_strategy": "rejct"},
+            "multitask_strategy='rejct': give one of 'reject', 'rollback', 'interrupt', 'enqueue'; did you mean 'reject'?",
+        ),
+        ({"if_not_exists": "make"}, "if_not_exists='make': give one of 'create', 'reject'"),
+        ({"on_completion": "drop"}, "on_completion='drop': give one of 'delete', 'keep'"),
+        ({"durability": "asnyc"}, "durability='asnyc': give one of 'sync', 'async', 'exit'; did you mean 'async'?"),
+        ({"durability": True}, "durability=True: give one of 'sync', 'async', 'exit'"),
+        ({"command": {"resum": 1}}, "command key='resum': give one of 'update', 'resume', 'goto', 'graph'; did you mean 'resume'?"),
+        ({"stream_mode": "value"}, "stream_mode='value': give one of "),
+        ({"stream_mode": ["values", "token"]}, "stream_mode='token': give one of "),
+        ({"stream_mode": {"values": True}}, "stream_mode={'values': True}: give one name or a list of names"),
+        ({"stream_mode": b"values"}, "stream_mode=b'values': give one name or a list of names"),
+        ({"interrupt_before": "ask"}, "interrupt_before='ask': give a list of node names, or '*' for all"),
+        ({"interrupt_after": ["a", 2]}, "interrupt_after=['a', 2]: give a list of node names, or '*' for all; 2 is not text"),
+        ({"interrupt_after": {"a": 1}}, "interrupt_after={'a': 1}: give a list of node names, or '*' for all"),
+        ({"feedback_keys": "score"}, "feedback_keys='score': give a list of keys"),
+        ({"checkpoint_id": ""}, "checkpoint_id='': give the id as text that is not empty"),
+        ({"after_seconds": -1}, "after_seconds=-1: give a number of seconds, 0 or more"),
+        ({"after_seconds": float("nan")}, "after_seconds=nan: give a number of seconds, 0 or more"),
+        ({"after_seconds": True}, "after_seconds=True: give a number of seconds, 0 or more"),
+        ({"after_seconds": "5"}, "after_seconds='5': give a number of seconds, 0 or more"),
+    ],
+    ids=str,
+)
+def test_what_can_be_known_to_be_wrong_is_refused(options: Dict[str, Any], told: str) -> None:
+    """The error names the option, the value and the remedy."""
+    assert refusal(**options).startswith(told)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["/hook", "hook", "ftp://host/x", "http://", "http:///x", "//host/x", "http://[::1", "", 5, b"http://host/x", "mailto:a@b"],
+)
+def test_a_webhook_must_be_an_absolute_url(url: Any) -> None:
+    """A relative one would fail every create on the server."""
+    assert f"webhook={url!r}: give an absolute http:// or https:// URL that the server can reach" == refusal(webhook=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://host/x", "https://host", "HTTP://host:8000/a?b=c#d", "http://[::1]:80/x", "http://127.0.0.1"]
+)
+def test_absolute_webhooks_pass(url: str) -> None:
+    """Whether the server can reach them, and may, is the server's to say."""
+    assert url == RunsCreatePayload(webhook=url).webhook
+
+
+@pytest.mark.parametrize(("cls", "known"), [(RunsCreatePayload, False), (RunsWaitPayload, True), (RunsStreamPayload, True)])
+def test_only_wait_and_stream_know_on_disconnect(cls: Any, known: bool) -> None:
+    """The server ignores it silently on create, so that there it is not an option at all."""
+    assert known is ("on_disconnect" in attrs.fields_dict(cls))
+    if known:
+        assert refusal(cls, on_disconnect="stop").startswith("on_disconnect='stop': give one of 'cancel', 'continue'")
+
+
+# -- what is sent
+
+
+def test_what_is_not_given_is_not_sent() -> None:
+    """An empty payload is an empty body."""
+    assert {} == to_body(RunsCreatePayload())
+    assert {"assistant_id": "agent"} == to_body(RunsCreatePayload(), assistant_id="agent", thread_id=None)
+
+
+def test_falsy_values_are_sent() -> None:
+    """Empty, zero and False are values; only None is not."""
+    falsy = {
+        "input": {},
+        "stream_subgraphs": False,
+        "stream_resumable": False,
+        "metadata": {},
+        "config": {},
+        "context": {},
+        "interrupt_before": [],
+        "interrupt_after": (),
+        "feedback_keys": [],
+        "after_seconds": 0,
+        "strict_resume": False,
+        "stream_mode": [],
+    }
+    assert falsy == to_body(RunsCreatePayload(**falsy))
+    for value in (0, "", [], False):
+        assert {"input": value} == to_body(RunsCreatePayload(input=value))
+    assert {"command": {}} == to_body(RunsCreatePayload(command={}))
+
+
+def test_the_name_that_differs_on_the_wire() -> None:
+    """langsmith_tracing is langsmith_tracer there."""
+    assert {"langsmith_tracer": {"project_name": "p"}} == to_body(RunsCreatePayload(langsmith_tracing={"project_name": "p"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("values", "values"),
+        (["values", "custom"], ["values", "custom"]),
+        (("values",), ["values"]),
+        (["values", "metadata"], ["values"]),
+        ("metadata", ...),
+        (["metadata"], ...),
+        ([], []),
+        ("messages-tuple", "messages-tuple"),
+    ],
+)
+def test_stream_modes_on_the_wire(given: Any, sent: Any) -> None:
+    """``metadata`` is accepted and not sent: those events always come, and the server refuses the name."""
+    assert ({} if sent is ... else {"stream_mode": sent}) == to_body(RunsCreatePayload(stream_mode=given))
+
+
+def test_modes_may_be_members_of_an_enum_of_text() -> None:
+    """A caller's own enum works where its members are text."""
+
+    class Mode(str, enum.Enum):
+        VALUES = "values"
+
+    assert Mode.VALUES == to_body(RunsCreatePayload(stream_mode=Mode.VALUES))["stream_mode"]
+
+
+def test_further_fields_are_sent_as_they_are() -> None:
+    """``kwargs`` is the way out for options newer than the library: nulls and unknown names included."""
+    assert {"input": 1, "brand_new": None, "other": [1]} == to_body(
+        RunsCreatePayload(input=1, kwargs={"brand_new": None, "other": [1]})
+    )
+
+
+@pytest.mark.parametrize("name", ["input", "assistant_id"])
+def test_a_field_is_not_given_twice(name: str) -> None:
+    """An option and a field of the same name in kwargs is an error, not a race."""
+    with pytest.raises(InvalidRequestError, match=f"kwargs\\['{name}'\\]: {name} is given as an option too"):
+        to_body(RunsCreatePayload(input=1, kwargs={name: 2}), assistant_id="agent")
+
+
+# -- payloads and keywords together
+
+
+def test_keywords_are_laid_over_a_payload() -> None:
+    """A keyword wins, None leaves the payload's value, and the payload itself stays as it is."""
+    payload = RunsCreatePayload(input=1, metadata={"a": 1})
+    laid = lay_over(RunsCreatePayload, payload, {"input": 2, "metadata": None, "durability": "exit"}, call="create")
+    assert RunsCreatePayload(input=2, metadata={"a": 1}, durability="exit") == laid
+    assert RunsCreatePayload(input=1, metadata={"a": 1}) == payload
+
+
+def test_a_payload_alone_is_taken_as_it_is() -> None:
+    """No copy is made of it."""
+    payload = RunsCreatePayload(input=1)
+    assert payload is lay_over(RunsCreatePayload, payload, {"input": None}, call="create")
+
+
+def test_any_payload_serves_any_call_that_knows_its_fields() -> None:
+    """A shared RunsInvokePayload goes everywhere; a wait payload with on_disconnect not into create."""
+    assert RunsStreamPayload(input=1) == lay_over(RunsStreamPayload, RunsInvokePayload(input=1), {}, call="stream")
+    assert RunsCreatePayload(input=1) == lay_over(RunsCreatePayload, RunsWaitPayload(input=1), {}, call="create")
+    with pytest.raises(InvalidRequestError, match=r"create\(\) has no option 'on_disconnect'"):
+        lay_over(RunsCreatePayload, RunsWaitPayload(on_disconnect="cancel"), {}, call="create")
+
+
+def test_keywords_and_payload_are_checked_together() -> None:
+    """Two halves that are fine alone may exclude each other."""
+    with pytest.raises(InvalidRequestError, match="exclude each other"):
+        lay_over(RunsCreatePayload, RunsCreatePayload(input=1), {"command": {"resume": 1}}, call="create")
+
+
+@pytest.mark.parametrize("payload", [{"input": 1}, [1], "hello", 5])
+def test_the_input_itself_as_third_argument_is_refused(payload: Any) -> None:
+    """The error says how the graph's input is given."""
+    with pytest.raises(InvalidRequestError) as caught:
+        lay_over(RunsCreatePayload, payload, {}, call="create")
+    assert (
+        f"create(): the third argument is a payload such as RunsCreatePayload(input=...), not {type(payload).__name__}; "
+        "pass the graph's input as input=..." == str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("streamMode", "; did you mean 'stream_mode'?"),
+        ("inputs", "; did you mean 'input'?"),
+        ("interrupt-before", "; did you mean 'interrupt_before'?"),
+        ("multitask", "; did you mean 'multitask_strategy'?"),
+        ("zzz", "; a field newer than this library goes into kwargs={...}"),
+    ],
+)
+def test_an_unknown_option_is_refused_with_its_nearest(name: str, hint: str) -> None:
+    """The server would ignore it silently."""
+    with pytest.raises(InvalidRequestError) as caught:
+        lay_over(RunsCreatePayload, None, {name: None}, call="create")
+    assert f"create() has no option {name!r}{hint}" == str(caught.value)
+
+
+# -- ids and choices
+
+
+@pytest.mark.parametrize("value", [None, "", 5, b"x", ["x"], True])
+def test_an_id_is_text(value: Any) -> None:
+    """None, empty and anything that is not text is refused by name."""
+    with pytest.raises(InvalidRequestError) as caught:
+        check_id("thread_id", value)
+    assert f"thread_id={value!r}: give the id as text that is not empty" == str(caught.value)
+
+
+def test_a_uuid_is_an_id() -> None:
+    """UUID objects are what databases give."""
+    value = uuid.uuid4()
+    assert str(value) == check_id("run_id", value)
+
+
+def test_a_near_miss_is_pointed_at() -> None:
+    """The error lists what is allowed, and the nearest of it."""
+    with pytest.raises(InvalidRequestError, match="x='patst': give one of 'past', 'future'; did you mean 'past'?"):
+        check_choice("x", "patst", ["past", "future"])
+    check_choice("x", "past", ["past", "future"])
+    check_known("call", {"a": 1}, {"a", "b"})
+
+
+# -- batch items
+
+
+def test_a_batch_item_needs_an_assistant() -> None:
+    """Both of its ids are checked when it is made."""
+    assert "assistant_id='': give the id as text that is not empty" == refusal(RunCreate, assistant_id="")
+    assert "thread_id=5: give the id as text that is not empty" == refusal(RunCreate, assistant_id="a", thread_id=5)
+    with pytest.raises(TypeError):
+        RunCreate(input=1)  # type: ignore[call-arg]
+
+
+def test_a_batch_item_without_its_ids_is_a_create_payload() -> None:
+    """The rest of it is what ``create`` takes."""
+    item = RunCreate(assistant_id="agent", thread_id="t", input=1, metadata={"a": 1})
+    assert RunsCreatePayload(input=1, metadata={"a": 1}) == item.payload
+
+
+def test_payloads_are_values() -> None:
+    """They are frozen, compare by what they say, and pickle."""
+    payload = RunsStreamPayload(input={"n": 1}, on_disconnect="cancel")
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        payload.input = 2  # type: ignore[misc]
+    assert RunsStreamPayload(input={"n": 1}, on_disconnect="cancel") == payload == pickle.loads(pickle.dumps(payload))
+
+
+# -- the deprecated option
+
+
+def warned(action: Any) -> List[warnings.WarningMessage]:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        action()
+    return found
+
+
+def test_checkpoint_during_warns_at_the_callers_line() -> None:
+    """The warning blames the line that gave the option, in whatever way it was given, and the option is sent."""
+
+    def make() -> Any:
+        return RunsCreatePayload(checkpoint_during=False)  # the line to blame
+
+    def lay() -> Any:
+        return lay_over(RunsCreatePayload, None, {"checkpoint_during": True}, call="create")  # the line to blame
+
+    for action in (make, lay):
+        (warning,) = warned(action)
+        lines, first = inspect.getsourcelines(action)
+        assert (DeprecationWarning, __file__, first + 1) == (warning.category, warning.filename, warning.lineno)
+        assert "checkpoint_during is deprecated: use durability='exit' for False, 'async' for True" == str(warning.message)
+    assert {"checkpoint_during": False} == to_body(_quietly(make))
+
+
+def _quietly(action: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return action()
+
+
+def test_nothing_else_warns() -> None:
+    """A payload without the old option is made in silence."""
+    assert [] == warned(lambda: RunsCreatePayload(input=1, durability="exit"))

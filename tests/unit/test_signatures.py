@@ -1,0 +1,181 @@
+"""Moving over from the official SDK is changing the constructor: names, order and options are those of its sync client."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+import typing
+from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
+
+import pytest
+
+from langgraph_runs import Client
+from langgraph_runs.assistants import AssistantsClient
+from langgraph_runs.options import (
+    CallOptions,
+    CreateOptions,
+    JoinOptions,
+    JoinStreamOptions,
+    ModeOption,
+    StreamOptions,
+    WaitOptions,
+    option_docs,
+)
+from langgraph_runs.runs import RunsClient
+from langgraph_runs.threads import ThreadsClient
+
+#: What design.md, section 2, promises of ``client.runs``.
+PROMISED = {
+    "input",
+    "command",
+    "stream_mode",
+    "stream_subgraphs",
+    "stream_resumable",
+    "metadata",
+    "config",
+    "context",
+    "checkpoint",
+    "checkpoint_id",
+    "checkpoint_during",
+    "interrupt_before",
+    "interrupt_after",
+    "feedback_keys",
+    "on_completion",
+    "webhook",
+    "multitask_strategy",
+    "if_not_exists",
+    "after_seconds",
+    "langsmith_tracing",
+    "durability",
+    "strict_resume",
+    "headers",
+    "params",
+    "on_run_created",
+    "timeout",
+    "signal",
+}
+CALLS = {"create", "create_batch", "stream", "wait", "list", "get", "cancel", "cancel_many", "join", "join_stream", "delete"}
+#: The options behind ``**options``, by method; the common ones for all others.
+BEHIND: Dict[Any, Tuple[Any, ...]] = {
+    RunsClient.create: (CreateOptions,),
+    RunsClient.wait: (WaitOptions,),
+    RunsClient.stream: (ModeOption, StreamOptions),
+    RunsClient.join: (JoinOptions,),
+    RunsClient.join_stream: (JoinStreamOptions,),
+}
+#: Options of the official client that ours does not have, each for its reason.
+LEFT_OUT: Dict[str, Set[str]] = {
+    "RunsClient.stream": {"version"},  # the shape of its own event objects
+    "ThreadsClient.update": {"return_minimal"},
+    "ThreadsClient.get_state": {"select"},
+    "ThreadsClient.get_history": {"select"},
+    "AssistantsClient.search": {"response_format"},
+}
+
+
+def public(cls: Any) -> Iterator[Tuple[str, Callable[..., Any]]]:
+    for name, item in inspect.getmembers(cls, inspect.isfunction):
+        if not name.startswith("_"):
+            yield name, item
+
+
+OURS: List[Any] = [
+    pytest.param(cls, name, method, id=f"{cls.__name__}.{name}")
+    for cls in (RunsClient, ThreadsClient, AssistantsClient)
+    for name, method in public(cls)
+]
+
+
+def keywords_of(method: Callable[..., Any]) -> Set[str]:
+    """All that the method takes by keyword, also behind ``**options``."""
+    shown = inspect.signature(method).parameters.values()
+    names = {one.name for one in shown if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
+    return names | {option for options in BEHIND.get(method, (CallOptions,)) for option in option_docs(options)}
+
+
+def official(cls: Any) -> Any:
+    """The class of the official SDK's sync client for one of ours."""
+    client = pytest.importorskip("langgraph_sdk.client")
+    return getattr(client, f"Sync{cls.__name__}")
+
+
+def test_the_eleven_calls_are_there() -> None:
+    """``client.runs`` has them, and ``iter``, which pages."""
+    assert CALLS | {"iter"} == {name for name, _ in public(RunsClient)}
+
+
+@pytest.mark.parametrize("name", ["create", "wait", "stream"])
+def test_what_starts_a_run_takes_all_options(name: str) -> None:
+    """Each of the promised options is one of create, wait and stream alike; the last two know more."""
+    names = keywords_of(getattr(RunsClient, name))
+    assert set() == PROMISED - names
+    assert ({"on_disconnect", "on_timeout", "raise_error"} <= names) is (name != "create")
+    assert ("on_gap" in names) is (name == "stream")
+
+
+@pytest.mark.parametrize(("cls", "name", "method"), OURS)
+def test_positional_order_is_the_official_one(cls: Any, name: str, method: Callable[..., Any]) -> None:
+    """What is positional there is so here, in the same order with the same defaults; a payload may follow where it starts a run."""
+    theirs = getattr(official(cls), name, None)
+    if theirs is None:
+        assert (RunsClient, "iter") == (cls, name)
+        return
+
+    def positional(function: Any) -> List[Tuple[str, Any]]:
+        shown = inspect.signature(function).parameters.values()
+        return [(one.name, one.default) for one in shown if one.kind is one.POSITIONAL_OR_KEYWORD]
+
+    more = [("payload", None)] if name in ("create", "wait", "stream") and cls is RunsClient else []
+    assert positional(theirs) + more == positional(method)
+
+
+@pytest.mark.parametrize(("cls", "name", "method"), OURS)
+def test_option_names_are_the_official_ones(cls: Any, name: str, method: Callable[..., Any]) -> None:
+    """Every option of the official call is one of ours, but for the few that are left out on purpose; each takes ours as well."""
+    theirs = getattr(official(cls), name, None)
+    names = keywords_of(method)
+    if theirs is not None:
+        missing = set(inspect.signature(theirs).parameters) - names - {"self"}
+        assert LEFT_OUT.get(f"{cls.__name__}.{name}", set()) == missing
+    assert {"timeout", "signal", "headers", "params"} <= names
+
+
+@pytest.mark.parametrize(("cls", "name", "method"), OURS)
+def test_help_shows_every_option(cls: Any, name: str, method: Callable[..., Any]) -> None:
+    """help() has the signature with all keywords, and a line for each option that is not the method's own."""
+    shown = pydoc.render_doc(method, renderer=pydoc.plaintext)
+    assert "**options" not in shown.split("\n\n")[1].splitlines()[0]
+    own = set(inspect.signature(inspect.unwrap(method)).parameters)
+    for option in keywords_of(method):
+        assert f"{option}:" in shown or option in own, option
+    for options in BEHIND.get(method, (CallOptions,)):
+        assert [] == [option for option, doc in option_docs(options).items() if f"{option}: {doc}" not in (method.__doc__ or "")]
+
+
+@pytest.mark.parametrize("name", ["ok", "info"])
+def test_the_clients_own_calls_take_the_common_options(name: str) -> None:
+    """They are shown, too."""
+    assert {"timeout", "signal", "headers", "params"} <= set(inspect.signature(getattr(Client, name)).parameters)
+
+
+@pytest.mark.parametrize(("cls", "name", "method"), OURS)
+def test_every_call_says_what_it_gives(cls: Any, name: str, method: Callable[..., Any]) -> None:
+    """Its docstring begins with a sentence, and its types resolve without an error."""
+    first = (method.__doc__ or "").strip().splitlines()[0]
+    assert first and first[0].isupper()
+    for options in BEHIND.get(method, (CallOptions,)):
+        assert typing.get_type_hints(options)
+
+
+def test_no_call_takes_what_it_does_not_know() -> None:
+    """``**options`` is not a hole: a name that no option has is refused, with the nearest one."""
+    client = Client("http://server", api_key=None)
+    for call in (
+        lambda: client.runs.get("t", "r", header={}),  # type: ignore[call-arg]
+        lambda: client.threads.get("t", header={}),  # type: ignore[call-arg]
+        lambda: client.assistants.get("a", header={}),  # type: ignore[call-arg]
+        lambda: client.ok(header={}),  # type: ignore[call-arg]
+        lambda: client.runs.create(None, "a", header={}),  # type: ignore[call-arg]
+    ):
+        with pytest.raises(ValueError, match="has no option 'header'; did you mean 'headers'?"):
+            call()

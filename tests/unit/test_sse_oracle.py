@@ -1,0 +1,113 @@
+"""The parser against the algorithm of the WHATWG specification, written down once more, character by character."""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional, Tuple
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from langgraph_runs.sse import EventParser
+
+
+class Expected(NamedTuple):
+    events: List[Tuple[str, str, str]]
+    last_id: str
+    retry: Optional[int]
+    unfinished: bool
+
+
+def oracle(stream: bytes) -> Expected:
+    """HTML, section 9.2.6, as literally as can be. Knows nothing of pieces."""
+    text = stream.decode("utf-8", "replace")  # "UTF-8 decode": maximal subparts become U+FFFD, as in Python
+    if text.startswith("\ufeff"):
+        text = text[1:]
+    events: List[Tuple[str, str, str]] = []
+    data = event_type = ""
+    id_buffer = last_id = ""
+    retry: Optional[int] = None
+    line = ""
+    position = 0
+    fresh = True  # no line since the last blank one
+    while position < len(text):
+        char = text[position]
+        position += 1
+        if char == "\r" and text[position : position + 1] == "\n":
+            position += 1
+        elif char not in "\r\n":
+            line += char
+            continue
+        field, colon, value = line.partition(":")
+        if line == "":
+            last_id = id_buffer
+            if data != "":
+                events.append((event_type or "message", data[:-1], last_id))
+            data = event_type = ""
+            fresh = True
+        else:
+            fresh = False
+            if value.startswith(" "):
+                value = value[1:]
+            if colon and field == "":
+                pass
+            elif field == "event":
+                event_type = value
+            elif field == "data":
+                data += value + "\n"
+            elif field == "id" and "\0" not in value:
+                id_buffer = value
+            elif field == "retry" and value and all(digit in "0123456789" for digit in value):
+                retry = int(value)
+        line = ""
+    return Expected(events, last_id, retry, not fresh or line != "")
+
+
+ENDS = st.sampled_from(["\n", "\r", "\r\n", "\n\n", "\r\r", "\r\n\r\n", "\n\r", "\r\n\r", "\n\r\n"])
+VALUES = st.sampled_from(
+    ["", " ", "  x", "x", ":", "a:b", "1", "007", "1a", "\0", "é", "\u2028", "\x85", "\ufeff", "end", "\x1c", "data"]
+)
+FIELDS = st.sampled_from(["data", "event", "id", "retry", "", " data", "Data", "data ", "unknown", "\ufeffdata", "__dict__"])
+LINES = st.one_of(
+    st.builds(lambda field, colon, value: field + colon + value, FIELDS, st.sampled_from([":", ": ", ""]), VALUES),
+    st.text(alphabet="data:ei \0é\u2028\n\r", max_size=8),
+)
+LIKELY = st.lists(st.builds(lambda line, end: (line + end).encode(), LINES, ENDS), max_size=14).map(b"".join)
+DIRTY = st.lists(
+    st.sampled_from([b"data: ", b"id", b":", b"\n", b"\r", b"\r\n", b"\xef", b"\xbb", b"\xbf", b"\xff", b"\xe2\x82", b"x"]),
+    max_size=30,
+).map(b"".join)
+STREAMS = st.one_of(LIKELY, DIRTY, st.builds(lambda stream: b"\xef\xbb\xbf" + stream, LIKELY), st.binary(max_size=60))
+
+
+def in_pieces(stream: bytes, cuts: List[int]) -> List[bytes]:
+    """The stream, cut at these places."""
+    places = sorted({cut % (len(stream) + 1) for cut in cuts})
+    return [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)])]
+
+
+@settings(max_examples=400)
+@given(STREAMS, st.lists(st.integers(0, 1000), max_size=12))
+@example(b"data: a\r", [7])
+@example(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", [1, 2, 4])
+@example(b"id: 1\n\nid: 2\n", [])
+@example(b"data\n\n", [4, 5])
+def test_the_parser_does_what_the_specification_says(stream: bytes, cuts: List[int]) -> None:
+    """Over random streams in random pieces: the same events, the same last id, the same retry, the same unfinished rest."""
+    parser = EventParser()
+    events = [event for piece in in_pieces(stream, cuts) for event in parser.feed(piece)]
+    expected = oracle(stream)
+    assert expected.events == [(event.event, event.data, event.last_id or "") for event in events]
+    assert expected.last_id == (parser.last_id or "")
+    assert expected.retry == parser.retry
+    assert expected.unfinished == parser.pending
+
+
+@settings(max_examples=100)
+@given(LIKELY, LIKELY, st.integers(0, 1000))
+def test_a_second_connection_begins_anew(first: bytes, second: bytes, cut: int) -> None:
+    """Of a connection that was cut nothing is left but its last id: the next one parses as if it stood alone."""
+    before = EventParser()
+    before.feed(first[: cut % (len(first) + 1)])
+    after = EventParser(last_id=before.last_id)
+    events = [(event.event, event.data, event.own_id) for event in after.feed(second)]
+    assert [(event.event, event.data, event.own_id) for event in EventParser().feed(second)] == events

@@ -1,0 +1,229 @@
+"""Parsed JSON to records: strict where a wrong value would be believed, tolerant where a server may differ."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from typing import Any, List
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langgraph_runs import Assistant, Checkpoint, Interrupt, Run, ServerInfo, Thread, ThreadState, ThreadUpdate
+from langgraph_runs.codec import decode, decode_list
+from langgraph_runs.errors import ResponseDecodeError
+from langgraph_runs.models import kind_of
+
+from .played import RUN, THREAD, run_json
+
+UTC = datetime.timezone.utc
+
+
+def problems_of(value: Any, cls: Any) -> List[str]:
+    """What is wrong with *value*, as the error tells it."""
+    with pytest.raises(ResponseDecodeError) as caught:
+        decode(value, cls)
+    assert True is caught.value.sent
+    return list(caught.value.problems)
+
+
+def test_a_run_of_this_server() -> None:
+    """Ids and status are text, times aware datetimes, and the one field that we do not know is kept."""
+    run = decode(run_json(), Run)
+    assert (RUN, THREAD, "success") == (run.run_id, run.thread_id, run.status)
+    assert datetime.datetime(2026, 11, 21, 1, 9, 53, 104205, UTC) == run.created_at
+    assert {"langsmith_session_name": None} == run.extra
+    assert {"input": {"n": 1}} == run.kwargs
+
+
+def test_unknown_fields_are_kept() -> None:
+    """What a newer server adds is in ``extra``, as it came, a field of that very name included."""
+    run = decode(run_json(cancel_reason={"by": ["x"]}, extra=5), Run)
+    assert {"langsmith_session_name": None, "cancel_reason": {"by": ["x"]}, "extra": 5} == run.extra
+
+
+def test_an_unknown_status_is_text() -> None:
+    """A newer server's status is no error."""
+    assert "paused" == decode(run_json(status="paused"), Run).status
+
+
+@pytest.mark.parametrize("absent", [None, ...])
+def test_what_may_be_absent_may_be_null(absent: Any) -> None:
+    """A field with a default gets it when it is null as well as when it is missing."""
+    least = {"run_id": "r", "thread_id": "t", "status": "x"}
+    optional = {name for name in attrs.fields_dict(Run) if name not in least}
+    value = least if absent is ... else {**least, **dict.fromkeys(optional - {"extra"}, None)}
+    assert Run(run_id="r", thread_id="t", status="x") == decode(value, Run)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"status": 3}, "$.status: expected a string, not a number"),
+        ({"status": None}, "$.status: expected a string, not null"),
+        ({"run_id": {"id": "r"}}, "$.run_id: expected a string, not an object"),
+        ({"assistant_id": True}, "$.assistant_id: expected a string, not a boolean"),
+        ({"metadata": []}, "$.metadata: expected an object, not a list"),
+        ({"kwargs": "x"}, "$.kwargs: expected an object, not a string"),
+        ({"created_at": 1795223393}, "$.created_at: expected a time such as 2026-11-21T01:09:53+00:00, not a number"),
+        ({"created_at": "yesterday"}, "$.created_at: expected a time such as 2026-11-21T01:09:53+00:00, not 'yesterday'"),
+        ({"created_at": "2026-13-21T01:09:53Z"}, "$.created_at: expected a time, not '2026-13-21T01:09:53Z': "),
+    ],
+)
+def test_nothing_is_converted_silently(change: Any, problem: str) -> None:
+    """A wrong type is an error that names the place, never a value that only looks right."""
+    (found,) = problems_of(run_json(**change), Run)
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("missing", ["run_id", "thread_id", "status"])
+def test_a_missing_field_is_named(missing: str) -> None:
+    """What every run has must be there."""
+    value = run_json()
+    del value[missing]
+    assert [f"$.{missing}: missing"] == problems_of(value, Run)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """The error lists each, in its text and as a tuple."""
+    value = run_json(status=3, metadata=[])
+    del value["run_id"]
+    assert {
+        "$.run_id: missing",
+        "$.status: expected a string, not a number",
+        "$.metadata: expected an object, not a list",
+    } == set(problems_of(value, Run))
+
+
+@pytest.mark.parametrize("value", [None, [], "x", 3, True])
+def test_what_is_no_object_is_no_record(value: Any) -> None:
+    """The problem says what came instead, at the place where it came."""
+    assert [f"$: expected an object, not {kind_of(value)}"] == problems_of(value, Run)
+
+
+def test_places_within_lists_and_records() -> None:
+    """The path leads through indexes and fields to the value that is wrong."""
+    state = {"values": {}, "next": ["a", 2], "tasks": [{"id": "1"}, {"id": "2", "interrupts": [{"id": 5}]}]}
+    assert {
+        "$.next[1]: expected a string, not a number",
+        "$.tasks[1].interrupts[0].id: expected a string, not a number",
+    } == set(problems_of(state, ThreadState))
+
+
+@pytest.mark.parametrize(("field", "value"), [("next", {"a": 1}), ("next", "ab"), ("tasks", {}), ("interrupts", "x"), ("tasks", 5)])
+def test_what_is_no_list_is_not_taken_for_one(field: str, value: Any) -> None:
+    """An object or a string is not iterated as if it were a list."""
+    assert [f"$.{field}: expected a list, not {kind_of(value)}"] == problems_of({field: value}, ThreadState)
+
+
+def test_a_list_of_records() -> None:
+    """Each item is decoded, and a problem names its index; what is no list is an error."""
+    assert ["a", "b"] == [run.run_id for run in decode_list([run_json(run_id="a"), run_json(run_id="b")], Run)]
+    with pytest.raises(ResponseDecodeError) as caught:
+        decode_list([run_json(), run_json(status=3)], Run)
+    assert ("$[1].status: expected a string, not a number",) == caught.value.problems
+    with pytest.raises(ResponseDecodeError) as caught:
+        decode_list({"runs": []}, Run)
+    assert ("$: expected a list, not an object",) == caught.value.problems
+
+
+def test_a_thread_of_this_server() -> None:
+    """Interrupts come as records under their task, an error as it was told, values as plain JSON."""
+    thread = decode(
+        {
+            "thread_id": THREAD,
+            "status": "interrupted",
+            "metadata": {"a": 1},
+            "values": {"n": [1, {"m": None}]},
+            "interrupts": {"task": [{"value": "sure?", "id": "i1", "response_schema": None}]},
+            "error": {"error": "ValueError", "message": "boom"},
+            "created_at": "2026-11-21T01:09:53.104205+00:00",
+        },
+        Thread,
+    )
+    assert {"task": [Interrupt(value="sure?", id="i1", extra={"response_schema": None})]} == thread.interrupts
+    assert {"error": "ValueError", "message": "boom"} == thread.error
+    assert {"n": [1, {"m": None}]} == thread.values
+
+
+def test_a_state_of_this_server() -> None:
+    """Checkpoints, tasks and their questions are records all the way down."""
+    state = decode(
+        {
+            "values": [1, 2],
+            "next": ["ask"],
+            "checkpoint": {"thread_id": "t", "checkpoint_id": "c", "checkpoint_ns": "", "more": 1},
+            "parent_checkpoint": None,
+            "metadata": {"run_id": "r"},
+            "tasks": [{"id": "1", "name": "ask", "error": None, "interrupts": [{"value": 1, "id": "i"}], "checkpoint": None}],
+            "created_at": "2026-11-21T01:09:53Z",
+        },
+        ThreadState,
+    )
+    assert (("ask",), [1, 2], None) == (state.next, state.values, state.parent_checkpoint)
+    assert Checkpoint(thread_id="t", checkpoint_id="c", checkpoint_ns="", extra={"more": 1}) == state.checkpoint
+    assert [Interrupt(value=1, id="i")] == state.tasks[0].interrupts
+
+
+def test_the_other_records() -> None:
+    """Assistants, server information and updates of a state decode as well."""
+    assert 3 == decode({"assistant_id": "a", "version": 3}, Assistant).version
+    assert ["$.version: expected a whole number, not a boolean"] == problems_of({"assistant_id": "a", "version": True}, Assistant)
+    assert ["$.version: expected a whole number, not a number"] == problems_of({"assistant_id": "a", "version": 1.5}, Assistant)
+    assert "0.16.7" == decode({"version": "0.16.7", "flags": {"assistants": True}}, ServerInfo).version
+    assert {"configurable": {}} == decode({"configurable": {}}, ThreadUpdate).extra
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-21T01:09:53.104205+00:00", datetime.datetime(2026, 11, 21, 1, 9, 53, 104205, UTC)),
+        ("2026-11-21T01:09:53Z", datetime.datetime(2026, 11, 21, 1, 9, 53, 0, UTC)),
+        ("2026-11-21T01:09:53", datetime.datetime(2026, 11, 21, 1, 9, 53, 0, UTC)),
+        ("2026-11-21 01:09:53.1z", datetime.datetime(2026, 11, 21, 1, 9, 53, 100000, UTC)),
+        ("2026-11-21T01:09:53.123456789Z", datetime.datetime(2026, 11, 21, 1, 9, 53, 123456, UTC)),
+        ("2026-11-21T03:09:53+0200", datetime.datetime(2026, 11, 21, 1, 9, 53, 0, UTC)),
+    ],
+)
+def test_times_in_the_spellings_of_servers(text: str, moment: datetime.datetime) -> None:
+    """Any number of digits, any form of offset, on every Python; without an offset it is UTC."""
+    found = decode(run_json(created_at=text), Run).created_at
+    assert moment == found
+    assert found is not None and found.tzinfo is not None
+
+
+@pytest.mark.parametrize("text", ["", "2026-11-21", "2026-11-21T25:00:00Z", "٢٠٢٦-11-21T01:09:53Z", "2026-11-21T01:09:53Z\n"])
+def test_what_is_no_time(text: str) -> None:
+    """It is an error, and not a guess."""
+    assert 1 == len(problems_of(run_json(created_at=text), Run))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+NAMED = st.dictionaries(st.sampled_from([*attrs.fields_dict(ThreadState), *attrs.fields_dict(Run)]), JSON, max_size=6)
+
+
+@given(JSON | NAMED | st.lists(NAMED, max_size=2), st.sampled_from([Run, Thread, ThreadState, Assistant, Checkpoint, ServerInfo]))
+def test_whatever_comes_is_a_record_or_a_decode_error(value: Any, cls: Any) -> None:
+    """No JSON value makes another exception than ResponseDecodeError, whose problems begin with a place."""
+    try:
+        assert cls is type(decode(value, cls))
+    except ResponseDecodeError as error:
+        assert error.problems
+        assert [] == [problem for problem in error.problems if not problem.startswith("$")]
+
+
+def test_first_use_by_many_threads() -> None:
+    """Hooks are built when they are imported: threads that decode at once all get their records."""
+    found: List[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(decode(run_json(), Run))) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [decode(run_json(), Run)] * 16 == found
