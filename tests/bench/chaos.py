@@ -1,0 +1,364 @@
+"""What becomes of runs when the network and the server misbehave: this client and the official SDK, on the same seeds.
+
+    python -m tests.bench.chaos             # a table, about four minutes
+    python -m tests.bench.chaos --creates 30 --events 500 --seeds 2 --ours
+
+Needs the extra ``server``; the official SDK is measured where langgraph-sdk is installed. Everything runs on loopback, against the
+real server behind a proxy that breaks about a third of the connections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Optional
+
+import langgraph_runs
+from langgraph_runs import Client, RetryPolicy
+from langgraph_runs.devserver import DevServer
+
+from ..server.conftest import ALL_GRAPHS
+from ..wire.cutting_proxy import CuttingProxy, Fault, Turn, seeded
+
+Row = tuple[str, str]
+
+
+class Ours:
+    """This client."""
+
+    name = "langgraph_runs"
+    uncertain: Any = langgraph_runs.CreateUncertainError
+
+    def __init__(self, url: str) -> None:
+        self.client = Client(url, api_key=None, retry=RetryPolicy(wait_initial=0.05, wait_max=0.5, budget=None))
+
+    def create(self, thread_id: str, key: str) -> str:
+        return self.client.runs.create(thread_id, "echo", input={"value": 1}, metadata={"client_key": key}).run_id
+
+    def events(self, thread_id: str, count: int, pause: float) -> Iterator[Any]:
+        yield from self.client.runs.stream(
+            thread_id, "burst", input={"n": count, "pause": pause}, stream_mode="custom", stream_resumable=True
+        )
+
+    def wait(self, thread_id: str, graph: str, **options: Any) -> Any:
+        return self.client.runs.wait(thread_id, graph, **options)
+
+    def stream(self, thread_id: str, graph: str, **options: Any) -> Any:
+        return list(self.client.runs.stream(thread_id, graph, stream_mode="values", **options))
+
+    def join(self, thread_id: str, run_id: str) -> Any:
+        return self.client.runs.join(thread_id, run_id)
+
+    def join_stream(self, thread_id: str, run_id: str) -> Any:
+        return list(self.client.runs.join_stream(thread_id, run_id))
+
+    def wait_for(self, seconds: float, thread_id: str, graph: str, **options: Any) -> Any:
+        return self.client.runs.wait(thread_id, graph, timeout=seconds, **options)
+
+    def blocked(self, thread_id: str, graph: str, **options: Any) -> tuple[Iterator[Any], Callable[[], None]]:
+        stream = self.client.runs.stream(thread_id, graph, stream_mode="custom", **options)
+        return stream, stream.close
+
+
+class Theirs:
+    """The official SDK's sync client, as its documentation shows it."""
+
+    name = "langgraph-sdk"
+    uncertain: Any = ()
+
+    def __init__(self, url: str) -> None:
+        from langgraph_sdk import get_sync_client
+
+        self._make = get_sync_client
+        self.url = url
+        self.client = get_sync_client(url=url, api_key=None)
+
+    def create(self, thread_id: str, key: str) -> str:
+        # The loop that people write around it: three tries.
+        for attempt in range(3):
+            try:
+                run = self.client.runs.create(thread_id, "echo", input={"value": 1}, metadata={"client_key": key})
+                return str(run["run_id"])
+            except Exception:
+                if attempt == 2:
+                    raise
+        raise AssertionError
+
+    def create_once(self, thread_id: str, key: str) -> str:
+        return str(self.client.runs.create(thread_id, "echo", input={"value": 1}, metadata={"client_key": key})["run_id"])
+
+    def events(self, thread_id: str, count: int, pause: float) -> Iterator[Any]:
+        yield from self.client.runs.stream(
+            thread_id, "burst", input={"n": count, "pause": pause}, stream_mode="custom", stream_resumable=True
+        )
+
+    def wait(self, thread_id: str, graph: str, **options: Any) -> Any:
+        return self.client.runs.wait(thread_id, graph, **options)
+
+    def stream(self, thread_id: str, graph: str, **options: Any) -> Any:
+        return list(self.client.runs.stream(thread_id, graph, stream_mode="values", **options))
+
+    def join(self, thread_id: str, run_id: str) -> Any:
+        return self.client.runs.join(thread_id, run_id)
+
+    def join_stream(self, thread_id: str, run_id: str) -> Any:
+        return list(self.client.runs.join_stream(thread_id, run_id))
+
+    def wait_for(self, seconds: float, thread_id: str, graph: str, **options: Any) -> Any:
+        return self._make(url=self.url, api_key=None, timeout=seconds).runs.wait(thread_id, graph, **options)
+
+    def blocked(self, thread_id: str, graph: str, **options: Any) -> tuple[Iterator[Any], Callable[[], None]]:
+        stream = self.client.runs.stream(thread_id, graph, stream_mode="custom", **options)
+        return stream, stream.close  # type: ignore[attr-defined]
+
+
+def ask(url: str, method: str, path: str, body: Any = None) -> Any:
+    """One plain request past the proxy, by neither client."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data=data, method=method, headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+def new_thread(url: str) -> str:
+    return str(ask(url, "POST", "/threads", {})["thread_id"])
+
+
+# -- once
+
+
+def creates(make: Callable[[str], Any], url: str, count: int, seed: int, once: bool = False) -> dict[str, int]:
+    """Creates through a proxy that breaks a third of them; then the server is asked what there is."""
+    told = {"created": 0, "doubled": 0, "lost": 0, "uncertain": 0, "failed": 0, "phantom": 0}
+    with CuttingProxy(url, seeded(seed, 1 / 3, when=b"POST ", longest=1500)) as proxy:
+        side = make(proxy.url)
+        create = side.create_once if once and hasattr(side, "create_once") else side.create
+        thread_ids = [new_thread(url) for _ in range(count)]
+
+        def one(thread_id: str) -> tuple[str, Optional[str], bool]:
+            try:
+                return thread_id, create(thread_id, uuid.uuid4().hex), False
+            except side.uncertain:
+                return thread_id, None, True
+            except Exception:
+                return thread_id, None, False
+
+        with ThreadPoolExecutor(8) as pool:
+            for thread_id, run_id, uncertain in pool.map(one, thread_ids):
+                runs = {run["run_id"] for run in ask(url, "GET", f"/threads/{thread_id}/runs?limit=100")}
+                told["created"] += len(runs)
+                told["doubled"] += max(0, len(runs) - 1)
+                told["uncertain"] += uncertain
+                told["lost"] += bool(runs) and run_id is None and not uncertain
+                told["failed"] += not runs and run_id is None
+                told["phantom"] += run_id is not None and run_id not in runs
+    return told
+
+
+# -- streams
+
+
+def events(make: Callable[[str], Any], url: str, count: int, seeds: int) -> dict[str, int]:
+    """Numbered events over connections that are cut in mid-stream."""
+    told = {"expected": 0, "lost": 0, "doubled": 0, "out of order": 0, "errors": 0, "cuts": 0}
+    for seed in range(seeds):
+        plan = seeded(f"stream-{seed}", 0.6, longest=40 * count)
+
+        def gentle(turn: Turn, plan: Any = plan) -> Fault:
+            # Streams alone are cut: what is measured is the events, not the questions between.
+            return plan(turn) if b"/stream" in turn.first.split(b"\r\n", 1)[0] else Fault("never")
+
+        with CuttingProxy(url, gentle) as proxy:
+            side = make(proxy.url)
+            seen: list[int] = []
+            try:
+                for event in side.events(new_thread(url), count, 0.0 if seed % 2 else 0.001):
+                    if event.event == "custom":
+                        seen.append(event.data["i"])
+            except Exception:
+                told["errors"] += 1
+                continue
+            finally:
+                told["cuts"] += sum(turn.fired for turn in proxy.turns)
+        told["expected"] += count
+        told["lost"] += len(set(range(count)) - set(seen))
+        told["doubled"] += len(seen) - len(set(seen))
+        told["out of order"] += sum(b < a for a, b in zip(seen, seen[1:]))
+    return told
+
+
+# -- the truth table
+
+
+def truth(make: Callable[[str], Any], url: str) -> dict[str, int]:
+    """Ways a run can end x calls: does a bad end come back as a normal value?"""
+    side = make(url)
+    told = {"cells": 0, "lies": 0, "markers": 0}
+    lies = []
+
+    def wait_running(thread_id: str) -> str:
+        while True:
+            runs = ask(url, "GET", f"/threads/{thread_id}/runs")
+            if runs and runs[0]["status"] == "running":
+                return str(runs[0]["run_id"])
+            time.sleep(0.02)
+
+    def cancel(thread_id: str, run_id: str, action: str = "interrupt") -> None:
+        ask(url, "POST", f"/threads/{thread_id}/runs/{run_id}/cancel?action={action}")
+
+    def delete(thread_id: str, run_id: str) -> None:
+        ask(url, "DELETE", f"/threads/{thread_id}/runs/{run_id}")
+
+    long = {"graph": "burst", "input": {"n": 300, "pause": 0.01}}
+    ways: dict[str, tuple[dict[str, Any], Optional[Callable[[str, str], None]]]] = {
+        "graph error": ({"graph": "failing", "input": {"error": "ValueError", "message": "boom"}}, None),
+        "own error": ({"graph": "failing", "input": {"error": "OwnError", "message": "boom"}}, None),
+        "recursion": ({"graph": "steps", "input": {}, "config": {"recursion_limit": 1}}, None),
+        "cancelled": (long, cancel),
+        "rolled back": (long, lambda t, r: cancel(t, r, "rollback")),
+        "deleted": (long, delete),
+        "timed out": ({"graph": "burst", "input": {"n": 900, "pause": 0.01}}, None),
+    }
+
+    def judge(way: str, call: str, get: Callable[[], Any]) -> None:
+        told["cells"] += 1
+        try:
+            value = get()
+        except Exception:
+            return
+        text = str(value)
+        if "__error__" in text or "'error'" in text:
+            told["markers"] += 1
+        else:
+            told["lies"] += 1
+            lies.append(f"{way}/{call}")
+
+    for way, (start, end) in ways.items():
+        options = {"input": start["input"], **({"config": start["config"]} if "config" in start else {})}
+        for call in ("wait", "stream", "join", "join_stream"):
+            thread_id = new_thread(url)
+            if call in ("wait", "stream"):
+                if end is not None:
+                    threading.Thread(target=lambda t=thread_id, e=end: e(t, wait_running(t)), daemon=True).start()
+                start_call = getattr(side, call)
+                judge(way, call, lambda c=start_call, t=thread_id, g=start["graph"], o=options: c(t, g, **o))
+                continue
+            run = ask(url, "POST", f"/threads/{thread_id}/runs", {"assistant_id": start["graph"], **options})
+            if end is not None:
+                threading.Thread(target=lambda t=thread_id, e=end: e(t, wait_running(t)), daemon=True).start()
+            judge(way, call, lambda c=getattr(side, call), t=thread_id, r=run["run_id"]: c(t, r))
+            judge(way, call + " later", lambda c=getattr(side, call), t=thread_id, r=run["run_id"]: c(t, r))
+    for call in ("join", "join_stream"):
+        judge("unknown run", call, lambda c=getattr(side, call): c(new_thread(url), str(uuid.uuid4())))
+    thread_id = new_thread(url)
+    old = ask(url, "POST", f"/threads/{thread_id}/runs", {"assistant_id": "echo", "input": {"value": "old"}})["run_id"]
+    ask(url, "GET", f"/threads/{thread_id}/runs/{old}/join")
+    ask(url, "POST", f"/threads/{thread_id}/runs/wait", {"assistant_id": "echo", "input": {"value": "new"}})
+    told["cells"] += 1
+    with contextlib.suppress(Exception):
+        if side.join(thread_id, old)["echo"] != "old":
+            told["lies"] += 1
+            lies.append("older run/join")
+    print(f"  {side.name}: lies: {', '.join(lies) or 'none'}", file=sys.stderr)
+    return told
+
+
+# -- time
+
+
+def deadline(make: Callable[[str], Any], url: str) -> float:
+    """Seconds that a wait of 2 s takes longer than that, on a run of 9 s."""
+    side = make(url)
+    started = time.monotonic()
+    with contextlib.suppress(Exception):
+        side.wait_for(2.0, new_thread(url), "burst", input={"n": 9, "pause": 1.0})
+    return time.monotonic() - started - 2.0
+
+
+def abort(make: Callable[[str], Any], url: str) -> float:
+    """Seconds until a reader that is blocked comes back after its stream was closed from another thread."""
+    side = make(url)
+    stream, close = side.blocked(new_thread(url), "burst", input={"n": 3, "pause": 3.0})
+    began = threading.Event()
+    ended: list[float] = []
+
+    def read() -> None:
+        with contextlib.suppress(Exception):
+            for event in stream:
+                if event.event == "custom":
+                    began.set()
+        ended.append(time.monotonic())
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    began.wait(30)
+    time.sleep(0.2)  # long enough that the reader is blocked again; nothing tells that from outside
+    asked = time.monotonic()
+    with contextlib.suppress(Exception):
+        close()
+    reader.join(30)
+    return (ended[0] if ended else float("inf")) - asked
+
+
+def measure(make: Callable[[str], Any], url: str, slow_url: str, options: argparse.Namespace) -> list[Row]:
+    rows: list[Row] = []
+    made = creates(make, url, options.creates, options.seed)
+    rows.append(("creates through faults", str(options.creates)))
+    rows.append(("  exist without their caller knowing", str(made["lost"])))
+    rows.append(("  doubled", str(made["doubled"])))
+    rows.append(("  said to be uncertain", str(made["uncertain"])))
+    rows.append(("  surely not created, and said so", str(made["failed"])))
+    seen = events(make, url, options.events, options.seeds)
+    rows.append((f"events over {seen['cuts']} cuts" if options.ours else "events over cuts", str(seen["expected"])))
+    rows.append(("  lost behind a normal end", str(seen["lost"])))
+    rows.append(("  doubled", str(seen["doubled"])))
+    rows.append(("  out of order", str(seen["out of order"])))
+    rows.append(("  streams that ended in an error", str(seen["errors"])))
+    table = truth(make, slow_url)
+    rows.append(("ways to end x calls", str(table["cells"])))
+    rows.append(("  lies: a bad end that looks like success", str(table["lies"])))
+    rows.append(("  only a marker inside the value", str(table["markers"])))
+    rows.append(("timeout of 2 s: late by", f"{deadline(make, url) * 1000:.0f} ms"))
+    rows.append(("close from another thread: reader back after", f"{abort(make, url) * 1000:.0f} ms"))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--creates", type=int, default=150)
+    parser.add_argument("--events", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, default=4, help="streams, each with its own cuts")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--ours", action="store_true", help="leave the official SDK out")
+    options = parser.parse_args()
+    sides: list[Callable[[str], Any]] = [Ours]
+    with contextlib.suppress(ImportError):
+        import langgraph_sdk  # noqa: F401
+
+        if not options.ours:
+            sides.append(Theirs)
+    warnings.simplefilter("ignore")
+    columns = []
+    with DevServer(ALL_GRAPHS, workers=20) as server, DevServer(ALL_GRAPHS, workers=20, env={"BG_JOB_TIMEOUT_SECS": "5"}) as slow:
+        for side in sides:
+            started = time.monotonic()
+            columns.append(measure(side, server.url, slow.url, options))
+            print(f"  {side.__name__}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    width = max(len(label) for label, _ in columns[0])
+    print(f"{'':{width}}  " + "  ".join(f"{side.name:>16}" for side in sides))  # type: ignore[attr-defined]
+    for index, (label, _) in enumerate(columns[0]):
+        print(f"{label:{width}}  " + "  ".join(f"{column[index][1]:>16}" for column in columns))
+
+
+if __name__ == "__main__":
+    main()
