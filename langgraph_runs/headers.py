@@ -82,8 +82,15 @@ def _message(parsed: Any) -> str:
             if isinstance(told, str) and told:
                 named = isinstance(error, str) and told is not error and told == parsed.get("message")
                 return f"{error}: {told}" if named else told
-        return str(parsed.get("detail") or parsed)
-    return "" if parsed is None else str(parsed)
+        return _shown(parsed.get("detail") or parsed)
+    return "" if parsed is None else _shown(parsed)
+
+
+def _shown(parsed: Any) -> str:
+    try:
+        return str(parsed)
+    except RecursionError:  # JSON may be nested deeper than Python can print
+        return f"a {type(parsed).__name__} that is nested too deep to be shown"
 
 
 def _without_tags(text: str) -> str:

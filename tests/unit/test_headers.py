@@ -221,3 +221,14 @@ def test_what_is_no_date(text: str) -> None:
 def test_retry_after(headers: Any, seconds: Any) -> None:
     """Seconds, or a date read against the server's own clock; what is neither is None, and the past is now."""
     assert seconds == retry_after(headers)
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"detail": inner}])
+def test_what_python_cannot_print_is_told_in_words(wrap: Any) -> None:
+    """JSON may be nested deeper than repr() goes; the error must not become another one."""
+    parsed: Any = 1
+    for _ in range(20_000):
+        parsed = [parsed]
+    assert "a list that is nested too deep to be shown" == error_text(wrap(parsed))
+    while parsed != 1:
+        (parsed,) = parsed
