@@ -1,0 +1,237 @@
+"""What is repeated and what is not: the retry table, call by call, against servers that refuse, break and ask for patience."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Callable
+
+import attrs
+import pytest
+
+from langgraph_runs import (
+    APIConnectionError,
+    APIStatusError,
+    Client,
+    ConflictError,
+    CreateUncertainError,
+    DeadlineExceededError,
+    InternalServerError,
+    LangGraphRunsError,
+    NotFoundError,
+    RateLimitError,
+    RetryDetails,
+    RetryPolicy,
+)
+
+from .calls import CALLS, QUICK, Call, after, calls, hasty, named
+from .scripted import ScriptedServer, closed_port, drop_before_answer, reply, reply_json
+
+Connect = Callable[..., Client]
+
+PASSING = (408, 429, 500, 502, 503, 504)
+#: Named by what may be done to them twice.
+REPEATABLE = ("read", "end")
+GET = named("get")
+
+
+class Told:
+    """A client that waits for nothing, and what its policy was told before each wait."""
+
+    def __init__(self, connect: Connect, server: ScriptedServer, **policy: Any) -> None:
+        self.details: list[RetryDetails] = []
+        chosen = attrs.evolve(RetryPolicy(**policy), on_retry=self.details.append)
+        self.client = hasty(connect(server.url, retry=chosen))
+
+    @property
+    def waits(self) -> list[float]:
+        return [detail.wait for detail in self.details]
+
+
+@pytest.fixture
+def refused() -> Iterator[str]:
+    with closed_port() as url:
+        yield url
+
+
+# -- what may be repeated
+
+
+@pytest.mark.parametrize("status", PASSING)
+@calls(*REPEATABLE)
+def test_a_passing_status_is_asked_again(connect: Connect, call: Call, status: int) -> None:
+    """Two requests, and the second answer is the result."""
+    with ScriptedServer(reply(status), call.good, routes=after(call)) as server:
+        call(connect(server.url, verify_outcome=False))
+    first, second = (request.line for request in server.requests if request.path == call.path)
+    assert first == second
+
+
+@calls(*REPEATABLE)
+def test_a_connection_that_breaks_before_the_answer_is_made_again(connect: Connect, call: Call) -> None:
+    with ScriptedServer(drop_before_answer(), drop_before_answer(), call.good, routes=after(call)) as server:
+        call(connect(server.url, verify_outcome=False))
+    assert 3 == sum(request.path == call.path for request in server.requests)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_where_nobody_listens_every_call_tries_four_times(connect: Connect, call: Call, refused: str) -> None:
+    """Nothing was sent, so that even a create may be repeated."""
+    told: list[RetryDetails] = []
+    client = connect(refused, retry=attrs.evolve(QUICK, on_retry=told.append))
+    with pytest.raises(APIConnectionError) as caught:
+        call(client)
+    assert [2, 3, 4] == [detail.attempt for detail in told]
+    assert caught.value.sent is False
+    assert not isinstance(caught.value, CreateUncertainError)
+
+
+@calls("end")
+def test_a_404_on_a_repeat_means_that_the_first_attempt_did_it(connect: Connect, call: Call) -> None:
+    with ScriptedServer(drop_before_answer(), reply_json(404, {"detail": "not found"})) as server:
+        call(connect(server.url))
+
+
+@calls("end")
+def test_a_404_at_once_is_an_error(connect: Connect, call: Call) -> None:
+    with ScriptedServer(reply_json(404, {"detail": "not found"})) as server, pytest.raises(NotFoundError):
+        call(connect(server.url))
+
+
+# -- what may not
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 501])
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_an_answer_is_not_asked_for_again(connect: Connect, call: Call, status: int) -> None:
+    """One request; above all for 409: a busy thread is an answer."""
+    with ScriptedServer(reply_json(status, {"detail": "no"})) as server, pytest.raises(APIStatusError) as caught:
+        call(connect(server.url))
+    assert status == caught.value.status_code
+    assert isinstance(caught.value, ConflictError) is (status == 409)
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+@calls("write")
+def test_a_write_that_may_have_happened_is_not_sent_again(connect: Connect, call: Call, status: int) -> None:
+    with ScriptedServer(reply(status)) as server, pytest.raises(APIStatusError):
+        call(connect(server.url))
+
+
+@calls("write")
+def test_a_write_without_an_answer_is_not_sent_again(connect: Connect, call: Call) -> None:
+    with ScriptedServer(drop_before_answer()) as server, pytest.raises(APIConnectionError) as caught:
+        call(connect(server.url))
+    assert caught.value.sent is not False
+
+
+@calls("create")
+def test_a_create_that_failed_in_the_server_is_not_sent_again(connect: Connect, call: Call) -> None:
+    """500 is an answer: the server says that it did not do it, and it would not the next time."""
+    with ScriptedServer(reply(500)) as server, pytest.raises(InternalServerError):
+        call(connect(server.url))
+
+
+@pytest.mark.parametrize("refusal", [reply(429), reply(503, headers={"Retry-After": "0"})], ids=str)
+@calls("create", "write")
+def test_what_was_surely_not_done_is_sent_again(connect: Connect, call: Call, refusal: Any) -> None:
+    with ScriptedServer(refusal, refusal, call.good, routes=after(call)) as server:
+        call(connect(server.url, verify_outcome=False))
+    assert 3 == sum((request.method, request.path) == (call.method, call.path) for request in server.requests)
+
+
+# -- how often, and after what
+
+
+@pytest.mark.parametrize("call", [GET, named("delete"), named("threads.search"), named("join")], ids=str)
+def test_the_last_error_is_raised_after_four_attempts(connect: Connect, call: Call) -> None:
+    with ScriptedServer(reply(500), reply(500), reply(503), reply(502), routes=after(call)) as server:
+        with pytest.raises(APIStatusError) as caught:
+            call(connect(server.url))
+    assert (502, 4) == (caught.value.status_code, caught.value.attempts)
+
+
+@calls(*REPEATABLE)
+def test_one_attempt_means_one_request(connect: Connect, call: Call) -> None:
+    with ScriptedServer(reply(503)) as server, pytest.raises(APIStatusError):
+        call(connect(server.url, retry=RetryPolicy(attempts=1)))
+
+
+def test_only_the_statuses_of_the_policy_are_passing(connect: Connect) -> None:
+    client_of = {"retry": RetryPolicy(statuses={418}, wait_initial=0)}
+    with ScriptedServer(reply(418), GET.good, reply(503)) as server:
+        client = connect(server.url, **client_of)
+        GET(client)
+        with pytest.raises(InternalServerError):
+            GET(client)
+
+
+def test_waits_double_up_to_the_longest(connect: Connect) -> None:
+    with ScriptedServer(*[reply(503)] * 5, GET.good) as server:
+        told = Told(connect, server, attempts=6, jitter="none", wait_initial=1, wait_max=5)
+        GET(told.client)
+    assert [1, 2, 4, 5, 5] == told.waits
+
+
+def test_waits_are_random_parts_of_that(connect: Connect) -> None:
+    with ScriptedServer(*[reply(503)] * 9, GET.good) as server:
+        told = Told(connect, server, attempts=10, wait_initial=1, wait_max=1)
+        GET(told.client)
+    assert all(0 <= wait <= 1 for wait in told.waits)
+    assert 9 == len(set(told.waits))
+
+
+@pytest.mark.parametrize("call", [GET, named("create"), named("wait"), named("stream"), named("cancel")], ids=str)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_waited_for(connect: Connect, call: Call, status: int) -> None:
+    with ScriptedServer(reply(status, headers={"Retry-After": "7"}), call.good, routes=after(call)) as server:
+        told = Told(connect, server)
+        call(told.client)
+    assert [7] == told.waits
+
+
+def test_retry_after_is_not_heeded_where_the_policy_says_so(connect: Connect) -> None:
+    with ScriptedServer(reply(429, headers={"Retry-After": "7"}), GET.good) as server:
+        told = Told(connect, server, respect_retry_after=False, wait_initial=0)
+        GET(told.client)
+    assert [0] == told.waits
+
+
+@pytest.mark.parametrize("call", [GET, named("create"), named("stream"), named("join")], ids=str)
+def test_a_longer_retry_after_than_is_waited_for_is_raised_at_once(connect: Connect, call: Call) -> None:
+    """With what the server asked for, so that the caller can come back then."""
+    with ScriptedServer(reply(429, headers={"Retry-After": "3600"})) as server, pytest.raises(RateLimitError) as caught:
+        call(connect(server.url, retry=RetryPolicy()))
+    assert 3600 == caught.value.retry_after
+
+
+def test_a_wait_that_would_cross_the_deadline_is_not_begun(connect: Connect) -> None:
+    """What the server said is raised at once, rather than a timeout later."""
+    with ScriptedServer(reply(429, headers={"Retry-After": "20"})) as server, pytest.raises(RateLimitError) as caught:
+        GET(connect(server.url, retry=RetryPolicy()), timeout=10)
+    assert not isinstance(caught.value, DeadlineExceededError)
+
+
+def test_threads_share_one_budget(connect: Connect) -> None:
+    """Two retries in a burst are two, however many calls there are; what is not retried is told at once."""
+    with ScriptedServer(always=reply(503)) as server:
+        client = hasty(connect(server.url, retry=RetryPolicy(budget=2, jitter="none")))
+        for _ in range(5):
+            with pytest.raises(InternalServerError):
+                GET(client)
+    assert 5 + 2 <= len(server.requests) <= 5 + 3  # one may have come back by itself meanwhile
+
+
+def test_an_error_in_the_hook_is_the_callers(connect: Connect) -> None:
+    """It is not swallowed, and nothing more is sent."""
+
+    def hook(_: RetryDetails) -> None:
+        raise ZeroDivisionError("in the hook")
+
+    with ScriptedServer(reply(503)) as server, pytest.raises(ZeroDivisionError):
+        GET(connect(server.url, retry=RetryPolicy(on_retry=hook)))
+
+
+def test_what_is_raised_tells_how_often_it_was_tried(connect: Connect) -> None:
+    with ScriptedServer(*[reply(500)] * 4) as server, pytest.raises(LangGraphRunsError) as caught:
+        GET(connect(server.url))
+    assert 4 == caught.value.attempts
