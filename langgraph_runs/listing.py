@@ -20,6 +20,8 @@ __all__ = ["Filters", "pages"]
 _STATUSES = ("pending", "running", "error", "success", "timeout", "interrupted")
 #: So often the same page may come at growing offsets, since as many runs may have been created meanwhile as it holds.
 _REPEATED = 10
+#: A page that is shorter than was asked for may be all that the server gives at a time, but none gives fewer than this, its default.
+_FEWEST = 10
 _COLUMNS = (
     "run_id",
     "thread_id",
@@ -116,25 +118,29 @@ def pages(
     seen: Set[str] = set()
     before: List[str] = []
     offset = repeated = 0
-    limit = max(2, page_size)
+    reach = limit = max(2, page_size)
     known = [("select", "run_id")] if filters.select and "run_id" not in filters.select else []
     while True:
         query = [("limit", limit), ("offset", offset), *filters.query, *known, *given.params]
         request = Request(method="GET", path=path, query=query, headers=given.headers)
         rows = filters.decode(transport.call(request, scope), thread_id)
         if offset > 0 and not any(run.run_id in seen for run in rows):
-            offset = max(0, offset - limit + 1)
+            offset = max(0, offset - reach + 1)
             continue
         for run in rows:
             if run.run_id not in seen:
                 seen.add(run.run_id)
                 yield run
-        if len(rows) < limit:
-            return
-        offset += len(rows) - 1
         ids = [run.run_id for run in rows]
+        if len(rows) < min(limit, _FEWEST):
+            return
+        # A page may be short since the server gives no more at a time, whatever was asked.
+        reach = min(limit, max(2, len(rows)))
+        offset += len(rows) - 1
         repeated = repeated + 1 if ids == before else 0
         before = ids
         if repeated == _REPEATED:
+            if len(rows) < limit:
+                return  # these were all, and the server knows no offset
             problem = f"$: the same {len(rows)} runs whatever the offset"
             raise scope.identify(ResponseDecodeError(f"the server does not page: {problem}", problems=(problem,)))

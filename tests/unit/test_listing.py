@@ -30,9 +30,11 @@ def row(number: int, **changes: Any) -> Dict[str, Any]:
 class Table(Played):
     """A thread's runs, newest first; what a test does between two pages it does in `between`."""
 
-    def __init__(self, rows: List[Any], between: Callable[[Table], None] = lambda table: None) -> None:
+    def __init__(self, rows: List[Any], between: Callable[[Table], None] = lambda table: None, cap: int = 1000) -> None:
         super().__init__()
         self.rows = rows
+        #: No page is longer, whatever is asked for.
+        self.cap = cap
         self.between = between
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
@@ -41,7 +43,7 @@ class Table(Played):
         self.requests.append(request)
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(str(request.url)).query))
         offset, limit = int(query["offset"]), int(query["limit"])
-        return reply(self.rows[offset : offset + limit]).response(request)
+        return reply(self.rows[offset : offset + min(limit, self.cap)]).response(request)
 
 
 def client_on(table: Table) -> Client:
@@ -154,6 +156,20 @@ def test_all_pages(count: int, page_size: int) -> None:
     assert [f"r{number}" for number in range(count, 0, -1)] == ids(client_on(Table(rows)).runs.iter(THREAD, page_size=page_size))
 
 
+@pytest.mark.parametrize("count", [9, 10, 11, 25, 26, 49, 50, 51, 200])
+def test_all_pages_of_a_server_that_gives_less_than_is_asked_for(count: int) -> None:
+    """A page that is shorter than was asked for is not taken for the last one."""
+    rows = [row(number) for number in range(count, 0, -1)]
+    assert [f"r{number}" for number in range(count, 0, -1)] == ids(client_on(Table(rows, cap=25)).runs.iter(THREAD))
+
+
+def test_a_few_runs_take_one_request() -> None:
+    """No server gives fewer than ten at a time, so nine are all."""
+    table = Table([row(number) for number in range(9, 0, -1)])
+    assert 9 == len(ids(client_on(table).runs.iter(THREAD)))
+    assert 1 == len(table.asked)
+
+
 def test_pages_are_fetched_as_they_are_needed() -> None:
     """Who stops early has asked for no more than was needed."""
     table = Table([row(number) for number in range(50, 0, -1)])
@@ -200,8 +216,8 @@ def test_a_thread_that_is_emptied_meanwhile() -> None:
 
 
 @settings(max_examples=150)
-@given(st.integers(0, 60), st.integers(1, 12), st.randoms(use_true_random=False))
-def test_rows_that_shift_at_random(count: int, page_size: int, rng: random.Random) -> None:
+@given(st.integers(0, 60), st.integers(1, 20), st.integers(10, 20), st.randoms(use_true_random=False))
+def test_rows_that_shift_at_random(count: int, page_size: int, cap: int, rng: random.Random) -> None:
     """However runs come and go: none twice, and none left out that was there all the time."""
     fresh = iter(range(1000, 10_000))
     original = [row(number) for number in range(count, 0, -1)]
@@ -214,7 +230,7 @@ def test_rows_that_shift_at_random(count: int, page_size: int, rng: random.Rando
             if table.rows:
                 lasting.discard(table.rows.pop(rng.randrange(len(table.rows)))["run_id"])
 
-    found = ids(client_on(Table(list(original), shift)).runs.iter(THREAD, page_size=page_size))
+    found = ids(client_on(Table(list(original), shift, cap)).runs.iter(THREAD, page_size=page_size))
     assert len(set(found)) == len(found)
     assert set() == lasting - set(found)
 
@@ -233,6 +249,19 @@ def test_a_server_that_does_not_page_is_an_error_and_no_endless_loop() -> None:
         for run in client_on(table).runs.iter(THREAD, page_size=10):
             found.append(run.run_id)
     assert [f"r{number}" for number in range(10, 0, -1)] == found
+    assert len(table.requests) < 20
+
+
+def test_a_server_that_knows_no_offset_gives_all_at_once() -> None:
+    """The same short page for every offset: these are all, and each comes once."""
+
+    class Whole(Table):
+        def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+            self.requests.append(request)
+            return reply(self.rows).response(request)
+
+    table = Whole([row(number) for number in range(50, 0, -1)])
+    assert [f"r{number}" for number in range(50, 0, -1)] == ids(client_on(table).runs.iter(THREAD))
     assert len(table.requests) < 20
 
 
