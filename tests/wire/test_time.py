@@ -56,9 +56,9 @@ Connect = Callable[..., Client]
 
 #: Seconds that a call is given here, and by how much it may be late on a busy machine.
 TIMEOUT = 0.3
-LATE = 0.3
+LATE = 1.5
 #: Seconds in which a blocked call must have ended after it was told to.
-SOON = 0.5
+SOON = 2.0
 
 RUN = (THREAD_ID, RUN_ID)
 
