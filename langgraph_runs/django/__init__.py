@@ -1,0 +1,22 @@
+"""For Django: a client from the settings, a run streamed to the browser, the server's webhook received, threads with an owner.
+
+Everything here works under WSGI and needs no asyncio. Add ``"langgraph_runs.django"`` to ``INSTALLED_APPS`` for the system checks;
+the rest works without. The only importer of Django in this package.
+"""
+
+from __future__ import annotations
+
+from .clients import get_client
+from .configurations import SettingsError
+from .positions import ResumedStream, last_event_id, resume_stream
+from .responses import browser_event, stream_response
+
+__all__ = [
+    "ResumedStream",
+    "SettingsError",
+    "browser_event",
+    "get_client",
+    "last_event_id",
+    "resume_stream",
+    "stream_response",
+]
