@@ -71,12 +71,12 @@ class Position(NamedTuple):
     def __str__(self) -> str:
         quoted = (urllib.parse.quote(part, safe="-:") for part in (self.before, self.id))
         parts = [_MARK, _short(self.run), *quoted, _short(self.kind), str(self.nth)]
-        return "~".join([*parts, "end"] if self.ended else parts)
+        return ",".join([*parts, "end"] if self.ended else parts)
 
     @classmethod
     def parse(cls, text: str, run_id: str) -> Optional[Position]:
         """What was sent as *text*; None for a text that was not, or was for another run. *kind* stays shortened."""
-        parts = text.split("~") if len(text) <= _LONGEST else []
+        parts = text.split(",") if len(text) <= _LONGEST else []
         ended = parts[6:] == ["end"]
         if len(parts) != 6 + ended or parts[0] != _MARK or parts[1] != _short(run_id):
             return None
