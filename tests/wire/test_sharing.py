@@ -578,7 +578,8 @@ def test_500_streams_that_ended_too_early_leave_nothing(connect: Connect) -> Non
         server.wait_closed()
         assert 500 + len(WAYS) == sum(request.path.endswith("/stream") for request in server.requests)
 
-    assert abs(counts[1][0] - counts[0][0]) <= 2 and counts[1][0] <= counts[0][0] + 1
+    # A kept connection more or less, with both its ends, is chance; of 500 streams it would be hundreds.
+    assert abs(counts[1][0] - counts[0][0]) <= 4
     assert counts[0][1] == counts[1][1]
 
 
