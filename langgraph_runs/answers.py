@@ -21,6 +21,8 @@ _BUFFER = 1 << 16
 _LONGEST_LINE = 1 << 16
 _INTERIM_LIMIT = 32
 _MOST_FIELDS = 256
+#: Lines with the size of a chunk that are remembered.
+_SIZES = 1024
 _HEX = re.compile(rb"[0-9A-Fa-f]+\Z")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
@@ -80,6 +82,8 @@ class _Chunks:
     def __init__(self) -> None:
         self._rest = b""
         self._left = 0  # of the chunk that is open: its data and the line end after them
+        self._sizes: Dict[bytes, int] = {}  # lines that tell a size, with their ends
+        self._width = 1  # bytes in the last of them
         self._trailers = False
         self._trailer_lines = 0
         #: Whether the last chunk and its trailers have come.
@@ -89,35 +93,52 @@ class _Chunks:
 
     def decode(self, data: bytes) -> bytes:
         """The payload in *data*, which follows what was given before."""
+        left, at, end = self._left, 0, len(data)
+        if left >= end + 2:
+            self._left = left - end  # within one chunk, and so all payload
+            return data
         if self._rest:
             data, self._rest = self._rest + data, b""
+            end = len(data)
         pieces: List[bytes] = []
-        left, at, end = self._left, 0, len(data)
+        sizes, width = self._sizes, self._width
         while not self._trailers:
-            if left > 2:
-                piece = data[at : at + left - 2]
-                pieces.append(piece)
-                at += len(piece)
-                left -= len(piece)
             if left:
+                if left > 2:
+                    piece = data[at : at + left - 2]
+                    pieces.append(piece)
+                    at += len(piece)
+                    left -= len(piece)
                 if end - at < left:
                     break
                 if left == 2 and data[at : at + 2] != b"\r\n":
                     raise BadChunk("a chunk does not end where its size says")
                 at += left
                 left = 0
-            line = data.find(b"\n", at)
-            if line < 0:
-                if end - at > _LONGEST_LINE:
-                    raise BadChunk("the size of a chunk is no line")
-                break
-            size = _chunk_size(data[at:line])
-            at = line + 1
-            if size == 0:
-                self._trailers = True
+            # Chunks of a stream are much alike: a line of the last one's length that was parsed before need not be looked for.
+            size = sizes.get(data[at : at + width])
+            if size is None:
+                line = data.find(b"\n", at)
+                if line < 0:
+                    if end - at > _LONGEST_LINE:
+                        raise BadChunk("the size of a chunk is no line")
+                    break
+                size = _chunk_size(data[at:line])
+                width = line + 1 - at
+                if size == 0:
+                    at += width
+                    self._trailers = True
+                    break
+                if len(sizes) < _SIZES:
+                    sizes[data[at : line + 1]] = size
+            at += width
+            stop = at + size
+            if data[stop : stop + 2] == b"\r\n":
+                pieces.append(data[at:stop])
+                at = stop + 2
             else:
-                left = size + 2
-        self._left = left
+                left = size + 2  # cut short, or wrong: both are seen above
+        self._left, self._width = left, width
         if self._trailers:
             self._skip_trailers(data[at:])
         elif left <= 2:

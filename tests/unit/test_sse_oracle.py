@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
+import pytest
+import sseclient
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from langgraph_runs.sse import EventParser
+from langgraph_runs.sse import EventParser, _long_lines
 
 
 class Expected(NamedTuple):
@@ -111,3 +113,74 @@ def test_a_second_connection_begins_anew(first: bytes, second: bytes, cut: int) 
     after = EventParser(last_id=before.last_id)
     events = [(event.event, event.data, event.own_id) for event in after.feed(second)]
     assert [(event.event, event.data, event.own_id) for event in EventParser().feed(second)] == events
+
+
+NAMES = st.sampled_from(["values", "messages", "values|child:1f", "", "é", " x", "message", "end"])
+TEXTS = st.sampled_from(["", "1", '{"a":"b"}', ":", " x", "é\u2028", "\0", "data: x", "x" * 20_000])
+IDS = st.sampled_from(["1795224633885-0", "1", "", "\0", "a\0b", "é", " 1"])
+#: Nearly always an event line, a data line and perhaps an id; sometimes another order, another line, or one without its space.
+FRAMES = st.one_of(
+    st.builds(lambda name, text, own: [f"event: {name}", f"data: {text}", f"id: {own}"], NAMES, TEXTS, IDS),
+    st.builds(lambda name, text: [f"event: {name}", f"data: {text}"], NAMES, TEXTS),
+    st.builds(lambda name, text, own: [f"id: {own}", f"event: {name}", f"data: {text}"], NAMES, TEXTS, IDS),
+    st.builds(lambda name, text, last: [f"event: {name}", f"data: {text}", last], NAMES, TEXTS, LINES.filter(str.isprintable)),
+    st.builds(lambda name, text: [f"event:{name}", f"data:{text}"], NAMES, TEXTS),
+    st.just([": heartbeat"]),
+)
+
+
+def by_sseclient(frames: List[List[bytes]]) -> List[Tuple[str, str]]:
+    """What sseclient-py itself makes of whole frames."""
+    whole = [b"\n".join(lines) + b"\n\n" for lines in frames]
+    return [(event.event, event.data) for event in sseclient.SSEClient(whole).events()]
+
+
+@settings(max_examples=150)
+@given(st.lists(FRAMES, min_size=1, max_size=12), st.lists(st.integers(0, 60_000), max_size=6), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_a_frame_like_one_before_is_what_sseclient_py_makes_of_it(frames: List[List[str]], cuts: List[int], end: str) -> None:
+    """The short way for frames whose event line was parsed before gives what sseclient-py gives for all, and the same ids."""
+    lines = [[line.encode() for line in frame] for frame in [*frames, *frames]]
+    stream = "".join(end.join([*frame, "", ""]) for frame in [*frames, *frames]).encode()
+    short = EventParser()
+    events = [event for piece in in_pieces(stream, cuts) for event in short.feed(piece)]
+    assert by_sseclient(lines) == [(event.event, event.data) for event in events]
+    parser = EventParser()
+    long = []
+    for frame in lines:
+        parser._names.clear()
+        long += parser.feed(b"\n".join(frame) + b"\n\n")
+    assert long == events
+    assert parser.last_id == short.last_id
+
+
+def test_sseclient_py_sees_the_first_frame_of_a_name_and_the_short_way_takes_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not like a frame before goes to sseclient-py, in its place among the others."""
+    seen: List[Any] = []
+
+    class Spied(sseclient.Event):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            seen.append(self)
+
+    monkeypatch.setattr(sseclient, "Event", Spied)
+    parser = EventParser()
+    plain = b"event: values\ndata: %d\nid: 7\n\n"
+    stream = plain % 1 + plain % 2 + b"event: values\ndata: 3\ndata: 4\n\n" + plain % 5
+    assert ["1", "2", "3\n4", "5"] == [event.data for event in parser.feed(stream)]
+    assert ["1", "3\n4"] == [event.data for event in seen]
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"x", b"yy", b"\x0b", b"\x85"]), max_size=30).map(b"".join))
+def test_long_lines_are_the_lines_of_splitlines(chunk: bytes) -> None:
+    """Splitting by searching gives what splitting by looking at each byte gives."""
+    assert chunk.splitlines() == _long_lines(chunk)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_large_events_are_the_same_in_any_pieces(end: bytes) -> None:
+    """Where lines are long they are split another way: the events do not change by that."""
+    stream = b"".join(end.join([b"event: custom", b"data: " + b"x" * size, b"id: 1", b"", b""]) for size in (5_000, 3, 90_000, 40))
+    for size in (len(stream), 64_000, 7_001, 512):
+        parser = EventParser()
+        events = [event for at in range(0, len(stream), size) for event in parser.feed(stream[at : at + size])]
+        assert [5_000, 3, 90_000, 40] == [len(event.data) for event in events]
