@@ -17,8 +17,9 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 import langgraph_runs
-from langgraph_runs import Client, RetryPolicy, cli, errors
+from langgraph_runs import Client, RetryPolicy, errors
 from langgraph_runs.assistants import AssistantsClient
+from langgraph_runs.cli import program
 from langgraph_runs.devserver import DevServer, unavailable_reason
 from langgraph_runs.runs import RunsClient
 from langgraph_runs.threads import ThreadsClient
@@ -104,7 +105,7 @@ def test_the_two_commands_are_those_that_are_run() -> None:
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     assert {"server", "test"} <= set(config["options.extras_require"])
     assert "langgraph-runs = langgraph_runs.cli:main" in config["options.entry_points"]["console_scripts"]
-    assert "demo" in {command.name for command in cli.COMMANDS}
+    assert "demo" in {command.name for command in program.COMMANDS}
     pipeline = ROOT / ".ci" / "run"
     if pipeline.exists():  # not in an unpacked wheel
         steps = pipeline.read_text(encoding="utf-8").replace(" -q", "")

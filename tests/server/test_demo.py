@@ -15,14 +15,14 @@ from typing import Dict, Iterator
 
 import pytest
 
-from langgraph_runs import cli
+import langgraph_runs
 
 pytestmark = [
     pytest.mark.server,
     pytest.mark.skipif(sys.version_info < (3, 11), reason="the LangGraph server needs Python 3.11 or newer"),
 ]
 
-CHECKOUT = str(Path(cli.__file__).resolve().parent.parent)
+CHECKOUT = str(Path(langgraph_runs.__file__).resolve().parent.parent)
 DEMO = [sys.executable, "-m", "langgraph_runs", "demo"]
 ANSI = re.compile(r"\x1b\[\d+m")
 

@@ -9,13 +9,16 @@ from typing import Any, Dict, List
 
 import pytest
 
-from langgraph_runs import cli
+import langgraph_runs
+from langgraph_runs import cli, devserver
 from langgraph_runs._version import __version__
+from langgraph_runs.cli.command import Command
+from langgraph_runs.cli.program import COMMANDS
 from langgraph_runs.demo import tour
 from langgraph_runs.devserver import DevServerError, unavailable_reason
 from langgraph_runs.errors import LangGraphRunsError
 
-CHECKOUT = str(Path(cli.__file__).resolve().parent.parent)
+CHECKOUT = str(Path(langgraph_runs.__file__).resolve().parent.parent)
 
 
 def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -39,7 +42,7 @@ def demo_that(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> List[Dic
         calls.append(options)
         raise error
 
-    monkeypatch.setattr(cli, "unavailable_reason", lambda: None)
+    monkeypatch.setattr(devserver, "unavailable_reason", lambda: None)
     monkeypatch.setattr(tour, "run", run)
     return calls
 
@@ -63,17 +66,19 @@ def test_a_wrong_call_is_2_and_says_so_on_stderr(arguments: List[str], capsys: p
     assert err.startswith("usage: langgraph-runs")
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: str(command.name))
-def test_every_command_has_a_page_of_help(command: cli.Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """The list of commands has its line, and its own page says what it does."""
-    for arguments in (["--help"], [command.name, "--help"]):
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
+def test_every_command_has_a_page_of_help(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of commands has its line, and its own page says what it does, with an example and all exit codes."""
+    for arguments in ([*command.name.split()[:-1], "--help"], [*command.name.split(), "--help"]):
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         assert 0 == ended.value.code
 
     printed = " ".join(capsys.readouterr().out.split())
     assert command.summary in printed
-    assert command.description in printed
+    assert " ".join(command.description.split()) in printed
+    assert command.examples
+    assert "exit codes:" in printed
 
 
 def test_python_m_is_the_same_program() -> None:
@@ -87,7 +92,7 @@ def test_python_m_is_the_same_program() -> None:
 def test_where_the_server_cannot_run_the_demo_says_what_to_do_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "unavailable_reason", lambda: "it cannot be: do that")
+    monkeypatch.setattr(devserver, "unavailable_reason", lambda: "it cannot be: do that")
 
     assert 2 == cli.main(["demo"])
     assert ("", "langgraph-runs: it cannot be: do that\n") == capsys.readouterr()
@@ -145,11 +150,12 @@ def test_nobody_reading_is_141_and_silent() -> None:
     """As in ``langgraph-runs demo | head -1``."""
     code = (
         "import os, sys\n"
-        "from langgraph_runs import cli\n"
+        "from langgraph_runs import cli, devserver\n"
+        "from langgraph_runs.demo import tour\n"
         "def run(screen, **_):\n"
         "    screen.say('x')\n"
-        "cli.unavailable_reason = lambda: None\n"
-        "cli.tour.run = run\n"
+        "devserver.unavailable_reason = lambda: None\n"
+        "tour.run = run\n"
         "read, write = os.pipe()\n"
         "os.close(read)\n"
         "os.dup2(write, 1)\n"
