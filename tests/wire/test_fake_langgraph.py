@@ -186,7 +186,7 @@ def test_a_pause_is_a_success_of_the_run() -> None:
         value = ask(server, "POST", f"{T}/runs/wait", NEW).json()
         thread = ask(server, "GET", T).json()
 
-    assert {"a": 1, "__interrupt__": [{"id": "i", "value": "?"}]} == value
+    assert {"a": 1, "__interrupt__": [{"id": "i", "value": "?", "response_schema": None}]} == value
     assert ("success", "interrupted") == (server.created[0].status, thread["status"])
 
 
@@ -200,7 +200,7 @@ def test_requests_are_remembered_with_their_id() -> None:
 
         assert [run.run_id for run in server.created] == [run["run_id"] for run in runs[::-1]]
         assert keeps == (runs[1]["kwargs"]["config"]["configurable"]["langgraph_request_id"] == "mine")
-        assert {"k": 2} == runs[0]["metadata"]
+        assert 2 == runs[0]["metadata"]["k"]
 
 
 def test_multitask_and_cancel() -> None:

@@ -1,0 +1,298 @@
+"""A small LangGraph server with a memory, whose habits a test can change.
+
+It keeps threads, runs and the events of runs, and answers as the real server does, down to what is odd there: ids
+that several events share, replay that repeats, failures with status 200. A `Dialect` is what other servers of the same
+API do otherwise. What a run does is a function, its program; nothing here knows graphs.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any, Optional, Union
+from urllib.parse import parse_qs, unquote
+
+from .dialect import Dialect
+from .listening import NO_SUCH_RUN, Listening
+from .loopback import Answer, Request
+from .programs import FakeRun, Program
+from .records import assistant_id_of, assistant_json, is_id, new_id, now
+from .replies import Reply, reply, reply_json, run_headers, sse
+from .scripted import matches
+
+__all__ = ["FakeLangGraph"]
+
+Query = dict[str, list[str]]
+
+
+class FakeLangGraph(Listening):
+    """The server. *program* is what every run does, on a thread of its own.
+
+    >>> from langgraph_runs import Client
+    >>> with FakeLangGraph(lambda run: {"doubled": run.input["n"] * 2}) as server:
+    ...     with Client(server.url) as client:
+    ...         client.runs.wait(None, "agent", input={"n": 21})
+    {'doubled': 42}
+    """
+
+    def __init__(self, program: Program, dialect: Optional[Dialect] = None, *, seed: Any = 0) -> None:
+        self._instead: list[tuple[str, list[str], Reply]] = []
+        super().__init__(program, dialect, seed=seed)
+
+    def instead(self, method: str, path: str, reply: Reply) -> None:
+        """Give *reply* to the next such request, and do nothing that it asks; several wait in line.
+
+        A ``*`` stands for one segment of the path: ``instead("GET", "/threads/*/runs", reply_json(503, {}))``.
+        """
+        with self._changed:
+            self._instead.append((method, (self.dialect.prefix + path).split("/"), reply))
+
+    def choose(self, method: str, path: str) -> Answer:
+        """See `LoopbackServer`."""
+        return self._answer
+
+    def program_for(self, request: Request, body: dict[str, Any]) -> Union[Program, Reply]:
+        """What the run that *request* asks for is to do, or how the request is refused."""
+        return self.program
+
+    def unknown(self, request: Request) -> Reply:
+        """The answer to what no endpoint is there for."""
+        return self.error(404, "Not Found")
+
+    def error(self, status: int, text: str) -> Reply:
+        """An answer that says what is wrong, in the server's dialect."""
+        if self.dialect.errors == "error":
+            return reply_json(status, {"error": HTTPStatus(status).phrase.lower().replace(" ", "_"), "message": text})
+        return reply_json(status, text if self.dialect.errors == "bare" else {"detail": text})
+
+    def _answer(self, request: Request) -> Reply:
+        path = request.path
+        with self._changed:
+            for place, (method, pattern, reply_) in enumerate(self._instead):
+                if request.method == method and matches(pattern, path.split("/")):
+                    del self._instead[place]
+                    return reply_
+        prefix = self.dialect.prefix
+        if not path.startswith(prefix):
+            return self.error(404, "Not Found")
+        parts = [unquote(part) for part in path[len(prefix) :].strip("/").split("/")]
+        try:
+            body = json.loads(request.body) if request.body else {}
+        except ValueError:
+            return self.error(422, "Invalid JSON in request body")
+        with self._changed:
+            return self._route(request, request.method, parts, body)
+
+    def _route(self, request: Request, method: str, parts: list[str], body: Any) -> Reply:
+        if parts[0] == "threads":
+            return self._answer_threads(request, method, parts[1:], body)
+        if parts[0] == "runs" and method == "POST" and self.dialect.stateless:
+            if parts[1:] == ["cancel"]:
+                return self._cancel_many(request, body)
+            if parts[1:] == ["batch"]:
+                runs = [self._create(request, None, one) for one in body]
+                failed = [run for run in runs if isinstance(run, Reply)]
+                return failed[0] if failed else reply_json(200, [self.run_json(run) for run in runs])
+            if parts[1:] in ([], ["wait"], ["stream"]):
+                return self._create_and(request, None, parts[1:], body)
+        if (method, parts) == ("GET", ["ok"]):
+            return reply_json(200, {"ok": True, "services": {}})
+        if (method, parts) == ("GET", ["info"]):
+            return reply_json(200, {"version": "0.16.7", "langgraph_py_version": "1.2.22", "flags": {"assistants": True}})
+        answer = self._assistants(method, parts[1:], body) if parts[0] == "assistants" else None
+        return answer or self.unknown(request)
+
+    # -- runs
+
+    def _thread_runs(self, request: Request, method: str, thread_id: str, rest: list[str], body: Any) -> Reply:
+        if method == "POST" and rest in ([], ["wait"], ["stream"]):
+            return self._create_and(request, thread_id, rest, body)
+        if method == "GET" and not rest:
+            if thread_id not in self.threads:
+                return self._no_thread(thread_id)
+            return reply_json(200, self._list(thread_id, parse_qs(request.query)))
+        if rest and not is_id(rest[0]):
+            return self.error(422, "Invalid run ID: must be a UUID")
+        run = self.runs.get(rest[0]) if rest else None
+        if run is not None and run.thread_id != thread_id:
+            run = None
+        action, query = (method, *rest[1:]), parse_qs(request.query)
+        if action == ("GET", "stream"):
+            if run is None:
+                return self._unknown_run(sse(("error", NO_SUCH_RUN), newline=self.dialect.newline))
+            modes = query.get("stream_mode", [None])[-1]
+            return self._located(self.stream_reply(run, request.header("Last-Event-ID"), modes), run, "stream")
+        if action == ("GET", "join"):
+            if run is None:
+                return self._unknown_run(reply_json(200, {"__error__": NO_SUCH_RUN}))
+            return self._located(self.wait_reply(run), run, "join")
+        if action == ("POST", "cancel"):
+            if run is None or run.done:
+                return self.error(404, "No matching runs to cancel." if run else "No runs found to cancel.")
+            self.cancel_run(run, query.get("action", ["interrupt"])[-1])
+            return reply_json(200, {}) if query.get("wait", ["0"])[-1] in ("1", "true") else reply(202)
+        if run is None and action in (("GET",), ("DELETE",)):
+            return self.error(404, "Not Found" if method == "GET" else "Run not found")
+        if action == ("GET",) and run is not None:
+            return reply_json(200, self.run_json(run))
+        if action == ("DELETE",) and run is not None:
+            del self.runs[run.run_id]
+            return reply(204)
+        return self.error(405, "Method Not Allowed")
+
+    def _create_and(self, request: Request, thread_id: Optional[str], rest: list[str], body: Any) -> Reply:
+        run = self._create(request, thread_id, body)
+        if isinstance(run, Reply):
+            return run
+        then = rest[0] if rest else None
+        if then is None:
+            answer = reply_json(200, self.run_json(run))
+        elif then == "wait":
+            answer = self.wait_reply(run, body.get("on_disconnect"), fresh=True)
+        else:
+            answer = self.stream_reply(run, fresh=True, on_disconnect=body.get("on_disconnect"))
+        return self._located(answer, run, "join" if then == "wait" else then)
+
+    def _located(self, answer: Reply, run: FakeRun, then: Optional[str]) -> Reply:
+        if self.dialect.locations:
+            for name, value in run_headers(run.thread_id, run.run_id, then=then).items():
+                answer = answer.with_header(name, value)
+        return answer
+
+    def _create(self, request: Request, thread_id: Optional[str], body: Any) -> Union[FakeRun, Reply]:
+        if "assistant_id" not in body:
+            return self.error(422, '"assistant_id" is a required property')
+        if thread_id is not None and not is_id(thread_id):
+            return self.error(422, "Invalid thread ID")
+        if thread_id is not None and thread_id not in self.threads and body.get("if_not_exists") != "create":
+            return self.error(404, "Thread or assistant not found.")
+        busy = self.unfinished(thread_id) if thread_id is not None else []
+        strategy = body.get("multitask_strategy", "enqueue")
+        if busy and strategy == "reject":
+            return self.error(
+                409, "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
+            )
+        program = self.program_for(request, body)
+        if isinstance(program, Reply):
+            return program
+        if strategy in ("interrupt", "rollback"):
+            for other in busy:
+                self.cancel_run(other, strategy)
+        return self.begin(request, thread_id, body, program)
+
+    def _cancel_many(self, request: Request, body: Any) -> Reply:
+        action = parse_qs(request.query).get("action", ["interrupt"])[-1]
+        if "status" in body:
+            wanted = {"all": ("pending", "running")}.get(body["status"], (body["status"],))
+            runs = [run for run in self.runs.values() if run.status in wanted]
+        else:
+            runs = [run for run in self.runs.values() if run.run_id in body.get("run_ids", ()) and not run.done]
+        for run in runs:
+            self.cancel_run(run, action)
+        return reply(204) if runs else self.error(404, "No runs found to cancel.")
+
+    def _list(self, thread_id: str, query: Query) -> list[Any]:
+        runs = [run for run in self.runs.values() if run.thread_id == thread_id]
+        if "status" in query:
+            runs = [run for run in runs if run.status == query["status"][-1]]
+        offset = int(query.get("offset", ["0"])[-1])
+        page = runs[::-1][offset : offset + int(query.get("limit", ["10"])[-1])]
+        select = query.get("select")
+        whole = [self.run_json(run) for run in page]
+        return [{k: v for k, v in run.items() if k in select} for run in whole] if select else whole
+
+    def _unknown_run(self, as_data: Reply) -> Reply:
+        return self.error(404, "Run not found") if self.dialect.honest_join else as_data
+
+    # -- threads
+
+    def _answer_threads(self, request: Request, method: str, parts: list[str], body: Any) -> Reply:
+        if method == "POST" and parts == ["search"]:
+            return self._search(body)
+        if method == "POST" and not parts:
+            return self._create_thread(body)
+        if not parts:
+            return self.error(405, "Method Not Allowed")
+        thread_id = parts[0]
+        if len(parts) > 1 and parts[1] == "runs":
+            return self._thread_runs(request, method, thread_id, parts[2:], body)
+        if not is_id(thread_id):
+            return self.error(422, "Invalid thread ID: must be a UUID")
+        if len(parts) > 1 and not self.dialect.history:
+            return self.unknown(request)
+        if thread_id not in self.threads:
+            return self._no_thread(thread_id)
+        return self._answer_thread(request, method, thread_id, parts[1:], body)
+
+    def _answer_thread(self, request: Request, method: str, thread_id: str, rest: list[str], body: Any) -> Reply:
+        thread, states = self.threads[thread_id], self.states.get(thread_id, [])
+        action = (method, *rest)
+        if action == ("GET",):
+            return reply_json(200, thread)
+        if action == ("DELETE",):
+            del self.threads[thread_id]
+            self.states.pop(thread_id, None)
+            return reply(204)
+        if action == ("PATCH",):
+            thread.update(metadata={**thread["metadata"], **(body.get("metadata") or {})}, updated_at=now())
+            return reply_json(200, thread)
+        if action == ("POST", "copy"):
+            copy = {**thread, "thread_id": new_id()}
+            self.threads[copy["thread_id"]] = copy
+            self.states[copy["thread_id"]] = list(states)
+            return reply_json(200, copy)
+        if action == ("GET", "state"):
+            empty = {"values": {}, "next": [], "tasks": [], "metadata": {}, "checkpoint": None, "created_at": None, "interrupts": []}
+            return reply_json(200, states[-1] if states else {**empty, "parent_checkpoint": None})
+        if action == ("POST", "state"):
+            given = body.get("values") or {}
+            state = self.write_state(thread_id, {**(thread["values"] or {}), **given}, source="update")
+            place = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": state["checkpoint_id"]}
+            return reply_json(200, {"checkpoint": place, "configurable": place, "checkpoint_id": state["checkpoint_id"]})
+        if action == ("POST", "history"):
+            wanted = (body.get("metadata") or {}).items()
+            found = [state for state in reversed(states) if wanted <= state["metadata"].items()]
+            return reply_json(200, found[: body.get("limit", 10)])
+        return self.unknown(request)
+
+    def _create_thread(self, body: Any) -> Reply:
+        thread_id = body.get("thread_id")
+        if thread_id is not None and not is_id(thread_id):
+            return self.error(422, "Invalid thread ID: must be a UUID")
+        if thread_id is None or thread_id not in self.threads:
+            return reply_json(200, self.add_thread(thread_id, metadata=body.get("metadata")))
+        if body.get("if_exists") != "do_nothing":
+            return self.error(409, f"Thread with ID {thread_id} already exists")
+        return reply_json(200, self.threads[thread_id])
+
+    def _search(self, body: Any) -> Reply:
+        wanted, ids = (body.get("metadata") or {}).items(), body.get("ids")
+        found = [
+            thread
+            for thread in self.threads.values()
+            if wanted <= thread["metadata"].items()
+            and (ids is None or thread["thread_id"] in ids)
+            and body.get("status") in (None, thread["status"])
+            and (body.get("values") or {}).items() <= (thread["values"] or {}).items()
+        ]
+        offset = body.get("offset", 0)
+        return reply_json(200, found[offset : offset + body.get("limit", 10)])
+
+    def _no_thread(self, thread_id: str) -> Reply:
+        return self.error(404, f"Thread with ID {thread_id} not found")
+
+    # -- assistants
+
+    def _assistants(self, method: str, rest: list[str], body: Any) -> Optional[Reply]:
+        names = sorted({self.graph_of(run.assistant_id) for run in self.created} | {"agent"})
+        if (method, rest) == ("POST", ["search"]):
+            graph = body.get("graph_id")
+            found = [assistant_json(name) for name in names if graph in (None, name)]
+            offset = body.get("offset", 0)
+            return reply_json(200, found[offset : offset + body.get("limit", 10)])
+        if method == "GET" and len(rest) == 1:
+            if not is_id(rest[0]):
+                return self.error(422, "Invalid assistant ID: must be a UUID")
+            known = {assistant_id_of(name): name for name in names}
+            return reply_json(200, assistant_json(known[rest[0]])) if rest[0] in known else self.error(404, "Not Found")
+        return None

@@ -1,0 +1,299 @@
+"""What a fake LangGraph server remembers: threads, their states, runs and the events of runs; and how runs come and go.
+
+Runs each on a thread of its own. Knows no path and no status code; `FakeLangGraph` answers from what is here.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any, Optional
+
+from .dialect import Dialect
+from .loopback import LoopbackServer, Request
+from .programs import FakeRun, GraphFailure, LoggedEvent, Paused, Program, RunWasCancelled, Stopped
+from .records import assistant_id_of, is_id, new_id, now, run_json, state_json, thread_json
+
+__all__ = ["RunStore", "base_mode"]
+
+#: Events that the real server does not keep, so that they are never replayed.
+NOT_KEPT = ("error", "feedback", "messages/")
+#: What a thread says of a run that was cancelled.
+_CANCELLED = {
+    "error": "UserInterrupt",
+    "message": "interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel",
+}
+_TIMED_OUT = {"error": "TimeoutError", "message": ""}
+
+
+class RunStore(LoopbackServer):
+    """Threads and runs. *program* is what every run does."""
+
+    takes_broken_requests = True
+
+    def __init__(self, program: Program, dialect: Optional[Dialect] = None, *, seed: Any = 0) -> None:
+        self.dialect = dialect or Dialect()
+        self.program = program
+        #: All runs that were ever made, deleted ones too, in the order they were made.
+        self.created: list[FakeRun] = []
+        #: The runs that are there, by id.
+        self.runs: dict[str, FakeRun] = {}
+        #: The threads that are there, by id, as the server tells them.
+        self.threads: dict[str, dict[str, Any]] = {}
+        #: The states of each thread, oldest first.
+        self.states: dict[str, list[dict[str, Any]]] = {}
+        #: For each event stream that is opened, in turn, after how many events it breaks, and how:
+        #: ``fin``, ``rst``, ``stall``, or ``end`` for a clean end that means nothing.
+        self.cuts: Iterator[tuple[int, str]] = iter(())
+        #: How many event streams have come to live events, replay done.
+        self.listeners = 0
+        self._random = random.Random(seed)
+        self._clock, self._left, self._number = 1_795_224_633_885, 0, 0
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        """Where a client finds the API."""
+        return self.origin + self.dialect.prefix
+
+    def forget_events(self) -> None:
+        """Lose what was kept for replay, as a restart does."""
+        with self._changed:
+            for run in self.runs.values():
+                run.log = [LoggedEvent(e.name, e.data, e.id, False) for e in run.log]
+
+    def close(self) -> None:
+        """Cancel every run, and end every connection and thread."""
+        with self._changed:
+            for run in self.runs.values():
+                run.cancelled.set()
+            self._changed.notify_all()
+        super().close()
+
+    def add_thread(
+        self,
+        thread_id: Optional[str] = None,
+        *,
+        metadata: Optional[Mapping[str, Any]] = None,
+        values: Any = None,
+    ) -> dict[str, Any]:
+        """Make a thread that nobody has asked for, as one of an earlier day; with *values* it has a state. Returns its JSON."""
+        with self._changed:
+            thread = thread_json(thread_id=thread_id, metadata=metadata)
+            self.threads[thread["thread_id"]] = thread
+            if values is not None:
+                self.write_state(thread["thread_id"], values, source="update")
+            return thread
+
+    def write_state(self, thread_id: str, values: Any, *, source: str = "loop", run: Optional[FakeRun] = None, **more: Any) -> Any:
+        """Add a state to a thread's history and make its values the thread's; returns the state."""
+        states = self.states.setdefault(thread_id, [])
+        metadata = {"source": source, **self.ids_of(run)} if run else {"source": source}
+        state = state_json(thread_id=thread_id, values=values, metadata=metadata, parent=states[-1] if states else None, **more)
+        states.append(state)
+        moment = now()
+        self.threads[thread_id].update(values=values, updated_at=moment, state_updated_at=moment)
+        self.threads[thread_id]["config"] = {"configurable": {}}
+        return state
+
+    def ids_of(self, run: FakeRun) -> dict[str, Any]:
+        """What a checkpoint says of the run that wrote it."""
+        return {**self.metadata_of(run), "run_id": run.run_id, "langgraph_request_id": run.request_id}
+
+    def graph_of(self, assistant_id: str) -> str:
+        """The graph of an assistant, by name; ``agent`` where that cannot be known."""
+        if not is_id(assistant_id):
+            return assistant_id
+        names = {"agent"} | {run.assistant_id for run in self.created}
+        return next((name for name in sorted(names) if assistant_id_of(name) == str(uuid.UUID(assistant_id))), "agent")
+
+    def metadata_of(self, run: FakeRun) -> dict[str, Any]:
+        """The metadata of a run, as the server merges them."""
+        thread = self.threads.get(run.thread_id, {}).get("metadata", {})
+        configured = (run.body.get("config") or {}).get("metadata") or {}
+        own = {"graph_id": self.graph_of(run.assistant_id), "assistant_id": assistant_id_of(run.assistant_id)}
+        return {"created_by": "system", **thread, **own, **configured, **(run.body.get("metadata") or {})}
+
+    def run_json(self, run: FakeRun) -> dict[str, Any]:
+        """The run as the server tells it now."""
+        return run_json(
+            run_id=run.run_id,
+            thread_id=run.thread_id,
+            assistant_id=run.assistant_id,
+            graph_id=self.graph_of(run.assistant_id),
+            status=run.status,
+            body=run.body,
+            metadata=self.metadata_of(run),
+            request_id=run.request_id,
+            temporary=run.temporary,
+            resumable=run.resumable,
+            created_at=run.created_at.isoformat(timespec="microseconds"),
+            updated_at=(run.updated_at or run.created_at).isoformat(timespec="microseconds"),
+        )
+
+    # -- the life of a run
+
+    def begin(self, request: Optional[Request], thread_id: Optional[str], body: dict[str, Any], program: Program) -> FakeRun:
+        """Make a run on a thread that is there, or on one of its own; it begins when those before it on the thread have ended."""
+        metadata = {**((body.get("config") or {}).get("metadata") or {}), **(body.get("metadata") or {})}
+        temporary = thread_id is None
+        if thread_id is None:
+            thread_id = new_id()
+        if thread_id not in self.threads:
+            self.threads[thread_id] = thread_json(thread_id=thread_id, metadata=metadata)
+        name = str(body.get("assistant_id"))
+        named = {"graph_id": self.graph_of(name), "assistant_id": assistant_id_of(name)}
+        sent = request.header("x-request-id") if request is not None and self.dialect.keeps_request_id else None
+        delay = timedelta(seconds=body.get("after_seconds") or 0)
+        run = FakeRun(
+            self,
+            new_id(),
+            thread_id,
+            body,
+            sent or str(uuid.uuid4()),
+            datetime.now(timezone.utc) + delay,
+            temporary,
+        )
+        before = self.unfinished(thread_id)
+        self.created.append(run)
+        self.runs[run.run_id] = run
+        thread = self.threads[thread_id]
+        thread.update(status="busy", metadata={**thread["metadata"], **named}, updated_at=now())
+        self._start(self._execute, f"run-{len(self.created)}", run, before, program)
+        return run
+
+    def unfinished(self, thread_id: str) -> list[FakeRun]:
+        """The runs of a thread that have not ended, oldest first."""
+        return [run for run in self.runs.values() if run.thread_id == thread_id and not run.done]
+
+    def _execute(self, run: FakeRun, before: list[FakeRun], program: Program) -> None:
+        due = run.created_at.timestamp()
+        with self._changed:
+            while not run.cancelled.is_set():
+                early = due - time.time()
+                if early <= 0 and all(other.done for other in before):
+                    run.status = "running"
+                    self.threads.get(run.thread_id, {}).pop("error", None)
+                    break
+                self._changed.wait(min(early, 1.0) if early > 0 else None)
+            self._changed.notify_all()
+        try:
+            run.emit("metadata", {"run_id": run.run_id, "attempt": 1})
+            outcome = program(run)
+        except RunWasCancelled:
+            outcome = Stopped("interrupted")
+        except GraphFailure as failure:
+            outcome = failure
+        except Exception as error:
+            self.fail(f"the program of run {run.run_id} failed: {error!r}")
+            outcome = GraphFailure(type(error).__name__, str(error))
+        self._end_run(run, outcome)
+
+    def _end_run(self, run: FakeRun, outcome: Any) -> None:
+        node = (self.graph_of(run.assistant_id),)
+        so_far = {} if run.values is None else run.values
+        if isinstance(outcome, GraphFailure):
+            told: Any = {"error": outcome.error, "message": outcome.message}
+            if self.dialect.errors == "bare":
+                told = str(outcome)
+            self.log_event(run, "error", told)
+            text = f"{outcome.error}({outcome.message!r})"
+            self._finish(run, "error", "error", {"__error__": told}, so_far, error=told, next=node, task_error=text)
+        elif isinstance(outcome, Stopped) and outcome.status == "timeout":
+            self._finish(run, "timeout", "error", so_far, so_far, error=_TIMED_OUT, next=node, task_error="CancelledError()")
+        elif isinstance(outcome, Stopped):
+            self._finish(run, outcome.status, "interrupted", so_far, so_far, error=_CANCELLED, next=node)
+        elif isinstance(outcome, Paused):
+            told = [{"response_schema": None, **one} if isinstance(one, dict) else one for one in outcome.interrupts]
+            marked = {**(outcome.values or {}), "__interrupt__": told} if told else outcome.values
+            self._finish(run, "success", "interrupted", marked, outcome.values, asked=outcome.interrupts, next=outcome.next)
+        else:
+            self._finish(run, "success", "idle", outcome, outcome)
+
+    def _finish(
+        self,
+        run: FakeRun,
+        status: str,
+        thread_status: str,
+        result: Any,
+        values: Any,
+        *,
+        error: Any = None,
+        asked: Any = (),
+        next: tuple[str, ...] = (),
+        task_error: Optional[str] = None,
+    ) -> None:
+        with self._changed:
+            run.result, run.ended = result, True
+            # the run's own end comes before anybody can see that it has ended
+            if self.dialect.end_event:
+                self.log_event(run, "end", None)
+            if not run.done:
+                run.status = status
+            run.updated_at = datetime.now(timezone.utc)
+            if run.thread_id in self.threads and run.cancelled_by != "rollback":
+                task_id, asked = str(uuid.uuid4()), [_as_kept(one) for one in asked]
+                thread = self.threads[run.thread_id]
+                self.write_state(run.thread_id, values, run=run, next=next, error=task_error, interrupts=asked, task_id=task_id)
+                # a run that was deleted goes on, and writes the state of the thread, but not its status
+                if run.run_id in self.runs:
+                    thread.update(status=thread_status, error=error, interrupts={task_id: asked} if asked else {})
+            if run.temporary and run.body.get("on_completion") != "keep":
+                self.runs.pop(run.run_id, None)
+                self.threads.pop(run.thread_id, None)
+                self.states.pop(run.thread_id, None)
+            self._changed.notify_all()
+
+    def cancel_run(self, run: FakeRun, action: str = "interrupt") -> None:
+        """End a run, as the cancel endpoint does; *action* ``rollback`` takes it away as well. Nothing, if it has ended."""
+        with self._changed:
+            if run.done:
+                return
+            run.status = "interrupted"
+            run.cancelled_by = action
+            run.updated_at = datetime.now(timezone.utc)
+            run.cancelled.set()
+            if run.thread_id in self.threads:
+                self.threads[run.thread_id]["status"] = "idle" if action == "rollback" else "interrupted"
+            if action == "rollback":
+                self.runs.pop(run.run_id, None)
+            self._changed.notify_all()
+
+    def log_event(self, run: FakeRun, name: str, data: Any) -> None:
+        """Give an event its id and hand it to all who listen, if the run was asked for its mode."""
+        modes = run.body.get("stream_mode") or ["values"]
+        asked = {m.replace("messages-tuple", "messages") for m in ([modes] if isinstance(modes, str) else modes)}
+        if base_mode(name) not in {*asked, "metadata", "error", "end", "feedback"}:
+            return
+        with self._changed:
+            kept = run.resumable and run.keeps_events and not name.startswith(NOT_KEPT)
+            run.log.append(LoggedEvent(name, data, self._next_id() if run.resumable else None, kept))
+            self._changed.notify_all()
+
+    def _next_id(self) -> str:
+        self._number += 1
+        if self._left == 0:
+            self._clock += self._random.randint(1, 3)
+            self._left = self._random.randint(1, self.dialect.siblings)
+        self._left -= 1
+        if self.dialect.ids == "ms":
+            return f"{self._clock}-0"
+        if self.dialect.ids == "ms-seq":
+            return f"{self._clock}-{self._number}"
+        return str(self._number) if self.dialect.ids == "int" else str(uuid.UUID(int=self._random.getrandbits(128)))
+
+    def is_over(self, run: FakeRun) -> bool:
+        """Whether a listener has nothing more to wait for: the run has ended, or is gone."""
+        return run.done or run.run_id not in self.runs
+
+
+def base_mode(name: str) -> str:
+    """The mode of an event: its name without namespace and detail."""
+    return name.split("|")[0].split("/")[0]
+
+
+def _as_kept(interrupt: Any) -> Any:
+    return {k: v for k, v in interrupt.items() if k != "response_schema"} if isinstance(interrupt, dict) else interrupt
