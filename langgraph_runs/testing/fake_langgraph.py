@@ -24,6 +24,18 @@ __all__ = ["FakeLangGraph"]
 
 Query = dict[str, list[str]]
 
+#: The state of a thread that no run has worked on.
+_NO_STATE: dict[str, Any] = {
+    "values": {},
+    "next": [],
+    "tasks": [],
+    "metadata": {},
+    "created_at": None,
+    "checkpoint": None,
+    "parent_checkpoint": None,
+    "interrupts": [],
+}
+
 
 class FakeLangGraph(Listening):
     """The server. *program* is what every run does, on a thread of its own.
@@ -90,9 +102,10 @@ class FakeLangGraph(Listening):
             if parts[1:] == ["cancel"]:
                 return self._cancel_many(request, body)
             if parts[1:] == ["batch"]:
-                runs = [self._create(request, None, one) for one in body]
-                failed = [run for run in runs if isinstance(run, Reply)]
-                return failed[0] if failed else reply_json(200, [self.run_json(run) for run in runs])
+                made = [self._create(request, None, one) for one in body]
+                refused = [one for one in made if isinstance(one, Reply)]
+                runs = [one for one in made if isinstance(one, FakeRun)]
+                return refused[0] if refused else reply_json(200, [self.run_json(run) for run in runs])
             if parts[1:] in ([], ["wait"], ["stream"]):
                 return self._create_and(request, None, parts[1:], body)
         if (method, parts) == ("GET", ["ok"]):
@@ -242,8 +255,7 @@ class FakeLangGraph(Listening):
             self.states[copy["thread_id"]] = list(states)
             return reply_json(200, copy)
         if action == ("GET", "state"):
-            empty = {"values": {}, "next": [], "tasks": [], "metadata": {}, "checkpoint": None, "created_at": None, "interrupts": []}
-            return reply_json(200, states[-1] if states else {**empty, "parent_checkpoint": None})
+            return reply_json(200, states[-1] if states else _NO_STATE)
         if action == ("POST", "state"):
             given = body.get("values") or {}
             state = self.write_state(thread_id, {**(thread["values"] or {}), **given}, source="update")

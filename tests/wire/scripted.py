@@ -8,7 +8,7 @@ from langgraph_runs.testing.scripted import Route, ScriptedServer, black_hole, c
 from .replies import *  # noqa: F403
 from .replies import __all__ as _replies
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "PATIENCE",
     "Answer",
     "LoopbackServer",
