@@ -20,7 +20,7 @@ __all__ = ["Filters", "pages"]
 _STATUSES = ("pending", "running", "error", "success", "timeout", "interrupted")
 #: So often the same page may come at growing offsets, since as many runs may have been created meanwhile as it holds.
 _REPEATED = 10
-#: A page that is shorter than was asked for may be all that the server gives at a time, but none gives fewer than this, its default.
+#: A page that is shorter than was asked for may be all that the server gives at a time; but none gives fewer than its default.
 _FEWEST = 10
 _COLUMNS = (
     "run_id",
