@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from .clients import get_client
 from .configurations import SettingsError
+from .owners import ThreadOwner
 from .positions import ResumedStream, last_event_id, resume_stream
 from .responses import browser_event, stream_response
+from .webhooks import run_finished, webhook, webhook_url
 
 __all__ = [
     "ResumedStream",
     "SettingsError",
+    "ThreadOwner",
     "browser_event",
     "get_client",
     "last_event_id",
     "resume_stream",
+    "run_finished",
     "stream_response",
+    "webhook",
+    "webhook_url",
 ]

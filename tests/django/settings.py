@@ -11,7 +11,11 @@ ALLOWED_HOSTS = ["*"]
 USE_TZ = True
 ROOT_URLCONF = "tests.django.urls"
 INSTALLED_APPS = ["langgraph_runs.django"]
-MIDDLEWARE = ["django.middleware.gzip.GZipMiddleware", "django.middleware.common.CommonMiddleware"]
+MIDDLEWARE = [
+    "django.middleware.gzip.GZipMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "tests.django.views.failing_at_first",
+]
 CACHES: Dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 LOGGING_CONFIG = None
 LANGGRAPH_RUNS: Dict[str, Any] = {"URL": os.environ.get("TEST_LANGGRAPH_URL", "http://127.0.0.1:9"), "API_KEY": None}

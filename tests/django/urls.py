@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from typing import List
+from django.urls import include, path
 
-urlpatterns: List[object] = []
+from . import views
+
+urlpatterns = [
+    path("start/", views.start),
+    path("stream/", views.stream),
+    path("events/<str:thread_id>/<str:run_id>/", views.events),
+    path("owned/<str:thread_id>/", views.owned),
+    path("pid/", views.pid),
+    path("hooks/", include("langgraph_runs.django.urls")),
+]
