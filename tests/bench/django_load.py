@@ -189,10 +189,10 @@ def one_round(url: str, client: Client, streams: int, seed: int) -> Tuple[List[T
 def load(title: str, langgraph_url: str, options: Options, *, streams: int, rounds: int, seed: int) -> Row:
     told: List[Told] = []
     slowest, wrong = 0.0, 0
-    with Gunicorn(langgraph_url, *options.command) as site, Client(langgraph_url, api_key=None) as client:
+    with Gunicorn(langgraph_url, *options.command, workers=options.workers) as site, Client(langgraph_url, api_key=None) as client:
         post(site.url, "/start/", {"graph": "burst", "input": {"n": 1}})
         site.fill(options.threads)
-        before = count(site)
+        before = settled(site)
         for number in range(rounds):
             more, slow, bad = one_round(site.url, client, streams, seed + number)
             told, slowest, wrong = told + more, max(slowest, slow), wrong + bad
@@ -222,22 +222,35 @@ class Count(NamedTuple):
     workers: List[int]
 
 
+def settled(site: Gunicorn) -> Count:
+    """What there is when it has not changed for a second."""
+    found = count(site)
+    for _ in range(60):
+        time.sleep(1)
+        last, found = found, count(site)
+        if last == found:
+            break
+    return found
+
+
 def count(site: Gunicorn) -> Count:
     return Count(site.sockets()["open"], site.threads(), site.workers)
 
 
 class Options(NamedTuple):
-    """How gunicorn is started, and how many threads the pool of each of its workers may have."""
+    """How gunicorn is started."""
 
     command: List[str]
+    workers: int
+    #: That each of them may have in its pool.
     threads: int
 
 
 def kinds(streams: int) -> List[Tuple[str, Options]]:
     """A sync worker serves one browser at a time: there are as many as browsers."""
     return [
-        (f"gthread, 2 x {streams}", Options(["-k", "gthread", "--workers", "2", "--threads", str(streams)], streams)),
-        (f"sync, {streams}", Options(["-k", "sync", "--workers", str(streams), "--timeout", "120"], 0)),
+        (f"gthread, 2 x {streams}", Options(["-k", "gthread", "--threads", str(streams)], 2, streams)),
+        (f"sync, {streams}", Options(["-k", "sync", "--timeout", "120"], streams, 0)),
     ]
 
 

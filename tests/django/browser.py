@@ -49,7 +49,7 @@ class Browser:
 
     def leave(self, *, abruptly: bool = False) -> None:
         """Close the connection: politely, or with a reset, as a phone that changes its network."""
-        if abruptly:
+        if abruptly and self._socket.fileno() >= 0:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.response.close()
         self._connection.close()

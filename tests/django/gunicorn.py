@@ -22,7 +22,8 @@ PATIENCE = 30.0
 class Gunicorn:
     """Serves tests.django.wsgi, preloaded, from a ``with`` block; *options* go to the command."""
 
-    def __init__(self, langgraph_url: str, *options: str, env: Optional[Dict[str, str]] = None) -> None:
+    def __init__(self, langgraph_url: str, *options: str, workers: int = 1, env: Optional[Dict[str, str]] = None) -> None:
+        self._count = workers
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._options = options
@@ -35,7 +36,7 @@ class Gunicorn:
         command = [sys.executable, "-m", "gunicorn", "--preload", "--bind", f"fd://{descriptor}", "--log-level", "error"]
         command += ["--worker-tmp-dir", "/dev/shm"] if os.path.isdir("/dev/shm") else []
         command += ["--no-control-socket"] if _has_control_socket() else []
-        command += [*self._options, "tests.django.wsgi"]
+        command += ["--workers", str(self._count), *self._options, "tests.django.wsgi"]
         self._process = subprocess.Popen(command, cwd=ROOT, env=self._env, pass_fds=[descriptor])
         try:
             self._wait_ready()
@@ -63,12 +64,13 @@ class Gunicorn:
             connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
             try:
                 connection.request("GET", "/pid/")
-                if connection.getresponse().status == 200:
+                if connection.getresponse().status == 200 and len(self.workers) == self._count:
                     return
             except OSError:
-                time.sleep(0.05)
+                pass  # not yet
             finally:
                 connection.close()
+            time.sleep(0.05)
         raise AssertionError("gunicorn did not answer")
 
     @property

@@ -1,0 +1,477 @@
+"""What `stream_response` sends to a browser, and what it does when the browser goes away."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Callable, Dict, List, Optional
+
+import pytest
+from django.http import StreamingHttpResponse
+
+from langgraph_runs import Client, InvalidRequestError, RetryPolicy
+from langgraph_runs.django import browser_event, stream_response
+from langgraph_runs.events import StreamEvent, event_class
+from langgraph_runs.sse import EventParser, ServerSentEvent
+
+from ..wire.fake_langgraph import FakeLangGraph, FakeRun, GraphFailure
+
+PATIENCE = 10.0
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL + 1)
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
+        time.sleep(0.005)
+
+
+class Site:
+    """A LangGraph server whose runs do what the test says, and the view that streams one."""
+
+    def __init__(self, program: Callable[[FakeRun], Any]) -> None:
+        self.server = FakeLangGraph(program)
+        self.client = Client(self.server.url, api_key=None, retry=RetryPolicy(attempts=2, wait_initial=0.01))
+
+    def stream(self, *, modes: Any = ("custom", "values"), **options: Any) -> Any:
+        thread_id = self.client.threads.create().thread_id
+        return self.client.runs.stream(thread_id, "agent", input={}, stream_mode=list(modes), **options)
+
+    def response(self, *, modes: Any = ("custom", "values"), **options: Any) -> StreamingHttpResponse:
+        response = stream_response(self.stream(modes=modes), **options)
+        assert isinstance(response, StreamingHttpResponse)
+        return response
+
+    @property
+    def run(self) -> FakeRun:
+        return self.server.created[-1]
+
+
+@pytest.fixture
+def site() -> Iterator[Callable[[Callable[[FakeRun], Any]], Site]]:
+    made: List[Site] = []
+
+    def make(program: Callable[[FakeRun], Any]) -> Site:
+        made.append(Site(program))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.client.close()
+        one.server.close()
+
+
+Make = Callable[[Callable[[FakeRun], Any]], Site]
+
+
+def parsed(response: Any) -> List[ServerSentEvent]:
+    """All events of a response, read to its end."""
+    events = EventParser().feed(b"".join(response))
+    response.close()
+    return events
+
+
+def told(events: List[ServerSentEvent], name: str) -> List[Any]:
+    return [json.loads(event.data) for event in events if event.event == name]
+
+
+class Held:
+    """A program that says that it began, and goes on when it may."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def __call__(self, run: FakeRun) -> Any:
+        run.emit("custom", {"i": 0})
+        run.wait(self.go)
+        run.emit("custom", {"i": 1})
+        return {}
+
+
+def one_event(run: FakeRun) -> Any:
+    run.emit("custom", {"i": 0})
+    return {}
+
+
+# -- what is sent
+
+
+def test_the_headers_keep_proxies_and_caches_away(site: Make) -> None:
+    response = site(one_event).response()
+
+    assert 200 == response.status_code
+    assert "text/event-stream; charset=utf-8" == response["Content-Type"]
+    assert "no" == response["X-Accel-Buffering"]
+    assert "no-store" in response["Cache-Control"] and "no-transform" in response["Cache-Control"]
+    assert not response.has_header("Content-Length")
+    parsed(response)
+
+
+def test_a_run_is_sent_event_by_event_and_then_its_end(site: Make) -> None:
+    def program(run: FakeRun) -> Any:
+        run.emit("custom", {"i": 0})
+        run.emit("values", {"done": True})
+        return {"done": True}
+
+    events = parsed(site(program).response())
+
+    assert ["metadata", "custom", "values", "end"] == [event.event for event in events]
+    assert [{"i": 0}] == told(events, "custom")
+    assert [{"status": "success", "paused": False, "interrupts": []}] == told(events, "end")
+    assert all(event.own_id for event in events)
+
+
+def test_the_first_bytes_go_out_before_the_first_event(site: Make) -> None:
+    go = threading.Event()
+    one = site(lambda run: run.wait(go))
+
+    response = one.response()
+
+    assert next(iter(response)).startswith(b":")
+    response.close()
+
+
+def test_a_failed_run_says_so_without_the_words_of_the_graph(site: Make) -> None:
+    def program(run: FakeRun) -> Any:
+        raise GraphFailure("ValueError", "the password is hunter2")
+
+    response = site(program).response()
+    body = b"".join(response)
+    response.close()
+    events = EventParser().feed(body)
+
+    assert b"hunter2" not in body and b"ValueError" not in body
+    assert [{"code": "failed", "message": "The run failed.", "retry": False}] == told(events, "error")
+    assert ["error"] == [end["status"] for end in told(events, "end")]
+
+
+def test_show_errors_gives_the_words_of_the_graph(site: Make) -> None:
+    def program(run: FakeRun) -> Any:
+        raise GraphFailure("ValueError", "no ink")
+
+    events = parsed(site(program).response(show_errors=True))
+
+    assert [{"code": "failed", "message": "no ink", "retry": False, "error": "ValueError"}] == told(events, "error")
+
+
+def test_a_run_that_was_cancelled_by_others_says_so(site: Make) -> None:
+    held = Held()
+    one = site(held)
+    stream = one.stream()
+    threading.Timer(0.05, stream.cancel).start()
+
+    events = parsed(stream_response(stream))
+
+    assert ["cancelled"] == [error["code"] for error in told(events, "error")]
+    assert ["interrupted"] == [end["status"] for end in told(events, "end")]
+
+
+def test_a_server_that_went_away_asks_the_browser_to_come_back(site: Make) -> None:
+    """There is an error, and no end: a stream that was cut never looks finished."""
+    held = Held()
+    one = site(held)
+    response = one.response()
+    body = iter(response)
+    next(body)
+    assert b"metadata" in next(body)
+
+    one.server.close()
+    events = EventParser().feed(b"".join(body))
+    response.close()
+
+    assert [("unavailable", True)] == [(error["code"], error["retry"]) for error in told(events, "error")]
+    assert [] == told(events, "end")
+
+
+@pytest.mark.parametrize("kind", ["end", "error"])
+def test_what_the_server_says_of_the_end_comes_once_and_from_us(site: Make, kind: str) -> None:
+    def program(run: FakeRun) -> Any:
+        if kind == "error":
+            raise GraphFailure("ValueError", "no ink")
+        return {}
+
+    one = site(program)
+    one.server.dialect = type(one.server.dialect)(end_event=True)
+    names = [event.event for event in parsed(one.response())]
+
+    assert (1, names.count("error")) == (names.count("end"), int(kind == "error"))
+    assert "end" == names[-1]
+
+
+# -- heartbeats
+
+
+def test_a_silent_run_has_heartbeats(site: Make) -> None:
+    held = Held()
+    response = site(held).response(heartbeat=0.1)
+    body = iter(response)
+    wait_until(lambda: next(body) == b": heartbeat\n\n", "a heartbeat")
+
+    assert b": heartbeat\n\n" == next(body)
+    held.go.set()
+    assert b'data: {"i":1}' in b"".join(body)
+    response.close()
+
+
+def test_events_that_are_not_for_the_browser_do_not_silence_the_heartbeat(site: Make) -> None:
+    """The web server must write now and then, or it never learns that the browser has gone."""
+    go = threading.Event()
+
+    def program(run: FakeRun) -> Any:
+        while not go.wait(0.001):
+            run.emit("custom", {"i": 0})
+        return {}
+
+    response = site(program).response(heartbeat=0.1, transform=lambda event: None)
+    body = iter(response)
+    next(body)
+
+    assert [b": heartbeat\n\n"] * 3 == [next(body) for _ in range(3)]
+    go.set()
+    response.close()
+
+
+# -- when the browser goes away
+
+
+def test_closing_the_response_is_immediate_and_cancels_the_run(site: Make) -> None:
+    one = site(Held())
+    response = one.response()
+    body = iter(response)
+    next(body), next(body)
+
+    began = time.monotonic()
+    response.close()
+    assert time.monotonic() - began < 1
+    wait_until(one.run.cancelled.is_set, "the cancel")
+
+
+def test_a_run_goes_on_where_that_was_chosen(site: Make) -> None:
+    held = Held()
+    one = site(held)
+    response = one.response(on_disconnect="continue")
+    body = iter(response)
+    next(body), next(body)
+
+    response.close()
+    held.go.set()
+    wait_until(lambda: one.run.done, "the run to end")
+    assert "success" == one.run.status
+
+
+def test_a_response_that_is_never_read_cancels_its_run_too(site: Make) -> None:
+    one = site(Held())
+
+    one.response().close()
+
+    wait_until(one.run.cancelled.is_set, "the cancel")
+
+
+def test_a_response_that_is_forgotten_cancels_its_run_too(site: Make) -> None:
+    one = site(Held())
+    response: Optional[StreamingHttpResponse] = one.response()
+    assert response is not None
+    next(iter(response))
+
+    response = None
+    gc.collect()
+
+    wait_until(one.run.cancelled.is_set, "the cancel")
+
+
+def test_a_response_that_was_read_to_its_end_cancels_nothing(site: Make) -> None:
+    one = site(one_event)
+    response = one.response()
+    list(response)
+    response.close()
+
+    assert [] == [request.path for request in one.server.requests if request.path.endswith("/cancel")]
+
+
+def test_a_cancel_that_fails_is_a_warning_and_no_error(site: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "langgraph_runs.django")
+    one = site(Held())
+    response = one.response()
+    next(iter(response))
+    one.server.close()
+
+    response.close()
+
+    wait_until(lambda: "could not be cancelled" in caplog.text, "the warning")
+
+
+@pytest.mark.parametrize(("count", "size", "most"), [(5000, 500, 130), (50, 300_000, 5)], ids=["many", "large"])
+def test_a_slow_browser_stops_the_reader_and_not_the_memory(site: Make, count: int, size: int, most: int) -> None:
+    """Of all the events that are ready few are read while the browser takes none; then it gets all."""
+
+    def program(run: FakeRun) -> Any:
+        for i in range(count):
+            run.emit("custom", {"i": i, "x": "x" * size})
+        return {}
+
+    one = site(program)
+    stream = one.stream()
+    response = stream_response(stream)
+    body = iter(response)
+    taken = next(body) + next(body)
+    wait_until(lambda: one.run.done and stream.events_seen > 2, "everything to be ready")
+    time.sleep(0.1)
+
+    assert stream.events_seen <= most
+    events = EventParser().feed(taken + b"".join(body))
+    response.close()
+    assert list(range(count)) == [event["i"] for event in told(events, "custom")]
+
+
+# -- transform
+
+
+def test_transform_drops_changes_and_replaces(site: Make) -> None:
+    def program(run: FakeRun) -> Any:
+        for i in range(3):
+            run.emit("custom", {"i": i})
+        return {}
+
+    def transform(event: StreamEvent) -> Any:
+        if event.mode != "custom":
+            return None
+        number = event.data["i"]
+        return [None, {"number": number}, StreamEvent("tick", number)][number]
+
+    events = parsed(site(program).response(transform=transform))
+
+    assert [("custom", '{"number":1}'), ("tick", "2")] == [(event.event, event.data) for event in events[:-1]]
+
+
+def test_a_transform_that_raises_is_an_error_event_and_ends_the_run(site: Make) -> None:
+    def transform(event: StreamEvent) -> Any:
+        raise KeyError("secret")
+
+    one = site(Held())
+    response = one.response(transform=transform, show_errors=True)
+    body = b"".join(response)
+    events = EventParser().feed(body)
+    response.close()
+
+    assert b"secret" not in body
+    assert ["internal"] == [error["code"] for error in told(events, "error")]
+    assert "end" == events[-1].event
+    wait_until(one.run.cancelled.is_set, "the cancel")
+
+
+def test_a_transform_runs_in_the_thread_of_the_request(site: Make) -> None:
+    """So that the database connections that it opens are closed with the request."""
+    threads = set()
+
+    def transform(event: StreamEvent) -> Any:
+        threads.add(threading.current_thread())
+        return None
+
+    parsed(site(one_event).response(transform=transform))
+
+    assert {threading.current_thread()} == threads
+
+
+@pytest.mark.parametrize("result", [float("nan"), object(), StreamEvent("a\nevent: b", 1), StreamEvent("a\0b", 1)], ids=str)
+def test_what_cannot_be_sent_is_an_error_event(site: Make, result: Any) -> None:
+    events = parsed(site(one_event).response(transform=lambda event: result))
+
+    assert ["error", "end"] == [event.event for event in events]
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nb", "a\n\nid: x\n\nb", "\u2028\u0085\0", "data: x"])
+def test_no_text_can_leave_its_event(site: Make, text: str) -> None:
+    events = parsed(site(one_event).response(transform=lambda event: text))
+
+    assert [text, text] == [json.loads(event.data) for event in events[:-1]]
+
+
+def test_plain_text_of_a_server_comes_as_json() -> None:
+    plain = StreamEvent("custom", "two\nlines", None, "two\nlines")
+
+    events = parsed(stream_response([plain], transform=lambda event: event))
+
+    assert '"two\\nlines"' == events[0].data
+
+
+# -- what goes through
+
+
+SECRET = "sk-123"
+HIDDEN: Dict[str, Any] = {
+    "metadata": {"run_id": "r", "attempt": 1, "user": SECRET},
+    "messages": [{"content": "hi"}, {"langgraph_node": "n", "langgraph_auth_user": SECRET, "tags": ["t"]}],
+    "messages/metadata": {"m": {"metadata": {"langgraph_node": "n", "api_key": SECRET}}},
+    "messages|child:1": [{"content": "hi"}, {"thread_id": SECRET}],
+    "checkpoints": {"config": {"configurable": {"key": SECRET}}},
+    "debug": {"payload": {"config": SECRET}},
+    "tasks": {"input": SECRET},
+    "events": {"metadata": {"key": SECRET}},
+    "feedback": {"score": f"http://localhost/{SECRET}"},
+    "brand_new": {"key": SECRET},
+    "error": {"error": "ValueError", "message": SECRET},
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_nothing_secret_goes_through_unasked(name: str) -> None:
+    event = event_class(name)(name, HIDDEN[name], None, json.dumps(HIDDEN[name]))
+
+    response = stream_response([event])
+    body = b"".join(response)
+    response.close()
+
+    assert SECRET.encode() not in body
+
+
+def test_what_is_hidden_goes_through_when_asked() -> None:
+    event = event_class("tasks")("tasks", HIDDEN["tasks"])
+
+    assert [HIDDEN["tasks"]] == told(parsed(stream_response([event], transform=lambda event: event)), "tasks")
+
+
+@pytest.mark.parametrize("name", ["values", "updates", "custom", "values|child:1", "messages/partial", "messages/complete"])
+def test_what_the_stream_was_opened_for_goes_through_whole(name: str) -> None:
+    data: Any = [{"content": "hi"}] if "messages" in name else {"n": 1}
+    event = event_class(name)(name, data)
+
+    found = browser_event(event)
+
+    assert found is not None and data == found.data
+
+
+@pytest.mark.parametrize("data", [None, [], {}, "x", [1], [1, 2, 3]])
+def test_messages_of_another_shape_do_no_harm(data: Any) -> None:
+    for name in ("messages", "messages/metadata", "metadata"):
+        found = browser_event(event_class(name)(name, data))
+        assert found is not None and found.data in ([], {})
+
+
+# -- how it is called
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"on_disconnect": "stop"}, {"heartbeat": 0}, {"heartbeat": None}, {"heartbeat": 1e9}, {"heartbeat": "15"}, {"transform": 1}],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_refused(options: Dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match=next(iter(options))):
+        stream_response([], **options)
+
+
+def test_an_iterable_of_events_does_for_a_test() -> None:
+    events = parsed(stream_response([event_class("custom")("custom", {"i": 0})]))
+
+    assert [("custom", '{"i":0}'), ("end", '{"status":"success","paused":false,"interrupts":[]}')] == [
+        (event.event, event.data) for event in events
+    ]

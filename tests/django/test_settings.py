@@ -1,0 +1,233 @@
+"""``settings.LANGGRAPH_RUNS``: what is refused at start-up, and which client comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from langgraph_runs import Client, InvalidRequestError, RetryPolicy
+from langgraph_runs.django import SettingsError, get_client
+
+from .gunicorn import ROOT
+
+URL = "http://127.0.0.1:9"
+
+
+def told(given: Any) -> List[str]:
+    """What the system checks say, each with its remedy."""
+    with override_settings(LANGGRAPH_RUNS=given):
+        return [f"{found.id} {found.msg} {found.hint}" for found in run_checks() if str(found.id).startswith("langgraph_runs")]
+
+
+# -- the system checks
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"URL": URL},
+        {"URL": URL, "API_KEY": None, "TIMEOUT": 60, "HEADERS": {"x-team": "tides"}, "RETRY": {"attempts": 2}},
+        {"URL": URL, "RETRY": RetryPolicy(attempts=1), "VERIFY": False, "PROXIES": {"http": "http://127.0.0.1:3128"}},
+        {"default": {"URL": URL}, "other": {"URL": URL, "API_KEY": "k"}},
+        {"other": {}},
+        {"URL": URL, "WEBHOOK_SECRET": "0123456789abcdef", "WEBHOOK_HEADER": "X-Hook", "WEBHOOK_MAX_BYTES": 1000},
+        {"WEBHOOK_SECRET": ["0123456789abcdef", "fedcba9876543210"], "WEBHOOK_BASE_URL": "https://us.example"},
+    ],
+    ids=str,
+)
+def test_what_can_be_meant_is_said_nothing_about(given: Any) -> None:
+    assert [] == told(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([], ["E001", "LANGGRAPH_RUNS", "list", "URL"]),
+        ({1: {}}, ["E001", "text"]),
+        ({"url": URL}, ["E001", "LANGGRAPH_RUNS['url']", "'URL'"]),
+        ({"default": URL}, ["E001", "LANGGRAPH_RUNS['default']", "dict"]),
+        ({"URI": URL}, ["E002", "LANGGRAPH_RUNS['URI']", "did you mean 'URL'?"]),
+        ({"URL": URL, "APIKEY": "k"}, ["E002", "'APIKEY'", "did you mean 'API_KEY'?"]),
+        ({"default": {"url": URL}}, ["E002", "LANGGRAPH_RUNS['default']['url']", "did you mean 'URL'?"]),
+        ({"URL": "localhost:2024"}, ["E003", "LANGGRAPH_RUNS['URL']", "http://"]),
+        ({"URL": 7}, ["E003", "['URL']"]),
+        ({"API_KEY": 7}, ["E003", "['API_KEY']", "text"]),
+        ({"TIMEOUT": "60"}, ["E003", "['TIMEOUT']", "seconds"]),
+        ({"CONNECT_TIMEOUT": -1}, ["E003", "['CONNECT_TIMEOUT']", "seconds"]),
+        ({"READ_TIMEOUT": True}, ["E003", "['READ_TIMEOUT']"]),
+        ({"POOL_SIZE": 0}, ["E003", "['POOL_SIZE']"]),
+        ({"HEADERS": {"x-api-key": "k"}}, ["E003", "['HEADERS']"]),
+        ({"RETRY": 3}, ["E003", "['RETRY']", "RetryPolicy"]),
+        ({"RETRY": {"attemps": 3}}, ["E003", "['RETRY']", "did you mean 'attempts'?"]),
+        ({"RETRY": {"attempts": 0}}, ["E003", "['RETRY']", "attempts"]),
+        ({"VERIFY": "/no/such/file"}, ["E003", "['VERIFY']", "no such file"]),
+        ({"VERIFY": 1.5}, ["E003", "['VERIFY']"]),
+        ({"CERT": "/no/such/file"}, ["E003", "['CERT']", "no such file"]),
+        ({"CERT": 7}, ["E003", "['CERT']"]),
+        ({"PROXIES": "http://p"}, ["E003", "['PROXIES']", "dict"]),
+        ({"VERIFY_OUTCOME": "yes"}, ["E003", "['VERIFY_OUTCOME']", "True or False"]),
+        ({"MAX_EVENT_BYTES": 0}, ["E003", "['MAX_EVENT_BYTES']"]),
+        ({"WEBHOOK_SECRET": "short"}, ["E003", "['WEBHOOK_SECRET']", "16"]),
+        ({"WEBHOOK_HEADER": "X Hook"}, ["E003", "['WEBHOOK_HEADER']"]),
+        ({"WEBHOOK_BASE_URL": "us.example"}, ["E003", "['WEBHOOK_BASE_URL']", "https://"]),
+        ({"WEBHOOK_MAX_BYTES": "1"}, ["E003", "['WEBHOOK_MAX_BYTES']"]),
+        ({"WEBHOOK_CACHE": "none"}, ["E003", "['WEBHOOK_CACHE']", "'default'"]),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_named_with_its_place_and_remedy(given: Any, words: List[str]) -> None:
+    found = told(given)
+
+    assert 1 == len(found)
+    assert [] == [word for word in words if word not in found[0]], found
+
+
+def test_each_wrong_setting_is_named() -> None:
+    assert 3 == len(told({"default": {"URL": "x", "TIMEOUT": "y"}, "other": {"URI": URL}}))
+
+
+def test_a_key_of_the_environment_is_not_blamed_on_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGGRAPH_API_KEY", "not\na key")
+
+    assert [] == told({"URL": URL})
+
+
+@pytest.mark.parametrize("given", [{"API_KEY": "se\ncret"}, {"WEBHOOK_SECRET": "secret"}, {"URL": "http://me:secret@h:x"}], ids=str)
+def test_no_secret_is_said(given: Dict[str, Any]) -> None:
+    found = told(given)
+
+    assert found and "cret" not in found[0].replace("WEBHOOK_SECRET", "").replace("is no secret", "")
+
+
+def test_manage_py_check_fails_and_names_the_setting() -> None:
+    with override_settings(LANGGRAPH_RUNS={"URI": URL}), pytest.raises(CommandError) as raised:
+        call_command("check")
+
+    assert "did you mean 'URL'?" in str(raised.value)
+
+
+# -- the client
+
+
+def test_there_is_one_client_for_all_threads() -> None:
+    with override_settings(LANGGRAPH_RUNS={"URL": URL}):
+        barrier = threading.Barrier(16)
+
+        def get(_: int) -> Client:
+            barrier.wait()
+            return get_client()
+
+        with ThreadPoolExecutor(16) as pool:
+            assert 1 == len(set(map(id, pool.map(get, range(16)))))
+
+
+def test_each_configuration_has_its_own() -> None:
+    named = {"default": {"URL": URL, "API_KEY": "k"}, "other": {"URL": "http://127.0.0.1:10", "TIMEOUT": 5}}
+    with override_settings(LANGGRAPH_RUNS=named):
+        assert "Client('http://127.0.0.1:9', api_key='***', timeout=None)" == repr(get_client())
+        assert "http://127.0.0.1:10" == get_client("other").base_url
+        assert get_client("other") is get_client("other") is not get_client()
+
+
+def test_options_reach_the_client() -> None:
+    with override_settings(LANGGRAPH_RUNS={"URL": URL, "API_KEY": None, "TIMEOUT": 7, "RETRY": {"attempts": 2}}):
+        settings = get_client()._transport.settings
+
+    assert (7.0, 2, None) == (settings.timeout, settings.retry.attempts, settings.api_key)
+
+
+def test_a_name_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with override_settings(LANGGRAPH_RUNS={"default": {}, "reports": {}}):
+        with pytest.raises(SettingsError, match="no configuration 'report'; did you mean 'reports'.*'default', 'reports'"):
+            get_client("report")
+
+
+def test_a_wrong_setting_is_refused_in_both_families() -> None:
+    with override_settings(LANGGRAPH_RUNS={"TIMEOUT": "x"}):
+        for family in (ImproperlyConfigured, InvalidRequestError):
+            with pytest.raises(family, match=r"LANGGRAPH_RUNS\['TIMEOUT'\]"):
+                get_client()
+
+
+def test_a_test_may_override_the_setting() -> None:
+    """Within there are other clients, closed at the end; after it the old one again, still open."""
+    with override_settings(LANGGRAPH_RUNS={"URL": URL}):
+        outer = get_client()
+        with override_settings(LANGGRAPH_RUNS={"URL": "http://127.0.0.1:10"}):
+            inner = get_client()
+            with override_settings(LANGGRAPH_RUNS={"URL": "http://127.0.0.1:11"}):
+                innermost = get_client()
+            assert get_client() is inner
+        assert get_client() is outer
+        assert 3 == len({outer.base_url, inner.base_url, innermost.base_url})
+        for left in (inner, innermost):
+            with pytest.raises(InvalidRequestError, match="closed"):
+                left.ok()
+        outer._transport.scope().close()  # not closed
+
+
+def run(code: str, *, before: str = "") -> Any:
+    """What a fresh process prints as JSON."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": "tests.django.settings"}
+    preamble = "import json, os, django; django.setup()\nfrom langgraph_runs.django import get_client\n"
+    done = subprocess.run(
+        [sys.executable, "-c", before + preamble + code], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ("", 0) == (done.stderr, done.returncode)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_gets_a_client_of_its_own_even_while_the_lock_is_held() -> None:
+    code = """
+from langgraph_runs.django import clients
+parent = get_client()
+clients._here()._lock.acquire()   # as another thread would hold it in this moment
+read, write = os.pipe()
+pid = os.fork()
+if pid == 0:
+    child = get_client()
+    os.write(write, json.dumps([child is not parent, child is get_client(), len(clients._processes)]).encode())
+    os._exit(0)
+os.waitpid(pid, 0)
+clients._here()._lock.release()
+print(json.dumps([json.loads(os.read(read, 1000)), get_client() is parent]))
+"""
+    assert [[True, True, 1], True] == run(code)
+
+
+def test_the_clients_are_closed_when_the_process_ends() -> None:
+    code = """
+import atexit
+client = get_client()
+from langgraph_runs import InvalidRequestError
+def last():
+    try:
+        client.ok()
+    except InvalidRequestError as error:
+        print(json.dumps("closed" in str(error)))
+from langgraph_runs.django import clients
+atexit.unregister(clients._close); atexit.register(last); atexit.register(clients._close)
+"""
+    assert run(code) is True
+
+
+def test_it_works_without_being_installed_as_an_app() -> None:
+    code = """
+from django.apps import apps
+print(json.dumps([apps.is_installed("langgraph_runs.django"), get_client().base_url]))
+"""
+    configured = "from django.conf import settings; settings.configure(LANGGRAPH_RUNS={'URL': 'http://127.0.0.1:9'})\n"
+    assert [False, "http://127.0.0.1:9"] == run(code, before=configured)
