@@ -148,17 +148,11 @@ def _once(name: str, run: Run, outcome: RunOutcome) -> HttpResponse:
             return _answer(200, "done before")
         return _answer(503, "another try is being worked on", {"Retry-After": str(_AGAIN)})
     try:
-        failed = [
-            (receiver, answer)
-            for receiver, answer in run_finished.send_robust(sender=Run, run=run, outcome=outcome, name=name)
-            if isinstance(answer, Exception)
-        ]
+        answers = run_finished.send_robust(sender=Run, run=run, outcome=outcome, name=name)  # logs what they raise
     except BaseException:
         cache.delete(key)
         raise
-    for receiver, error in failed:
-        _log.error("a receiver of run_finished raised for run %s: %r", run.run_id, receiver, exc_info=error)
-    if failed:
+    if any(isinstance(answer, Exception) for _, answer in answers):
         cache.delete(key)
         return _answer(500, "a receiver raised")
     cache.set(key, "done", _REMEMBERED)

@@ -12,5 +12,6 @@ urlpatterns = [
     path("events/<str:thread_id>/<str:run_id>/", views.events),
     path("owned/<str:thread_id>/", views.owned),
     path("pid/", views.pid),
+    path("hook-url/", views.hook_url),
     path("hooks/", include("langgraph_runs.django.urls")),
 ]

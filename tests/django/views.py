@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -13,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from langgraph_runs.django import ThreadOwner, get_client, resume_stream, run_finished, stream_response
+from langgraph_runs.django import ThreadOwner, get_client, resume_stream, run_finished, stream_response, webhook_url
 
 MODES = ["custom", "values"]
 #: Whoever says who they are is believed.
@@ -61,6 +62,10 @@ def pid(request: HttpRequest) -> JsonResponse:
     """Which process answers, and which client it has; holds the thread for a while."""
     time.sleep(float(request.GET.get("seconds", 0)))
     return JsonResponse({"pid": os.getpid(), "client": id(get_client()), "again": id(get_client())})
+
+
+def hook_url(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"path": urllib.parse.urlsplit(webhook_url(request)).path})
 
 
 # -- the webhook's other side, where TEST_HOOKS names a directory

@@ -1,0 +1,254 @@
+"""The view that receives a run's webhook: who may call it, what it makes of it, and that it does so once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any, Callable, Dict, List
+
+import pytest
+from django.core.cache import cache
+from django.dispatch import Signal
+from django.http import HttpResponse
+from django.test import Client as Caller
+from django.test import RequestFactory, override_settings
+
+from langgraph_runs import InvalidRequestError, Run, RunOutcome
+from langgraph_runs.django import SettingsError, run_finished, webhook, webhook_url
+
+from ..wire.replies import RUN_ID, run_json
+
+SECRET = "a secret of the tests, long enough"
+HOOK: Dict[str, Any] = {
+    **run_json("success"),
+    "run_started_at": "2026-11-21T01:09:53.104205+00:00",
+    "run_ended_at": "2026-11-21T01:09:54.104205+00:00",
+    "webhook_sent_at": "2026-11-21T01:09:54.204205+00:00",
+    "values": {"echo": 5},
+}
+
+
+class Heard:
+    """A receiver of the signal."""
+
+    def __init__(self) -> None:
+        self.calls: List[Dict[str, Any]] = []
+        #: Raised at the next calls, one each.
+        self.raises: List[Exception] = []
+
+    def hear(self, sender: Any, signal: Signal, **told: Any) -> None:
+        self.calls.append({"sender": sender, **told})
+        if self.raises:
+            raise self.raises.pop(0)
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    receiver = Heard()
+    run_finished.connect(receiver.hear)
+    yield receiver
+    run_finished.disconnect(receiver.hear)
+
+
+@pytest.fixture(autouse=True)
+def _fresh(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.CRITICAL + 1)
+    cache.clear()
+    with override_settings(LANGGRAPH_RUNS={"WEBHOOK_SECRET": SECRET}):
+        yield
+    cache.clear()
+
+
+def call(body: Any = HOOK, *, url: str = "", **headers: str) -> HttpResponse:
+    path = url or webhook_url(RequestFactory().get("/"))[len("http://testserver") :]
+    data = body if isinstance(body, bytes) else json.dumps(body)
+    answer = Caller(enforce_csrf_checks=True).post(path, data, content_type="application/json", headers=headers)  # type: ignore[misc]
+    assert isinstance(answer, HttpResponse)
+    return answer
+
+
+# -- what it makes of it
+
+
+def test_the_signal_has_the_run_and_its_outcome(heard: Heard) -> None:
+    assert 200 == call().status_code
+
+    (told,) = heard.calls
+    assert (Run, "default") == (told["sender"], told["name"])
+    assert isinstance(told["run"], Run) and isinstance(told["outcome"], RunOutcome)
+    assert (RUN_ID, "success") == (told["run"].run_id, told["run"].status)
+    assert (True, {"echo": 5}, None, False) == (
+        told["outcome"].succeeded,
+        told["outcome"].values,
+        told["outcome"].error,
+        told["outcome"].paused,
+    )
+    assert "run_ended_at" in told["run"].extra
+
+
+def test_a_failure_comes_with_its_error(heard: Heard) -> None:
+    call({**HOOK, "status": "error", "values": None, "error": {"error": "ValueError", "message": "boom"}})
+
+    outcome = heard.calls[0]["outcome"]
+    assert ("error", None, "ValueError", "boom") == (outcome.status, outcome.values, outcome.error, outcome.message)
+
+
+def test_a_pause_comes_with_its_question(heard: Heard) -> None:
+    call({**HOOK, "values": {"__interrupt__": [{"value": "Send this?", "id": "9d4d"}]}})
+
+    outcome = heard.calls[0]["outcome"]
+    assert (True, "Send this?") == (outcome.paused, outcome.interrupts[0].value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'"x"', b"\xff", b"null", b"{}", b'{"run_id": 1}', b'{"run_id": "r", "thread_id": "t"}', b"[" * 5000],
+    ids=lambda body: str(body[:20]),
+)
+def test_what_is_no_run_is_refused(heard: Heard, body: bytes) -> None:
+    assert (400, []) == (call(body).status_code, heard.calls)
+
+
+# -- who may call it
+
+
+@pytest.mark.parametrize("token", ["", "x", SECRET, "é", "0" * 64])
+def test_a_wrong_token_is_refused(heard: Heard, token: str) -> None:
+    url = f"/hooks/webhook/default/{token}/" if token else "/hooks/webhook/default/"
+
+    assert (403, []) == (call(url=url).status_code, heard.calls)
+
+
+def test_the_refusal_comes_before_the_body_is_read() -> None:
+    class Unread:
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError("the body was read")
+
+    request = RequestFactory().post("/", HOOK, content_type="application/json")
+    request._stream = Unread()  # type: ignore[attr-defined]
+
+    assert 403 == webhook(request, "default", "wrong").status_code
+
+
+def test_the_secret_may_come_in_a_header(heard: Heard) -> None:
+    url = "/hooks/webhook/default/"
+
+    assert 403 == call(url=url, **{"X-LangGraph-Secret": "wrong"}).status_code
+    assert (200, 1) == (call(url=url, **{"X-LangGraph-Secret": SECRET}).status_code, len(heard.calls))
+
+
+def test_the_header_may_have_another_name(heard: Heard) -> None:
+    with override_settings(LANGGRAPH_RUNS={"WEBHOOK_SECRET": SECRET, "WEBHOOK_HEADER": "X-Hook"}):
+        assert 200 == call(url="/hooks/webhook/default/", **{"X-Hook": SECRET}).status_code
+
+
+@pytest.mark.parametrize("secret", ["", "only for tests, and long enough for them"])
+def test_without_a_secret_of_its_own_no_header_opens_it(heard: Heard, secret: str) -> None:
+    """Neither an empty one nor Django's own key, which only makes the token."""
+    with override_settings(LANGGRAPH_RUNS={}):
+        assert 403 == call(url="/hooks/webhook/default/", **{"X-LangGraph-Secret": secret}).status_code
+        assert (200, 1) == (call().status_code, len(heard.calls))
+
+
+def test_an_old_secret_is_taken_until_it_is_removed(heard: Heard) -> None:
+    old = webhook_url(RequestFactory().get("/"))[len("http://testserver") :]
+    new = "the next secret of the tests"
+
+    with override_settings(LANGGRAPH_RUNS={"WEBHOOK_SECRET": [new, SECRET]}):
+        assert webhook_url(RequestFactory().get("/")) != "http://testserver" + old
+        assert 200 == call(url=old).status_code
+    with override_settings(LANGGRAPH_RUNS={"WEBHOOK_SECRET": new}):
+        assert 403 == call(url=old).status_code
+
+
+def test_a_token_opens_one_configuration_only(heard: Heard) -> None:
+    both = {"default": {"WEBHOOK_SECRET": SECRET}, "other": {"WEBHOOK_SECRET": SECRET}}
+    with override_settings(LANGGRAPH_RUNS=both):
+        url = webhook_url(RequestFactory().get("/"), name="other")[len("http://testserver") :]
+
+        assert 200 == call(url=url).status_code
+        assert ["other"] == [told["name"] for told in heard.calls]
+        assert 403 == call(url=url.replace("/other/", "/default/")).status_code
+        assert 403 == call(url=url.replace("/other/", "/none/")).status_code
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete", "head", "patch"])
+def test_only_post_is_answered(heard: Heard, method: str) -> None:
+    url = webhook_url(RequestFactory().get("/"))
+
+    assert (405, []) == (getattr(Caller(), method)(url).status_code, heard.calls)
+
+
+def test_a_body_that_is_too_large_is_refused(heard: Heard) -> None:
+    with override_settings(LANGGRAPH_RUNS={"WEBHOOK_SECRET": SECRET, "WEBHOOK_MAX_BYTES": 100}):
+        assert (413, []) == (call().status_code, heard.calls)
+
+
+def test_djangos_limit_for_forms_is_not_ours(heard: Heard) -> None:
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
+        assert (200, 1) == (call().status_code, len(heard.calls))
+
+
+# -- once
+
+
+def test_the_same_run_is_told_once(heard: Heard) -> None:
+    assert [200, 200, 200] == [call().status_code for _ in range(3)]
+    assert 1 == len(heard.calls)
+    assert 200 == call({**HOOK, "run_id": "another"}).status_code
+    assert 2 == len(heard.calls)
+
+
+def test_a_receiver_that_raises_is_called_again_by_the_next_try(heard: Heard) -> None:
+    """The server tries three times: twice it fails, then it is done, and stays done."""
+    heard.raises = [ValueError("once"), ValueError("twice")]
+
+    assert [500, 500, 200, 200] == [call().status_code for _ in range(4)]
+    assert 3 == len(heard.calls)
+
+
+def test_a_try_that_comes_while_another_is_worked_on_is_sent_away(heard: Heard) -> None:
+    """Were it answered with 200, a failure of the first would lose the run."""
+    answers = []
+
+    def meanwhile(sender: Any, **told: Any) -> None:
+        thread = threading.Thread(target=lambda: answers.append(call()))
+        thread.start()
+        thread.join()
+
+    run_finished.connect(meanwhile)
+    try:
+        assert 200 == call().status_code
+    finally:
+        run_finished.disconnect(meanwhile)
+
+    assert [(503, "2")] == [(answer.status_code, answer["Retry-After"]) for answer in answers]
+    assert 1 == len(heard.calls)
+
+
+# -- the URL
+
+
+def test_the_url_has_no_secret_in_it() -> None:
+    url = webhook_url(RequestFactory().get("/"))
+
+    assert url.startswith("http://testserver/hooks/webhook/default/")
+    assert SECRET not in url and 64 == len(url.rstrip("/").rsplit("/", 1)[1])
+
+
+def test_the_base_may_be_set_for_code_without_a_request() -> None:
+    with override_settings(LANGGRAPH_RUNS={"WEBHOOK_BASE_URL": "https://us.example/"}):
+        assert webhook_url().startswith("https://us.example/hooks/webhook/default/")
+
+
+@pytest.mark.parametrize("family", [SettingsError, InvalidRequestError])
+def test_without_base_and_request_there_is_no_url(family: Callable[..., Exception]) -> None:
+    with pytest.raises(family, match="WEBHOOK_BASE_URL"):  # type: ignore[call-overload]
+        webhook_url()
+
+
+def test_an_unknown_configuration_has_no_url() -> None:
+    with pytest.raises(SettingsError, match="no configuration 'other'"):
+        webhook_url(name="other")
