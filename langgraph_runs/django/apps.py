@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import Tags, register
 
-from .checks import check_settings
+from .checks import check_deployment, check_settings
 
 __all__ = ["LangGraphRunsConfig"]
 
@@ -20,3 +20,4 @@ class LangGraphRunsConfig(AppConfig):
     def ready(self) -> None:
         """Have ``manage.py check``, and every other command, look at ``LANGGRAPH_RUNS``."""
         register(check_settings)
+        register(check_deployment, Tags.security, deploy=True)

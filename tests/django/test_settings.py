@@ -118,6 +118,38 @@ def test_manage_py_check_fails_and_names_the_setting() -> None:
     assert "did you mean 'URL'?" in str(raised.value)
 
 
+def told_at_deployment(given: Any, **others: Any) -> List[str]:
+    with override_settings(LANGGRAPH_RUNS=given, **others):
+        return [str(found.id) for found in run_checks(include_deployment_checks=True) if "langgraph_runs" in str(found.id)]
+
+
+def test_a_deployment_needs_a_cache_that_processes_share() -> None:
+    shared = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/tmp/none"}}
+
+    assert ["langgraph_runs.W001"] == told_at_deployment({"WEBHOOK_SECRET": "0123456789abcdef"})
+    assert [] == told_at_deployment({"WEBHOOK_SECRET": "0123456789abcdef"}, CACHES=shared)
+    assert [] == told_at_deployment({"URL": URL})
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("http://h.example", 1),
+        ("https://h.example", 0),
+        ("http://localhost:2024", 0),
+        ("http://[::1]:1", 0),
+        ("http://10.0.0.1", 1),
+    ],
+)
+def test_a_deployment_does_not_send_its_key_in_the_open(url: str, found: int) -> None:
+    assert ["langgraph_runs.W002"] * found == told_at_deployment({"URL": url, "API_KEY": "k"})
+    assert [] == told_at_deployment({"URL": url, "API_KEY": None})
+
+
+def test_a_wrong_setting_is_one_message_at_deployment_too() -> None:
+    assert ["langgraph_runs.E002"] == told_at_deployment({"URI": URL})
+
+
 # -- the client
 
 
