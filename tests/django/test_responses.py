@@ -381,7 +381,9 @@ def test_a_transform_runs_in_the_thread_of_the_request(site: Make) -> None:
     assert {threading.current_thread()} == threads
 
 
-@pytest.mark.parametrize("result", [float("nan"), object(), StreamEvent("a\nevent: b", 1), StreamEvent("a\0b", 1)], ids=str)
+@pytest.mark.parametrize(
+    "result", [float("nan"), object(), StreamEvent("a\nevent: b", 1), StreamEvent("a\0b", 1)], ids=["nan", "object", "line", "nul"]
+)
 def test_what_cannot_be_sent_is_an_error_event(site: Make, result: Any) -> None:
     events = parsed(site(one_event).response(transform=lambda event: result))
 
