@@ -22,6 +22,7 @@ from .errors import (
     InternalServerError,
     InvalidRequestError,
     LangGraphRunsError,
+    LedgerError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -48,6 +49,8 @@ from .events import (
     UpdatesStreamEvent,
     ValuesStreamEvent,
 )
+from .ledger import Ledger, LedgerEntry
+from .mapping import RunMap
 from .models import (
     Assistant,
     Checkpoint,
@@ -61,6 +64,8 @@ from .models import (
     ThreadUpdate,
 )
 from .payloads import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
+from .progress import MapProgress
+from .results import BatchResult
 from .retry import RetryDetails, RetryPolicy
 from .streaming import Gap, RunStream
 
@@ -74,6 +79,7 @@ __all__ = [
     "Assistant",
     "AuthenticationError",
     "BadRequestError",
+    "BatchResult",
     "Checkpoint",
     "CheckpointsStreamEvent",
     "Client",
@@ -91,6 +97,10 @@ __all__ = [
     "Interrupt",
     "InvalidRequestError",
     "LangGraphRunsError",
+    "Ledger",
+    "LedgerEntry",
+    "LedgerError",
+    "MapProgress",
     "MessagesStreamEvent",
     "MetadataStreamEvent",
     "NotFoundError",
@@ -104,6 +114,7 @@ __all__ = [
     "RunCreate",
     "RunError",
     "RunFailedError",
+    "RunMap",
     "RunOutcome",
     "RunStream",
     "RunTimedOutError",

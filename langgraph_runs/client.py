@@ -117,24 +117,17 @@ class Client:
             "cert": cert,
             "proxies": proxies,
         }
-        self._wire(Transport(settings, connect=self._connector(settings.url)), Knowledge())
+        self._connect_to(settings)
 
-    def _connector(self, url: str) -> Any:
-        made_with = dict(self._made_with)
-        base = split_login(url)[0]
-
-        def connect() -> Connector:
-            from .adapter import Connector  # requests costs more to import than all the rest: not before it is needed
-
-            return Connector(base, **made_with)
-
-        return connect
+    def _connect_to(self, settings: Settings) -> None:
+        self._connect = Connecting(split_login(settings.url)[0], self._made_with)
+        self._wire(Transport(settings, connect=self._connect), Knowledge())
 
     def _wire(self, transport: Transport, knowledge: Knowledge) -> None:
         self._transport = transport
         self._knowledge = knowledge
         #: Starting, watching and ending runs.
-        self.runs = RunsClient(transport, knowledge)
+        self.runs = RunsClient(transport, knowledge, self._connect)
         #: The state that runs work on.
         self.threads = ThreadsClient(transport)
         #: What can be run.
@@ -167,6 +160,7 @@ class Client:
             changes["headers"] = {**old.headers, **check_headers(changes["headers"])}
         copy = object.__new__(Client)
         copy._made_with = self._made_with
+        copy._connect = self._connect
         copy._wire(self._transport.with_settings(attrs.evolve(old, **changes)), self._knowledge)
         return copy
 
@@ -215,8 +209,21 @@ class Client:
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self._made_with = state["made_with"]
-        settings: Settings = state["settings"]
-        self._wire(Transport(settings, connect=self._connector(settings.url)), Knowledge())
+        self._connect_to(state["settings"])
+
+
+@attrs.frozen
+class Connecting:
+    """Makes the connections of a client when they are needed; pickles, so that another process can make its own."""
+
+    base: str
+    made_with: Mapping[str, Any] = attrs.field(repr=False)
+
+    def __call__(self) -> Connector:
+        """The pool of connections."""
+        from .adapter import Connector  # requests costs more to import than all the rest: not before it is needed
+
+        return Connector(self.base, **self.made_with)
 
 
 def _find_key(given: Any) -> Optional[str]:

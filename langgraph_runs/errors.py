@@ -4,6 +4,7 @@
 
     LangGraphRunsError                      .request  .run_id  .thread_id  .attempts
     ├── InvalidRequestError (ValueError)    we were called wrongly; nothing was sent
+    ├── LedgerError                         the ledger of a map cannot be used, or not for this
     ├── AbortedError                        the caller's signal fired, or the client was closed
     ├── APIConnectionError                  no usable answer; .sent: False, True or None (unknown)
     │   ├── APITimeoutError (TimeoutError)  connect, or silence longer than ``read_timeout``
@@ -41,6 +42,7 @@ __all__ = [
     "InternalServerError",
     "InvalidRequestError",
     "LangGraphRunsError",
+    "LedgerError",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
@@ -130,6 +132,14 @@ class InvalidRequestError(LangGraphRunsError, ValueError):
 
     >>> isinstance(InvalidRequestError("limit=0: give a whole number of at least 1"), ValueError)
     True
+    """
+
+
+class LedgerError(LangGraphRunsError):
+    """The ledger of a map cannot be used: made for another server or assistant, no ledger, not readable; or an input has changed.
+
+    >>> str(LedgerError("there is no ledger at 'jobs.sqlite'"))
+    "there is no ledger at 'jobs.sqlite'"
     """
 
 

@@ -31,7 +31,7 @@ from .events import (
     UpdatesStreamEvent,
     ValuesStreamEvent,
 )
-from .models import Run
+from .models import Run, RunOutcome
 from .options import (
     CallOptions,
     CreateOptions,
@@ -51,7 +51,7 @@ from .payloads import (
     to_body,
 )
 from .scope import Scope
-from .starting import batch_item, modes_of, prepare_start
+from .starting import Start, batch_item, modes_of, prepare_start
 from .streaming import Plan, RunStream
 from .transport import Answer, Request, Transport
 from .waiting import Waiter
@@ -185,27 +185,30 @@ class Launches:
         """
         start = prepare_start("wait", RunsWaitPayload, self._creator, thread_id, assistant_id, payload, options)
         with start.given.scope(self._transport) as scope:
-            scope.thread_id = start.thread_id
             try:
-                first = self._creator.once(
-                    lambda: self._transport.call(start.request, scope, once=True, on_headers=start.learn(scope)),
-                    request=start.request,
-                    thread_id=start.thread_id,
-                    ticket=start.ticket,
-                    scope=scope,
-                    adopt=start.payload.on_disconnect != "cancel",
-                )
-                if isinstance(first, Adopted):
-                    start.tell(first.run_id, first.thread_id)
-                elif scope.run_id is None and self._transport.settings.verify_outcome:
-                    found = self._creator.look(start.thread_id, start.ticket, scope)  # its headers lack the ids
-                    if found is not None:
-                        scope.run_id = found.run_id
-                        start.tell(found.run_id, found.thread_id)
-                outcome = self._waiter.finish(first, scope, stateless=start.thread_id is None, headers=start.given.headers)
-                return self._waiter.give(outcome, scope, options)
+                return self._waiter.give(self._attend(start, scope), scope, options)
             except DeadlineExceededError as error:
                 self._waiter.late(error, scope, options)
+
+    def _attend(self, start: Start, scope: Scope) -> RunOutcome:
+        """How the run ended that *start* starts with a wait, whatever happens to the connection."""
+        scope.thread_id = start.thread_id
+        first = self._creator.once(
+            lambda: self._transport.call(start.request, scope, once=True, on_headers=start.learn(scope)),
+            request=start.request,
+            thread_id=start.thread_id,
+            ticket=start.ticket,
+            scope=scope,
+            adopt=start.payload.on_disconnect != "cancel",
+        )
+        if isinstance(first, Adopted):
+            start.tell(first.run_id, first.thread_id)
+        elif scope.run_id is None and self._transport.settings.verify_outcome:
+            found = self._creator.look(start.thread_id, start.ticket, scope)  # its headers lack the ids
+            if found is not None:
+                scope.run_id = found.run_id
+                start.tell(found.run_id, found.thread_id)
+        return self._waiter.finish(first, scope, stateless=start.thread_id is None, headers=start.given.headers)
 
     @overload
     def stream(

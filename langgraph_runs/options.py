@@ -29,6 +29,7 @@ __all__ = [
     "InvokeOptions",
     "JoinOptions",
     "JoinStreamOptions",
+    "MapOptions",
     "ModeOption",
     "RunCreateMetadata",
     "StreamMode",
@@ -174,6 +175,31 @@ class StreamOptions(InvokeOptions, total=False):
     ]
     on_timeout: Annotated[Optional[OnTimeout], "``cancel``: when *timeout* is over, cancel the run before raising."]
     raise_error: Annotated[bool, "False: a run that failed is not raised; see ``stream.outcome``. Default True."]
+
+
+class MapOptions(TypedDict, total=False):
+    """Options of `map` that are those of each of its runs."""
+
+    metadata: Annotated[Optional[Mapping[str, Any]], "Your own key-value pairs, kept with each run."]
+    config: Annotated[
+        Optional[Mapping[str, Any]], "``tags``, ``recursion_limit``, ``configurable`` and ``metadata`` for the graph."
+    ]
+    context: Annotated[Optional[Mapping[str, Any]], "Static context for the graph. Not together with config.configurable."]
+    stream_mode: Annotated[Union[StreamMode, Sequence[StreamMode], None], "As in `wait`: what the result is made from."]
+    stream_subgraphs: Annotated[Optional[bool], "As in `create`."]
+    stream_resumable: Annotated[Optional[bool], "As in `create`."]
+    checkpoint_during: Annotated[Optional[bool], "Deprecated: use *durability*."]
+    interrupt_before: Annotated[Union[Literal["*"], Sequence[str], None], "Nodes to pause before; such threads are kept."]
+    interrupt_after: Annotated[Union[Literal["*"], Sequence[str], None], "Nodes to pause after; such threads are kept."]
+    feedback_keys: Annotated[Optional[Sequence[str]], "Keys to make feedback URLs for; needs LangSmith on the server."]
+    webhook: Annotated[Optional[str], "Absolute http(s) URL that the server posts each finished run to."]
+    after_seconds: Annotated[Optional[float], "Seconds that the server waits before it starts each run."]
+    langsmith_tracing: Annotated[Optional[Mapping[str, Any]], "``project_name`` and ``example_id`` for the server's tracing."]
+    durability: Annotated[Optional[Durability], "When checkpoints are written; ``exit`` is the cheapest."]
+    strict_resume: Annotated[Optional[bool], "As in `create`."]
+    kwargs: Annotated[Optional[Mapping[str, Any]], "Further body fields, sent as they are."]
+    headers: Annotated[Optional[Mapping[str, str]], "Further headers, sent with each run."]
+    params: Annotated[Optional[Params], "Further query parameters, sent with each run."]
 
 
 class JoinOptions(CallOptions, total=False):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Dict,
+    Iterable,
     Iterator,
     List,
     Literal,
@@ -18,6 +21,7 @@ from typing import (
     get_args,
 )
 
+from .abort import AbortSignal
 from .calls import Given, check_count, take
 from .codec import decode, decode_body, encode
 from .cursor import Cursor
@@ -25,26 +29,33 @@ from .endpoints import run_path, runs_path
 from .errors import DeadlineExceededError, InvalidRequestError, NotFoundError
 from .events import StreamEvent
 from .launches import Launches
+from .ledger import Ledger
 from .listing import Filters, pages
+from .many import Many
+from .mapping import RunMap
 from .models import Run
 from .options import (
     CallOptions,
     CancelAction,
     JoinOptions,
     JoinStreamOptions,
+    MapOptions,
     ModeOption,
     StreamMode,
     documented,
 )
 from .payloads import check_choice, check_id
+from .progress import MapProgress
 from .starting import ALWAYS, JOINING, check_ours, modes_of
 from .streaming import Plan, RunStream
-from .transport import Request
+from .transport import Request, Transport
 
 if TYPE_CHECKING:
     import datetime
 
     from typing_extensions import Unpack
+
+    from .creating import Knowledge
 
 __all__ = ["RunsClient"]
 
@@ -58,6 +69,96 @@ class RunsClient(Launches):
     ``params`` as well. Each may raise `InvalidRequestError` before anything is sent, `APIConnectionError` when no usable answer
     came, `APIStatusError` when the server refused, and `AbortedError` or `DeadlineExceededError` when the call was ended.
     """
+
+    def __init__(
+        self, transport: Transport, knowledge: Optional[Knowledge] = None, connect: Optional[Callable[[], Any]] = None
+    ) -> None:
+        super().__init__(transport, knowledge)
+        self._many = Many(transport, knowledge, connect)
+
+    # -- many
+
+    @documented(MapOptions)
+    def map(
+        self,
+        assistant_id: str,
+        inputs: Iterable[Any],
+        *,
+        concurrency: int = 16,
+        ordered: bool = False,
+        ledger: Union[Ledger, str, os.PathLike[str], None] = None,
+        progress: Union[bool, Callable[[MapProgress], object], None] = None,
+        executor: Any = None,
+        on_error: Literal["yield", "raise", "stop"] = "yield",
+        on_interrupt: Literal["cancel", "detach"] = "cancel",
+        timeout_each: Optional[float] = None,
+        signal: Optional[AbortSignal] = None,
+        key: Optional[Callable[[Any], Any]] = None,
+        keep_threads: Union[bool, Literal["failed"]] = False,
+        **options: Unpack[MapOptions],
+    ) -> RunMap:
+        """The results of many runs, one for each of *inputs*, as they come: an iterator of `BatchResult`.
+
+        *inputs* may be any iterable, also an endless one: it is read no faster than runs end, in the thread that iterates. An
+        input is what ``wait`` takes as ``input``, or a payload such as ``RunsCreatePayload(input=..., metadata=...)``, whose
+        fields go before the options. A tuple of a text and an input is a key and its input; with *key*, a function, keys are made
+        from inputs.
+
+        Each run is created once, on a new thread, which is deleted afterwards; unless it waits for a human, or *keep_threads* is
+        True, or ``"failed"`` and it did.
+
+        - *concurrency*: so many are in flight at the most, less while the server says that it is too much.
+        - *ordered*: results come in the order of the inputs; a slow one holds up the rest when ``4 * concurrency`` are open.
+        - *ledger*: a file, or a `Ledger`, in which each input is noted before it is run, and its result before its thread is
+          deleted. The same call with the same ledger goes on where it was ended, in whatever way, and runs nothing twice.
+        - *progress*: True shows a bar or a line on stderr; a function is called with a `MapProgress` after each result.
+        - *executor*: any `concurrent.futures.Executor`; without, threads. It is not shut down.
+        - *on_error*: ``"yield"`` gives results with an ``error`` like the others; ``"raise"`` raises the first, and what is in
+          flight is ended as *on_interrupt* says; ``"stop"`` begins nothing more after the first, and gives what is in flight.
+        - *on_interrupt*: what becomes of what is in flight when the map is ended early, by Ctrl-C, *signal* or close:
+          ``"cancel"`` cancels the runs and deletes their threads, ``"detach"`` leaves them to the next map with the same ledger.
+        - *timeout_each*: seconds that one input may take; then its run is cancelled, and its error is a `DeadlineExceededError`.
+
+        Raises, at once, `InvalidRequestError`, and `LedgerError` where the ledger is for another server or assistant; while
+        iterating, `AbortedError` when *signal* fires, what *inputs* raises, and `LedgerError` when the ledger cannot be written.
+        What concerns one input is in its result.
+        """
+        return self._many.map(
+            assistant_id,
+            inputs,
+            options,
+            concurrency=concurrency,
+            ordered=ordered,
+            ledger=ledger,
+            progress=progress,
+            executor=executor,
+            on_error=on_error,
+            on_interrupt=on_interrupt,
+            timeout_each=timeout_each,
+            signal=signal,
+            key=key,
+            keep_threads=keep_threads,
+        )
+
+    def join_all(
+        self,
+        runs: Iterable[Union[Run, Tuple[str, str]]],
+        *,
+        concurrency: int = 16,
+        ordered: bool = False,
+        progress: Union[bool, Callable[[MapProgress], object], None] = None,
+        timeout_each: Optional[float] = None,
+        signal: Optional[AbortSignal] = None,
+    ) -> RunMap:
+        """How runs that exist end, as they do: an iterator of `BatchResult`, whose ``input`` is the run.
+
+        *runs* are `Run` objects, such as ``create_batch`` returns, or pairs of the thread's and the run's id. Runs that failed are
+        results with an ``error``. Ending the iteration early leaves the runs alone. *timeout_each* is in seconds, from when a run
+        is joined; it cancels nothing.
+        """
+        return self._many.join_all(
+            runs, concurrency=concurrency, ordered=ordered, progress=progress, timeout_each=timeout_each, signal=signal
+        )
 
     # -- looking
 

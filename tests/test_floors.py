@@ -18,17 +18,25 @@ FLOORS: Dict[str, int] = {
     "errors": 0,
     "events": 0,
     "models": 0,
+    "brake": 0,
+    "hands": 0,
     "deadline": 1,
     "headers": 1,
     "options": 1,
     "sse": 1,
     "structure": 1,
+    "results": 1,
+    "progress": 1,
+    "ledgerfile": 1,
     "codec": 2,
     "endpoints": 2,
     "payloads": 2,
     "scope": 2,
     "exchange": 3,
     "retry": 3,
+    "ledger": 3,
+    "claims": 3,
+    "inputs": 3,
     "answers": 4,
     "faults": 4,
     "body": 5,
@@ -45,30 +53,34 @@ FLOORS: Dict[str, int] = {
     "launches": 10,
     "assistants": 11,
     "crons": 11,
-    "runs": 11,
     "threads": 11,
-    "client": 12,
-    "batch": 13,
-    "devserver": 13,
-    "django": 13,
-    "testing": 14,
-    "demo": 14,
-    "cli": 15,
-    "__main__": 16,
-    "__init__": 16,
+    "errands": 11,
+    "mapping": 12,
+    "many": 13,
+    "runs": 14,
+    "client": 15,
+    "devserver": 16,
+    "django": 16,
+    "testing": 17,
+    "demo": 17,
+    "cli": 18,
+    "__main__": 19,
+    "__init__": 19,
 }
 
 #: The modules that may import a library, by the library. A library that is not here may be imported by none of them.
 DOORS: Dict[str, Set[str]] = {
     "attrs": {"calls", "client", "codec", "creating", "events", "listing", "models", "outcome", "payloads", "retry"}
-    | {"starting", "streaming", "structure", "transport", "batch", "testing", "crons", "django.frames"},
+    | {"starting", "streaming", "structure", "transport", "batch", "testing", "crons", "django.frames"}
+    | {"claims", "errands", "inputs", "ledger", "many", "mapping", "progress", "results"},
     "cattrs": {"structure"},
     "orjson": {"codec"},
     "requests": {"adapter", "body", "client", "faults"},
     "urllib3": {"connections", "faults"},
     "sseclient": {"sse"},
     "tenacity": {"retry"},
-    "typing_extensions": {"assistants", "client", "launches", "runs", "threads", "crons", "batch"},
+    "tqdm": {"progress"},
+    "typing_extensions": {"assistants", "client", "launches", "runs", "threads", "crons"},
     "django": {"django", "demo"},
 }
 
@@ -80,6 +92,9 @@ LAZY: Set[Tuple[str, str]] = {
     ("codec", "structure"),  # cattrs: 20 ms, and streams do without
     ("client", "adapter"),  # requests: 60 ms, the most of all
     ("headers", "email.utils"),  # most answers need no date
+    ("hands", "concurrent.futures"),  # only maps use it
+    ("ledgerfile", "sqlite3"),  # only ledgers do
+    ("progress", "tqdm"),  # an extra, and only for a bar
     ("retry", "tenacity"),  # brings asyncio with it
 }
 
@@ -164,7 +179,6 @@ def test_floors_are_no_higher_than_they_must_be() -> None:
         "demo",
         "client",
         "devserver",
-        "batch",
         "django",
         "testing",
         "assistants",
@@ -209,7 +223,7 @@ def test_no_other_library_is_imported() -> None:
         ),
         *("sys", "tempfile", "textwrap", "threading", "time", "types", "typing", "urllib", "uuid", "warnings", "weakref", "zlib"),
         *("codecs", "hashlib", "heapq", "operator", "sqlite3", "csv", "concurrent", "traceback", "errno", "fcntl", "hmac", "atexit"),
-        "ipaddress",
+        *("ipaddress", "pickle"),
     }
     others = {found.target.split(".")[0] for found in IMPORTS if not found.ours} - standard - set(DOORS)
     assert set() == others

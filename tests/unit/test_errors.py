@@ -47,6 +47,7 @@ def test_the_tree_is_the_documented_one() -> None:
         "LangGraphRunsError": ["Exception"],
         "InvalidRequestError": ["LangGraphRunsError", "ValueError"],
         "AbortedError": ["LangGraphRunsError"],
+        "LedgerError": ["LangGraphRunsError"],
         "APIConnectionError": ["LangGraphRunsError"],
         "APITimeoutError": ["APIConnectionError", "TimeoutError"],
         "DeadlineExceededError": ["APITimeoutError"],

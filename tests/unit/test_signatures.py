@@ -16,6 +16,7 @@ from langgraph_runs.options import (
     CreateOptions,
     JoinOptions,
     JoinStreamOptions,
+    MapOptions,
     ModeOption,
     StreamOptions,
     WaitOptions,
@@ -55,6 +56,8 @@ PROMISED = {
     "signal",
 }
 CALLS = {"create", "create_batch", "stream", "wait", "list", "get", "cancel", "cancel_many", "join", "join_stream", "delete"}
+#: What the official client has nothing like.
+OURS_ALONE = {"iter", "join_all", "map"}
 #: The options behind ``**options``, by method; the common ones for all others.
 BEHIND: Dict[Any, Tuple[Any, ...]] = {
     RunsClient.create: (CreateOptions,),
@@ -62,6 +65,8 @@ BEHIND: Dict[Any, Tuple[Any, ...]] = {
     RunsClient.stream: (ModeOption, StreamOptions),
     RunsClient.join: (JoinOptions,),
     RunsClient.join_stream: (JoinStreamOptions,),
+    RunsClient.map: (MapOptions,),
+    RunsClient.join_all: (),
 }
 #: Options of the official client that ours does not have, each for its reason.
 LEFT_OUT: Dict[str, Set[str]] = {
@@ -100,8 +105,8 @@ def official(cls: Any) -> Any:
 
 
 def test_the_eleven_calls_are_there() -> None:
-    """``client.runs`` has them, and ``iter``, which pages."""
-    assert CALLS | {"iter"} == {name for name, _ in public(RunsClient)}
+    """``client.runs`` has them, ``iter``, which pages, and ``map`` and ``join_all`` for many."""
+    assert CALLS | OURS_ALONE == {name for name, _ in public(RunsClient)}
 
 
 @pytest.mark.parametrize("name", ["create", "wait", "stream"])
@@ -118,7 +123,7 @@ def test_positional_order_is_the_official_one(cls: Any, name: str, method: Calla
     """What is positional there is so here, in the same order with the same defaults; a payload may follow where it starts a run."""
     theirs = getattr(official(cls), name, None)
     if theirs is None:
-        assert (RunsClient, "iter") == (cls, name)
+        assert cls is RunsClient and name in OURS_ALONE
         return
 
     def positional(function: Any) -> List[Tuple[str, Any]]:
@@ -137,7 +142,8 @@ def test_option_names_are_the_official_ones(cls: Any, name: str, method: Callabl
     if theirs is not None:
         missing = set(inspect.signature(theirs).parameters) - names - {"self"}
         assert LEFT_OUT.get(f"{cls.__name__}.{name}", set()) == missing
-    assert {"timeout", "signal", "headers", "params"} <= names
+    # Those for many bound each of them, with timeout_each.
+    assert ({"signal"} if name in ("map", "join_all") else {"timeout", "signal", "headers", "params"}) <= names
 
 
 @pytest.mark.parametrize(("cls", "name", "method"), OURS)

@@ -1,0 +1,127 @@
+"""From the arguments of ``map`` and ``join_all`` to the work that they mean. Nothing is sent here."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable, Mapping, Optional
+
+import attrs
+
+from .abort import AbortSignal
+from .calls import CALL_OPTIONS, check_count, take
+from .claims import Claims
+from .creating import Knowledge
+from .deadline import check_seconds
+from .errands import Errands, check_picklable
+from .errors import InvalidRequestError
+from .inputs import Inputs, Joined
+from .ledger import Ledger
+from .mapping import Plan, RunMap, Work
+from .payloads import check_choice, check_id
+from .progress import Meter
+from .transport import Transport
+
+__all__ = ["Many"]
+
+
+class Many:
+    """Begins maps on one server."""
+
+    def __init__(self, transport: Transport, knowledge: Optional[Knowledge], connect: Optional[Callable[[], Any]]) -> None:
+        self._transport = transport
+        self._knowledge = knowledge
+        self._connect = connect
+
+    def map(
+        self,
+        assistant_id: str,
+        inputs: Iterable[Any],
+        options: Mapping[str, Any],
+        *,
+        concurrency: int,
+        ordered: bool,
+        ledger: Any,
+        progress: Any,
+        executor: Any,
+        on_error: str,
+        on_interrupt: str,
+        timeout_each: Optional[float],
+        signal: Optional[AbortSignal],
+        key: Optional[Callable[[Any], Any]],
+        keep_threads: Any,
+    ) -> RunMap:
+        """See ``client.runs.map``."""
+        if keep_threads not in (True, False, "failed"):
+            raise InvalidRequestError(f"keep_threads={keep_threads!r}: give True, False or 'failed'")
+        if "timeout" in options:
+            raise InvalidRequestError("map() has no timeout: use timeout_each, for one input, or a signal, for all of them")
+        check_choice("on_error", on_error, ("yield", "raise", "stop"))
+        check_choice("on_interrupt", on_interrupt, ("cancel", "detach"))
+        plan = self._plan(
+            check_id("assistant_id", assistant_id),
+            options,
+            concurrency=concurrency,
+            ordered=ordered,
+            on_error=on_error,
+            on_interrupt=on_interrupt,
+            keep=(keep_threads is True, bool(keep_threads)),
+            timeout_each=timeout_each,
+            executor=executor,
+            signal=signal,
+        )
+        read = Inputs(
+            inputs,
+            {name: value for name, value in options.items() if name not in CALL_OPTIONS},
+            key=key,
+            digests=ledger is not None,
+        )
+        meter = Meter(progress, read.total)
+        errands = self._errands()
+        if executor is not None:
+            if not callable(getattr(executor, "submit", None)):
+                raise InvalidRequestError(f"executor={executor!r}: give a concurrent.futures.Executor, or None for threads")
+            check_picklable(errands)
+        claims = None
+        if ledger is not None:
+            path = ledger.path if isinstance(ledger, Ledger) else Ledger(ledger).path
+            claims = Claims(path, url=self._transport.base_url, assistant_id=plan.assistant_id)
+        return RunMap(Work(errands, read, plan, claims, meter, self._transport.settings.retry))
+
+    def join_all(
+        self,
+        runs: Iterable[Any],
+        *,
+        concurrency: int,
+        ordered: bool,
+        progress: Any,
+        timeout_each: Optional[float],
+        signal: Optional[AbortSignal],
+    ) -> RunMap:
+        """See ``client.runs.join_all``."""
+        plan = self._plan(
+            "",
+            {},
+            concurrency=concurrency,
+            ordered=ordered,
+            on_error="yield",
+            on_interrupt="detach",
+            keep=(True, True),
+            timeout_each=timeout_each,
+            executor=None,
+            signal=signal,
+        )
+        read = Joined(runs)
+        return RunMap(Work(self._errands(), read, plan, None, Meter(progress, read.total), self._transport.settings.retry))
+
+    def _plan(self, assistant_id: str, options: Mapping[str, Any], **wanted: Any) -> Plan:
+        check_count("concurrency", wanted["concurrency"], least=1)
+        wanted["timeout_each"] = check_seconds("timeout_each", wanted["timeout_each"])
+        common = {name: value for name, value in options.items() if name in CALL_OPTIONS}
+        given = take("map", {**common, "signal": wanted["signal"]})
+        return Plan(assistant_id=assistant_id, headers=given.headers, params=given.params, **wanted)
+
+    def _errands(self) -> Errands:
+        # What the server refuses because it is too much comes back at once: it holds up the whole map, not one thread of it.
+        settings = self._transport.settings
+        policy = attrs.evolve(settings.retry, statuses=settings.retry.statuses - {429}, retry_after_max=0.0)
+        transport = self._transport.with_settings(attrs.evolve(settings, retry=policy))
+        return Errands(transport, self._knowledge, self._connect)
