@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import Callable, NamedTuple, Sequence, Tuple
+from typing import Callable, Iterator, NamedTuple, NoReturn, Sequence, Tuple
 
 from . import codes
 
-__all__ = ["Command", "Page", "add_command"]
+__all__ = ["Command", "CommandError", "Page", "Parser", "add_command"]
+
+
+class CommandError(Exception):
+    """A command ends with this line on stderr, and this exit code."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Command(NamedTuple):
@@ -37,7 +45,14 @@ class Page(argparse.RawDescriptionHelpFormatter):
         )
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], command: Command) -> None:
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(codes.USAGE, f"langgraph-runs: {' '.join(message.split())}; see `{self.prog} --help`\n")
+
+
+def add_command(commands: argparse._SubParsersAction[Parser], command: Command) -> None:
     """Add *command* to the parsers of its group."""
     name = command.name.split()[-1]
     parser = commands.add_parser(
@@ -49,7 +64,16 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
         allow_abbrev=False,
     )
     command.configure(parser)
+    # In full it would be twenty lines of options, which the page lists anyway.
+    parser.usage = " ".join(["%(prog)s", *_positionals(parser), "[options]"])
     parser.set_defaults(command=command, parser=parser)
+
+
+def _positionals(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        if not action.option_strings:
+            name = str(action.metavar)
+            yield {"*": f"[{name} ...]", "+": f"{name} [{name} ...]", "?": f"[{name}]"}.get(str(action.nargs), name)
 
 
 def _epilog(command: Command) -> str:

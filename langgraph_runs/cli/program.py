@@ -1,28 +1,37 @@
-"""The table of commands, and what is common to all of them: parsing, errors, exit codes."""
+"""The table of commands, and what is common to all of them: parsing, signals, errors, exit codes."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from typing import Dict, Optional, Sequence
 
 from .._version import __version__
-from ..errors import LangGraphRunsError
-from . import codes, demo
-from .command import Command, Page, add_command
-from .console import complain, silence
+from ..errors import APIStatusError, LangGraphRunsError
+from . import codes, demo, run, runs, stream
+from .command import Command, CommandError, Page, Parser, add_command
+from .console import complain, prepare, silence
+from .interrupts import Interrupts
 
 __all__ = ["COMMANDS", "execute", "parser"]
 
-COMMANDS: Sequence[Command] = (demo.COMMAND,)
+COMMANDS: Sequence[Command] = (
+    *run.COMMANDS[:1],
+    *stream.COMMANDS,
+    runs.CREATE,
+    *run.COMMANDS[1:],
+    *runs.COMMANDS,
+    demo.COMMAND,
+)
 
 #: Groups of commands, each with a line about it.
 GROUPS: Dict[str, str] = {}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The whole command line."""
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="langgraph-runs",
         description="Runs of a LangGraph server, from the command line.",
         epilog="`langgraph-runs COMMAND --help` tells about one command.",
@@ -41,18 +50,60 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
+def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
+    """The parsed arguments; ``key=value`` pairs may stand before, between and behind the options."""
+    args, more = parser().parse_known_args(argv)
+    if more:
+        pairs = [tuple(text.split("=", 1)) for text in more]
+        if not hasattr(args, "pairs") or any(text.startswith(("-", "=")) or "=" not in text for text in more):
+            args.parser.error(f"unrecognized arguments: {' '.join(more)}")
+        args.pairs += pairs
+    return args
+
+
 def execute(argv: Optional[Sequence[str]] = None) -> int:
     """Run one command and return its exit code; ``argv`` without the program's name, by default that of the process."""
-    try:
-        args = parser().parse_args(argv)
-        code: int = args.command.run(args)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        return codes.INTERRUPTED
-    except BrokenPipeError:
-        silence()
-        return codes.BROKEN_PIPE
-    except LangGraphRunsError as error:
-        complain(str(error))
-        return codes.code_of(error)
+    prepare()
+    with Interrupts() as interrupts:
+        args = None
+        try:
+            args = parse(argv)
+            args.interrupts = interrupts
+            code: int = args.command.run(args)
+            sys.stdout.flush()
+            return code
+        except KeyboardInterrupt:
+            return codes.INTERRUPTED
+        except BrokenPipeError:
+            silence()
+            return codes.BROKEN_PIPE
+        except CommandError as error:
+            complain(str(error))
+            tell_more(error, args)
+            return error.code
+        except LangGraphRunsError as error:
+            complain(remedied(error))
+            tell_more(error, args)
+            return codes.code_of(error)
+
+
+def remedied(error: LangGraphRunsError) -> str:
+    """The error's line, with what to do about it where that is known."""
+    code = codes.code_of(error)
+    if code == codes.REFUSED:
+        return f"{error}; give a key that may do this in LANGGRAPH_API_KEY or --api-key-file"
+    if code == codes.UNREACHABLE and error.attempts and getattr(error, "sent", True) is False:
+        return f"{error}; is the server running, and is --url right? `langgraph-runs doctor` looks"
+    return str(error)
+
+
+def tell_more(error: BaseException, args: Optional[argparse.Namespace]) -> None:
+    """With --verbose: the error whole, and what led to it."""
+    if args is None or not getattr(args, "verbose", False):
+        return
+    link: Optional[BaseException] = error
+    while link is not None:
+        if isinstance(link, APIStatusError) and link.request_id:
+            complain(f"request id: {link.request_id}")
+        complain(f"because of: {traceback.format_exception_only(type(link), link)[-1]}")
+        link = link.__cause__

@@ -55,15 +55,17 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     assert f"langgraph-runs {__version__}\n" == capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["demo", "--nonsense"]])
-def test_a_wrong_call_is_2_and_says_so_on_stderr(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["demo", "--nonsense"], ["run", "agent", "no pair"], ["list"]])
+def test_a_wrong_call_is_2_and_says_so_in_one_line_on_stderr(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
 
     assert 2 == ended.value.code
     out, err = capsys.readouterr()
     assert "" == out
-    assert err.startswith("usage: langgraph-runs")
+    assert err.startswith("langgraph-runs: ")
+    assert err.endswith("--help`\n")
+    assert 1 == err.count("\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
@@ -77,6 +79,7 @@ def test_every_command_has_a_page_of_help(command: Command, capsys: pytest.Captu
     printed = " ".join(capsys.readouterr().out.split())
     assert command.summary in printed
     assert " ".join(command.description.split()) in printed
+    assert f"usage: langgraph-runs {command.name} " in printed
     assert command.examples
     assert "exit codes:" in printed
 
@@ -85,7 +88,7 @@ def test_python_m_is_the_same_program() -> None:
     shown = python("-m", "langgraph_runs", "--help")
 
     assert 0 == shown.returncode
-    assert shown.stdout.startswith("usage: langgraph-runs [-h]")
+    assert shown.stdout.startswith("usage: langgraph-runs ")
     assert "" == shown.stderr
 
 
