@@ -89,6 +89,8 @@ LAZY: Set[Tuple[str, str]] = {
     ("cli.__init__", "cli"),  # so that a Ctrl-C while it loads shows no traceback
     ("cli.demo", "demo"),  # the tour and the server it starts: only for those who watch it
     ("cli.demo", "devserver"),
+    ("cli.doctor", "importlib.metadata"),  # 10 ms each, for one command
+    ("cli.doctor", "urllib.request"),
     ("codec", "structure"),  # cattrs: 20 ms, and streams do without
     ("client", "adapter"),  # requests: 60 ms, the most of all
     ("headers", "email.utils"),  # most answers need no date

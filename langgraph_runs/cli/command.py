@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import Callable, Iterator, NamedTuple, NoReturn, Sequence, Tuple
+from typing import Callable, Iterator, List, NamedTuple, NoReturn, Sequence, Tuple
 
 from . import codes
 
@@ -41,8 +41,11 @@ class Page(argparse.RawDescriptionHelpFormatter):
         return "\n".join(
             indent + line
             for paragraph in text.split("\n")
-            for line in ([paragraph] if not paragraph or paragraph.startswith(" ") else textwrap.wrap(paragraph, width))
+            for line in ([paragraph] if not paragraph or paragraph.startswith(" ") else self._split_lines(paragraph, width))
         )
+
+    def _split_lines(self, text: str, width: int) -> List[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 class Parser(argparse.ArgumentParser):

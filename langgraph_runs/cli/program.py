@@ -9,24 +9,15 @@ from typing import Dict, Optional, Sequence
 
 from .._version import __version__
 from ..errors import APIStatusError, LangGraphRunsError
-from . import codes, demo, run, runs, stream
+from . import codes, completion, demo, doctor, prune, run, runs, stream, threads, watch
 from .command import Command, CommandError, Page, Parser, add_command
 from .console import complain, prepare, silence
 from .interrupts import Interrupts
 
 __all__ = ["COMMANDS", "execute", "parser"]
 
-COMMANDS: Sequence[Command] = (
-    *run.COMMANDS[:1],
-    *stream.COMMANDS,
-    runs.CREATE,
-    *run.COMMANDS[1:],
-    *runs.COMMANDS,
-    demo.COMMAND,
-)
-
 #: Groups of commands, each with a line about it.
-GROUPS: Dict[str, str] = {}
+GROUPS: Dict[str, str] = {"threads": "make, look at and delete threads: the state that runs work on"}
 
 
 def parser() -> Parser:
@@ -48,6 +39,21 @@ def parser() -> Parser:
             groups[group] = of_group.add_subparsers(title="commands", metavar="COMMAND", required=True)
         add_command(groups[group], command)
     return whole
+
+
+COMMANDS: Sequence[Command] = (
+    run.RUN,
+    stream.COMMAND,
+    runs.CREATE,
+    run.JOIN,
+    *runs.COMMANDS,
+    watch.COMMAND,
+    prune.COMMAND,
+    *threads.COMMANDS,
+    doctor.COMMAND,
+    completion.command_for(parser),
+    demo.COMMAND,
+)
 
 
 def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:

@@ -17,7 +17,7 @@ from .options import add_endings, add_run_options, run_options
 from .pause import pause
 from .stream import show
 
-__all__ = ["COMMANDS"]
+__all__ = ["JOIN", "RUN"]
 
 
 def configure_run(parser: argparse.ArgumentParser) -> None:
@@ -116,43 +116,42 @@ def described(outcome: RunOutcome, run: Attended) -> Dict[str, Any]:
     }
 
 
-COMMANDS = (
-    Command(
-        name="run",
-        summary="run an assistant and print the final values",
-        description=(
-            "Starts a run, waits for its end, and prints its final values as JSON: on one line, or indented on a terminal. "
-            "Nothing is printed for a run that fails; the reason stands on stderr.\n\n"
-            "Without --thread the run gets a thread of its own, which is deleted afterwards, unless the run has paused for a "
-            "human or goes on. A broken connection does not end the wait, and never starts the run twice."
-        ),
-        configure=configure_run,
-        run=run_run,
-        examples=[
-            ("langgraph-runs run agent topic=tides words=30", 'the input is {"topic": "tides", "words": 30}'),
-            ("jq '.[0]' jobs.json | langgraph-runs run agent --input-file - --timeout 10m", "input from another program"),
-            ("langgraph-runs run agent --thread $THREAD --resume '{\"approved\": true}'", "answer a question"),
-        ],
-        exits=[
-            codes.FAILED,
-            codes.PAUSED,
-            codes.TIMED_OUT,
-            codes.UNREACHABLE,
-            codes.REFUSED,
-            codes.BUSY,
-        ],
+RUN = Command(
+    name="run",
+    summary="run an assistant and print the final values",
+    description=(
+        "Starts a run, waits for its end, and prints its final values as JSON: on one line, or indented on a terminal. "
+        "Nothing is printed for a run that fails; the reason stands on stderr.\n\n"
+        "Without --thread the run gets a thread of its own, which is deleted afterwards, unless the run has paused for a "
+        "human or goes on. A broken connection does not end the wait, and never starts the run twice."
     ),
-    Command(
-        name="join",
-        summary="wait for a run that exists and print its final values",
-        description=(
-            "Waits for the end of a run and prints its final values as JSON, as the command run does, or with --stream its "
-            "events. Ends with the exit code of the run, also when that ended long ago. On Ctrl-C the run goes on, unless "
-            "--on-interrupt says otherwise."
-        ),
-        configure=configure_join,
-        run=run_join,
-        examples=[("langgraph-runs join $(langgraph-runs create agent topic=tides --ids)", "start in one place, wait in another")],
-        exits=[codes.FAILED, codes.PAUSED, codes.TIMED_OUT, codes.UNREACHABLE, codes.REFUSED],
+    configure=configure_run,
+    run=run_run,
+    examples=[
+        ("langgraph-runs run agent topic=tides words=30", 'the input is {"topic": "tides", "words": 30}'),
+        ("jq '.[0]' jobs.json | langgraph-runs run agent --input-file - --timeout 10m", "input from another program"),
+        ("langgraph-runs run agent --thread $THREAD --resume '{\"approved\": true}'", "answer a question"),
+    ],
+    exits=[
+        codes.FAILED,
+        codes.PAUSED,
+        codes.TIMED_OUT,
+        codes.UNREACHABLE,
+        codes.REFUSED,
+        codes.BUSY,
+    ],
+)
+
+JOIN = Command(
+    name="join",
+    summary="wait for a run that exists and print its final values",
+    description=(
+        "Waits for the end of a run and prints its final values as JSON, as the command run does, or with --stream its "
+        "events. Ends with the exit code of the run, also when that ended long ago. On Ctrl-C the run goes on, unless "
+        "--on-interrupt says otherwise."
     ),
+    configure=configure_join,
+    run=run_join,
+    examples=[("langgraph-runs join $(langgraph-runs create agent topic=tides --ids)", "start in one place, wait in another")],
+    exits=[codes.FAILED, codes.PAUSED, codes.TIMED_OUT, codes.UNREACHABLE, codes.REFUSED],
 )

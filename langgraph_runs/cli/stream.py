@@ -17,7 +17,7 @@ from .lock import add_lock, locked
 from .options import add_endings, add_run_options, run_options
 from .pause import pause
 
-__all__ = ["COMMANDS", "show"]
+__all__ = ["COMMAND", "show"]
 
 #: What is streamed where --stream-mode says nothing: the words, and what happens beside them.
 _MODES = ["messages-tuple", "custom", "updates"]
@@ -152,31 +152,29 @@ def text_of(message: Dict[str, Any]) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-COMMANDS = (
-    Command(
-        name="stream",
-        summary="run an assistant and print its events as they come",
-        description=(
-            "Starts a run and prints its events as they come. On a terminal: the words of the model one by one, every other "
-            "event on a line, cut where the terminal ends. In a pipe, or with --json: a line of JSON for each event, with "
-            "its keys event, data and id.\n\n"
-            f"What is streamed is {', '.join(_MODES)}, unless --stream-mode says otherwise. A broken connection is "
-            "resumed without losing or repeating an event. Without --thread the run gets a thread of its own, as with the "
-            "command run."
-        ),
-        configure=configure_stream,
-        run=run_stream,
-        examples=[
-            ("langgraph-runs stream agent topic=tides", "watch it"),
-            ("langgraph-runs stream agent topic=tides --stream-mode custom | jq .data", "let a program watch it"),
-        ],
-        exits=[
-            codes.FAILED,
-            codes.PAUSED,
-            codes.TIMED_OUT,
-            codes.UNREACHABLE,
-            codes.REFUSED,
-            codes.BUSY,
-        ],
+COMMAND = Command(
+    name="stream",
+    summary="run an assistant and print its events as they come",
+    description=(
+        "Starts a run and prints its events as they come. On a terminal: the words of the model one by one, every other "
+        "event on a line, cut where the terminal ends. In a pipe, or with --json: a line of JSON for each event, with "
+        "its keys event, data and id.\n\n"
+        f"What is streamed is {', '.join(_MODES)}, unless --stream-mode says otherwise. A broken connection is "
+        "resumed without losing or repeating an event. Without --thread the run gets a thread of its own, as with the "
+        "command run."
     ),
+    configure=configure_stream,
+    run=run_stream,
+    examples=[
+        ("langgraph-runs stream agent topic=tides", "watch it"),
+        ("langgraph-runs stream agent topic=tides --stream-mode custom | jq .data", "let a program watch it"),
+    ],
+    exits=[
+        codes.FAILED,
+        codes.PAUSED,
+        codes.TIMED_OUT,
+        codes.UNREACHABLE,
+        codes.REFUSED,
+        codes.BUSY,
+    ],
 )

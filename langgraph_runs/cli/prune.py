@@ -1,0 +1,125 @@
+"""``langgraph-runs prune``: delete old runs, of one thread or of many."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from ..client import Client
+from ..errors import NotFoundError
+from ..models import Run
+from . import codes
+from .command import Command, CommandError
+from .connection import add_connection, client_of
+from .console import complain, emit, print_json
+from .inputs import count, duration, flat, pair
+from .lock import add_lock, locked
+from .runs import when
+from .threads import THREAD_STATUSES
+
+__all__ = ["COMMAND"]
+
+#: Statuses of runs that have ended; others are never deleted.
+_ENDED = ("success", "error", "timeout", "interrupted")
+_PAGE = 100
+
+
+def configure_prune(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_argument_group("in which threads")
+    where.add_argument("threads", metavar="THREAD", nargs="*", help="id of a thread")
+    where.add_argument("--all-threads", action="store_true", help="in all threads that there are")
+    where.add_argument("--thread-metadata", metavar="KEY=VALUE", action="append", type=pair, help="in threads that have this")
+    where.add_argument("--thread-status", choices=THREAD_STATUSES, help="in threads with this status")
+    which = parser.add_argument_group("which runs")
+    which.add_argument("--status", choices=_ENDED, action="append", help="with this status; may be repeated")
+    which.add_argument("--older-than", metavar="TIME", type=duration, help="created longer ago than that: 12h, 7d")
+    which.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="with this in their metadata")
+    which.add_argument("--keep", metavar="N", type=count(0), default=0, help="but not the N newest of each thread (0)")
+    output = parser.add_argument_group("output")
+    output.add_argument("-n", "--dry-run", action="store_true", help="delete nothing, only tell what would be")
+    output.add_argument("--json", action="store_true", help="a line of JSON for each run")
+    add_lock(parser)
+    add_connection(parser)
+
+
+def run_prune(args: argparse.Namespace) -> int:
+    searched = bool(args.all_threads or args.thread_metadata or args.thread_status)
+    if bool(args.threads) == searched:
+        raise CommandError("give threads, or one of --all-threads, --thread-metadata and --thread-status", codes.USAGE)
+    if not (args.status or args.older_than is not None or args.metadata):
+        raise CommandError("give --status, --older-than or --metadata, so that not simply everything is deleted", codes.USAGE)
+    pruned = looked = 0
+    with locked(args), client_of(args) as client:
+        for thread_id in searching(client, args) if searched else list(args.threads):
+            looked += 1
+            for run in candidates(client, args, thread_id, missing_ok=searched):
+                pruned += _prune(client, args, run)
+    verb = "would be deleted" if args.dry_run else "deleted"
+    complain(f"{pruned} runs {verb}, in {looked} threads")
+    return codes.OK
+
+
+def searching(client: Client, args: argparse.Namespace) -> List[str]:
+    """The ids of all threads that are meant. All are read before the first run is deleted, since that moves the pages."""
+    options: Dict[str, Any] = {"metadata": flat("--thread-metadata", args.thread_metadata), "status": args.thread_status}
+    found: Dict[str, None] = {}
+    while True:
+        page = client.threads.search(
+            limit=_PAGE, offset=len(found), sort_by="created_at", sort_order="asc", select=["thread_id"], **options
+        )
+        new = [thread.thread_id for thread in page if thread.thread_id not in found]
+        found.update(dict.fromkeys(new))
+        if not new:
+            return list(found)
+
+
+def candidates(client: Client, args: argparse.Namespace, thread_id: str, *, missing_ok: bool) -> Iterator[Run]:
+    """The runs of one thread that are meant, oldest first: a thread that is left halfway still has its newest."""
+    before: Optional[datetime.datetime] = None
+    if args.older_than is not None:
+        before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=args.older_than)
+    try:
+        runs = list(client.runs.iter(thread_id))
+    except NotFoundError:
+        if not missing_ok:
+            raise
+        return  # deleted since it was found
+    wanted = flat("--metadata", args.metadata) or {}
+    statuses: Tuple[str, ...] = tuple(args.status or _ENDED)
+    for run in reversed(runs[args.keep :]):
+        old = before is None or (run.created_at is not None and run.created_at < before)
+        if run.status in statuses and old and all(run.metadata.get(key, _prune) == value for key, value in wanted.items()):
+            yield run
+
+
+def _prune(client: Client, args: argparse.Namespace, run: Run) -> int:
+    if not args.dry_run:
+        try:
+            client.runs.delete(run.thread_id, run.run_id)
+        except NotFoundError:
+            return 0  # somebody else was faster
+    if args.json:
+        told = {"thread_id": run.thread_id, "run_id": run.run_id, "status": run.status, "deleted": not args.dry_run}
+        print_json(told, pretty=False)
+    else:
+        emit(f"{run.thread_id} {run.run_id} {run.status} {when(run.created_at)}\n")
+    return 1
+
+
+COMMAND = Command(
+    name="prune",
+    summary="delete old runs",
+    description=(
+        "Deletes runs that have ended, in the threads that are given or searched for, and prints a line for each. Runs that "
+        "are pending or running are never deleted. The checkpoints that a run wrote go with it: without its newest run a "
+        "thread is as it was before that run; --keep 1 leaves every thread its newest."
+    ),
+    configure=configure_prune,
+    run=run_prune,
+    examples=[
+        ("langgraph-runs prune --all-threads --status error --older-than 7d --dry-run", "what would be deleted"),
+        ("langgraph-runs prune $THREAD --older-than 30d --keep 1", "in one thread"),
+    ],
+    exits=[codes.UNREACHABLE, codes.REFUSED, codes.BUSY],
+)
