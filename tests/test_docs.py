@@ -6,11 +6,14 @@ import configparser
 import contextlib
 import doctest
 import importlib
+import importlib.util
 import inspect
 import io
+import os
 import pkgutil
 import re
 import shutil
+import types
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
@@ -29,6 +32,9 @@ from .readme import README, ROOT, Block, blocks
 AGENT = Path(__file__).with_name("docs_agent.py")
 #: The server that README.rst talks to; its examples are run on one of ours, in its place.
 URL = "http://localhost:2024"
+
+DJANGO = importlib.util.find_spec("django") is not None
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")  # for whoever looks at a module that uses them
 
 #: Modules whose docstrings are not run, and why.
 NOT_IMPORTED = {
@@ -60,10 +66,24 @@ def test_every_python_block_of_the_readme_runs_and_prints_what_it_shows(
     shutil.copy(AGENT, tmp_path / "my_agent.py")
     monkeypatch.chdir(tmp_path)
     namespace: Dict[str, Any] = {"__name__": "readme"}
-    with DevServer(graphs={"agent": "my_agent.py:graph"}) as server:
+    with DevServer(graphs={"agent": "my_agent.py:graph"}) as server, contextlib.ExitStack() as site:
         for block in blocks("python"):
             check_shown(block, run(block, namespace, server.url))
+            take_up(namespace, site)
         namespace["client"].close()
+
+
+def take_up(namespace: Dict[str, Any], site: contextlib.ExitStack) -> None:
+    """Django works with what stands on the page for settings.py and urls.py, from then on."""
+    found: Dict[str, Any] = {}
+    if "LANGGRAPH_RUNS" in namespace:
+        found["LANGGRAPH_RUNS"] = namespace.pop("LANGGRAPH_RUNS")
+    if "urlpatterns" in namespace:
+        found["ROOT_URLCONF"] = types.ModuleType("readme_urls")
+        found["ROOT_URLCONF"].urlpatterns = namespace.pop("urlpatterns")
+    if found:
+        importlib.import_module("django").setup()
+        site.enter_context(importlib.import_module("django.test").override_settings(**found))
 
 
 def run(block: Block, namespace: Dict[str, Any], url: str) -> str:
@@ -164,7 +184,7 @@ def test_no_line_of_the_readme_is_too_long_to_read() -> None:
 def module_names() -> Iterator[str]:
     yield "langgraph_runs"
     for module in pkgutil.walk_packages(langgraph_runs.__path__, "langgraph_runs."):
-        if module.name not in NOT_IMPORTED and not module.name.startswith("langgraph_runs.django"):
+        if module.name not in NOT_IMPORTED and (DJANGO or not module.name.startswith("langgraph_runs.django")):
             yield module.name
 
 

@@ -10,6 +10,7 @@ from .clients import get_client
 from .configurations import SettingsError
 from .owners import ThreadOwner
 from .positions import ResumedStream, last_event_id, resume_stream
+from .reader import end_streams_at
 from .responses import browser_event, stream_response
 from .webhooks import run_finished, webhook, webhook_url
 
@@ -18,6 +19,7 @@ __all__ = [
     "SettingsError",
     "ThreadOwner",
     "browser_event",
+    "end_streams_at",
     "get_client",
     "last_event_id",
     "resume_stream",

@@ -9,18 +9,19 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import signal
 import threading
 import time
 import weakref
 from collections import deque
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Union
 
-from ..errors import LangGraphRunsError
+from ..errors import AbortedError, LangGraphRunsError
 from ..events import StreamEvent
 from ..streaming import RunStream
 from .positions import Position, Positions, ResumedStream
 
-__all__ = ["End", "Fault", "Item", "Lost", "Piece", "Reader"]
+__all__ = ["End", "Fault", "Item", "Lost", "Piece", "Reader", "end_streams_at"]
 
 _log = logging.getLogger("langgraph_runs.django")
 #: The queue is full when it holds so many events, or events with so many characters of data.
@@ -72,6 +73,7 @@ class Reader:
         self._size = 0
         self._gaps = 0
         self._closed = False
+        self._stopped = False
         self._read_to_end = False
         self._pid = os.getpid()
         self._thread: Optional[threading.Thread] = None
@@ -102,10 +104,20 @@ class Reader:
             self._items.clear()
             self._changed.notify_all()
         if not self._read_to_end:
-            if isinstance(self._stream, (RunStream, ResumedStream)):
-                self._stream.close()  # ends a blocked read in the thread
+            self._let_go()
             if not _ending.is_set():
                 self._start()  # for the cancel, of a stream that was never read
+
+    def stop(self) -> None:
+        """End the stream from our side, from any thread: the writer gets what has come, and a fault after it."""
+        with self._changed:
+            if self._closed or self._stopped or self._read_to_end:
+                return
+            self._stopped = True
+            told = AbortedError("the process is about to end", run_id=getattr(self._stream, "run_id", None))
+            self._items.append(Fault(told, None))
+            self._changed.notify_all()
+        self._let_go()
 
     @property
     def alive(self) -> bool:
@@ -116,6 +128,10 @@ class Reader:
         """Wait for the thread to end."""
         if self._thread is not None:
             self._thread.join(timeout)
+
+    def _let_go(self) -> None:
+        if isinstance(self._stream, (RunStream, ResumedStream)):
+            self._stream.close()  # ends a blocked read in the thread
 
     def _start(self) -> None:
         with self._changed:
@@ -136,7 +152,7 @@ class Reader:
             close = getattr(self._stream, "close", None)
             if close is not None:
                 close()
-            if self._closed and not self._read_to_end and self._cancel:
+            if not self._read_to_end and self._cancel:
                 self._cancel_run()
 
     def _read(self) -> Item:
@@ -156,8 +172,8 @@ class Reader:
         """Wait until there is room; False when nobody wants it any more."""
         size = len(item.event.raw) if isinstance(item, Piece) else 0
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or (len(self._items) < _EVENTS and self._size < _CHARACTERS))
-            if self._closed:
+            self._changed.wait_for(self._has_room)
+            if self._closed or self._stopped:
                 return False
             if isinstance(item, (End, Fault)):
                 self._read_to_end = True
@@ -165,6 +181,9 @@ class Reader:
             self._size += size
             self._changed.notify_all()
         return True
+
+    def _has_room(self) -> bool:
+        return self._closed or self._stopped or (len(self._items) < _EVENTS and self._size < _CHARACTERS)
 
     def _note_gaps(self) -> None:
         gaps = getattr(self._stream, "gaps", ())
@@ -206,6 +225,35 @@ def _end_all() -> None:
         reader.close()
     for reader in open_ones:
         reader.join(max(0.0, until - time.monotonic()))
+
+
+def end_streams_at(*signals: int) -> None:
+    """Have the streams of this process end at once when one of these *signals* comes; then its handler goes on as before.
+
+    For a web server that waits for its requests before it stops, as gunicorn does at ``SIGTERM``. The browsers are told to come
+    back, which leads them to the next process; a run is cancelled or goes on as its view chose for a browser that leaves. Call it
+    in the main thread of each worker, after the server has set its own handlers: in gunicorn's ``post_worker_init``.
+    """
+    for number in signals:
+        _chain(number, signal.getsignal(number))
+
+
+def _chain(number: int, before: Any) -> None:
+    def handle(received: int, frame: Any) -> None:
+        # Not here: the thread that is interrupted may be within a reader.
+        threading.Thread(target=_stop_all, name="langgraph-runs-stop").start()
+        if callable(before):
+            before(received, frame)
+        elif before == signal.SIG_DFL:
+            signal.signal(received, signal.SIG_DFL)
+            os.kill(os.getpid(), received)
+
+    signal.signal(number, handle)
+
+
+def _stop_all() -> None:
+    for reader in list(_readers):
+        reader.stop()
 
 
 # After that of `clients`, which is imported before: so it is called first, while the clients can still cancel.

@@ -10,7 +10,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 
 from ..codec import encode
 from ..deadline import check_seconds
-from ..errors import InvalidRequestError, LangGraphRunsError
+from ..errors import AbortedError, InvalidRequestError, LangGraphRunsError
 from ..events import StreamEvent
 from .frames import HEARTBEAT, browser_event, code_of, error_frame, event_frame, frame, is_passing
 from .positions import Position, ResumedStream
@@ -133,7 +133,8 @@ class _Frames(Iterator[bytes]):
         if not isinstance(item.error, LangGraphRunsError):
             _log.error("a run's stream raised", exc_info=item.error)
         else:
-            _log.warning("a run's stream ended: %s (run %s)", code_of(item.error), item.error.run_id)
+            level = logging.INFO if isinstance(item.error, AbortedError) else logging.WARNING
+            _log.log(level, "a run's stream ended: %s (run %s)", code_of(item.error), item.error.run_id)
         return self._fault(item.error, item.position)
 
     def _event(self, piece: Piece) -> bytes:

@@ -33,7 +33,18 @@ class Gunicorn:
 
     def __enter__(self) -> Gunicorn:
         descriptor = self._socket.fileno()
-        command = [sys.executable, "-m", "gunicorn", "--preload", "--bind", f"fd://{descriptor}", "--log-level", "error"]
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--preload",
+            "--config",
+            "python:tests.django.gunicorn_conf",
+            "--bind",
+            f"fd://{descriptor}",
+            "--log-level",
+            "error",
+        ]
         command += ["--worker-tmp-dir", "/dev/shm"] if os.path.isdir("/dev/shm") else []
         command += ["--no-control-socket"] if _has_control_socket() else []
         command += ["--workers", str(self._count), *self._options, "tests.django.wsgi"]
@@ -55,6 +66,11 @@ class Gunicorn:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def terminate(self) -> None:
+        """Tell it to end, as a deployment does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
 
     def _wait_ready(self) -> None:
         end = time.monotonic() + PATIENCE

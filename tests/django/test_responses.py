@@ -14,7 +14,7 @@ import pytest
 from django.http import StreamingHttpResponse
 
 from langgraph_runs import Client, InvalidRequestError, RetryPolicy
-from langgraph_runs.django import browser_event, stream_response
+from langgraph_runs.django import browser_event, reader, stream_response
 from langgraph_runs.events import StreamEvent, event_class
 from langgraph_runs.sse import EventParser, ServerSentEvent
 
@@ -295,6 +295,26 @@ def test_a_response_that_was_read_to_its_end_cancels_nothing(site: Make) -> None
     response.close()
 
     assert [] == [request.path for request in one.server.requests if request.path.endswith("/cancel")]
+
+
+@pytest.mark.parametrize("on_disconnect", ["cancel", "continue"])
+def test_a_process_that_is_about_to_end_sends_its_browsers_to_the_next_one(site: Make, on_disconnect: str) -> None:
+    held = Held()
+    one = site(held)
+    response = one.response(on_disconnect=on_disconnect)
+    body = iter(response)
+    next(body), next(body)
+
+    reader._stop_all()
+    events = EventParser().feed(b"".join(body))
+    response.close()
+
+    assert ("error", "unavailable", True) == (events[-1].event, *list(told(events, "error")[0].values())[::2])
+    if on_disconnect == "cancel":
+        wait_until(one.run.cancelled.is_set, "the cancel")
+    held.go.set()
+    wait_until(lambda: one.run.done, "the run to end")
+    assert {"cancel": "interrupted", "continue": "success"}[on_disconnect] == one.run.status
 
 
 def test_a_cancel_that_fails_is_a_warning_and_no_error(site: Make, caplog: pytest.LogCaptureFixture) -> None:

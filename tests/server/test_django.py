@@ -113,6 +113,23 @@ def hook_path(site: Gunicorn) -> str:
     return path
 
 
+def test_a_worker_that_is_told_to_end_sends_its_browsers_to_the_next_one(server: DevServer, client: Client) -> None:
+    """At once, and without cancelling a run that is to go on."""
+    path = "/stream/?" + query(graph="burst", input={"n": 2, "pause": 60}, on_disconnect="continue")
+    with Gunicorn(server.url, "-k", "gthread", "--threads", "2") as site:
+        browser = Browser(site.url, path)
+        events = browser.events()
+        next(events)
+        site.terminate()
+        last = list(events)[-1]
+        browser.leave()
+
+    assert ("error", True) == (last.event, json.loads(last.data)["retry"])
+    run = browser.response.headers["X-Thread"], browser.response.headers["X-Run"]
+    assert "running" == client.runs.get(*run).status
+    client.runs.cancel(*run)
+
+
 def test_another_users_thread_is_not_found(site: Gunicorn, client: Client) -> None:
     thread_id = client.threads.create(metadata={"owner": "ada"}).thread_id
 
