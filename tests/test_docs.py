@@ -41,7 +41,10 @@ NOT_IMPORTED = {
     "langgraph_runs.__main__": "is the program itself",
     "langgraph_runs._serve": "is a script of the server's process",
     "langgraph_runs.demo.graph": "is imported by the server's process only",
+    "langgraph_runs.demo.web.graph": "is imported by the server's process only",
 }
+#: Modules that are there for those who have Django.
+OF_DJANGO = ("langgraph_runs.django", "langgraph_runs.demo.web")
 #: Literal blocks in docstrings that are not run, and why.
 NOT_RUN = {
     "langgraph_runs.errors": "the tree of the errors, no code",
@@ -116,14 +119,18 @@ def test_every_block_has_a_language_that_is_tested() -> None:
     assert len(languages) == len(blocks("python")) + len(blocks("sh"))
 
 
-def test_the_two_commands_are_those_that_are_run() -> None:
-    """By .ci/run, from the extras and the entry point of setup.cfg."""
+def test_the_commands_are_those_that_are_run() -> None:
+    """By .ci/run, from the extras and the entry point of setup.cfg; the chat by tests/server/test_demo_web.py."""
     commands = [block.text.strip() for block in blocks("sh")]
-    assert ['pip install ".[server]" && langgraph-runs demo', 'pip install ".[test]" && pytest'] == commands
+    assert commands == [
+        'pip install ".[server]" && langgraph-runs demo',
+        'pip install ".[server,django]" && langgraph-runs demo --web',
+        'pip install ".[test]" && pytest',
+    ]
 
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
-    assert {"server", "test"} <= set(config["options.extras_require"])
+    assert {"server", "django", "test"} <= set(config["options.extras_require"])
     assert "langgraph-runs = langgraph_runs.cli:main" in config["options.entry_points"]["console_scripts"]
     assert "demo" in {command.name for command in program.COMMANDS}
     pipeline = ROOT / ".ci" / "run"
@@ -184,7 +191,7 @@ def test_no_line_of_the_readme_is_too_long_to_read() -> None:
 def module_names() -> Iterator[str]:
     yield "langgraph_runs"
     for module in pkgutil.walk_packages(langgraph_runs.__path__, "langgraph_runs."):
-        if module.name not in NOT_IMPORTED and (DJANGO or not module.name.startswith("langgraph_runs.django")):
+        if module.name not in NOT_IMPORTED and (DJANGO or not module.name.startswith(OF_DJANGO)):
             yield module.name
 
 

@@ -88,6 +88,7 @@ DOORS: Dict[str, Set[str]] = {
 LAZY: Set[Tuple[str, str]] = {
     ("cli.__init__", "cli"),  # so that a Ctrl-C while it loads shows no traceback
     ("cli.demo", "demo"),  # the tour and the server it starts: only for those who watch it
+    ("cli.demo", "demo.web"),  # Django, which is an extra
     ("cli.demo", "devserver"),
     ("cli.doctor", "importlib.metadata"),  # 10 ms each, for one command
     ("cli.doctor", "urllib.request"),
@@ -101,7 +102,7 @@ LAZY: Set[Tuple[str, str]] = {
 }
 
 #: Run by path in another process, or inside of a server, and never imported by the package.
-OUTSIDE = {"_serve", "demo.graph"}
+OUTSIDE = {"_serve", "demo.graph", "demo.web.graph"}
 
 
 class Import(NamedTuple):
@@ -223,6 +224,7 @@ def test_no_other_library_is_imported() -> None:
             "struct",
             "subprocess",
         ),
+        *("secrets", "webbrowser"),  # the chat
         *("sys", "tempfile", "textwrap", "threading", "time", "types", "typing", "urllib", "uuid", "warnings", "weakref", "zlib"),
         *("codecs", "hashlib", "heapq", "operator", "sqlite3", "csv", "concurrent", "traceback", "errno", "fcntl", "hmac", "atexit"),
         *("ipaddress", "pickle", "platform"),
@@ -266,7 +268,7 @@ def test_no_room_without_a_name() -> None:
 def test_every_module_says_what_it_is() -> None:
     """Each begins with a docstring, and names what it exports."""
     assert [] == [name for name, tree in MODULES.items() if not ast.get_docstring(tree)]
-    without = {"__main__", "_version", "demo.__init__"}
+    without = {"__main__", "_version", "demo.__init__", "demo.web.__init__"}
     assert [] == [
         name
         for name, tree in MODULES.items()

@@ -75,6 +75,16 @@ def test_the_package_is_typed() -> None:
     assert "py.typed" in config["options.package_data"]["langgraph_runs"].split()
 
 
+def test_what_is_no_python_is_packed_as_well() -> None:
+    """Each such file in the package is among those that setup.cfg names, and each name there finds one."""
+    config = configparser.ConfigParser()
+    config.read(CHECKOUT / "setup.cfg", encoding="utf-8")
+    named = {pattern: set(PACKAGE.glob(pattern)) for pattern in config["options.package_data"]["langgraph_runs"].split()}
+    there = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".pyo")}
+    assert there == set().union(*named.values())
+    assert [] == [pattern for pattern, found in named.items() if not found]
+
+
 def test_the_version_has_one_home() -> None:
     """It is a version, and setup.cfg reads it from the package."""
     assert re.fullmatch(r"\d+\.\d+\.\d+([ab.]\w+)?", langgraph_runs.__version__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import sys
 from typing import Iterator
@@ -32,6 +33,9 @@ def past_the_proxy(host: str) -> Iterator[None]:
 
 def configure_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log", metavar="FILE", help="keep what the server prints in this file")
+    parser.add_argument("--web", action="store_true", help="serve a chat on this machine instead, until Ctrl-C; needs Django too")
+    parser.add_argument("--port", type=int, metavar="N", help="with --web: the port, by default a free one")
+    parser.add_argument("--open", action="store_true", help="with --web: open the chat in the browser")
 
 
 def run_demo(args: argparse.Namespace) -> int:
@@ -40,12 +44,21 @@ def run_demo(args: argparse.Namespace) -> int:
     from ..devserver import DevServerError, unavailable_reason
 
     reason = unavailable_reason()
+    if not args.web and (args.port is not None or args.open):
+        reason = "--port and --open are for the chat: add --web"
+    elif reason is None and args.web and importlib.util.find_spec("django") is None:
+        reason = 'the chat needs Django: pip install "langgraph_runs[server,django]"'
     if reason is not None:
         complain(reason)
         return codes.USAGE
     try:
         with past_the_proxy("127.0.0.1"):
-            tour.run(tour.Screen.on(sys.stdout), log=args.log)
+            if args.web:
+                from ..demo.web import serving
+
+                serving.run(sys.stdout, port=args.port or 0, open_page=args.open, log=args.log)
+            else:
+                tour.run(tour.Screen.on(sys.stdout), log=args.log)
     except DevServerError as error:
         complain(str(error))
         if error.log:
@@ -61,11 +74,14 @@ COMMAND = Command(
         "Starts a LangGraph server on a free port of this machine, in a temporary directory, offline, with a "
         "sample graph that needs no model key, and walks through the calls of this library: streaming, answering "
         "a question of the graph, cancelling, a failing run, listing. Takes about ten seconds and leaves nothing "
-        "behind. "
+        "behind. With --web it serves a chat in the browser, until Ctrl-C. "
         'Needs the extra: pip install "langgraph_runs[server]" on Python 3.11 or newer.'
     ),
     configure=configure_demo,
     run=run_demo,
-    examples=[("langgraph-runs demo", "the calls of this library, one by one")],
+    examples=[
+        ("langgraph-runs demo", "the calls of this library, one by one"),
+        ("langgraph-runs demo --web --open", "a chat on Django, in the browser"),
+    ],
     exits=[codes.FAILED],
 )

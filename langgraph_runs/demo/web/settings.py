@@ -1,0 +1,61 @@
+"""The settings of the project, made in code since the server's URL is not known before it runs."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any, Dict
+
+__all__ = ["settings_for"]
+
+PACKAGE = __name__.rpartition(".")[0]
+
+
+def settings_for(url: str) -> Dict[str, Any]:
+    """For Django's ``settings.configure``: a site of this machine alone, on the LangGraph server at *url*.
+
+    There is no database: sessions are signed cookies, and what was said is kept by the LangGraph server. The key is another one at
+    each start, as the threads are.
+    """
+    return {
+        "LANGGRAPH_RUNS": {"URL": url, "API_KEY": None},
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "ALLOWED_HOSTS": ["127.0.0.1", "localhost"],
+        "ROOT_URLCONF": f"{PACKAGE}.urls",
+        "MIDDLEWARE": [
+            "django.middleware.security.SecurityMiddleware",
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.middleware.common.CommonMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+            "django.middleware.clickjacking.XFrameOptionsMiddleware",
+            f"{PACKAGE}.middleware.ContentSecurityPolicy",
+            f"{PACKAGE}.middleware.ServerErrors",
+        ],
+        "INSTALLED_APPS": ["langgraph_runs.django"],
+        "TEMPLATES": [
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "DIRS": [str(Path(__file__).with_name("templates"))],
+            }
+        ],
+        "SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies",
+        # Cookies do not know ports: names of our own, so that another site on this machine keeps its session.
+        "SESSION_COOKIE_NAME": "langgraph_runs_demo_session",
+        "SESSION_COOKIE_SAMESITE": "Strict",
+        "CSRF_COOKIE_NAME": "langgraph_runs_demo_csrf",
+        "CSRF_COOKIE_HTTPONLY": True,
+        "CSRF_COOKIE_SAMESITE": "Strict",
+        "DATA_UPLOAD_MAX_MEMORY_SIZE": 64 * 1024,
+        "USE_TZ": True,
+        "LOGGING": {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"stderr": {"class": "logging.StreamHandler"}, "null": {"class": "logging.NullHandler"}},
+            "loggers": {
+                "django": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+                "django.server": {"handlers": ["null"], "propagate": False},
+                "django.security": {"handlers": ["null"], "propagate": False},
+                "langgraph_runs": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+            },
+        },
+    }
