@@ -6,6 +6,7 @@
 README.rst has an example of every call.
 """
 
+from . import _early  # noqa: F401 - first
 from ._version import __version__
 from .abort import AbortController, AbortSignal
 from .client import Client

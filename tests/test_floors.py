@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "langgraph_runs"
 
 #: A module may import from modules with a lower number only. A package (``cli``, ``demo``, ``django``, ``testing``) counts as one.
 FLOORS: Dict[str, int] = {
+    "_early": 0,
     "_version": 0,
     "abort": 0,
     "cursor": 0,

@@ -11,7 +11,6 @@ from ..client import Client
 from ..errors import (
     AbortedError,
     APIConnectionError,
-    CreateUncertainError,
     DeadlineExceededError,
     LangGraphRunsError,
     NotFoundError,
@@ -110,9 +109,6 @@ def attended(
             raise
         except DeadlineExceededError as error:
             raise CommandError(f"{error}: {run.leave(args.on_timeout)}", codes.TIMED_OUT) from error
-        except CreateUncertainError as error:
-            look = f"langgraph-runs list {thread_id} --request-id {error.request_id}"
-            raise CommandError(f"{error}; to look for it: {look}", codes.code_of(error)) from error
         except APIConnectionError as error:
             if run.run_id is None:
                 raise

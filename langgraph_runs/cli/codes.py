@@ -14,6 +14,7 @@ from ..errors import (
     InternalServerError,
     InvalidRequestError,
     LangGraphRunsError,
+    LedgerError,
     PermissionDeniedError,
     RateLimitError,
     RunTimedOutError,
@@ -72,7 +73,7 @@ def code_of(error: LangGraphRunsError) -> int:
     >>> code_of(RunTimedOutError("the server stopped the run")), code_of(APIConnectionError("refused", sent=False))
     (4, 5)
     """
-    if isinstance(error, InvalidRequestError):
+    if isinstance(error, (InvalidRequestError, LedgerError)):
         return USAGE
     if isinstance(error, AbortedError):
         return INTERRUPTED

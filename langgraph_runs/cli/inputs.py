@@ -25,6 +25,7 @@ __all__ = [
     "names",
     "nested",
     "pair",
+    "parsed",
     "read_input",
     "value_of",
 ]
@@ -41,7 +42,8 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _parse(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """The value of a JSON text; `ValueError` where it is none, which NaN is not either."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except RecursionError:
@@ -61,7 +63,7 @@ def json_value(name: str, text: str) -> Any:
     if text.startswith("@"):
         where, text = f"{name} {text}", file_text(name, text[1:])
     try:
-        return _parse(_checked(name, text))
+        return parsed(_checked(name, text))
     except ValueError as error:
         raise _usage(f"{where}: not JSON: {error}") from None
 
@@ -99,7 +101,7 @@ def value_of(text: str) -> Any:
     (3, True, '3', 'tides', 'NaN', '007')
     """
     try:
-        return _parse(text)
+        return parsed(text)
     except ValueError:
         return text
 
@@ -149,7 +151,7 @@ def read_input(args: argparse.Namespace) -> Any:
     elif args.input_file is not None:
         text = file_text("--input-file", args.input_file)
         try:
-            base = _parse(text)
+            base = parsed(text)
         except ValueError as error:
             raise _usage(f"--input-file {args.input_file}: not JSON: {error}") from None
     if not args.pairs:
@@ -207,9 +209,9 @@ def moment(text: str) -> datetime.datetime:
 def count(least: int) -> Any:
     """A whole number of at least *least*, for argparse."""
 
-    def parsed(text: str) -> int:
+    def whole(text: str) -> int:
         if not text.isascii() or not text.isdecimal() or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r}: give a whole number of at least {least}")
         return int(text)
 
-    return parsed
+    return whole

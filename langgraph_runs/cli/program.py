@@ -8,8 +8,8 @@ import traceback
 from typing import Dict, Optional, Sequence
 
 from .._version import __version__
-from ..errors import APIStatusError, LangGraphRunsError
-from . import codes, completion, demo, doctor, prune, run, runs, stream, threads, watch
+from ..errors import APIStatusError, CreateUncertainError, LangGraphRunsError
+from . import batch, codes, completion, demo, doctor, ledger, prune, run, runs, stream, threads, watch
 from .command import Command, CommandError, Page, Parser, add_command
 from .console import complain, prepare, silence
 from .interrupts import Interrupts
@@ -17,7 +17,10 @@ from .interrupts import Interrupts
 __all__ = ["COMMANDS", "execute", "parser"]
 
 #: Groups of commands, each with a line about it.
-GROUPS: Dict[str, str] = {"threads": "make, look at and delete threads: the state that runs work on"}
+GROUPS: Dict[str, str] = {
+    "ledger": "look at and change the file that batch --ledger keeps",
+    "threads": "make, look at and delete threads: the state that runs work on",
+}
 
 
 def parser() -> Parser:
@@ -48,6 +51,8 @@ COMMANDS: Sequence[Command] = (
     run.JOIN,
     *runs.COMMANDS,
     watch.COMMAND,
+    batch.COMMAND,
+    *ledger.COMMANDS,
     prune.COMMAND,
     *threads.COMMANDS,
     doctor.COMMAND,
@@ -96,6 +101,8 @@ def execute(argv: Optional[Sequence[str]] = None) -> int:
 def remedied(error: LangGraphRunsError) -> str:
     """The error's line, with what to do about it where that is known."""
     code = codes.code_of(error)
+    if isinstance(error, CreateUncertainError) and error.thread_id is not None:
+        return f"{error}; to look for it: langgraph-runs list {error.thread_id} --request-id {error.request_id}"
     if code == codes.REFUSED:
         return f"{error}; give a key that may do this in LANGGRAPH_API_KEY or --api-key-file"
     if code == codes.UNREACHABLE and error.attempts and getattr(error, "sent", True) is False:
