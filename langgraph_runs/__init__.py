@@ -51,7 +51,7 @@ from .events import (
     ValuesStreamEvent,
 )
 from .ledger import Ledger, LedgerEntry
-from .mapping import RunMap
+from .many import RunMap
 from .models import (
     Assistant,
     Checkpoint,

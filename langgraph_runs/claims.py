@@ -142,11 +142,12 @@ class Claims:
         )
         return claim
 
-    def renew(self, claim: Claim) -> Claim:
-        """The same input on a new thread, since what is on the old one is not its result; within `change`."""
+    def renew(self, claim: Claim, *, delete: bool) -> Claim:
+        """The same input on a new thread, since what is on the old one is not its result; *delete* that; within `change`."""
         fresh = str(uuid.uuid4())
         self._file.run("UPDATE entry SET thread_id = ?, redo = 0, run_id = NULL WHERE key = ?", [fresh, claim.key])
-        self._litter(claim.thread_id)
+        if delete:
+            self._litter(claim.thread_id)
         return Claim(claim.key, fresh, claim.attempts)
 
     def is_free(self, key: str) -> bool:

@@ -41,14 +41,17 @@ class Hands:
                 thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
                 try:
                     thread.start()
-                except RuntimeError:
-                    if not self._threads:
-                        raise  # else, at the end of the program, those that are there have to do
+                except RuntimeError:  # at the end of the program: those that are there have to do
+                    self._idle -= 1
                 else:
                     self._threads.append(thread)
             else:
                 self._idle -= 1
-        self._work.put((future, function, arguments))
+            anybody = bool(self._threads)
+        if anybody:
+            self._work.put((future, function, arguments))
+        else:
+            _do(future, function, arguments)
         return future
 
     def _run(self) -> None:
@@ -57,15 +60,7 @@ class Hands:
             if found is None:
                 return
             future, function, arguments = found
-            if future.set_running_or_notify_cancel():
-                try:
-                    result = function(*arguments)
-                except BaseException as error:
-                    future.set_exception(error)
-                    del error
-                else:
-                    future.set_result(result)
-                    del result
+            _do(future, function, arguments)
             del found, future, function, arguments
             with self._lock:
                 self._idle += 1
@@ -77,3 +72,13 @@ class Hands:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout)
+
+
+def _do(future: Any, function: Callable[..., Any], arguments: Any) -> None:
+    if future.set_running_or_notify_cancel():
+        try:
+            result = function(*arguments)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)

@@ -1,8 +1,10 @@
-"""From the arguments of ``map`` and ``join_all`` to the work that they mean. Nothing is sent here."""
+"""``map`` and ``join_all``: from their arguments to the work that they mean, and the iterator that the caller holds."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Mapping, Optional
+import weakref
+from types import TracebackType
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Type
 
 import attrs
 
@@ -15,12 +17,53 @@ from .errands import Errands, check_picklable
 from .errors import InvalidRequestError
 from .inputs import Inputs, Joined
 from .ledger import Ledger
-from .mapping import Plan, RunMap, Work
+from .mapping import Plan, Work
 from .payloads import check_choice, check_id
-from .progress import Meter
+from .progress import MapProgress, Meter
+from .results import BatchResult
 from .transport import Transport
 
-__all__ = ["Many"]
+__all__ = ["Many", "RunMap"]
+
+
+class RunMap(Iterator[BatchResult]):
+    """The results of ``client.runs.map``, one for each input, as they come.
+
+    >>> from langgraph_runs import Client
+    >>> list(Client("http://localhost:2024", api_key=None).runs.map("agent", []))
+    []
+
+    Nothing is run before the first one is asked for. Close it, use it in a ``with`` block, or let go of it, to stop early: what is
+    in flight is then cancelled, or detached from, as ``on_interrupt`` says. One thread at a time may iterate.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._finalizer = weakref.finalize(self, work.stop)
+
+    def __iter__(self) -> RunMap:
+        return self
+
+    def __next__(self) -> BatchResult:
+        return self._work.next()
+
+    def close(self) -> None:
+        """Stop. Blocks until what was in flight is cancelled, which takes about a second. May be called twice."""
+        self._work.stop()
+
+    @property
+    def progress(self) -> MapProgress:
+        """How far it has come; may be read from any thread."""
+        return self._work.meter.now()
+
+    def __enter__(self) -> RunMap:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<RunMap {self.progress}>"
 
 
 class Many:

@@ -8,21 +8,19 @@ iterating thread waits.
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
 import uuid
-import weakref
 from collections import deque
-from types import TracebackType
-from typing import Any, Callable, Deque, Dict, Iterator, List, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Callable, Deque, List, Mapping, Optional, Tuple, Union
 
 import attrs
 
-from .abort import AbortController, AbortSignal
+from .abort import AbortSignal
 from .brake import Brake
-from .claims import Claim, Claims
-from .errands import Errand, Errands, Report, do_errand
+from .claims import Claims
+from .crew import Crew, Flight
+from .errands import Errand, Errands, Report
 from .errors import (
     AbortedError,
     APIConnectionError,
@@ -31,18 +29,15 @@ from .errors import (
     LangGraphRunsError,
     RunCancelledError,
 )
-from .hands import Hands
 from .inputs import Inputs, Item, Joined
-from .progress import MapProgress, Meter
-from .results import BatchResult
+from .progress import Meter
+from .results import BatchResult, Outlet
 from .retry import RetryPolicy
 
-__all__ = ["Plan", "RunMap", "Work"]
+__all__ = ["Plan", "Work"]
 
 #: In order, so many times ``concurrency`` inputs may be open: a slow one holds up the rest only then.
 _WINDOW = 4
-#: Threads that tidy up.
-_SWEEPERS = 8
 #: Seconds between two looks at what another map is running.
 _LOOK = 0.1
 #: Seconds between two looks whether other maps are still alive.
@@ -51,8 +46,8 @@ _LIFE = 1.0
 _LANDING, _ENDING, _ENDING_ELSEWHERE = 2.0, 10.0, 15.0
 #: A wait without a limit cannot be interrupted on every system.
 _LONGEST = 5.0
-#: Threads left behind by an earlier map that one map deletes.
-_OLD_LITTER = 1000
+#: Threads left behind by an earlier map that one map deletes, and how many at once.
+_OLD_LITTER, _OLD_AT_ONCE = 1000, 8
 
 
 @attrs.frozen(kw_only=True)
@@ -71,69 +66,6 @@ class Plan:
     headers: Mapping[str, str]
     params: Any
     signal: Optional[AbortSignal]
-
-
-@attrs.define(eq=False)
-class _Flight:
-    """An input on its way."""
-
-    item: Item
-    thread_id: str
-    claim: Optional[Claim] = None
-    look: bool = False
-    settle: bool = False
-    #: Times that it was sent and came back without an end.
-    tries: int = 0
-    #: Seconds that these took.
-    spent: float = 0.0
-    #: Whether the run is known to exist; set by the thread that runs it.
-    created: bool = False
-    #: Whether anything may have been sent for it.
-    begun: bool = False
-
-    @property
-    def attempts(self) -> int:
-        return self.tries + (self.claim.attempts if self.claim is not None else 1)
-
-
-class RunMap(Iterator[BatchResult]):
-    """The results of ``client.runs.map``, one for each input, as they come.
-
-    >>> from langgraph_runs import Client
-    >>> list(Client("http://localhost:2024", api_key=None).runs.map("agent", []))
-    []
-
-    Nothing is run before the first one is asked for. Close it, use it in a ``with`` block, or let go of it, to stop early: what is
-    in flight is then cancelled, or detached from, as ``on_interrupt`` says. One thread at a time may iterate.
-    """
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._finalizer = weakref.finalize(self, work.stop)
-
-    def __iter__(self) -> RunMap:
-        return self
-
-    def __next__(self) -> BatchResult:
-        return self._work.next()
-
-    def close(self) -> None:
-        """Stop. Blocks until what was in flight is cancelled, which takes about a second. May be called twice."""
-        self._work.stop()
-
-    @property
-    def progress(self) -> MapProgress:
-        """How far it has come; may be read from any thread."""
-        return self._work.meter.now()
-
-    def __enter__(self) -> RunMap:
-        return self
-
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<RunMap {self.progress}>"
 
 
 class Work:
@@ -168,23 +100,17 @@ class Work:
         self._stopped = False
         #: Whether further inputs are read.
         self._reading = True
-        self._flights: Dict[Any, _Flight] = {}
-        self._waiting: Deque[_Flight] = deque()
+        self._waiting: Deque[Flight] = deque()
         #: What other maps are running.
-        self._elsewhere: List[_Flight] = []
+        self._elsewhere: List[Flight] = []
         self._looked = self._lived = clock()
-        self._ready: Deque[BatchResult] = deque()
-        self._held: Dict[int, BatchResult] = {}
-        self._turn = 0
-        #: ``(future, None)`` for a flight that has landed, ``(None, (thread, whether it is gone))`` for a thread, ``(None, None)``.
-        self._news: queue.SimpleQueue[Tuple[Any, Optional[Tuple[str, bool]]]] = queue.SimpleQueue()
-        self._sweeping = 0
+        self._outlet = Outlet(ordered=plan.ordered)
+        #: What has come back and is not settled yet.
+        self._landed: List[Tuple[Flight, Report]] = []
         self._swept: List[str] = []
-        self._ending = AbortController()
-        self._crew = Hands(plan.concurrency, "langgraph_runs-map") if plan.executor is None else None
-        self._sweepers = Hands(min(_SWEEPERS, plan.concurrency), "langgraph_runs-tidy")
-        news = self._news
-        self._unsubscribe = plan.signal.subscribe(lambda _: news.put((None, None))) if plan.signal is not None else None
+        self._crew = Crew(errands, plan.executor, plan.concurrency)
+        wake = self._crew.wake
+        self._unsubscribe = plan.signal.subscribe(lambda _: wake()) if plan.signal is not None else None
         self._old_litter = claims.litter(_OLD_LITTER) if claims is not None else []
 
     # -- handing out
@@ -197,11 +123,12 @@ class Work:
                     if self._stopped:
                         raise StopIteration
                     self._check_signal()
-                    self._step(block=not self._ready)
-                    if self._ready:
-                        return self._give(self._ready.popleft())
                     if self._is_done():
                         self.stop()
+                        continue
+                    self._step(block=not self._outlet.ready)
+                    if self._outlet.ready:
+                        return self._give(self._outlet.pop())
             except StopIteration:
                 raise
             except BaseException:
@@ -216,7 +143,7 @@ class Work:
         return result
 
     def _is_done(self) -> bool:
-        return not (self._reading or self._flights or self._waiting or self._elsewhere or self._ready or self._held)
+        return not (self._reading or self._crew.in_flight or self._waiting or self._elsewhere or len(self._outlet))
 
     def _check_signal(self) -> None:
         signal = self._plan.signal
@@ -227,20 +154,17 @@ class Work:
     # -- one round: collect, choose, write down, begin
 
     def _step(self, *, block: bool) -> None:
-        while self._old_litter and self._sweeping < _SWEEPERS:
-            self._sweep(self._old_litter.pop())
-        landed = self._collect(self._patience() if block else 0.0)
-        if landed:
-            block = False
+        while self._old_litter and self._crew.sweeping < _OLD_AT_ONCE:
+            self._crew.sweep(self._old_litter.pop())
+        self._collect(self._patience() if block else 0.0)
         self._look_elsewhere()
-        chosen = self._choose()
-        self._write(landed, chosen)
-        self.meter.in_flight = len(self._flights)
+        self._write(self._choose())
+        self.meter.in_flight = self._crew.in_flight
         self.meter.show()
 
     def _patience(self) -> float:
         """Seconds to wait for news: none where an input could be begun now."""
-        if self._room() > 0 and (self._waiting or self._reading):
+        if self._room() > 0 and (self._waiting or self._may_read()):
             held = self._brake.seconds_left()
             if held <= 0:
                 return 0.0
@@ -254,42 +178,20 @@ class Work:
         return min(bounds)
 
     def _room(self) -> int:
-        if self._sweeping > _WINDOW * self._plan.concurrency:
+        if self._crew.sweeping > _WINDOW * self._plan.concurrency:
             return 0  # tidying up does not keep pace
-        return self._brake.limit - len(self._flights)
+        return self._brake.limit - self._crew.in_flight
 
-    def _collect(self, patience: float) -> List[Tuple[_Flight, Report]]:
-        """What has landed; waits so many seconds for the first."""
-        landed: List[Tuple[_Flight, Report]] = []
-        while True:
-            try:
-                future, swept = self._news.get(timeout=patience) if patience > 0 else self._news.get_nowait()
-            except queue.Empty:
-                return landed
-            patience = 0.0
-            if swept is not None:
-                self._sweeping -= 1
-                if swept[1] and self._claims is not None:
-                    self._swept.append(swept[0])
-            elif future is not None:
-                flight = self._flights.pop(future, None)
-                if flight is not None:
-                    landed.append((flight, self._report_of(future)))
+    def _collect(self, patience: float) -> None:
+        """Take in the news; waits so many seconds for the first."""
+        landed, gone = self._crew.collect(patience)
+        self._landed += landed
+        if self._claims is not None:
+            self._swept += gone
 
-    def _report_of(self, future: Any) -> Report:
-        if future.cancelled():
-            return Report(error=AbortedError("the executor cancelled it"))
-        error = future.exception()
-        if error is None:
-            report: Report = future.result()
-            return report
-        if self._crew is not None or not isinstance(error, Exception):
-            raise error
-        raise LangGraphRunsError(f"the executor failed: {type(error).__name__}: {error}") from error
-
-    def _choose(self) -> List[_Flight]:
+    def _choose(self) -> List[Flight]:
         """Inputs to begin now."""
-        chosen: List[_Flight] = []
+        chosen: List[Flight] = []
         if self._brake.seconds_left() > 0:
             return chosen
         while len(chosen) < self._room():
@@ -298,14 +200,18 @@ class Work:
                 continue
             if not self._may_read():
                 break
-            item = self._inputs.read()
+            try:
+                item = self._inputs.read()
+            except BaseException:
+                self._waiting.extend(chosen)
+                raise
             if item is None:
                 self._reading = False
                 break
             flight = self._begin(item)
             if flight is not None:
                 chosen.append(flight)
-                if not self._news.empty():
+                if self._crew.has_news:
                     break  # what has landed is not kept waiting for a slow source of inputs
         return chosen
 
@@ -313,16 +219,16 @@ class Work:
         if not self._reading:
             return False
         if self._plan.ordered:
-            return self.meter.read - self._turn < _WINDOW * self._plan.concurrency
-        return len(self._ready) < self._plan.concurrency
+            return self.meter.read - self._outlet.turn < _WINDOW * self._plan.concurrency
+        return self._outlet.ready < self._plan.concurrency
 
-    def _begin(self, item: Item) -> Optional[_Flight]:
+    def _begin(self, item: Item) -> Optional[Flight]:
         self.meter.read = item.index + 1
         if item.error is not None:
             self._done(BatchResult(index=item.index, key=item.key, input=item.given, error=item.error, attempts=0))
             return None
         if self._claims is None:
-            return _Flight(item, str(uuid.uuid4()) if item.run is None else item.run.thread_id)
+            return Flight(item, str(uuid.uuid4()) if item.run is None else item.run.thread_id)
         key = item.key if item.key is not None else item.digest
         count = self._claims.occurrence(key)
         if count > 1:
@@ -338,7 +244,7 @@ class Work:
         if found is not None:
             self._done(found)
             return None
-        return _Flight(item, "")
+        return Flight(item, "")
 
     def _look_elsewhere(self) -> None:
         """What other maps had taken: is it finished, or free?"""
@@ -347,7 +253,7 @@ class Work:
         if self._clock() - self._lived >= _LIFE:
             self._claims.free_the_dead()
             self._lived = self._clock()
-        still: List[_Flight] = []
+        still: List[Flight] = []
         for flight in self._elsewhere:
             item = flight.item
             assert item.key is not None
@@ -361,15 +267,16 @@ class Work:
         self._elsewhere = still
         self._looked = self._clock()
 
-    def _write(self, landed: List[Tuple[_Flight, Report]], chosen: List[_Flight]) -> None:
+    def _write(self, chosen: List[Flight]) -> None:
         """Settle what has landed and take what is chosen, in one transaction; then hand out the ones and begin the others."""
-        endings = [(flight, report, self._ending_of(flight, report)) for flight, report in landed]
+        endings = [(flight, report, self._ending_of(flight, report)) for flight, report in self._landed]
+        self._landed.clear()
         if self._claims is None:
             for flight, _, result in endings:
                 if result is not None:
                     self._done(result)
                     if self._is_open(result) and flight.begun and flight.item.run is None:
-                        self._give_up(flight, settle=not flight.created)
+                        self._give_up(flight)
         else:
             if endings or self._swept or any(flight.claim is None for flight in chosen):
                 with self._claims.change():
@@ -378,14 +285,14 @@ class Work:
                     self._claims.swept(self._swept)
                 self._swept.clear()
                 for thread_id in filter(None, litter):
-                    self._sweep(thread_id)
+                    self._crew.sweep(thread_id)
             for _, _, result in endings:
                 if result is not None:
                     self._done(result)
         for flight in chosen:
             self._launch(flight)
 
-    def _claim(self, claims: Claims, flight: _Flight) -> bool:
+    def _claim(self, claims: Claims, flight: Flight) -> bool:
         if flight.claim is not None:
             return True
         item = flight.item
@@ -398,16 +305,17 @@ class Work:
         flight.settle = flight.begun = flight.claim.look
         return True
 
-    def _enter(self, claims: Claims, flight: _Flight, report: Report, result: Optional[BatchResult]) -> Optional[str]:
+    def _enter(self, claims: Claims, flight: Flight, report: Report, result: Optional[BatchResult]) -> Optional[str]:
         """Write one ending into the ledger; the thread that is to be deleted now, if one is."""
         assert flight.claim is not None
         if result is None:
             if not report.stale:
                 return None
-            old, flight.claim = flight.thread_id, claims.renew(flight.claim)
+            old, delete = flight.thread_id, not self._plan.keep[1]
+            flight.claim = claims.renew(flight.claim, delete=delete)
             flight.thread_id = flight.claim.thread_id
             flight.look = flight.settle = flight.begun = flight.created = False
-            return old
+            return old if delete else None
         if self._is_open(result):
             claims.leave(flight.claim, error=result.error, given_up=False, begun=flight.begun)
             return None
@@ -415,7 +323,7 @@ class Work:
         claims.finish(result, delete=delete)
         return flight.thread_id if delete else None
 
-    def _ending_of(self, flight: _Flight, report: Report) -> Optional[BatchResult]:
+    def _ending_of(self, flight: Flight, report: Report) -> Optional[BatchResult]:
         """The result; None where the input is to be tried again."""
         error = report.error
         flight.spent += report.seconds
@@ -464,17 +372,11 @@ class Work:
 
     def _done(self, result: BatchResult) -> None:
         self.meter.count(failed=result.error is not None, from_ledger=result.from_ledger)
-        if not self._plan.ordered:
-            self._ready.append(result)
-            return
-        self._held[result.index] = result
-        while self._turn in self._held:
-            self._ready.append(self._held.pop(self._turn))
-            self._turn += 1
+        self._outlet.put(result)
 
     # -- beginning
 
-    def _launch(self, flight: _Flight) -> None:
+    def _launch(self, flight: Flight) -> None:
         plan, inline = self._plan, self._claims is None
         run = flight.item.run
         errand = Errand(
@@ -486,37 +388,15 @@ class Work:
             params=plan.params,
             timeout=None if plan.timeout_each is None else max(0.001, plan.timeout_each - flight.spent),
             # An executor that is not ours may repeat what a worker of it had begun.
-            look=flight.look or self._crew is None,
+            look=flight.look or not self._crew.is_ours,
             settle=flight.settle,
             redo=flight.claim is not None and flight.claim.redo,
             delete=(inline and not plan.keep[0], inline and not plan.keep[1]),
         )
-        if self._crew is not None:
-            future = self._crew.submit(self._errands.do, errand, self._ending.signal, lambda _: _note(flight))
-        else:
-            try:
-                future = plan.executor.submit(do_errand, self._errands, errand)
-            except Exception as error:
-                raise LangGraphRunsError(f"the executor failed: {type(error).__name__}: {error}") from error
-        self._flights[future] = flight
-        news = self._news
-        future.add_done_callback(lambda done: news.put((done, None)))
+        self._crew.launch(flight, errand)
 
-    def _sweep(self, thread_id: str) -> None:
-        self._tidy(thread_id, self._errands.delete, thread_id)
-
-    def _give_up(self, flight: _Flight, *, settle: bool) -> None:
-        delete = not self._plan.keep[1]
-        spare = self._claims is not None
-        self._tidy(
-            flight.thread_id, lambda: self._errands.give_up(flight.thread_id, delete=delete, settle=settle, spare_success=spare)
-        )
-
-    def _tidy(self, thread_id: str, work: Callable[..., bool], *arguments: Any) -> None:
-        self._sweeping += 1
-        news = self._news
-        future = self._sweepers.submit(work, *arguments)
-        future.add_done_callback(lambda done: news.put((None, (thread_id, done.exception() is None and done.result()))))
+    def _give_up(self, flight: Flight) -> None:
+        self._crew.give_up(flight, delete=not self._plan.keep[1], spare_success=self._claims is not None)
 
     # -- ending
 
@@ -529,20 +409,18 @@ class Work:
                 return
             self._stopped = True
             try:
-                if self._flights or self._waiting:
+                if self._crew.in_flight or self._waiting or self._landed:
                     self._wind_up()
-                self._wait_for(lambda: self._sweeping == 0, _ENDING_ELSEWHERE)
+                self._wait_for(lambda: self._crew.sweeping == 0, _ENDING_ELSEWHERE)
                 if self._claims is not None and self._swept:
                     with self._claims.change():
                         self._claims.swept(self._swept)
             finally:
-                self._ending.abort("the map was stopped")
                 if self._unsubscribe is not None:
                     self._unsubscribe()
                 if self._claims is not None:
                     self._claims.close()
-                for hands in filter(None, (self._crew, self._sweepers)):
-                    hands.close()
+                self._crew.close()
                 self.meter.in_flight = 0
                 self.meter.show(last=True)
 
@@ -550,15 +428,14 @@ class Work:
         cancels = self._plan.on_interrupt == "cancel"
         left = list(self._waiting)
         self._waiting.clear()
-        for future in list(self._flights):
-            if future.cancel():
-                left.append(self._flights.pop(future))
-        if self._crew is not None:
+        left += self._crew.recall()
+        self._take_in(0.0, left)
+        if self._crew.is_ours:
             # A create that is on its way lands, so that its run is known and can be cancelled.
-            self._wait_for(lambda: all(flight.created for flight in self._flights.values()), _LANDING, left)
-            self._ending.abort("the map was stopped")
-            self._wait_for(lambda: not self._flights, _ENDING, left)
-        for flight in self._flights.values():
+            self._wait_for(lambda: all(flight.created for flight in self._crew.flights), _LANDING, left)
+            self._crew.abort()
+            self._wait_for(lambda: not self._crew.in_flight, _ENDING, left)
+        for flight in self._crew.flights:
             flight.begun = True
             left.append(flight)
         if self._claims is not None:
@@ -569,11 +446,11 @@ class Work:
         if cancels:
             self._cancel_all([flight for flight in left if flight.begun])
 
-    def _cancel_all(self, left: List[_Flight]) -> None:
+    def _cancel_all(self, left: List[Flight]) -> None:
         self._give_all_up(left)
-        if self._flights:
+        if self._crew.in_flight:
             # Workers elsewhere see that their runs were cancelled; one that had not begun may have created its run since.
-            self._wait_for(lambda: not self._flights, _ENDING_ELSEWHERE)
+            self._wait_for(lambda: not self._crew.in_flight, _ENDING_ELSEWHERE)
             self._give_all_up(left)
         if self._claims is not None:
             gone = set(self._swept)
@@ -582,39 +459,37 @@ class Work:
                     if flight.claim is not None and flight.thread_id in gone:
                         self._claims.forget_thread(flight.claim.key, flight.thread_id)
 
-    def _give_all_up(self, left: List[_Flight]) -> None:
+    def _give_all_up(self, left: List[Flight]) -> None:
         given_up = {flight.thread_id for flight in left}
         self._swept = [thread_id for thread_id in self._swept if thread_id not in given_up]
         for flight in left:
-            self._give_up(flight, settle=not flight.created)
-        self._wait_for(lambda: self._sweeping == 0, _ENDING_ELSEWHERE)
+            self._give_up(flight)
+        self._wait_for(lambda: self._crew.sweeping == 0, _ENDING_ELSEWHERE)
 
-    def _wait_for(self, condition: Callable[[], bool], seconds: float, left: Optional[List[_Flight]] = None) -> None:
+    def _wait_for(self, condition: Callable[[], bool], seconds: float, left: Optional[List[Flight]] = None) -> None:
         """Take in the news until *condition* holds, or the time is over. Flights without an end go to *left*."""
         end = self._clock() + seconds
         while not condition():
             patience = end - self._clock()
             if patience <= 0:
                 return
-            endings: List[Tuple[_Flight, Report, Optional[BatchResult]]] = []
-            for flight, report in self._collect(min(patience, 0.05 if left is not None else patience)):
-                result = self._ending_of(flight, report)
-                cancelled = result is not None and isinstance(result.error, RunCancelledError)
-                if result is None or self._is_open(result) or cancelled:
-                    if left is not None:
-                        left.append(flight)
-                else:
-                    endings.append((flight, report, result))
-            if endings and self._claims is not None:
-                with self._claims.change():
-                    for ending in endings:
-                        thread_id = self._enter(self._claims, *ending)
-                        if thread_id is not None:
-                            self._sweep(thread_id)
+            self._take_in(min(patience, 0.05) if left is not None else patience, left)
 
-
-def _note(flight: _Flight) -> None:
-    flight.created = True
+    def _take_in(self, patience: float, left: Optional[List[Flight]]) -> None:
+        self._collect(patience)
+        endings: List[Tuple[Flight, Report, Optional[BatchResult]]] = []
+        for flight, report in self._landed:
+            result = self._ending_of(flight, report)
+            if result is not None and not self._is_open(result) and not isinstance(result.error, RunCancelledError):
+                endings.append((flight, report, result))
+            elif left is not None:
+                left.append(flight)
+        self._landed.clear()
+        if endings and self._claims is not None:
+            with self._claims.change():
+                litter = [self._enter(self._claims, *ending) for ending in endings]
+            for thread_id in filter(None, litter):
+                self._crew.sweep(thread_id)
 
 
 def _is_surely_unsent(error: LangGraphRunsError) -> bool:

@@ -89,6 +89,7 @@ class Meter:
         self._clock = clock
         self._began = clock()
         self._told: Optional[Callable[[MapProgress], object]] = progress if callable(progress) else None
+        self._last_told: Any = None
         self._bar: Any = None
         self._line_at: Optional[float] = None
         self._marks: List[Tuple[float, int]] = [(self._began, 0)]
@@ -133,7 +134,10 @@ class Meter:
     def show(self, *, last: bool = False) -> None:
         """Show or tell it, if it is time."""
         if self._told is not None:
-            self._told(self.now())
+            now = (self.done, self.failed, self.in_flight)
+            if now != self._last_told:
+                self._last_told = now
+                self._told(self.now())
         elif self._bar is not None:
             self._bar.set_postfix(failed=self.failed, running=self.in_flight, refresh=False)
             self._bar.update(self.done + self.failed - self._bar.n)

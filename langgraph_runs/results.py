@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Optional
+from collections import deque
+from typing import Any, Deque, Dict, Optional
 
 import attrs
 
@@ -11,7 +12,7 @@ from . import errors
 from .errors import LangGraphRunsError
 from .models import Run
 
-__all__ = ["BatchResult", "error_from", "error_text"]
+__all__ = ["BatchResult", "Outlet", "error_from", "error_text"]
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +59,49 @@ class BatchResult:
         if self.error is not None:
             raise self.error
         return self.values
+
+
+class Outlet:
+    """Results on their way to whoever asked: as they come, or in the order of their inputs.
+
+    >>> outlet = Outlet(ordered=True)
+    >>> outlet.put(BatchResult(index=1))
+    >>> outlet.ready, len(outlet)
+    (0, 1)
+    >>> outlet.put(BatchResult(index=0))
+    >>> outlet.pop().index, outlet.pop().index
+    (0, 1)
+    """
+
+    def __init__(self, *, ordered: bool) -> None:
+        self._ordered = ordered
+        self._ready: Deque[BatchResult] = deque()
+        self._held: Dict[int, BatchResult] = {}
+        #: The place of the next result, where they come in order.
+        self.turn = 0
+
+    @property
+    def ready(self) -> int:
+        """How many can be handed out now."""
+        return len(self._ready)
+
+    def __len__(self) -> int:
+        """How many there are, those included that wait for their turn."""
+        return len(self._ready) + len(self._held)
+
+    def put(self, result: BatchResult) -> None:
+        """Take one in."""
+        if not self._ordered:
+            self._ready.append(result)
+            return
+        self._held[result.index] = result
+        while self.turn in self._held:
+            self._ready.append(self._held.pop(self.turn))
+            self.turn += 1
+
+    def pop(self) -> BatchResult:
+        """The next one."""
+        return self._ready.popleft()
 
 
 def error_text(error: LangGraphRunsError) -> str:

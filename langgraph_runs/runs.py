@@ -31,8 +31,7 @@ from .events import StreamEvent
 from .launches import Launches
 from .ledger import Ledger
 from .listing import Filters, pages
-from .many import Many
-from .mapping import RunMap
+from .many import Many, RunMap
 from .models import Run
 from .options import (
     CallOptions,

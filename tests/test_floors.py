@@ -56,24 +56,25 @@ FLOORS: Dict[str, int] = {
     "crons": 11,
     "threads": 11,
     "errands": 11,
-    "mapping": 12,
-    "many": 13,
-    "runs": 14,
-    "client": 15,
-    "devserver": 16,
-    "django": 16,
-    "testing": 17,
-    "demo": 17,
-    "cli": 18,
-    "__main__": 19,
-    "__init__": 19,
+    "crew": 12,
+    "mapping": 13,
+    "many": 14,
+    "runs": 15,
+    "client": 16,
+    "devserver": 17,
+    "django": 17,
+    "testing": 18,
+    "demo": 18,
+    "cli": 19,
+    "__main__": 20,
+    "__init__": 20,
 }
 
 #: The modules that may import a library, by the library. A library that is not here may be imported by none of them.
 DOORS: Dict[str, Set[str]] = {
     "attrs": {"calls", "client", "codec", "creating", "events", "listing", "models", "outcome", "payloads", "retry"}
     | {"starting", "streaming", "structure", "transport", "batch", "testing", "crons", "django.frames"}
-    | {"claims", "errands", "inputs", "ledger", "many", "mapping", "progress", "results"},
+    | {"claims", "errands", "inputs", "ledger", "crew", "many", "mapping", "progress", "results"},
     "cattrs": {"structure"},
     "orjson": {"codec"},
     "requests": {"adapter", "body", "client", "faults"},

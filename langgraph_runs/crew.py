@@ -1,0 +1,175 @@
+"""Who does the errands of a map: an executor for the runs, a few threads for tidying up, one queue for what they report.
+
+It knows what is in flight, and neither which inputs come next nor what their ends mean.
+"""
+
+from __future__ import annotations
+
+import queue
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import attrs
+
+from .abort import AbortController
+from .claims import Claim
+from .errands import Errand, Errands, Report, do_errand
+from .errors import AbortedError, LangGraphRunsError
+from .hands import Hands
+from .inputs import Item
+
+__all__ = ["Crew", "Flight"]
+
+#: Threads that tidy up.
+_SWEEPERS = 8
+
+
+@attrs.define(eq=False)
+class Flight:
+    """An input on its way."""
+
+    item: Item
+    thread_id: str
+    claim: Optional[Claim] = None
+    #: Whether a run may be on the thread already; and whether one may still be about to come into being.
+    look: bool = False
+    settle: bool = False
+    #: Times that it was sent and came back without an end.
+    tries: int = 0
+    #: Seconds that these took.
+    spent: float = 0.0
+    #: Whether the run is known to exist; set by the thread that runs it.
+    created: bool = False
+    #: Whether one may exist.
+    begun: bool = False
+
+    @property
+    def attempts(self) -> int:
+        """How often it was begun, by this map and those before it."""
+        return self.tries + (self.claim.attempts if self.claim is not None else 1)
+
+    def note_created(self, _: Any) -> None:
+        """The run exists."""
+        self.created = True
+
+
+class Crew:
+    """Does errands, and tells what came of them to the one thread that asks."""
+
+    def __init__(self, errands: Errands, executor: Any, concurrency: int) -> None:
+        self._errands = errands
+        self._executor = executor
+        self._hands = Hands(concurrency, "langgraph_runs-map") if executor is None else None
+        self._sweepers = Hands(min(_SWEEPERS, concurrency), "langgraph_runs-tidy")
+        self._ending = AbortController()
+        #: ``(future, None)`` for an errand that was done, ``(None, (thread, whether it is gone))`` for a thread, ``(None, None)``.
+        self._news: queue.SimpleQueue[Tuple[Any, Optional[Tuple[str, bool]]]] = queue.SimpleQueue()
+        self._flights: Dict[Any, Flight] = {}
+        #: Threads that are being tidied up.
+        self.sweeping = 0
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the errands are done by threads of ours, which can be told to stop."""
+        return self._hands is not None
+
+    @property
+    def flights(self) -> List[Flight]:
+        """What is in flight."""
+        return list(self._flights.values())
+
+    @property
+    def in_flight(self) -> int:
+        """How many that are."""
+        return len(self._flights)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `collect` would find something now."""
+        return not self._news.empty()
+
+    # -- giving them something to do
+
+    def launch(self, flight: Flight, errand: Errand) -> None:
+        """Have an errand done for *flight*."""
+        if self._hands is not None:
+            future = self._hands.submit(self._errands.do, errand, self._ending.signal, flight.note_created)
+        else:
+            try:
+                future = self._executor.submit(do_errand, self._errands, errand)
+            except Exception as error:
+                raise _executor_failed(error) from error
+        self._flights[future] = flight
+        news = self._news
+        future.add_done_callback(lambda done: news.put((done, None)))
+
+    def sweep(self, thread_id: str) -> None:
+        """Have a thread deleted."""
+        self._tidy(thread_id, self._errands.delete, thread_id)
+
+    def give_up(self, flight: Flight, *, delete: bool, spare_success: bool) -> None:
+        """Have what runs for *flight* cancelled."""
+        thread_id, settle = flight.thread_id, not flight.created
+        self._tidy(thread_id, lambda: self._errands.give_up(thread_id, delete=delete, settle=settle, spare_success=spare_success))
+
+    def _tidy(self, thread_id: str, work: Callable[..., bool], *arguments: Any) -> None:
+        self.sweeping += 1
+        news = self._news
+        future = self._sweepers.submit(work, *arguments)
+        future.add_done_callback(lambda done: news.put((None, (thread_id, done.exception() is None and done.result()))))
+
+    # -- hearing of it
+
+    def wake(self) -> None:
+        """End a `collect` that waits, from any thread."""
+        self._news.put((None, None))
+
+    def collect(self, patience: float) -> Tuple[List[Tuple[Flight, Report]], List[str]]:
+        """What was done, and which threads are gone; waits so many seconds for the first news."""
+        landed: List[Tuple[Flight, Report]] = []
+        gone: List[str] = []
+        while True:
+            try:
+                future, swept = self._news.get(timeout=patience) if patience > 0 else self._news.get_nowait()
+            except queue.Empty:
+                return landed, gone
+            patience = 0.0
+            if swept is not None:
+                self.sweeping -= 1
+                if swept[1]:
+                    gone.append(swept[0])
+            elif future is not None:
+                flight = self._flights.pop(future, None)
+                if flight is not None:
+                    landed.append((flight, self._report_of(future)))
+
+    def _report_of(self, future: Any) -> Report:
+        if future.cancelled():
+            return Report(error=AbortedError("the executor cancelled it"))
+        error = future.exception()
+        if error is None:
+            report: Report = future.result()
+            return report
+        if self.is_ours or not isinstance(error, Exception):
+            raise error
+        raise _executor_failed(error) from error
+
+    # -- ending
+
+    def recall(self) -> List[Flight]:
+        """Take back what nobody has begun with."""
+        return [self._flights.pop(future) for future in list(self._flights) if future.cancel()]
+
+    def abort(self) -> None:
+        """End the calls of our own threads, at once."""
+        self._ending.abort("the map was stopped")
+
+    def close(self) -> None:
+        """Let our own threads end."""
+        self.abort()
+        for hands in (self._hands, self._sweepers):
+            if hands is not None:
+                hands.close()
+
+
+def _executor_failed(error: BaseException) -> LangGraphRunsError:
+    return LangGraphRunsError(f"the executor failed: {type(error).__name__}: {error}")

@@ -1,0 +1,210 @@
+"""Maps that are killed: is every input run once, and is its result there in the end?
+
+    python -m tests.bench.killing --inputs 2000 --kills 10      # a table, some minutes; exits 1 where anything is doubled or lost
+
+A process runs ``client.runs.map`` with a ledger over inputs that carry their number, through a proxy that breaks connections, on a
+real server. It is killed with SIGKILL at random moments and started again with the same ledger, until it comes to the end. Then the
+server is asked for every run that there is. The same with two such processes on one ledger at the same time. Needs the extra
+``server``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from langgraph_runs import Client, Ledger, RetryPolicy, RunsCreatePayload
+from langgraph_runs.devserver import DevServer
+
+from ..wire.cutting_proxy import CuttingProxy, seeded
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GRAPHS = {"echo": f"{ROOT / 'tests' / 'server' / 'graphs.py'}:echo"}
+#: Seconds that one map may take to come to its end.
+PATIENCE = 280.0
+
+
+# -- the process that is killed
+
+
+def work(url: str, ledger: str, inputs: int, concurrency: int, series: str) -> None:
+    """Map to the end, and print what came: number, its echo, whether it was read back."""
+    retry = RetryPolicy(attempts=10, wait_initial=0.05, wait_max=0.5, budget=None)
+    items = ((f"n-{n}", RunsCreatePayload(input={"value": n}, metadata={"series": series, "n": n})) for n in range(inputs))
+    with Client(url, api_key=None, retry=retry) as client:
+        for result in client.runs.map("echo", items, concurrency=concurrency, ledger=ledger, keep_threads=True):
+            echo = result.values["echo"] if result.error is None else str(result.error)
+            print(json.dumps([result.index, echo, result.from_ledger]), flush=True)
+
+
+def start(url: str, ledger: str, inputs: int, concurrency: int, series: str, out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.bench.killing", "--work", url, ledger, str(inputs), str(concurrency), series]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    with out.open("wb") as file:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file)
+
+
+def kill_and_restart(
+    url: str, folder: Path, name: str, *, inputs: int, kills: int, concurrency: int, series: str, seed: int, ledger: str
+) -> tuple[list[list[Any]], int]:
+    """What the last process printed, and how many before it were killed at work."""
+    rng = random.Random(seed)
+    killed: list[int] = []
+    for number in range(kills + 1):
+        out = folder / f"{name}-{number}.jsonl"
+        process = start(url, ledger, inputs, concurrency, series, out)
+        try:
+            if number < kills:
+                try:
+                    process.wait(rng.uniform(0.5, max(4.0, inputs / 250)))
+                except subprocess.TimeoutExpired:
+                    killed.append(number)
+            else:
+                assert process.wait(PATIENCE) == 0, f"{name} ended with {process.returncode}"
+        finally:
+            process.kill()
+            process.wait()
+    return [json.loads(line) for line in out.read_text().splitlines()], len(killed)
+
+
+# -- what became of it
+
+
+@dataclass
+class Found:
+    """What the ledger, the last process and the server say."""
+
+    inputs: int
+    results: int = 0
+    wrong: int = 0
+    done: int = 0
+    runs: int = 0
+    doubled: int = 0
+    lost: int = 0
+    threads: int = 0
+    breaks: int = 0
+    kills: int = 0
+    seconds: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        exact = self.results == self.done == self.runs == self.threads == self.inputs
+        return exact and not (self.wrong or self.doubled or self.lost or self.problems)
+
+
+def count_on_server(url: str, series: str, found: Found) -> None:
+    """Every run of the series, found by its metadata on every thread that there is."""
+    per_input: collections.Counter[int] = collections.Counter()
+    with Client(url, api_key=None) as client:
+        threads = []
+        while True:
+            page = client.threads.search(limit=1000, offset=len(threads), metadata={"series": series}, sort_by="created_at")
+            threads += page
+            if len(page) < 1000:
+                break
+        found.threads = len({thread.thread_id for thread in threads})
+        for thread in threads:
+            for run in client.runs.iter(thread.thread_id):
+                found.runs += 1
+                if run.status == "success":
+                    per_input[run.metadata["n"]] += 1
+                else:
+                    found.problems.append(f"input {run.metadata['n']}: a run with status {run.status}")
+    found.doubled = sum(count > 1 for count in per_input.values())
+    found.lost = sum(per_input[n] == 0 for n in range(found.inputs))
+
+
+def experiment(*, inputs: int, kills: int, processes: int, concurrency: int, seed: int, workers: int, rate: float = 0.1) -> Found:
+    found = Found(inputs)
+    series = f"killed-{seed}-{processes}"
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as name, DevServer(GRAPHS, workers=workers) as server:
+        folder = Path(name)
+        ledger = str(folder / "jobs.sqlite")
+        with CuttingProxy(server.url, seeded(seed, rate, longest=1000)) as proxy:
+            printed: list[tuple[list[list[Any]], int]] = [([], 0) for _ in range(processes)]
+
+            def one(place: int) -> None:
+                printed[place] = kill_and_restart(
+                    proxy.url,
+                    folder,
+                    f"process-{place}",
+                    inputs=inputs,
+                    kills=kills,
+                    concurrency=concurrency,
+                    series=series,
+                    seed=seed + place,
+                    ledger=ledger,
+                )
+
+            threads = [threading.Thread(target=one, args=(place,)) for place in range(processes)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            found.breaks = sum(turn.fired for turn in proxy.turns)
+        for lines, killed in printed:
+            found.kills += killed
+            indexes = [index for index, _, _ in lines]
+            if sorted(indexes) != list(range(inputs)):
+                found.problems.append(f"a process printed {len(lines)} results for {len(set(indexes))} inputs")
+            found.wrong += sum(index != echo for index, echo, _ in lines)
+        found.results = min(len({index for index, _, _ in lines}) for lines, _ in printed)
+        found.done = Ledger(ledger).counts()["done"]
+        found.problems += [f"left behind: {path.name}" for path in folder.iterdir() if "-owner-" in path.name]
+        count_on_server(server.url, series, found)
+    found.seconds = time.monotonic() - began
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=2000)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--concurrency", type=int, default=24)
+    parser.add_argument("--workers", type=int, default=60, help="of the server: runs at once")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, choices=(1, 2), help="only with so many; both without")
+    parser.add_argument("--work", nargs=5, metavar=("URL", "LEDGER", "INPUTS", "CONCURRENCY", "SERIES"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        url, ledger, inputs, concurrency, series = options.work
+        work(url, ledger, int(inputs), int(concurrency), series)
+        return 0
+    columns = []
+    for processes in [options.processes] if options.processes else [1, 2]:
+        columns.append(
+            experiment(
+                inputs=options.inputs,
+                kills=options.kills,
+                processes=processes,
+                concurrency=options.concurrency,
+                seed=options.seed,
+                workers=options.workers,
+            )
+        )
+        print(f"{processes} process(es): {columns[-1].seconds:.0f} s", file=sys.stderr)
+    names = ["kills", "breaks", "inputs", "results", "wrong", "done", "threads", "runs", "doubled", "lost"]
+    print(f"{'':10}" + "".join(f"{title:>16}" for title in ("one process", "two processes")[: len(columns)]))
+    for name in names:
+        print(f"{name:10}" + "".join(f"{getattr(column, name):>16}" for column in columns))
+    for column in columns:
+        for problem in column.problems[:20]:
+            print(problem)
+    return 0 if all(column.good for column in columns) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
