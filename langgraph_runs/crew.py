@@ -156,8 +156,11 @@ class Crew:
     # -- ending
 
     def recall(self) -> List[Flight]:
-        """Take back what nobody has begun with."""
-        return [self._flights.pop(future) for future in list(self._flights) if future.cancel()]
+        """Take back what nobody has begun with, as far as one can know that of an executor that is not ours."""
+        recalled = [self._flights.pop(future) for future in list(self._flights) if future.cancel()]
+        for flight in recalled:
+            flight.begun = flight.begun or not self.is_ours
+        return recalled
 
     def abort(self) -> None:
         """End the calls of our own threads, at once."""

@@ -50,6 +50,9 @@ _LONGEST = 5.0
 _OLD_LITTER, _OLD_AT_ONCE = 1000, 8
 
 
+_Landed = Tuple[Flight, Report, Optional[BatchResult]]
+
+
 @attrs.frozen(kw_only=True)
 class Plan:
     """What was asked for."""
@@ -105,8 +108,8 @@ class Work:
         self._elsewhere: List[Flight] = []
         self._looked = self._lived = clock()
         self._outlet = Outlet(ordered=plan.ordered)
-        #: What has come back and is not settled yet.
-        self._landed: List[Tuple[Flight, Report]] = []
+        #: What has come back and is not written down yet: with its result, or None where it is to be tried again.
+        self._landed: List[_Landed] = []
         self._swept: List[str] = []
         self._crew = Crew(errands, plan.executor, plan.concurrency)
         wake = self._crew.wake
@@ -185,7 +188,7 @@ class Work:
     def _collect(self, patience: float) -> None:
         """Take in the news; waits so many seconds for the first."""
         landed, gone = self._crew.collect(patience)
-        self._landed += landed
+        self._landed += [(flight, report, self._ending_of(flight, report)) for flight, report in landed]
         if self._claims is not None:
             self._swept += gone
 
@@ -269,8 +272,7 @@ class Work:
 
     def _write(self, chosen: List[Flight]) -> None:
         """Settle what has landed and take what is chosen, in one transaction; then hand out the ones and begin the others."""
-        endings = [(flight, report, self._ending_of(flight, report)) for flight, report in self._landed]
-        self._landed.clear()
+        endings, self._landed = self._landed, []
         if self._claims is None:
             for flight, _, result in endings:
                 if result is not None:
@@ -477,12 +479,12 @@ class Work:
 
     def _take_in(self, patience: float, left: Optional[List[Flight]]) -> None:
         self._collect(patience)
-        endings: List[Tuple[Flight, Report, Optional[BatchResult]]] = []
-        for flight, report in self._landed:
-            result = self._ending_of(flight, report)
+        endings: List[_Landed] = []
+        for landed in self._landed:
+            flight, _, result = landed
             if result is not None and not self._is_open(result) and not isinstance(result.error, RunCancelledError):
-                endings.append((flight, report, result))
-            elif left is not None:
+                endings.append(landed)
+            elif left is not None and flight not in left:
                 left.append(flight)
         self._landed.clear()
         if endings and self._claims is not None:

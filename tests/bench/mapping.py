@@ -1,0 +1,128 @@
+"""What a map costs beside a bare loop of ``wait``, and how much memory it takes for many inputs.
+
+    python -m tests.bench.mapping                               # a table, about two minutes
+    python -m tests.bench.mapping --memory 10000 1000000        # the second takes an hour: two requests for each input
+
+Against the cheap server, in a process of its own. Each row is a fresh process. Overhead: CPU and wall time per input of one thread that
+calls ``wait`` on a new thread and deletes that (what a map does for each input), of a map with concurrency 1, and of one with a
+ledger; and of reading results back from it. Memory: peak resident size of the process, and how far it is above that of the smallest number. Exits 1 where memory grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from langgraph_runs import Client
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+#: So many bytes more may the peak be with the largest number of inputs: less than a tenth of a kilobyte for each of a million.
+GROWTH = 64 << 20
+
+
+def inputs(count: int) -> Iterator[dict[str, Any]]:
+    return ({"n": n, "text": "some text that is to be worked on"} for n in range(count))
+
+
+def bare(client: Client, count: int, folder: str) -> None:
+    for one in inputs(count):
+        thread_id = str(uuid.uuid4())
+        client.runs.wait(thread_id, "agent", input=one, if_not_exists="create", multitask_strategy="reject")
+        client.threads.delete(thread_id)
+
+
+def mapped(client: Client, count: int, folder: str) -> None:
+    for result in client.runs.map("agent", inputs(count), concurrency=1):
+        assert result.succeeded
+
+
+def ledgered(client: Client, count: int, folder: str) -> None:
+    for result in client.runs.map("agent", inputs(count), concurrency=1, ledger=os.path.join(folder, "jobs.sqlite")):
+        assert result.succeeded
+
+
+def sixteen(client: Client, count: int, folder: str) -> None:
+    for result in client.runs.map("agent", inputs(count), keep_threads=True):
+        assert result.succeeded
+
+
+def sixteen_ledgered(client: Client, count: int, folder: str) -> None:
+    path = os.path.join(folder, "jobs.sqlite")
+    for result in client.runs.map("agent", inputs(count), keep_threads=True, ledger=path):
+        assert result.succeeded
+
+
+SIDES = {side.__name__: side for side in (bare, mapped, ledgered, sixteen, sixteen_ledgered)}
+
+
+def work(side: str, url: str, count: int) -> None:
+    # One request for each input where only memory counts: what it costs to ask how a run ended is the same in all.
+    with Client(url, api_key=None, verify_outcome=not side.startswith("sixteen")) as client:
+        with tempfile.TemporaryDirectory() as folder:
+            if side == "read_back":
+                side = "ledgered"
+                SIDES[side](client, count, folder)
+            else:
+                SIDES[side](client, min(count, 50), folder)
+                for path in Path(folder).iterdir():
+                    path.unlink()
+            began = time.monotonic(), time.process_time()
+            SIDES[side](client, count, folder)
+            told = {"wall": time.monotonic() - began[0], "cpu": time.process_time() - began[1]}
+    print(json.dumps({**told, "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+
+
+def run(side: str, url: str, count: int) -> dict[str, Any]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "tests.bench.mapping", "--work", side, url, str(count)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=2000, help="inputs for the overhead; 0 leaves it out")
+    parser.add_argument("--memory", type=int, nargs="*", default=[10_000, 50_000], help="numbers of inputs for the memory")
+    parser.add_argument("--work", nargs=3, metavar=("SIDE", "URL", "COUNT"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        work(options.work[0], options.work[1], int(options.work[2]))
+        return 0
+    command = [sys.executable, "-m", "tests.bench.cheap_server"]
+    grown = 0
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stdin is not None
+        url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        if options.count:
+            print(f"{'per input, ms':24}{'wall':>10}{'CPU':>10}")
+            for side in ("bare", "mapped", "ledgered", "read_back"):
+                told = run(side, url, options.count)
+                wall, cpu = (told[name] / options.count * 1e3 for name in ("wall", "cpu"))
+                print(f"{side:24}{wall:>10.3f}{cpu:>10.3f}", flush=True)
+        if options.memory:
+            print(f"{'peak memory, kB':24}" + "".join(f"{count:>14,}" for count in options.memory))
+            for side in ("sixteen", "sixteen_ledgered"):
+                peaks = []
+                print(f"{side:24}", end="", flush=True)
+                for count in options.memory:
+                    peaks.append(run(side, url, count)["peak_kb"])
+                    print(f"{peaks[-1]:>14,}", end="", flush=True)
+                print()
+                grown = max(grown, (max(peaks) - peaks[0]) << 10)
+        server.stdin.close()
+    return 0 if grown < GROWTH else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,715 @@
+"""``client.runs.map`` and ``join_all`` against a server that misbehaves on purpose: what is sent, how often, and what is left."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from langgraph_runs import (
+    AbortController,
+    AbortedError,
+    AuthenticationError,
+    BatchResult,
+    Client,
+    DeadlineExceededError,
+    InvalidRequestError,
+    LangGraphRunsError,
+    Ledger,
+    LedgerError,
+    MapProgress,
+    RateLimitError,
+    RetryPolicy,
+    RunCancelledError,
+    RunFailedError,
+    RunsCreatePayload,
+    RunsWaitPayload,
+)
+
+from .calls import QUICK
+from .fake_langgraph import FakeLangGraph, FakeRun, GraphFailure, Paused
+from .replies import drop_before_answer, reply_json
+
+Connect = Callable[..., Client]
+#: Longer than anything here takes, for a machine that is busy.
+PATIENCE = 20.0
+
+
+class Doubler:
+    """A program that doubles ``n``; it holds runs while it is told to, and counts how many there are at once."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seen: list[int] = []
+        self.now = self.most = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        #: What is held though the gate is open.
+        self.held: set[int] = set()
+
+    def __call__(self, run: FakeRun) -> Any:
+        n = run.input["n"]
+        with self.lock:
+            self.seen.append(n)
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            end = time.monotonic() + PATIENCE
+            while (n in self.held or not self.gate.is_set()) and not run.cancelled.is_set() and time.monotonic() < end:
+                run.cancelled.wait(0.01)
+            if n < 0:
+                raise GraphFailure("ValueError", f"{n} is below 0")
+            return {"doubled": 2 * n}
+        finally:
+            with self.lock:
+                self.now -= 1
+
+    def wait_for(self, count: int) -> None:
+        end = time.monotonic() + PATIENCE
+        while len(self.seen) < count:
+            assert time.monotonic() < end, f"{len(self.seen)} of {count} runs began"
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def doubler() -> Doubler:
+    return Doubler()
+
+
+@pytest.fixture
+def server(doubler: Doubler) -> Iterator[FakeLangGraph]:
+    with FakeLangGraph(doubler) as server:
+        yield server
+        doubler.gate.set()
+        doubler.held.clear()
+
+
+@pytest.fixture
+def client(server: FakeLangGraph, connect: Connect) -> Client:
+    return connect(server.url)
+
+
+def numbers(*given: int) -> list[dict[str, int]]:
+    return [{"n": n} for n in given]
+
+
+def asked(server: FakeLangGraph, method: str, ending: str = "") -> int:
+    return sum(request.method == method and request.path.endswith(ending) for request in server.requests)
+
+
+# -- what comes back
+
+
+def test_each_input_has_one_result_and_leaves_no_thread(client: Client, server: FakeLangGraph) -> None:
+    inputs = numbers(*range(30))
+    results = list(client.runs.map("agent", inputs, concurrency=7))
+    assert list(range(30)) == sorted(result.index for result in results)
+    for result in results:
+        assert {"doubled": 2 * result.index} == result.values == result.get()
+        assert inputs[result.index] is result.input
+        assert result.run is not None and result.run.run_id == result.run_id
+        assert (None, True, 1, False, False) == (
+            result.error,
+            result.succeeded,
+            result.attempts,
+            result.paused,
+            result.from_ledger,
+        )
+    assert {} == server.threads
+    assert (30, 30) == (asked(server, "POST", "/wait"), asked(server, "DELETE"))
+
+
+def test_never_more_than_so_many_are_in_flight(client: Client, doubler: Doubler) -> None:
+    doubler.gate.clear()
+    results = client.runs.map("agent", (numbers(n)[0] for n in itertools.count()), concurrency=5)
+    opener = threading.Thread(target=lambda: (doubler.wait_for(5), doubler.gate.set()))
+    opener.start()
+    with results:
+        assert 40 == len(list(itertools.islice(results, 40)))
+    opener.join()
+    assert 5 == doubler.most
+
+
+def test_inputs_are_read_no_faster_than_runs_end(client: Client, doubler: Doubler) -> None:
+    read = 0
+
+    def source() -> Iterator[dict[str, int]]:
+        nonlocal read
+        for n in itertools.count():
+            read += 1
+            yield {"n": n}
+
+    with client.runs.map("agent", source(), concurrency=4) as results:
+        for taken, _ in zip(range(1, 21), results):
+            assert taken <= read <= taken + 2 * 4
+    assert read <= 28
+
+
+def test_in_order_they_come_as_the_inputs_do(client: Client, doubler: Doubler) -> None:
+    doubler.held.add(0)
+    results = client.runs.map("agent", numbers(*range(40)), concurrency=3, ordered=True)
+    opener = threading.Thread(target=lambda: (doubler.wait_for(12), doubler.held.clear()))
+    opener.start()
+    assert list(range(40)) == [result.index for result in results]
+    opener.join()
+
+
+def test_in_order_a_slow_one_holds_up_the_rest_after_four_times_the_concurrency(client: Client, doubler: Doubler) -> None:
+    doubler.held.add(0)
+    read: list[int] = []
+    inputs = (read.append(n) or {"n": n} for n in range(100))  # type: ignore[func-returns-value]
+    controller = AbortController()
+    results = client.runs.map("agent", inputs, concurrency=3, ordered=True, signal=controller.signal)
+    ender = threading.Thread(target=lambda: (doubler.wait_for(12), controller.abort("enough")))
+    ender.start()
+    with pytest.raises(AbortedError, match="enough"):
+        next(results)
+    ender.join()
+    assert list(range(12)) == read
+
+
+def test_a_failed_run_is_a_result_with_its_error(client: Client, server: FakeLangGraph) -> None:
+    bad, good = sorted(client.runs.map("agent", numbers(-1, 2)), key=lambda result: result.index)
+    assert isinstance(bad.error, RunFailedError)
+    assert ("ValueError", "-1 is below 0") == (bad.error.error, bad.error.message)
+    assert good.succeeded and not bad.succeeded
+    with pytest.raises(RunFailedError):
+        bad.get()
+    assert {} == server.threads
+
+
+@pytest.mark.parametrize(("keep", "left"), [(False, 0), (True, 2), ("failed", 1)])
+def test_threads_are_kept_on_request(client: Client, server: FakeLangGraph, keep: Any, left: int) -> None:
+    results = list(client.runs.map("agent", numbers(-1, 2), keep_threads=keep))
+    assert left == len(server.threads)
+    assert set(server.threads) <= {result.thread_id for result in results}
+
+
+def test_a_run_that_waits_for_a_human_keeps_its_thread(connect: Connect, tmp_path: Path) -> None:
+    question = {"value": "Send this?", "id": "1"}
+    with FakeLangGraph(lambda run: Paused({"n": 1, "__interrupt__": [question]}, interrupts=(question,))) as server:
+        for ledger in (None, tmp_path / "jobs.sqlite"):
+            (result,) = connect(server.url).runs.map("agent", numbers(1), ledger=ledger)
+            assert result.paused and result.succeeded and result.thread_id in server.threads
+        (again,) = connect(server.url).runs.map("agent", numbers(1), ledger=ledger)
+        assert again.paused and again.from_ledger and again.thread_id == result.thread_id
+
+
+def test_on_error_raise_raises_the_first_and_leaves_nothing(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    doubler.held.update(range(1, 4))
+    results = client.runs.map("agent", [*numbers(1, 2, 3), *({"n": -n} for n in range(1, 9))], concurrency=4, on_error="raise")
+    with pytest.raises(RunFailedError, match="below 0"):
+        list(results)
+    assert [] == list(results)
+    assert {} == server.threads
+
+
+def test_on_error_stop_begins_nothing_more_and_gives_what_was_begun(client: Client, doubler: Doubler) -> None:
+    doubler.held.add(1)
+    results = client.runs.map("agent", [*numbers(1, -2), *numbers(*range(3, 100))], concurrency=2, on_error="stop")
+    seen = []
+    for result in results:
+        seen.append(result.index)
+        if not result.succeeded:
+            doubler.held.clear()
+    assert {0, 1} <= set(seen) and len(seen) < 10
+    assert len(doubler.seen) == len(seen)
+
+
+# -- inputs
+
+
+def test_payloads_go_before_the_options(client: Client, server: FakeLangGraph) -> None:
+    inputs: list[Any] = [RunsCreatePayload(input={"n": 1}, metadata={"mine": 1}), RunsWaitPayload(input={"n": 2}), {"n": 3}]
+    list(client.runs.map("agent", inputs, concurrency=1, metadata={"common": 1}, config={"tags": ["t"]}, headers={"x-own": "1"}))
+    posts = [request for request in server.requests if request.method == "POST"]
+    assert [{"mine": 1}, {"common": 1}, {"common": 1}] == [request.json()["metadata"] for request in posts]
+    for n, request in enumerate(posts, 1):
+        body = request.json()
+        assert ("create", "reject", "agent", {"n": n}, {"tags": ["t"]}) == (
+            body["if_not_exists"],
+            body["multitask_strategy"],
+            body["assistant_id"],
+            body["input"],
+            body["config"],
+        )
+        assert "1" == request.header("x-own")
+    assert 3 == len({request.path for request in posts})
+
+
+def test_a_text_and_an_input_are_a_key_and_its_input(client: Client) -> None:
+    results = {result.key: result.input for result in client.runs.map("agent", {"a": {"n": 1}, "b": {"n": 2}}.items())}
+    assert {"a": {"n": 1}, "b": {"n": 2}} == results
+    assert [None] == [result.key for result in client.runs.map("agent", numbers(1))]
+    assert ["7"] == [result.key for result in client.runs.map("agent", numbers(7), key=lambda one: one["n"])]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"n": float("nan")},
+        RunsCreatePayload(input={"n": 1}, multitask_strategy="enqueue"),
+        ("", {"n": 1}),
+        object(),
+    ],
+    ids=["nan", "strategy", "empty key", "object"],
+)
+def test_an_input_that_cannot_be_sent_is_a_result_of_its_own(client: Client, server: FakeLangGraph, bad: Any) -> None:
+    for ledger in (None, "x.sqlite"):
+        given = {} if ledger is None else {"ledger": os.path.join(os.environ["PYTEST_TMP"], ledger)}
+        results = sorted(client.runs.map("agent", [{"n": 1}, bad], **given), key=lambda result: result.index)
+        assert results[0].succeeded
+        assert isinstance(results[1].error, InvalidRequestError)
+    assert 2 == asked(server, "POST", "/wait")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYTEST_TMP", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"concurrency": 0}, "concurrency=0"),
+        ({"on_error": "ignore"}, "on_error='ignore'"),
+        ({"on_interrupt": "leave"}, "on_interrupt='leave'"),
+        ({"keep_threads": "some"}, "keep_threads='some'"),
+        ({"timeout": 3}, "timeout_each"),
+        ({"timeout_each": -1}, "timeout_each=-1"),
+        ({"executor": 3}, "executor=3"),
+        ({"progress": "bar"}, "progress='bar'"),
+        ({"ledger": ":memory:"}, "ledger=':memory:'"),
+        ({"ledger": 3}, "ledger=3"),
+        ({"key": "id"}, "key='id'"),
+        ({"multitask_strategy": "enqueue"}, "multitask_strategy"),
+        ({"metadata": {"x": float("nan")}}, r"\$.metadata.x"),
+        ({"nonsense": 1}, "no option 'nonsense'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_once(client: Client, server: FakeLangGraph, options: Any, told: str) -> None:
+    with pytest.raises(InvalidRequestError, match=told):
+        client.runs.map("agent", numbers(1), **options)
+    assert [] == server.requests
+
+
+@pytest.mark.parametrize("inputs", [{"a": {"n": 1}}, "text", 3])
+def test_inputs_must_be_many(client: Client, inputs: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="inputs: give"):
+        client.runs.map("agent", inputs)
+
+
+def test_what_the_inputs_raise_reaches_the_caller_and_nothing_is_left(
+    client: Client, server: FakeLangGraph, doubler: Doubler
+) -> None:
+    doubler.gate.clear()
+
+    def source() -> Iterator[Any]:
+        yield {"n": 1}
+        doubler.wait_for(0)
+        raise KeyError("a row is missing")
+
+    with pytest.raises(KeyError, match="a row is missing"):
+        list(client.runs.map("agent", source()))
+    assert {} == server.threads
+
+
+# -- ending early
+
+
+def leaves_nothing(server: FakeLangGraph, doubler: Doubler) -> None:
+    server.wait_until(lambda: not server.threads, "all threads to be deleted")
+    assert 0 == sum(run.status in ("pending", "running") for run in server.runs.values())
+
+
+def test_a_break_cancels_what_is_in_flight(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    doubler.held.update(range(1, 1000))
+    for result in client.runs.map("agent", (numbers(n)[0] for n in itertools.count()), concurrency=6):
+        assert 0 == result.index
+        break
+    gc.collect()
+    leaves_nothing(server, doubler)
+    assert len(doubler.seen) <= 7
+
+
+def test_a_signal_ends_a_map_that_waits(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    doubler.gate.clear()
+    controller = AbortController()
+    ender = threading.Thread(target=lambda: (doubler.wait_for(4), controller.abort("the user went away")))
+    ender.start()
+    with pytest.raises(AbortedError, match="the user went away"):
+        list(client.runs.map("agent", numbers(*range(9)), concurrency=4, signal=controller.signal))
+    ender.join()
+    leaves_nothing(server, doubler)
+
+
+def test_ctrl_c_cancels_and_leaves_the_ledger_true(client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    doubler.held.update(range(3, 1000))
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        with client.runs.map("agent", numbers(*range(9)), concurrency=4, ledger=ledger) as results:
+            for result in results:
+                seen.append(result.index)
+                if len(seen) == 3:
+                    raise KeyboardInterrupt
+    leaves_nothing(server, doubler)
+    counts = ledger.counts()
+    assert (3, 0, 0) == (counts["done"], counts["started"], counts["failed"])
+    doubler.held.clear()
+    again = list(client.runs.map("agent", numbers(*range(9)), ledger=ledger))
+    assert [{"doubled": 2 * n} for n in range(9)] == [one.values for one in sorted(again, key=lambda one: one.index)]
+    assert set(seen) == {one.index for one in again if one.from_ledger}
+    assert {} == server.threads
+
+
+def test_detached_runs_go_on_and_the_next_map_joins_them(
+    client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    doubler.gate.clear()
+    controller = AbortController()
+    ender = threading.Thread(target=lambda: (doubler.wait_for(4), controller.abort()))
+    ender.start()
+    with pytest.raises(AbortedError):
+        list(client.runs.map("agent", numbers(*range(4)), ledger=ledger, signal=controller.signal, on_interrupt="detach"))
+    ender.join()
+    assert {"pending": 0, "started": 4, "done": 0, "failed": 0} == ledger.counts()
+    assert 4 == len(server.threads)
+    doubler.gate.set()
+    again = list(client.runs.map("agent", numbers(*range(4)), ledger=ledger))
+    assert [{"doubled": 2 * n} for n in range(4)] == [one.values for one in sorted(again, key=lambda one: one.index)]
+    assert [2] * 4 == [one.attempts for one in again]
+    assert 4 == len(doubler.seen)
+    assert {} == server.threads
+
+
+def test_an_input_that_takes_too_long_is_cancelled(client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path) -> None:
+    doubler.held.add(1)
+    for ledger in (None, tmp_path / "jobs.sqlite"):
+        results = {one.index: one for one in client.runs.map("agent", numbers(0, 1), timeout_each=0.5, ledger=ledger)}
+        assert results[0].succeeded
+        assert isinstance(results[1].error, DeadlineExceededError)
+        leaves_nothing(server, doubler)
+
+
+# -- a server that has enough
+
+
+def test_what_is_refused_is_sent_again_and_created_once(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    for _ in range(3):
+        server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}, {"Retry-After": "0"}))
+    results = list(client.runs.map("agent", numbers(*range(8)), concurrency=4))
+    assert all(result.succeeded for result in results)
+    assert 11 == sum(result.attempts for result in results)
+    assert 8 == len(doubler.seen)
+
+
+def test_a_refusal_holds_up_the_whole_map(server: FakeLangGraph, connect: Connect, doubler: Doubler) -> None:
+    told: list[Any] = []
+    client = connect(server.url, retry=RetryPolicy(wait_initial=0.001, on_retry=told.append))
+    server.instead("POST", "/threads/*/runs/wait", reply_json(503, {"detail": "full"}, {"Retry-After": "1"}))
+    with client.runs.map("agent", numbers(*range(6)), concurrency=1) as results:
+        began = time.monotonic()
+        assert 0 == next(results).index
+        assert time.monotonic() - began >= 1.0
+        assert 5 == len(list(results))
+    assert [(2, 503)] == [(one.attempt, one.error.status_code) for one in told]
+    assert told[0].wait > 0.9
+
+
+def test_a_server_that_refuses_for_ever_is_an_error_of_each_input(server: FakeLangGraph, connect: Connect) -> None:
+    client = connect(server.url, retry=QUICK)
+    for _ in range(8):
+        server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}))
+    results = list(client.runs.map("agent", numbers(1, 2), concurrency=2))
+    assert [RateLimitError, RateLimitError] == [type(result.error) for result in results]
+    assert [4, 4] == [result.attempts for result in results]
+
+
+@pytest.mark.parametrize("faults", [1, 2, 5])
+def test_a_lost_answer_makes_no_second_run(client: Client, server: FakeLangGraph, doubler: Doubler, faults: int) -> None:
+    for _ in range(faults):
+        server.instead("POST", "/threads/*/runs/wait", drop_before_answer())
+    results = list(client.runs.map("agent", numbers(*range(6)), concurrency=3))
+    assert all(result.succeeded for result in results)
+    assert 6 == len(doubler.seen) == len(set(doubler.seen))
+
+
+def test_a_wrong_key_fails_no_input_for_good(client: Client, server: FakeLangGraph, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    server.instead("POST", "/threads/*/runs/wait", reply_json(401, {"detail": "Invalid API key"}))
+    (result,) = client.runs.map("agent", numbers(1), ledger=ledger)
+    assert isinstance(result.error, AuthenticationError)
+    assert {"pending": 1, "started": 0, "done": 0, "failed": 0} == ledger.counts()
+    assert isinstance(next(ledger.entries()).error, AuthenticationError)
+    (again,) = client.runs.map("agent", numbers(1), ledger=ledger)
+    assert again.succeeded and not again.from_ledger
+
+
+# -- the ledger
+
+
+def test_the_same_call_again_runs_nothing(client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    inputs = [("a", {"n": 1}), ("b", {"n": -2}), ("c", {"n": 3})]
+    first = sorted(client.runs.map("agent", inputs, ledger=path), key=lambda one: one.index)
+    again = sorted(client.runs.map("agent", iter(inputs), ledger=str(path)), key=lambda one: one.index)
+    assert 3 == len(doubler.seen)
+    for one, other in zip(first, again):
+        assert (one.key, one.values, one.run_id, str(one.error), one.index) == (
+            other.key,
+            other.values,
+            other.run_id,
+            str(other.error),
+            other.index,
+        )
+        assert (False, True) == (one.from_ledger, other.from_ledger)
+    assert isinstance(again[1].error, RunFailedError) and "ValueError" == again[1].error.error
+    assert ["jobs.sqlite"] == os.listdir(tmp_path)
+
+
+def test_equal_inputs_without_keys_are_each_run(client: Client, doubler: Doubler, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    inputs: list[Any] = [{"n": 1, "m": 2}, {"m": 2, "n": 1}, {"n": 3}, RunsCreatePayload(input={"n": 1, "m": 2})]
+    keys = [one.key for one in client.runs.map("agent", inputs, ledger=path, ordered=True)]
+    assert [keys[0], f"{keys[0]}-2", f"{keys[0]}-3"] == [keys[0], keys[1], keys[3]]
+    assert 4 == len(set(keys))
+    assert [1, 1, 1, 3] == sorted(doubler.seen)
+    again = client.runs.map("agent", reversed(inputs), ledger=path)
+    assert all(one.from_ledger for one in again)
+    assert 4 == len(doubler.seen)
+
+
+def test_a_key_that_is_given_twice_is_an_error_of_the_second(client: Client, doubler: Doubler, tmp_path: Path) -> None:
+    results = list(client.runs.map("agent", [("a", {"n": 1}), ("a", {"n": 1})], ledger=tmp_path / "jobs.sqlite", ordered=True))
+    assert results[0].succeeded
+    assert isinstance(results[1].error, InvalidRequestError)
+    assert "given before" in str(results[1].error)
+    assert [1] == doubler.seen
+
+
+def test_a_changed_input_under_the_same_key_is_refused(client: Client, doubler: Doubler, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    list(client.runs.map("agent", [("a", {"n": 1})], ledger=path))
+    (result,) = client.runs.map("agent", [("a", {"n": 2})], ledger=path)
+    assert isinstance(result.error, LedgerError)
+    assert "the input with the key 'a' has changed" in str(result.error)
+    assert [1] == doubler.seen
+
+
+def test_a_ledger_of_another_assistant_or_server_is_refused(client: Client, connect: Connect, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    list(client.runs.map("agent", numbers(1), ledger=path))
+    with pytest.raises(LedgerError, match="is for another assistant: agent, not other"):
+        client.runs.map("other", numbers(1), ledger=path)
+    with pytest.raises(LedgerError, match="is for another server: http://127"):
+        connect("http://elsewhere:1").runs.map("agent", numbers(1), ledger=path)
+    assert ["jobs.sqlite"] == os.listdir(tmp_path)
+
+
+def test_what_failed_is_run_again_on_request(client: Client, server: FakeLangGraph, connect: Connect, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    for keep in (False, True):
+        inputs = [(f"bad-{keep}", {"n": -1}), (f"good-{keep}", {"n": 1})]
+        list(client.runs.map("agent", inputs, ledger=ledger, keep_threads=keep))
+        assert 1 == ledger.retry_failed()
+        assert 0 == ledger.retry_failed()
+        server.program = lambda run: {"now": run.input["n"]}
+        results = {one.key: one for one in client.runs.map("agent", inputs, ledger=ledger, keep_threads=keep)}
+        assert ({"now": -1}, False, 2) == (
+            results[f"bad-{keep}"].values,
+            results[f"bad-{keep}"].from_ledger,
+            results[f"bad-{keep}"].attempts,
+        )
+        assert results[f"good-{keep}"].from_ledger
+        server.program = Doubler()
+    assert 3 == len(server.threads)  # of the second round: both runs, and the one that had failed
+
+
+def test_two_maps_on_one_ledger_share_the_work(
+    client: Client, server: FakeLangGraph, connect: Connect, doubler: Doubler, tmp_path: Path
+) -> None:
+    path, other = tmp_path / "jobs.sqlite", connect(server.url)
+    found: list[list[BatchResult]] = [[], []]
+
+    def work(place: int) -> None:
+        found[place] = list((client, other)[place].runs.map("agent", numbers(*range(60)), concurrency=4, ledger=path))
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for results in found:
+        assert [2 * n for n in range(60)] == [one.values["doubled"] for one in sorted(results, key=lambda one: one.index)]
+    assert list(range(60)) == sorted(doubler.seen)
+    assert list(range(60)) == sorted(one.index for results in found for one in results if not one.from_ledger)
+    assert {} == server.threads
+    assert ["jobs.sqlite"] == os.listdir(tmp_path)
+
+
+# -- executors
+
+
+@pytest.fixture
+def loud_pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def test_an_executor_is_given_no_more_than_so_many_at_once(client: Client, loud_pool: ThreadPoolExecutor, doubler: Doubler) -> None:
+    open_now = most = 0
+    lock = threading.Lock()
+    submit = loud_pool.submit
+
+    def counted(*arguments: Any) -> Future[Any]:
+        nonlocal open_now, most
+        with lock:
+            open_now += 1
+            most = max(most, open_now)
+        future = submit(*arguments)
+
+        def landed(_: Any) -> None:
+            nonlocal open_now
+            with lock:
+                open_now -= 1
+
+        future.add_done_callback(landed)
+        return future
+
+    loud_pool.submit = counted  # type: ignore[method-assign,assignment]
+    assert 25 == len(list(client.runs.map("agent", numbers(*range(25)), concurrency=3, executor=loud_pool)))
+    assert 3 == most
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_processes_make_connections_of_their_own(client: Client, server: FakeLangGraph, tmp_path: Path) -> None:
+    import multiprocessing
+
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        results = list(
+            client.runs.map("agent", numbers(*range(20), -1), concurrency=4, executor=pool, ledger=tmp_path / "jobs.sqlite")
+        )
+    assert [2 * n for n in range(20)] == sorted(one.values["doubled"] for one in results if one.succeeded)
+    assert [RunFailedError] == [type(one.error) for one in results if not one.succeeded]
+    creators = {request.connection for request in server.requests if request.method == "POST"}
+    assert 1 <= len(creators) <= 4
+    assert {} == server.threads
+
+
+def test_an_executor_that_breaks_ends_the_map(client: Client, server: FakeLangGraph, tmp_path: Path) -> None:
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(LangGraphRunsError, match="the executor failed: RuntimeError"):
+        list(client.runs.map("agent", numbers(1), executor=pool, ledger=tmp_path / "jobs.sqlite"))
+    assert 1 == Ledger(tmp_path / "jobs.sqlite").counts()["started"]
+    assert {} == server.runs
+
+
+def test_a_map_in_an_executor_can_be_ended(
+    client: Client, server: FakeLangGraph, doubler: Doubler, loud_pool: ThreadPoolExecutor
+) -> None:
+    doubler.held.update(range(1, 100))
+    with client.runs.map("agent", numbers(*range(9)), concurrency=3, executor=loud_pool) as results:
+        assert 0 == next(results).index
+    leaves_nothing(server, doubler)
+
+
+def test_a_client_that_does_not_pickle_is_refused_for_an_executor(server: FakeLangGraph, connect: Connect, loud_pool: Any) -> None:
+    client = connect(server.url, retry=RetryPolicy(on_retry=lambda _: None))
+    with pytest.raises(InvalidRequestError, match="the client does not pickle"):
+        client.runs.map("agent", numbers(1), executor=loud_pool)
+
+
+# -- progress
+
+
+def test_a_function_is_told_how_far_it_has_come(client: Client, tmp_path: Path) -> None:
+    told: list[MapProgress] = []
+    list(client.runs.map("agent", numbers(1, 2, -3), concurrency=2, progress=told.append, ledger=tmp_path / "jobs.sqlite"))
+    last = told[-1]
+    assert (2, 1, 0, 0, 3) == (last.done, last.failed, last.from_ledger, last.in_flight, last.total)
+    assert all(one.in_flight <= 2 for one in told)
+    list(client.runs.map("agent", iter(numbers(1, 2, -3)), progress=told.append, ledger=tmp_path / "jobs.sqlite"))
+    assert (2, 1, 3, None, 0.0) == (told[-1].done, told[-1].failed, told[-1].from_ledger, told[-1].total, told[-1].rate)
+
+
+def test_a_map_shows_nothing_unless_told_to(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    list(client.runs.map("agent", numbers(1)))
+    list(client.runs.map("agent", numbers(1), progress=False))
+    assert ("", "") == capsys.readouterr()
+    list(client.runs.map("agent", numbers(1), progress=True))
+    assert "langgraph_runs: 1 of 1, 0 in flight" in capsys.readouterr().err
+
+
+# -- join_all
+
+
+def test_join_all_gives_each_run_its_end(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    doubler.gate.clear()
+    thread_ids = [client.threads.create().thread_id for _ in range(5)]
+    runs = [client.runs.create(thread_id, "agent", input={"n": n}) for n, thread_id in enumerate(thread_ids, -1)]
+    doubler.gate.set()
+    given: list[Any] = [*runs[:3], *((run.thread_id, run.run_id) for run in runs[3:]), ("x", ""), 7]
+    results = sorted(client.runs.join_all(iter(given), concurrency=2), key=lambda one: one.index)
+    assert [given[one.index] for one in results] == [one.input for one in results]
+    assert isinstance(results[0].error, RunFailedError)
+    assert [0, 2, 4, 6] == [one.values["doubled"] for one in results[1:5]]
+    assert [InvalidRequestError] * 2 == [type(one.error) for one in results[5:]]
+    assert 5 == len(server.threads)
+
+
+def test_join_all_cancels_nothing(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    doubler.gate.clear()
+    run = client.runs.create(client.threads.create().thread_id, "agent", input={"n": 1})
+    (result,) = client.runs.join_all([run], timeout_each=0.3)
+    assert isinstance(result.error, DeadlineExceededError)
+    with client.runs.join_all([run]) as results:
+        assert "0 in flight" in repr(results)
+    assert "running" == client.runs.get(run.thread_id, run.run_id).status
+    client.runs.cancel(run.thread_id, run.run_id)
+    (result,) = client.runs.join_all([run])
+    assert isinstance(result.error, RunCancelledError)
+
+
+# -- memory
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_inputs(connect: Connect, cheap_url: str, tmp_path: Path) -> None:
+    """Forty megabytes of inputs take a few, those in flight, with a ledger too."""
+    client = connect(cheap_url)
+    for ledger in (None, tmp_path / "jobs.sqlite"):
+        peaks = []
+        for count in (50, 50, 800):
+            tracemalloc.start()
+            for result in client.runs.map("agent", ({"n": n, "pad": "x" * 50_000} for n in range(count)), ledger=ledger):
+                assert result.succeeded
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert peaks[2] < peaks[1] + 10_000_000
+
+
+@pytest.fixture
+def cheap_url() -> Iterator[str]:
+    """A server in a process of its own, so that its memory is not counted."""
+    root = Path(__file__).resolve().parent.parent.parent
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.cheap_server"], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None and process.stdin is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.stdin.close()
