@@ -83,6 +83,7 @@ DOORS: Dict[str, Set[str]] = {
     "tenacity": {"retry"},
     "tqdm": {"progress"},
     "typing_extensions": {"assistants", "client", "launches", "runs", "threads", "crons"},
+    "pytest": {"testing.plugin"},
     "django": {"django", "demo"},
 }
 
@@ -100,6 +101,7 @@ LAZY: Set[Tuple[str, str]] = {
     ("hands", "concurrent.futures"),  # only maps use it
     ("ledgerfile", "sqlite3"),  # only ledgers do
     ("progress", "tqdm"),  # an extra, and only for a bar
+    ("testing.network", "connections"),  # brings urllib3
     ("retry", "tenacity"),  # brings asyncio with it
 }
 

@@ -17,7 +17,7 @@ from .listening import NO_SUCH_RUN, Listening
 from .loopback import Answer, Request
 from .programs import FakeRun, Program
 from .records import assistant_id_of, assistant_json, is_id, new_id, now
-from .replies import Reply, reply, reply_json, run_headers, sse
+from .replies import Reply, drop_before_answer, reply, reply_json, run_headers, sse
 from .scripted import matches
 
 __all__ = ["FakeLangGraph"]
@@ -157,6 +157,8 @@ class FakeLangGraph(Listening):
         run = self._create(request, thread_id, body)
         if isinstance(run, Reply):
             return run
+        if not run.answered:
+            return drop_before_answer()
         then = rest[0] if rest else None
         if then is None:
             answer = reply_json(200, self.run_json(run))
@@ -299,12 +301,12 @@ class FakeLangGraph(Listening):
         names = sorted({self.graph_of(run.assistant_id) for run in self.created} | {"agent"})
         if (method, rest) == ("POST", ["search"]):
             graph = body.get("graph_id")
-            found = [assistant_json(name) for name in names if graph in (None, name)]
+            found = [assistant_json(name, self.since) for name in names if graph in (None, name)]
             offset = body.get("offset", 0)
             return reply_json(200, found[offset : offset + body.get("limit", 10)])
         if method == "GET" and len(rest) == 1:
             if not is_id(rest[0]):
                 return self.error(422, "Invalid assistant ID: must be a UUID")
             known = {assistant_id_of(name): name for name in names}
-            return reply_json(200, assistant_json(known[rest[0]])) if rest[0] in known else self.error(404, "Not Found")
+            return reply_json(200, assistant_json(known[rest[0]], self.since)) if rest[0] in known else self.error(404, "Not Found")
         return None

@@ -32,7 +32,10 @@ class Listening(RunStore):
     ) -> Reply:
         """The events of a run: to who has made it (*fresh*) all of them, to who joins those after *last_event_id*, or from now."""
         only = None if modes is None else json.loads(modes) if modes.startswith("[") else [modes]
-        count, how = next(run.cuts, None) or next(self.cuts, (-1, ""))
+        cut = next(run.cuts, None)
+        if cut is None:
+            run.uncut.set()
+        count, how = cut or next(self.cuts, (-1, ""))
         # what was emitted until now is only told to who asks for it, and to who made the run
         start = 0 if fresh else len(run.log)
 
@@ -85,12 +88,14 @@ class Listening(RunStore):
     def wait_reply(self, run: FakeRun, on_disconnect: Optional[str] = None, *, fresh: bool = False) -> Reply:
         """The values of a run, once it has ended. Who joins after that gets those of the thread, whichever run made them."""
         late = run.done and not fresh
-        count, how = next(run.cuts, (-1, "")) if not late else (-1, "")
+        cut = None if late else next(run.cuts, None)
+        if cut is None or cut[1] == "end":
+            run.uncut.set()
 
         def items() -> Iterator[Item]:
-            if count >= 0 and how != "end":
+            if cut is not None and cut[1] != "end":
                 yield "\n"
-                yield Break(how)
+                yield Break(cut[1])
             for beat in self._until(run, lambda: self.is_over(run), on_disconnect):
                 yield beat
                 if self.is_over(run):

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Callable, Optional, Protocol
 
 from .dialect import Dialect
+from .loopback import Request
 
 __all__ = ["FakeRun", "GraphFailure", "LoggedEvent", "Paused", "Program", "RunWasCancelled", "Stopped"]
 
@@ -86,6 +87,8 @@ class FakeRun:
     created_at: datetime = field(repr=False)
     #: Whether its thread goes with it: a stateless run.
     temporary: bool = False
+    #: The request that started it; None where the test itself did.
+    request: Optional[Request] = field(default=None, repr=False)
     #: As `Run.status`.
     status: str = "pending"
     #: Everything that was emitted and that the run was asked to stream.
@@ -102,8 +105,12 @@ class FakeRun:
     cancelled_by: Optional[str] = field(default=None, repr=False)
     #: For each connection that streams this run, after how many events it breaks, and how; see `FakeLangGraph.cuts`.
     cuts: Iterator[tuple[int, str]] = field(default_factory=lambda: iter(()), repr=False)
+    #: Set when a connection is opened that none of these cuts is for.
+    uncut: threading.Event = field(default_factory=threading.Event, repr=False)
     #: Whether its events are kept for replay, where it was asked to be resumable.
     keeps_events: bool = field(default=True, repr=False)
+    #: Whether the request that started it is answered, rather than its connection broken.
+    answered: bool = field(default=True, repr=False)
     #: When its status last changed.
     updated_at: Optional[datetime] = field(default=None, repr=False)
 
@@ -145,6 +152,11 @@ class FakeRun:
         while not event.wait(0.005):
             if self.cancelled.is_set():
                 raise RunWasCancelled
+
+    def pause(self, seconds: float) -> None:
+        """Block for so long. Ends a cancelled run."""
+        if self.cancelled.wait(seconds):
+            raise RunWasCancelled
 
 
 Program = Callable[[FakeRun], Any]

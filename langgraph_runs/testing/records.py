@@ -207,9 +207,9 @@ def state_json(
     }
 
 
-def assistant_json(name: str) -> dict[str, Any]:
+def assistant_json(name: str, created_at: Optional[str] = None) -> dict[str, Any]:
     """The assistant that a server makes for each of its graphs."""
-    moment = now()
+    moment = created_at or now()
     return {
         "assistant_id": assistant_id_of(name),
         "graph_id": name,

@@ -48,6 +48,7 @@ Item = Union[bytes, str, float, threading.Event, Break, None]
 
 Headers = Union[Mapping[str, str], Iterable[tuple[str, str]]]
 
+
 @dataclass(frozen=True)
 class Reply:
     """What one request is answered with.

@@ -50,6 +50,8 @@ class RunStore(LoopbackServer):
         self.cuts: Iterator[tuple[int, str]] = iter(())
         #: How many event streams have come to live events, replay done.
         self.listeners = 0
+        #: When it was started.
+        self.since = now()
         self._random = random.Random(seed)
         self._clock, self._left, self._number = 1_795_224_633_885, 0, 0
         super().__init__()
@@ -156,6 +158,7 @@ class RunStore(LoopbackServer):
             sent or str(uuid.uuid4()),
             datetime.now(timezone.utc) + delay,
             temporary,
+            request,
         )
         before = self.unfinished(thread_id)
         self.created.append(run)

@@ -1,0 +1,286 @@
+"""`FakeRuns`, the server of a user's test: runs that do what scripts say, and assertions of what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+from ..client import Client
+from ..errors import InvalidRequestError
+from .dialect import Dialect
+from .fake_langgraph import FakeLangGraph
+from .loopback import Request
+from .policy import no_wait
+from .programs import FakeRun, Program
+from .replies import Reply, reply_json
+from .scripted import matches
+from .scripts import Script
+
+__all__ = ["FakeRuns", "fake_server"]
+
+#: What an unscripted request is answered with: no server says so, and no client repeats it.
+_UNSCRIPTED = 599
+#: Seconds that a call of a client for tests may take: a test fails in the end, rather than hang.
+_PATIENCE = 20.0
+#: Requests that change nothing, though they are posted.
+_READS = ("search", "history")
+_MISSING: Any = object()
+
+
+@dataclass
+class _Slot:
+    """A place in the play: what the next run that fits is to do."""
+
+    script: Union[Program, Reply]
+    fields: dict[str, Any]
+    repeat: bool
+    used: bool = False
+
+    def fits(self, body: dict[str, Any]) -> bool:
+        return not (self.used and not self.repeat) and not _differing(self.fields, body)
+
+
+class FakeRuns(FakeLangGraph):
+    """A LangGraph server on a free port of this machine, whose runs do what the test says.
+
+    >>> from langgraph_runs.testing import FakeRuns, fails, succeeds
+    >>> with FakeRuns() as fake:
+    ...     fake.script(succeeds({"answer": 42}))
+    ...     client = fake.client()
+    ...     client.runs.wait(None, "agent", input={"question": "6 x 7?"})
+    ...     run = fake.assert_started(assistant_id="agent", input={"question": "6 x 7?"})
+    {'answer': 42}
+
+    Each run that is started takes the next script. The server has a state: threads and runs that were made can be listed, read,
+    joined, cancelled and deleted, and agree with one another. It speaks HTTP on a real socket, so that all of a client is
+    used. `Request.headers`, which may hold a key, are there for the test and in no message.
+
+    Leaving the block closes the clients, ends what still runs, and raises `AssertionError` where a script was not used or a run
+    was started for which there was none; with ``strict=False`` it does not. ``dialect`` makes it answer as other servers do.
+    """
+
+    def __init__(self, *, strict: bool = True, dialect: Optional[Dialect] = None) -> None:
+        self._strict = strict
+        self._slots: list[_Slot] = []
+        self._clients: list[Client] = []
+        self._known: set[int] = set()
+        super().__init__(_unplayable, dialect)
+
+    # -- what runs do
+
+    def script(self, *scripts: Union[Script, Program, Reply], repeat: bool = False, **fields: Any) -> None:
+        """Add what the next runs do, in this order.
+
+        A script is made by ``succeeds`` and its like; or it is a function of the `FakeRun`, which may look at ``run.input``,
+        call ``run.emit("custom", data)`` and returns the final values; or a `Reply`, as ``rate_limited()`` gives, which refuses
+        the request. With *fields*, such as ``assistant_id="agent"`` or ``thread_id=...``, it is for runs that were posted with
+        these. The first that fits is taken; one with *repeat* is taken again and again, where no other fits.
+        """
+        for one in scripts:
+            if not callable(one) and not isinstance(one, Reply):
+                raise InvalidRequestError(f"script: {one!r} is none; give succeeds(...) or its like, a function, or a Reply")
+        with self._changed:
+            self._slots += [_Slot(one, fields, repeat) for one in scripts]
+
+    def start(self, script: Union[Script, Program], thread_id: Optional[str] = None, **body: Any) -> FakeRun:
+        """Begin a run that the code under test has not started, as another program would; on a new thread by default."""
+        with self._changed:
+            if thread_id is None or thread_id not in self.threads:
+                thread_id = str(self.add_thread(thread_id)["thread_id"])
+            return self._prepared(self.begin(None, thread_id, {"assistant_id": "agent", **body}, script), script)
+
+    def client(self, **options: Any) -> Client:
+        """A client of this server, closed with it. It repeats without waiting, and no call takes longer than 20 s.
+
+        *options* are those of `Client`; no key, proxy or address is taken from the environment.
+        """
+        direct = {"http": "", "https": ""}
+        given = {"api_key": None, "retry": no_wait(), "timeout": _PATIENCE, "proxies": direct, **options}
+        client = Client(self.url, **given)
+        self._clients.append(client)
+        return client
+
+    def program_for(self, request: Request, body: dict[str, Any]) -> Union[Program, Reply]:
+        """See `FakeLangGraph`."""
+        asked = {**body, "thread_id": _thread_of(request, self.dialect.prefix)}
+        fitting = [slot for slot in self._slots if slot.fits(asked)]
+        slot = next((slot for slot in fitting if not slot.repeat), fitting[0] if fitting else None)
+        if slot is not None:
+            slot.used = True
+            return slot.script
+        left = [str(slot.script) for slot in self._slots if not slot.used]
+        why = f"; the scripts left are for other runs: {', '.join(left)}" if left else "; give it one with fake.script(...)"
+        return self._unscripted(f"there is no script for a run with {_told(asked, ('assistant_id', 'thread_id', 'input'))}{why}")
+
+    def unknown(self, request: Request) -> Reply:
+        """See `FakeLangGraph`."""
+        return self._unscripted(f"the fake server does not know {request.method} {request.path}; answer it with fake.instead(...)")
+
+    def _unscripted(self, message: str) -> Reply:
+        self.fail(message)
+        return reply_json(_UNSCRIPTED, {"detail": message})
+
+    def begin(self, request: Optional[Request], thread_id: Optional[str], body: dict[str, Any], program: Program) -> FakeRun:
+        """See `RunStore`."""
+        return self._prepared(super().begin(request, thread_id, body, program), program)
+
+    def _prepared(self, run: FakeRun, program: Program) -> FakeRun:
+        if isinstance(program, Script):
+            run.cuts, run.keeps_events, run.answered = iter(program.cuts), program.replayable, program.answered
+        return run
+
+    # -- what was asked
+
+    @property
+    def started(self) -> list[FakeRun]:
+        """The runs that the code under test has started, in order."""
+        with self._changed:
+            return [run for run in self.created if run.request is not None]
+
+    def assert_started(self, times: Optional[int] = None, **fields: Any) -> FakeRun:
+        """That a run was started with these, exactly so often if *times* is given; returns the first of them.
+
+        *fields* are what was posted: ``assistant_id``, ``input``, ``command``, ``metadata``, ``stream_mode`` and so on, and
+        ``thread_id``, None for a stateless run. What is not named may be anything; `unittest.mock.ANY` fits all that is there.
+        """
+        runs = self.started
+        found = [run for run in runs if not _differing(fields, _asked(run))]
+        self._know([run.request for run in found])
+        if found and times in (None, len(found)):
+            return found[0]
+        count = "no run was" if not found else f"{_runs(len(found))}, not {times}, {'was' if len(found) == 1 else 'were'}"
+        lines = [f"{count} started with {_told(fields, fields)}" if fields else f"{count} started"]
+        for number, run in enumerate(runs, 1):
+            other = _differing(fields, _asked(run))
+            request = run.request
+            what = "; ".join(f"{name} was {_short(_asked(run).get(name, _MISSING))}" for name in other) or "as asked"
+            lines.append(f"  {number}. {request.method if request else ''} {request.path if request else ''}: {what}")
+        if not runs:
+            lines.append("  no run was started at all" if fields else "  nothing was asked that starts one")
+        raise AssertionError("\n".join(lines))
+
+    def assert_not_started(self, **fields: Any) -> None:
+        """That no run was started with these; without *fields*, none at all."""
+        found = [run for run in self.started if not _differing(fields, _asked(run))]
+        if found:
+            shown = _told(_asked(found[0]), ("assistant_id", "thread_id", "input"))
+            raise AssertionError(f"{_runs(len(found))} started that should not have been; the first with {shown}")
+
+    def assert_cancelled(self, run: Optional[FakeRun] = None, *, action: Optional[str] = None) -> None:
+        """That *run* was cancelled by a request, or any run was; with *action*: by ``interrupt`` or by ``rollback``."""
+        runs = [run] if run is not None else self.created
+        by_request = [one for one in runs if one.cancelled_by is not None]
+        self._know([request for request in self.requests if request.path.rstrip("/").endswith("/cancel")])
+        if not by_request:
+            ended = ", ".join(f"{one.run_id}: {one.status}" for one in runs) or "there are none"
+            raise AssertionError(f"no run was cancelled; the runs: {ended}")
+        if action is not None and action not in [one.cancelled_by for one in by_request]:
+            raise AssertionError(f"no run was cancelled by {action!r}, but by {by_request[0].cancelled_by!r}")
+
+    def assert_requested(self, method: str, path: str, *, json: Any = _MISSING, times: Optional[int] = None) -> Request:
+        """That there was such a request, with this body if *json* is given; returns the first.
+
+        A ``*`` in the path stands for one segment: ``assert_requested("DELETE", "/threads/*")``.
+        """
+        pattern, found = (self.dialect.prefix + path).split("/"), []
+        for request in self.requests:
+            if request.method == method and matches(pattern, request.path.split("/")):
+                if json is _MISSING or (request.body and request.json() == json):
+                    found.append(request)
+        self._know(found)
+        if found and times in (None, len(found)):
+            return found[0]
+        with_body = "" if json is _MISSING else f" with {_short(json)}"
+        count = "no request" if not found else f"{len(found)} requests, not {times},"
+        lines = [f"{count} {method} {path}{with_body}; there were:", *(f"  {line}" for line in map(_line, self.requests))]
+        raise AssertionError("\n".join(lines if self.requests else [f"{lines[0]} none"]))
+
+    def assert_no_more_requests(self) -> None:
+        """That nothing was asked to be started, changed or ended but what an assertion before this one has named.
+
+        What only reads does not count: a client looks how its runs ended.
+        """
+        left = [r for r in self.requests if id(r) not in self._known and _changes(r)]
+        if left:
+            raise AssertionError("\n".join(["requests that no assertion has named:", *(f"  {_line(r)}" for r in left)]))
+
+    def check(self) -> None:
+        """Raise what the end of the block would: a script that was not used, a run that had none."""
+        with self._changed:
+            problems = list(dict.fromkeys(self.failures))
+            problems += [f"a script was not used: {slot.script}" for slot in self._slots if not slot.used and not slot.repeat]
+        if problems:
+            raise AssertionError("\n".join(problems))
+
+    def close(self) -> None:
+        """Close the clients and the server."""
+        for client in self._clients:
+            client.close()
+        super().close()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.close()
+        if kind is None and self._strict:
+            self.check()
+
+    def _know(self, requests: Sequence[Optional[Request]]) -> None:
+        self._known.update(id(request) for request in requests)
+
+
+def fake_server(*, strict: bool = True, dialect: Optional[Dialect] = None) -> FakeRuns:
+    """A `FakeRuns` for a ``with`` block: ``with fake_server() as fake: ...``
+
+    >>> with fake_server() as fake:
+    ...     fake.client().ok()
+    True
+    """
+    return FakeRuns(strict=strict, dialect=dialect)
+
+
+def _unplayable(run: FakeRun) -> Any:
+    raise AssertionError("a run without a script")  # every run gets one in `program_for`
+
+
+def _thread_of(request: Request, prefix: str) -> Optional[str]:
+    parts = request.path[len(prefix) :].strip("/").split("/")
+    return parts[1] if parts[0] == "threads" and len(parts) > 1 else None
+
+
+def _asked(run: FakeRun) -> dict[str, Any]:
+    return {**run.body, "thread_id": None if run.temporary else run.thread_id}
+
+
+def _differing(fields: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    return [name for name, value in fields.items() if not _same(value, asked.get(name, _MISSING))]
+
+
+def _same(expected: Any, given: Any) -> bool:
+    if given is _MISSING:
+        return expected is None
+    # one stream mode is posted as a list of one, or by itself
+    return bool(expected == given) or (isinstance(expected, str) and given == [expected])
+
+
+def _told(fields: dict[str, Any], names: Any) -> str:
+    return ", ".join(f"{name}={_short(fields[name])}" for name in names if name in fields) or "nothing"
+
+
+def _short(value: Any) -> str:
+    if value is _MISSING:
+        return "not sent"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}... ({len(text)} characters)"
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
+
+
+def _line(request: Request) -> str:
+    body = request.body.decode("utf-8", "replace")
+    return f"{request.method} {request.target} {body if len(body) <= 200 else body[:200] + '...'}".rstrip()
+
+
+def _changes(request: Request) -> bool:
+    return request.method != "GET" and request.path.rstrip("/").rpartition("/")[2] not in _READS

@@ -1,0 +1,92 @@
+"""Fixtures for pytest: a fake server, a real one, and no network. Installed with the package, without being named anywhere.
+
+Knows pytest and nothing of the library: that is imported when a test first uses a fixture. To load it from a checkout that is not
+installed: ``pytest -p langgraph_runs.testing.plugin``; to keep it out: ``-p no:langgraph_runs``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Dict
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..devserver import DevServer
+    from .fake import FakeRuns
+
+__all__ = [
+    "langgraph_dev_server",
+    "langgraph_graphs",
+    "langgraph_runs_fake",
+    "langgraph_runs_no_network",
+    "pytest_addoption",
+]
+
+_KEYS = ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The ini option ``langgraph_graphs``."""
+    parser.addini(
+        "langgraph_graphs",
+        "graphs for the fixture langgraph_dev_server, one per line: name = path.py:variable (from the root directory of the tests)",
+        type="linelist",
+        default=[],
+    )
+
+
+@pytest.fixture
+def langgraph_runs_no_network() -> Iterator[None]:
+    """No `Client` connects to another machine (`langgraph_runs.testing.no_network`)."""
+    with importlib.import_module("langgraph_runs.testing.network").no_network():
+        yield
+
+
+@pytest.fixture
+def langgraph_runs_fake(langgraph_runs_no_network: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuns]:
+    """A `langgraph_runs.testing.FakeRuns`. A plain ``Client()`` of the code under test finds it, and no client anything else.
+
+    The test fails at its end where a script was not used, or where a run was started that no script was for.
+    """
+    with importlib.import_module("langgraph_runs.testing.fake").FakeRuns() as fake:
+        monkeypatch.setenv("LANGGRAPH_API_URL", fake.url)
+        for key in _KEYS:
+            monkeypatch.delenv(key, raising=False)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "127.0.0.1")
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def langgraph_graphs(pytestconfig: pytest.Config) -> Dict[str, Any]:
+    """Graphs for `langgraph_dev_server`, by name: those of the ini option. Override it to say otherwise."""
+    graphs: Dict[str, Any] = {}
+    for line in pytestconfig.getini("langgraph_graphs"):
+        name, equals, place = (part.strip() for part in line.partition("="))
+        if not (name and equals and ":" in place):
+            raise pytest.UsageError(f"langgraph_graphs: {line!r} is not of the form: name = path.py:variable")
+        path, _, variable = place.rpartition(":")
+        graphs[name] = f"{pytestconfig.rootpath / path}:{variable}" if path.endswith(".py") else place
+    return graphs
+
+
+@pytest.fixture(scope="session")
+def langgraph_dev_server(langgraph_graphs: Dict[str, Any]) -> Iterator[DevServer]:
+    """A real LangGraph server (`langgraph_runs.devserver.DevServer`) with your graphs, one for all tests of a process.
+
+    Skips where this Python cannot run it, and says why.
+    """
+    devserver = importlib.import_module("langgraph_runs.devserver")
+    reason = devserver.unavailable_reason()
+    if reason is not None:
+        pytest.skip(reason)
+    if not langgraph_graphs:
+        pytest.fail(
+            "langgraph_dev_server has no graphs: set the ini option langgraph_graphs (agent = my_agent.py:graph), "
+            "or override the fixture langgraph_graphs",
+            pytrace=False,
+        )
+    with devserver.DevServer(graphs=langgraph_graphs) as server:
+        yield server

@@ -1,0 +1,235 @@
+"""What a run does, told in one line: the scripts of a fake server. Each is a value, and a program that `FakeLangGraph` runs.
+
+succeeds({"answer": 42})
+fails("ValueError", "no ink")
+pauses({"question": "Send this?"})
+succeeds({"n": 3}, events=[("custom", "thinking"), 0.1, ("custom", "done")]).cut_after(1)
+rate_limited(retry_after=2)
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Optional, Union
+
+from ..errors import InvalidRequestError
+from ..events import StreamEvent
+from .programs import FakeRun, GraphFailure, Paused, Stopped
+from .records import interrupt_json
+from .replies import Reply, reply_json
+
+__all__ = [
+    "Script",
+    "Step",
+    "fails",
+    "is_cancelled",
+    "never_ends",
+    "pauses",
+    "rate_limited",
+    "refuses",
+    "succeeds",
+    "times_out",
+    "unauthorized",
+    "unavailable",
+]
+
+#: One step of a run: an event, as ``(name, data)`` or as one that a factory has made; seconds to wait; or a
+#: `threading.Event` to wait for.
+Step = Union[tuple[str, Any], StreamEvent, float, threading.Event]
+
+_HOWS = ("fin", "rst", "end", "stall")
+#: Not given: the values are those that the events tell last.
+_FROM_EVENTS: Any = ...
+
+
+@dataclass(frozen=True)
+class Script:
+    """What one run does. Made by the functions of this module, bent by the methods; each method gives a new script.
+
+    >>> script = succeeds({"n": 2}, events=[("custom", "adding")]).cut_after(1)
+    >>> print(script)
+    succeeds({'n': 2}).cut_after(1)
+    """
+
+    #: What a failing test prints for it.
+    story: str
+    steps: tuple[Step, ...] = ()
+    values: Any = _FROM_EVENTS
+    #: ``success``, ``error``, ``paused``, ``timeout``, ``interrupted``, or ``never`` for a run that does not end by itself.
+    ending: str = "success"
+    #: Class and message of the graph's exception.
+    error: tuple[str, str] = ("", "")
+    #: What it asks a human.
+    questions: tuple[Any, ...] = ()
+    #: The node that it stops before.
+    node: str = "review"
+    #: For each connection that streams it or waits for it, after how many events it breaks, and how.
+    cuts: tuple[tuple[int, str], ...] = ()
+    #: Whether the server can replay its events.
+    replayable: bool = True
+    #: Whether the request that starts it is answered.
+    answered: bool = True
+
+    def __str__(self) -> str:
+        return self.story
+
+    def cut_after(self, events: int, how: str = "fin") -> Script:
+        """Break the connection that streams the run after so many events, the ``metadata`` event not counted.
+
+        A second ``cut_after`` is for the connection that comes next, and so on. A ``wait`` or ``join`` is cut before its answer.
+        The run itself goes on. *how*: ``fin`` (closed), ``rst`` (reset), ``stall`` (silence until the client leaves), or
+        ``end``: an orderly end, as of a server that shuts down; then the run does not end before a connection comes that is not
+        cut. A ``wait`` or ``join`` knows no such end.
+        """
+        if how not in _HOWS:
+            raise InvalidRequestError(f"how={how!r}: give one of {', '.join(_HOWS)}")
+        cuts = (*self.cuts, (events + 1 if not self.cuts else events, how))
+        shown = f"{events}" if how == "fin" else f"{events}, {how!r}"
+        return replace(self, cuts=cuts, story=f"{self.story}.cut_after({shown})")
+
+    def unreplayable(self) -> Script:
+        """Keep no events: a stream that was cut cannot be resumed."""
+        return replace(self, replayable=False, story=f"{self.story}.unreplayable()")
+
+    def unanswered(self) -> Script:
+        """Start the run, and break the connection instead of answering the request that started it."""
+        return replace(self, answered=False, story=f"{self.story}.unanswered()")
+
+    def lasting(self, seconds: float) -> Script:
+        """Wait so long before the end."""
+        return replace(self, steps=(*self.steps, float(seconds)), story=f"{self.story}.lasting({seconds})")
+
+    def once(self, event: threading.Event) -> Script:
+        """Wait before the end until *event* is set."""
+        return replace(self, steps=(*self.steps, event), story=f"{self.story}.once(...)")
+
+    def __call__(self, run: FakeRun) -> Any:
+        """Play it: what a program does."""
+        for step in self.steps:
+            if isinstance(step, StreamEvent):
+                run.emit(step.event, step.data)
+            elif isinstance(step, tuple):
+                run.emit(*step)
+            elif isinstance(step, threading.Event):
+                run.wait(step)
+            else:
+                run.pause(step)
+        if any(how == "end" for _, how in self.cuts):
+            run.wait(run.uncut)
+        given = self.values is not _FROM_EVENTS
+        values = self.values if given else ({} if run.values is None else run.values)
+        if given and run.values != values or self.ending == "success" and run.values is None:
+            run.emit("values", values)
+        if self.ending == "paused":
+            return self._pause(run, values)
+        if self.ending == "never":
+            run.wait(threading.Event())
+        if self.ending == "error":
+            raise GraphFailure(*self.error)
+        return values if self.ending == "success" else Stopped(self.ending)
+
+    def _pause(self, run: FakeRun, values: Any) -> Paused:
+        asked = tuple(interrupt_json(question) for question in self.questions)
+        shown = [{"value": one["value"], "id": one["id"], "response_schema": None} for one in asked]
+        run.emit("updates", {"__interrupt__": shown})
+        if shown:
+            run.emit("values", {**(values or {}), "__interrupt__": shown})
+        return Paused(values, asked, (self.node,))
+
+
+def succeeds(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = ()) -> Script:
+    """A run that ends well with *values*; by default with those that its last ``values`` event tells."""
+    return Script(f"succeeds({_shown(values)})", _steps(events), values)
+
+
+def fails(error: str = "ValueError", message: str = "boom", *, values: Any = _FROM_EVENTS, events: Iterable[Step] = ()) -> Script:
+    """A run whose graph raises *error*, after it came to *values*."""
+    return Script(f"fails({error!r}, {message!r})", _steps(events), values, "error", error=(error, message))
+
+
+def pauses(*questions: Any, values: Any = _FROM_EVENTS, events: Iterable[Step] = (), node: str = "review") -> Script:
+    """A run that stops to ask a human; without questions one that stops before *node*, as by ``interrupt_before``.
+
+    The run that answers (``command={"resume": ...}``) is another one, with the script that comes next.
+    """
+    story = f"pauses({', '.join(map(_shown, questions))})"
+    return Script(story, _steps(events), values, "paused", questions=questions, node=node)
+
+
+def is_cancelled(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = ()) -> Script:
+    """A run that somebody else cancels."""
+    return Script("is_cancelled()", _steps(events), values, "interrupted")
+
+
+def times_out(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = ()) -> Script:
+    """A run that the server stops, since it takes too long."""
+    return Script("times_out()", _steps(events), values, "timeout")
+
+
+def never_ends(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = ()) -> Script:
+    """A run that goes on until it is cancelled: for deadlines, aborts and stop buttons."""
+    return Script("never_ends()", _steps(events), values, "never")
+
+
+def refuses(status: int, detail: str = "", headers: Optional[Mapping[str, str]] = None) -> Reply:
+    """No run: the request that would start it is answered with this status.
+
+    >>> print(refuses(409, "Thread is already running a task."))
+    refuses(409)
+    """
+    body = {"detail": detail or f"refused with {status} by a script"}
+    return replace(reply_json(status, body, headers or {}), story=f"refuses({status})")
+
+
+def rate_limited(retry_after: Optional[float] = None) -> Reply:
+    """A 429; *retry_after* in seconds is what the server asks to wait."""
+    return _with_story(refuses(429, "Too Many Requests", _after(retry_after)), f"rate_limited({_shown(retry_after)})")
+
+
+def unavailable(retry_after: Optional[float] = 0) -> Reply:
+    """A 503. With a Retry-After it says that nothing was done, so that a create is sent again; None leaves that out."""
+    return _with_story(refuses(503, "Service Unavailable", _after(retry_after)), f"unavailable({_shown(retry_after)})")
+
+
+def unauthorized() -> Reply:
+    """A 401: the api key is wrong."""
+    return _with_story(refuses(401, "Invalid API key"), "unauthorized()")
+
+
+def _with_story(reply: Reply, story: str) -> Reply:
+    return replace(reply, story=story)
+
+
+def _after(seconds: Optional[float]) -> dict[str, str]:
+    return {} if seconds is None else {"Retry-After": f"{seconds:g}"}
+
+
+def _steps(events: Iterable[Step]) -> tuple[Step, ...]:
+    steps = tuple(events)
+    for step in steps:
+        pair = isinstance(step, tuple) and len(step) == 2 and isinstance(step[0], str)
+        number = isinstance(step, (int, float)) and not isinstance(step, bool) and step >= 0
+        if not (pair or number or isinstance(step, (StreamEvent, threading.Event))):
+            raise InvalidRequestError(
+                f"events: {step!r} is no step: give (name, data), an event, seconds to wait, or a threading.Event to wait for"
+            )
+        if isinstance(step, tuple):
+            _checked(step[1])
+    return steps
+
+
+def _checked(data: Any) -> None:
+    try:
+        json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"events: {data!r} is no JSON ({error})") from None
+
+
+def _shown(value: Any) -> str:
+    if value is _FROM_EVENTS or value is None:
+        return ""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
