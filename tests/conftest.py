@@ -16,6 +16,9 @@ import pytest
 
 DEPENDENCIES = ("requests", "urllib3", "sseclient-py", "tenacity", "attrs", "cattrs", "orjson", "langgraph-api")
 
+#: A user's project: its tests are run by test_plugin.py.
+collect_ignore = ["example_project"]
+
 #: Seconds that a thread gets to end after the test that made it.
 GRACE = 5.0
 

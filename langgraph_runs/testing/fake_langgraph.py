@@ -144,6 +144,8 @@ class FakeLangGraph(Listening):
                 return self.error(404, "No matching runs to cancel." if run else "No runs found to cancel.")
             self.cancel_run(run, query.get("action", ["interrupt"])[-1])
             return reply_json(200, {}) if query.get("wait", ["0"])[-1] in ("1", "true") else reply(202)
+        if action == ("GET",) and thread_id not in self.threads:
+            return self._no_thread(thread_id)
         if run is None and action in (("GET",), ("DELETE",)):
             return self.error(404, "Not Found" if method == "GET" else "Run not found")
         if action == ("GET",) and run is not None:

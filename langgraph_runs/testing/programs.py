@@ -95,6 +95,8 @@ class FakeRun:
     log: list[LoggedEvent] = field(default_factory=list, repr=False)
     #: The state as the run last told it.
     values: Any = field(default=None, repr=False)
+    #: The node that it is in, for the checkpoint of a run that does not end well.
+    node: str = field(default="agent", repr=False)
     #: What ``wait`` answers, once it has ended.
     result: Any = field(default=None, repr=False)
     #: Whether its program has come to its end; a cancelled run is done before that.

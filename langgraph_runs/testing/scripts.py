@@ -64,8 +64,8 @@ class Script:
     error: tuple[str, str] = ("", "")
     #: What it asks a human.
     questions: tuple[Any, ...] = ()
-    #: The node that it stops before.
-    node: str = "review"
+    #: The node that it stops before, fails in, or was in when it was stopped.
+    node: str = "agent"
     #: For each connection that streams it or waits for it, after how many events it breaks, and how.
     cuts: tuple[tuple[int, str], ...] = ()
     #: Whether the server can replay its events.
@@ -125,6 +125,7 @@ class Script:
             run.emit("values", values)
         if self.ending == "paused":
             return self._pause(run, values)
+        run.node = self.node
         if self.ending == "never":
             run.wait(threading.Event())
         if self.ending == "error":
@@ -145,9 +146,16 @@ def succeeds(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = ()) -> Scri
     return Script(f"succeeds({_shown(values)})", _steps(events), values)
 
 
-def fails(error: str = "ValueError", message: str = "boom", *, values: Any = _FROM_EVENTS, events: Iterable[Step] = ()) -> Script:
-    """A run whose graph raises *error*, after it came to *values*."""
-    return Script(f"fails({error!r}, {message!r})", _steps(events), values, "error", error=(error, message))
+def fails(
+    error: str = "ValueError",
+    message: str = "boom",
+    *,
+    values: Any = _FROM_EVENTS,
+    events: Iterable[Step] = (),
+    node: str = "agent",
+) -> Script:
+    """A run whose graph raises *error* in *node*, after it came to *values*."""
+    return Script(f"fails({error!r}, {message!r})", _steps(events), values, "error", error=(error, message), node=node)
 
 
 def pauses(*questions: Any, values: Any = _FROM_EVENTS, events: Iterable[Step] = (), node: str = "review") -> Script:
@@ -159,19 +167,19 @@ def pauses(*questions: Any, values: Any = _FROM_EVENTS, events: Iterable[Step] =
     return Script(story, _steps(events), values, "paused", questions=questions, node=node)
 
 
-def is_cancelled(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = ()) -> Script:
+def is_cancelled(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = (), node: str = "agent") -> Script:
     """A run that somebody else cancels."""
-    return Script("is_cancelled()", _steps(events), values, "interrupted")
+    return Script("is_cancelled()", _steps(events), values, "interrupted", node=node)
 
 
-def times_out(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = ()) -> Script:
+def times_out(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = (), node: str = "agent") -> Script:
     """A run that the server stops, since it takes too long."""
-    return Script("times_out()", _steps(events), values, "timeout")
+    return Script("times_out()", _steps(events), values, "timeout", node=node)
 
 
-def never_ends(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = ()) -> Script:
+def never_ends(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = (), node: str = "agent") -> Script:
     """A run that goes on until it is cancelled: for deadlines, aborts and stop buttons."""
-    return Script("never_ends()", _steps(events), values, "never")
+    return Script("never_ends()", _steps(events), values, "never", node=node)
 
 
 def refuses(status: int, detail: str = "", headers: Optional[Mapping[str, str]] = None) -> Reply:

@@ -196,7 +196,7 @@ class RunStore(LoopbackServer):
         self._end_run(run, outcome)
 
     def _end_run(self, run: FakeRun, outcome: Any) -> None:
-        node = (self.graph_of(run.assistant_id),)
+        node = (run.node,)
         so_far = {} if run.values is None else run.values
         if isinstance(outcome, GraphFailure):
             told: Any = {"error": outcome.error, "message": outcome.message}
@@ -206,7 +206,7 @@ class RunStore(LoopbackServer):
             text = f"{outcome.error}({outcome.message!r})"
             self._finish(run, "error", "error", {"__error__": told}, so_far, error=told, next=node, task_error=text)
         elif isinstance(outcome, Stopped) and outcome.status == "timeout":
-            self._finish(run, "timeout", "error", so_far, so_far, error=_TIMED_OUT, next=node, task_error="CancelledError()")
+            self._finish(run, "timeout", "error", so_far, so_far, error=_TIMED_OUT, next=node)
         elif isinstance(outcome, Stopped):
             self._finish(run, outcome.status, "interrupted", so_far, so_far, error=_CANCELLED, next=node)
         elif isinstance(outcome, Paused):
