@@ -36,6 +36,13 @@ CONTRASTS = [
     *(("on-accent", "accent", 4.5), ("on-tint", "tint", 4.5), ("on-bad", "bad", 4.5), ("on-warn", "warn", 4.5)),
     *(("page", "ink", 4.5), ("bad", "on-bad", 4.5), ("soft", "line", 3.0), ("edge", "card", 3.0), ("edge", "page", 3.0)),
 ]
+#: The name of what has the focus, and whether one sees that it has.
+FOCUS = """(() => {
+  const one = document.activeElement;
+  const name = one.getAttribute("aria-label") ?? one.labels?.[0]?.textContent ?? (one.querySelector("b") ?? one).textContent;
+  const framed = one.id === "text" ? getComputedStyle(one.form).boxShadow.includes("0px 0px 0px 2px") : getComputedStyle(one).outlineStyle === "solid";
+  return [name.trim(), framed && one !== document.body];
+})()"""
 ANSWER = "[...document.querySelectorAll('.assistant .text')].at(-1)?.textContent ?? ''"
 
 
@@ -129,8 +136,53 @@ def alone(chat: Chat) -> str:
     return f"{len(loaded)} other requests"
 
 
+def keyboard(chat: Chat) -> str:
+    """Tab reaches everything, with a name and a visible focus"""
+    chat.keys("\ue004")
+    names: list[str] = []
+    while "New chat" not in names:
+        name, seen = chat.js(FOCUS)
+        assert name, "an element without a name has the focus"
+        assert seen, f"the focus on {name!r} is not to be seen"
+        assert len(names) < 20, names
+        names.insert(0, name)
+        chat.back_tab()
+    ideas = chat.js("[...document.querySelectorAll('.ideas b')].map(one => one.textContent)")
+    assert ["New chat", "Conversation", *ideas, "Message", "Send"] == names, names
+    while chat.js(FOCUS)[0] != ideas[1]:
+        chat.keys("\ue004")
+    chat.keys("\ue007")
+    chat.until_state("writing")
+    assert "text" == chat.focused()
+    chat.keys("\ue004", "\ue007")
+    chat.until_state("ready")
+    chat.until("!busy", "the answer to Stop")
+    return " > ".join(names).replace(" > ".join(ideas), f"{len(ideas)} ideas")
+
+
+def scrolled(chat: Chat) -> str:
+    """who scrolls up to read is left there"""
+    chat.emulate(360, 400, "light")
+    chat.say("Tell me a long story")
+    chat.until_answer(500)
+    assert chat.js("log.scrollTop + log.clientHeight > log.scrollHeight - 5"), "it did not scroll along"
+    chat.driver.execute_script("log.scrollTop = 10")
+    chat.until_answer(700)
+    assert 10 == chat.js("log.scrollTop")
+    chat.until("!document.getElementById('newest').hidden", "the button for the newest")
+    chat.driver.execute_script("document.getElementById('newest').click()")
+    chat.until_answer(800)
+    assert chat.js("log.scrollTop + log.clientHeight > log.scrollHeight - 5"), "it does not scroll along again"
+    assert chat.js("document.getElementById('newest').hidden")
+    chat.driver.execute_script("document.getElementById('stop').click()")
+    chat.until_state("ready")
+    chat.until("!busy", "the answer to Stop")
+    chat.emulate(*SIZES["wide"], "light")
+    return "and brought back by a button"
+
+
 def tokens(chat: Chat) -> str:
-    """tokens appear one after another"""
+    """tokens appear one after another, and are read aloud by the sentence"""
     chat.say("Why are there two tides a day?")
     seen = [""]
     while chat.state == "writing":
@@ -139,7 +191,11 @@ def tokens(chat: Chat) -> str:
             assert now.startswith(seen[-1]), (seen[-1], now)
             seen.append(now)
     assert len(seen) > 10, seen
-    assert seen[-1] == chat.said()[-1]["text"]
+    assert chat.answer.startswith(seen[-1])
+    seen.append(chat.answer)
+    assert seen[-1] == chat.said()[-1]["text"], seen[-1]
+    spoken = chat.js("[...spoken.children].map(one => one.textContent).join(' ')")
+    assert spoken.endswith(" ".join(seen[-1].split())), spoken
     return f"the text grew {len(seen) - 1} times to {len(seen[-1])} characters"
 
 
@@ -371,8 +427,8 @@ def silent(chat: Chat) -> str:
     return f"{len(entries)} of cuts"
 
 
-CHECKS: list[Callable[[Chat], str]] = [alone, tokens, newline, stopped, cut, offline, reload, question, written, failed, tabs, widths]
-CHECKS += [contrast, motion, silent]
+CHECKS: list[Callable[[Chat], str]] = [alone, keyboard, tokens, newline, stopped, cut, offline, reload, question, written, failed, tabs, widths]
+CHECKS += [scrolled, contrast, motion, silent]
 
 
 def screenshots(chat: Chat, place: Path) -> None:

@@ -15,6 +15,7 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from ...client import Client
@@ -43,6 +44,7 @@ LONGEST_TEXT = 8000
 # -- the page
 
 
+@never_cache
 @require_safe
 def page(request: HttpRequest, thread_id: Optional[uuid.UUID] = None) -> HttpResponse:
     """The page: of a chat of this session, or of one that begins with the first message."""
@@ -52,6 +54,7 @@ def page(request: HttpRequest, thread_id: Optional[uuid.UUID] = None) -> HttpRes
     return render(request, "chat.html", {"thread_id": thread_id, "nonce": getattr(request, "csp_nonce", "")})
 
 
+@never_cache
 @require_safe
 def state(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
     """What was said so far, the question that is open, and the run to follow: one that goes on, or whose failure is to be told."""
@@ -65,8 +68,7 @@ def state(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
             "messages": shown_messages(thread, run),
             "question": {"id": asked[0].id, "value": asked[0].value} if asked and not follow else None,
             "run_id": run.run_id if run is not None and follow else None,
-        },
-        headers={"Cache-Control": "no-store"},
+        }
     )
 
 
