@@ -1,6 +1,6 @@
 """Browsers that stay, leave and come back, on a real Django site, a real gunicorn and a real LangGraph server.
 
-    python -m tests.bench.django_load [--streams 50] [--rounds 3] [--seed 1]
+    python -m tests.bench.django_load [--streams 50] [--rounds 3] [--seed 1] [--langgraph-url URL]
 
 Prints a table, a row for each kind of gunicorn worker, and exits with 1 when something is left behind or a run did not end as
 it should. A round is as many browsers at once as ``--streams`` says; each draws its way of behaving:
@@ -18,6 +18,7 @@ without connections that wait in a client's pool and that the server has closed 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import time
@@ -259,11 +260,15 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--streams", type=int, default=50, help="browsers at once")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--langgraph-url", help="a server with the graph burst, for a Python that cannot run one")
     given = parser.parse_args(arguments)
     rows = []
-    with DevServer({"burst": f"{GRAPHS}:burst"}, workers=given.streams + 10) as server:
+    with contextlib.ExitStack() as stack:
+        url = given.langgraph_url
+        if url is None:
+            url = stack.enter_context(DevServer({"burst": f"{GRAPHS}:burst"}, workers=given.streams + 10)).url
         for title, options in kinds(given.streams):
-            rows.append(load(title, server.url, options, streams=given.streams, rounds=given.rounds, seed=given.seed))
+            rows.append(load(title, url, options, streams=given.streams, rounds=given.rounds, seed=given.seed))
     show(rows)
     return 1 if any(row.leaks for row in rows) else 0
 
