@@ -49,7 +49,7 @@ _TOLD: Mapping[str, str] = {
     "failed": "The run failed.",
     "cancelled": "The run was cancelled.",
     "timed_out": "The run took longer than the server allows.",
-    "deadline": "The answer took too long.",
+    "deadline": "The answer takes longer than one response may.",
     "gap": "Some events were lost, and cannot be sent again.",
     "not_found": "There is no such run.",
     "unavailable": "The server cannot be reached at the moment.",
@@ -164,7 +164,7 @@ def is_passing(error: BaseException) -> bool:
     """Whether the run may go on and another stream may follow it, so that the browser should come back."""
     if isinstance(error, APIStatusError):
         return isinstance(error, (RateLimitError, InternalServerError))
-    final = (PlaceLostError, ResponseDecodeError, DeadlineExceededError)
+    final = (PlaceLostError, ResponseDecodeError)
     return isinstance(error, (APIConnectionError, AbortedError)) and not isinstance(error, final)
 
 

@@ -14,16 +14,15 @@ import re
 import urllib.parse
 import zlib
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
+
+from django.http import Http404, HttpRequest
 
 from ..client import Client
-from ..errors import StreamInterruptedError
+from ..errors import BadRequestError, NotFoundError, StreamInterruptedError, UnprocessableEntityError
 from ..events import StreamEvent
 from ..streaming import Gap, RunStream
 from .clients import get_client
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
 
 __all__ = ["PlaceLostError", "Position", "Positions", "ResumedStream", "last_event_id", "resume_stream"]
 
@@ -131,10 +130,13 @@ def resume_stream(
     ``messages`` (use ``messages-tuple``), and those that it has dropped, which is a `StreamInterruptedError`, or with
     ``on_gap="mark"`` an entry in ``gaps`` that the browser gets as an event.
 
-    One request is made first that asks for the run, so that a run of another thread is a `NotFoundError` here.
+    One request is made first that asks for the run. A run that is not there, or on another thread, is an ``Http404``.
     """
     chosen = client if client is not None else get_client()
-    run = chosen.runs.get(thread_id, run_id)
+    try:
+        run = chosen.runs.get(thread_id, run_id)
+    except (NotFoundError, UnprocessableEntityError, BadRequestError):
+        raise Http404("no such run") from None
     told = last_event_id(request)
     position = Position.parse(told, run.run_id) if told is not None else None
     if position is not None and position.ended:

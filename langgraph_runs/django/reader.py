@@ -196,7 +196,9 @@ class Reader:
         stream = getattr(self._stream, "stream", self._stream)
         outcome = getattr(stream, "outcome", None)
         asked = [{"id": one.id, "value": one.value} for one in getattr(stream, "interrupts", ())]
-        status = "success" if outcome is None else outcome.status
+        # None where the run was not asked, or was gone when it was: a test's own events have ended well.
+        unasked = "unknown" if isinstance(stream, RunStream) else "success"
+        status = unasked if outcome is None else outcome.status
         return {"status": status, "paused": bool(getattr(stream, "paused", False)), "interrupts": asked}
 
     def _cancel_run(self) -> None:

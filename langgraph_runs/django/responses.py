@@ -54,7 +54,8 @@ def stream_response(
     - ``end`` with ``{"status": ..., "paused": ..., "interrupts": [...]}``: there is no more, and the page closes its EventSource,
       which would come back otherwise. If it does, it gets a 204 from `resume_stream`, which ends it.
     - ``error`` with ``{"code": ..., "message": ..., "retry": false}``, then ``end``: the run failed, was cancelled, and so on.
-    - ``error`` with ``"retry": true`` and no ``end``: the server could not be reached; the browser should come back.
+    - ``error`` with ``"retry": true`` and no ``end``: the server could not be reached, the stream's ``timeout`` is over, or this
+      process is about to end; the browser should come back.
 
     ``gap`` may come between the others, with ``on_gap="mark"``: events are missing there.
     """

@@ -192,6 +192,17 @@ def test_a_server_that_went_away_asks_the_browser_to_come_back(site: Make) -> No
     assert [] == told(events, "end")
 
 
+def test_a_stream_whose_time_is_over_asks_the_browser_to_come_back(site: Make) -> None:
+    """The run goes on: the next response shows the rest."""
+    one = site(Held())
+
+    events = parsed(stream_response(one.stream(timeout=0.3)))
+
+    assert ["metadata", "custom", "error"] == [event.event for event in events]
+    assert [("deadline", True)] == [(error["code"], error["retry"]) for error in told(events, "error")]
+    assert not one.run.cancelled.is_set()
+
+
 @pytest.mark.parametrize("kind", ["end", "error"])
 def test_what_the_server_says_of_the_end_comes_once_and_from_us(site: Make, kind: str) -> None:
     def program(run: FakeRun) -> Any:
@@ -205,6 +216,14 @@ def test_what_the_server_says_of_the_end_comes_once_and_from_us(site: Make, kind
 
     assert (1, names.count("error")) == (names.count("end"), int(kind == "error"))
     assert "end" == names[-1]
+
+
+def test_an_end_that_nobody_was_asked_about_is_no_success(site: Make) -> None:
+    one = site(one_event)
+    hasty = one.client.with_options(verify_outcome=False)
+    stream = hasty.runs.stream(one.client.threads.create().thread_id, "agent", input={}, stream_mode="custom")
+
+    assert ["unknown"] == [end["status"] for end in told(parsed(stream_response(stream)), "end")]
 
 
 # -- heartbeats

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
-from django.http import StreamingHttpResponse
+from django.http import Http404, StreamingHttpResponse
 from django.test import RequestFactory
 
-from langgraph_runs import Client, NotFoundError, RetryPolicy
+from langgraph_runs import Client, RetryPolicy
 from langgraph_runs.django import resume_stream, stream_response
 from langgraph_runs.sse import EventParser, ServerSentEvent
 
@@ -200,5 +200,6 @@ def test_a_run_of_another_thread_is_not_shown(start: Start) -> None:
     site, _, run_id = start(burst)
     other = site.client.threads.create().thread_id
 
-    with pytest.raises(NotFoundError):
-        site.open(run_id, thread_id=other)
+    for thread_id, wanted in ((other, run_id), (site.thread_id, other), (other, "x")):
+        with pytest.raises(Http404):
+            site.open(wanted, thread_id=thread_id)

@@ -15,6 +15,7 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.test import override_settings
+from django.views.debug import SafeExceptionReporterFilter
 
 from langgraph_runs import Client, InvalidRequestError, RetryPolicy
 from langgraph_runs.django import SettingsError, get_client
@@ -109,6 +110,15 @@ def test_no_secret_is_said(given: Dict[str, Any]) -> None:
     found = told(given)
 
     assert found and "cret" not in found[0].replace("WEBHOOK_SECRET", "").replace("is no secret", "")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_djangos_error_pages_show_no_key(named: bool) -> None:
+    given = {"URL": URL, "API_KEY": "sk-123", "WEBHOOK_SECRET": "sk-123sk-123sk-123"}
+    with override_settings(LANGGRAPH_RUNS={"default": given} if named else given):
+        shown = str(SafeExceptionReporterFilter().get_safe_settings()["LANGGRAPH_RUNS"])
+
+    assert URL in shown and "sk-123" not in shown
 
 
 def test_manage_py_check_fails_and_names_the_setting() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from langgraph_runs import Client
+from langgraph_runs import Client, NotFoundError
 from langgraph_runs.devserver import DevServer
 
 from .conftest import wait_until
@@ -128,6 +128,27 @@ def test_a_worker_that_is_told_to_end_sends_its_browsers_to_the_next_one(server:
     run = browser.response.headers["X-Thread"], browser.response.headers["X-Run"]
     assert "running" == client.runs.get(*run).status
     client.runs.cancel(*run)
+
+
+def test_a_run_is_reached_by_its_own_thread_only(client: Client) -> None:
+    """So whoever may use a thread may use what runs on it, and nothing else."""
+    mine, theirs = client.threads.create().thread_id, client.threads.create().thread_id
+    run = client.runs.create(theirs, "burst", input={"n": 300, "pause": 0.1}, stream_mode="custom", stream_resumable=True)
+    wait_until(lambda: client.runs.get(theirs, run.run_id).status == "running", "the run")
+
+    calls = [
+        lambda: client.runs.get(mine, run.run_id),
+        lambda: client.runs.join(mine, run.run_id),
+        lambda: list(client.runs.join_stream(mine, run.run_id, last_event_id="0")),
+        lambda: client.runs.cancel(mine, run.run_id),
+        lambda: client.runs.cancel_many(thread_id=mine, run_ids=[run.run_id]),
+        lambda: client.runs.delete(mine, run.run_id),
+    ]
+    for call in calls:
+        with pytest.raises(NotFoundError):
+            call()
+    assert "running" == client.runs.get(theirs, run.run_id).status
+    client.runs.cancel(theirs, run.run_id)
 
 
 def test_another_users_thread_is_not_found(site: Gunicorn, client: Client) -> None:
