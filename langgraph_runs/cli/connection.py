@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 
 from ..client import Client
 from ..retry import RetryPolicy
@@ -14,7 +15,7 @@ from .command import CommandError
 from .console import complain
 from .inputs import count, limit
 
-__all__ = ["add_connection", "client_of"]
+__all__ = ["add_connection", "client_of", "log_shown"]
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +38,6 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 
 def client_of(args: argparse.Namespace, **options: Any) -> Client:
     """The client that the arguments ask for."""
-    if args.verbose:
-        show_log()
     given: Dict[str, Any] = {
         "headers": dict(_header(text) for text in args.header or ()),
         "connect_timeout": args.connect_timeout,
@@ -72,14 +71,23 @@ def key_in(path: str) -> str:
     return key
 
 
-def show_log() -> None:
-    """The log of the library, on stderr."""
+@contextlib.contextmanager
+def log_shown(args: argparse.Namespace) -> Iterator[None]:
+    """With --verbose, the log of the library on stderr."""
+    if not getattr(args, "verbose", False):
+        yield
+        return
     log = logging.getLogger("langgraph_runs")
+    before = log.level
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
     log.setLevel(logging.DEBUG)
-    if not log.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 def _header(text: str) -> Any:

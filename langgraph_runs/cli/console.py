@@ -95,7 +95,7 @@ def width() -> Optional[int]:
 
 def in_utf8() -> bool:
     """Whether stdout can show every character."""
-    return (sys.stdout.encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
+    return (sys.stdout.encoding or "utf-8").lower().replace("-", "").replace("_", "") == "utf8"
 
 
 def plain(value: Any) -> Any:

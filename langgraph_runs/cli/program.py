@@ -11,6 +11,7 @@ from .._version import __version__
 from ..errors import APIStatusError, CreateUncertainError, LangGraphRunsError
 from . import batch, codes, completion, demo, doctor, ledger, prune, run, runs, stream, threads, watch
 from .command import Command, CommandError, Page, Parser, add_command
+from .connection import log_shown
 from .console import complain, prepare, silence
 from .interrupts import Interrupts
 
@@ -80,7 +81,8 @@ def execute(argv: Optional[Sequence[str]] = None) -> int:
         try:
             args = parse(argv)
             args.interrupts = interrupts
-            code: int = args.command.run(args)
+            with log_shown(args):
+                code: int = args.command.run(args)
             sys.stdout.flush()
             return code
         except KeyboardInterrupt:
