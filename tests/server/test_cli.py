@@ -1,0 +1,445 @@
+"""``langgraph-runs`` on the real server: what each command does, prints, and says by its exit code."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_runs import Client, NotFoundError
+from langgraph_runs.devserver import DevServer
+
+from .commands import Commands, Ended
+from .conftest import Gate, wait_until
+
+
+@pytest.fixture
+def run(server: DevServer) -> Commands:
+    return Commands(server.url)
+
+
+@pytest.fixture
+def guarded(guarded_server: DevServer) -> Commands:
+    return Commands(guarded_server.url)
+
+
+def one_line(ended: Ended) -> str:
+    """What is said on stderr, which is one line."""
+    assert 1 == ended.err.count("\n"), ended.err
+    assert ended.err.startswith("langgraph-runs: ")
+    return ended.err[len("langgraph-runs: ") : -1]
+
+
+# -- run
+
+
+def test_run_prints_the_values_and_leaves_no_thread(run: Commands, client: Client) -> None:
+    ended = run("run", "echo", "value.deep=[1, null]", "--outcome")
+
+    assert (0, "") == (ended.code, ended.err)
+    outcome = ended.json
+    assert {"value": {"deep": [1, None]}, "echo": {"deep": [1, None]}, "turns": 1} == outcome["values"]
+    assert ("success", False, None, []) == (outcome["status"], outcome["paused"], outcome["error"], outcome["interrupts"])
+    with pytest.raises(NotFoundError):
+        client.threads.get(outcome["thread_id"])
+
+    assert Ended(0, '{"value":"ü","echo":"ü","turns":1}\n', "") == run("run", "echo", "value=ü")
+
+
+def test_a_run_that_fails_is_1_prints_nothing_and_tells_why(run: Commands) -> None:
+    ended = run("run", "failing", "error=ValueError", "message=no ink")
+
+    assert (1, "") == (ended.code, ended.out)
+    assert one_line(ended).startswith("the run failed: ValueError: no ink (run ")
+
+    told = run("run", "failing", "error=ValueError", "message=no ink", "--outcome")
+    assert (1, "error", "ValueError", "no ink") == (told.code, *(told.json[name] for name in ("status", "error", "message")))
+
+
+def test_verbose_tells_each_request_and_the_error_whole(run: Commands) -> None:
+    ended = run("run", "failing", "error=ValueError", "message=no ink", "-v")
+
+    assert 1 == ended.code
+    assert "INFO POST /threads/" in ended.err
+    assert "because of: langgraph_runs.errors.RunFailedError: the run failed: ValueError: no ink" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_question_is_3_and_the_command_that_is_shown_answers_it(run: Commands) -> None:
+    asked = run("run", "asker", 'questions=["ok?"]')
+
+    assert 3 == asked.code
+    assert "ok?" == asked.json["__interrupt__"][0]["value"]
+    told, _, command = one_line(asked).partition("; go on with: langgraph-runs ")
+    assert 'paused for a human: "ok?"' == told
+    assert command.endswith(" --resume ANSWER")
+
+    answered = run(*command.replace("ANSWER", "yes").split())
+    assert (0, "") == (answered.code, answered.err)
+    assert [{"ok?": "yes"}] == answered.json["answers"]
+
+
+def test_a_pause_without_a_question_is_3_and_the_command_that_is_shown_goes_on(run: Commands) -> None:
+    paused = run("run", "steps", "path=[]", "--interrupt-before", "two,three")
+
+    assert (3, {"path": ["one"]}) == (paused.code, paused.json)
+    command = one_line(paused).partition("go on with: langgraph-runs ")[2]
+    assert {"path": ["one", "two", "three"]} == run(*command.split()).json
+
+
+@pytest.mark.parametrize(("ending", "status"), [("cancel", "interrupted"), ("detach", "running")])
+def test_timeout_is_4_and_the_run_is_cancelled_or_goes_on(
+    ending: str, status: str, run: Commands, client: Client, thread_id: str, gate: Gate
+) -> None:
+    ended = run("run", "gated", f"gate={gate._path}", "--thread", thread_id, "--timeout", "1.5s", "--on-timeout", ending)
+    (left,) = client.runs.list(thread_id)
+
+    assert (4, "") == (ended.code, ended.out)
+    assert status == left.status
+    told = f"run {left.run_id} was cancelled" if ending == "cancel" else f"langgraph-runs join {thread_id} {left.run_id}"
+    assert one_line(ended).startswith("not done within timeout=1.5 s ")
+    assert one_line(ended).endswith(told)
+
+
+def test_the_servers_own_limit_is_4(guarded: Commands, gate: Gate, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("key-of-alice\n")
+    ended = guarded("run", "gated", f"gate={gate._path}", "--api-key-file", str(key))
+
+    assert 4 == ended.code
+    assert "the server stopped the run" in one_line(ended)
+
+
+def test_a_refused_key_is_6_and_so_is_one_that_may_not(guarded: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wrong = guarded("run", "echo")
+    assert 6 == wrong.code
+    assert "401: Invalid API key" in one_line(wrong)
+    assert "--api-key-file" in one_line(wrong)
+
+    monkeypatch.setenv("LANGGRAPH_API_KEY", "key-of-a-reader")
+    assert 6 == guarded("run", "echo").code
+    assert 75 == guarded("create", "echo", "--api-key", "key-of-a-hog", "--attempts", "1").code
+
+
+def test_a_key_on_the_command_line_works_with_a_warning_and_is_not_told(guarded: Commands) -> None:
+    ended = guarded("run", "echo", "value=1", "--api-key", "key-of-alice", "-v")
+
+    assert (0, 1) == (ended.code, ended.json["echo"])
+    assert "warning: anybody on this machine can read --api-key in the list of processes; use --api-key-file" in ended.err
+    assert "key-of-alice" not in ended.err
+
+
+def test_what_the_server_does_not_know_is_2(run: Commands, new_id: str) -> None:
+    for arguments in (["run", "nope"], ["run", "echo", "--thread", new_id], ["get", new_id, new_id], ["threads", "get", new_id]):
+        ended = run(*arguments)
+
+        assert (2, "") == (ended.code, ended.out)
+        assert one_line(ended)[:3] in ("404", "422")
+
+
+def test_a_busy_thread_is_75_where_that_is_asked_for(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
+    client.runs.create(thread_id, "gated", input=gate.input())
+    ended = run("run", "echo", "--thread", thread_id, "--multitask-strategy", "reject")
+
+    assert 75 == ended.code
+    assert "409: Thread is already running a task." in one_line(ended)
+
+
+# -- stream
+
+
+def test_stream_in_a_pipe_is_a_line_for_each_event(run: Commands) -> None:
+    ended = run("stream", "burst", "n=3", "--stream-mode", "custom,values")
+
+    assert (0, "") == (ended.code, ended.err)
+    assert [
+        ("metadata", {}),
+        ("values", {"n": 3}),
+        ("custom", {"i": 0}),
+        ("custom", {"i": 1}),
+        ("custom", {"i": 2}),
+        ("values", {"n": 3, "written": 3}),
+    ] == [(line["event"], line["data"] if line["event"] != "metadata" else {}) for line in ended.lines]
+
+
+def test_stream_ends_with_the_code_of_its_run(run: Commands) -> None:
+    failed = run("stream", "failing", "error=ValueError", "message=no ink")
+    assert (1, "error") == (failed.code, failed.lines[-1]["event"])
+    assert "the run failed: ValueError: no ink" in one_line(failed)
+
+    paused = run("stream", "asker", 'questions=["ok?"]', "--stream-mode", "custom")
+    assert 3 == paused.code
+    assert 'paused for a human: "ok?"; go on with: langgraph-runs run asker --thread ' in one_line(paused)
+
+
+# -- create, join, get, list, cancel, delete
+
+
+def test_create_prints_ids_and_join_waits_for_the_result(run: Commands, gate: Gate) -> None:
+    created = run("create", "gated", f"gate={gate._path}", "--ids", "--resumable", "--metadata", "job=nightly")
+    thread_id, run_id = created.out.split()
+    gate.wait_begun()
+
+    assert "running" == run("get", thread_id, run_id).json["status"]
+    late = run("join", thread_id, run_id, "--timeout", "500ms")
+    assert 4 == late.code
+    assert one_line(late).endswith(f"the run goes on: langgraph-runs join {thread_id} {run_id}")
+
+    gate.open()
+    assert ["begun", "run"] == run("join", thread_id, run_id).json["passed"]
+    streamed = run("join", thread_id, run_id, "--stream", "--last-event-id", "0")
+    assert (0, "metadata") == (streamed.code, streamed.lines[0]["event"])
+
+    told = run("get", thread_id, run_id).json
+    assert ("success", "nightly") == (told["status"], told["metadata"]["job"])
+    assert "kwargs" not in told
+    assert "gate" in run("get", thread_id, run_id, "--full").json["kwargs"]["input"]
+
+
+def test_join_of_a_run_that_failed_long_ago_is_1(run: Commands, client: Client, thread_id: str) -> None:
+    failed = client.runs.create(thread_id, "failing", input={"error": "ValueError", "message": "no ink"})
+    client.runs.wait(thread_id, "echo", input={"value": 1})
+
+    assert 1 == run("join", thread_id, failed.run_id).code
+
+
+def test_list_filters_and_shows_lines_or_a_table(run: Commands, client: Client, thread_id: str) -> None:
+    for n in range(3):
+        client.runs.create(thread_id, "echo", input={"value": n}, metadata={"n": n})
+    client.runs.wait(thread_id, "failing", input={"error": "ValueError"}, raise_error=False)
+
+    assert ["error", "success", "success"] == [line["status"] for line in run("list", thread_id, "-n", "3").lines]
+    assert [1] == [line["metadata"]["n"] for line in run("list", thread_id, "--metadata", "n=1").lines]
+    assert [{"status": "success"}] * 3 == run("list", thread_id, "--status", "success", "--select", "status").lines
+    assert 4 == len(run("list", thread_id, "--all").lines)
+    assert 2 == len(run("list", thread_id, "--all", "--offset", "2").lines)
+    assert 4 == len(run("list", thread_id, "--created-after", "1h").lines)
+    assert [] == run("list", thread_id, "--created-before", "1h").lines
+    request_id = client.runs.list(thread_id, offset=2)[0].request_id
+    assert [1] == [line["metadata"]["n"] for line in run("list", thread_id, "--request-id", str(request_id)).lines]
+
+    header, *rows = run("list", thread_id, "--table").out.splitlines()
+    assert ["RUN", "STATUS", "CREATED", "GRAPH"] == header.split()
+    assert ["error", "success", "success", "success"] == [row.split()[1] for row in rows]
+
+
+def test_cancel_and_delete_may_be_said_twice(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
+    run_id = client.runs.create(thread_id, "gated", input=gate.input()).run_id
+    gate.wait_begun()
+
+    early = run("delete", thread_id, run_id)
+    assert 75 == early.code
+    assert "has not ended" in one_line(early)
+    assert Ended(0, "", "") == run("cancel", thread_id, run_id, "--wait")
+    again = run("cancel", thread_id, run_id)
+    assert 0 == again.code
+    assert f"run {run_id} has ended before, with status interrupted" == one_line(again)
+    assert 1 == run("cancel", thread_id, run_id, "--action", "rollback").code
+    assert Ended(0, "", "") == run("delete", thread_id, run_id)
+    assert 2 == run("delete", thread_id, run_id).code
+    assert Ended(0, "", "") == run("delete", thread_id, run_id, "--missing-ok")
+
+
+# -- prune, threads, watch
+
+
+def test_prune_deletes_what_is_meant_and_nothing_else(run: Commands, client: Client, gate: Gate, new_id: str) -> None:
+    """In one thread, and in those that a search finds; a dry run tells the same and deletes nothing."""
+    threads = [client.threads.create(metadata={"job": new_id}).thread_id for _ in range(2)]
+    graphs = ("failing", "echo", "failing")
+    runs = [client.runs.create(thread_id, graph, input={"error": "ValueError"}) for graph in graphs for thread_id in threads]
+    for one in runs[-2:]:
+        client.runs.join(one.thread_id, one.run_id, raise_error=False)
+    client.runs.create(threads[0], "gated", input=gate.input())
+    gate.wait_begun()
+
+    def left(thread_id: str) -> list[str]:
+        return [run.status for run in client.runs.iter(thread_id)]
+
+    everywhere = ["prune", "--thread-metadata", f"job={new_id}", "--status", "error"]
+    assert "" == run(*everywhere, "--older-than", "1d").out
+    told = run(*everywhere, "--dry-run")
+    assert (0, 4) == (told.code, len(told.out.splitlines()))
+    assert "4 runs would be deleted, in 2 threads" == one_line(told)
+    assert ["running", "error", "success", "error"] == left(threads[0])
+
+    assert 1 == len(run("prune", threads[1], "--status", "error", "--keep", "1", "--json").lines)
+    assert ["error", "success"] == left(threads[1])
+    assert 3 == len(run(*everywhere).out.splitlines())
+    assert [["running", "success"], ["success"]] == [left(thread_id) for thread_id in threads]
+    assert 1 == len(run("prune", threads[0], "--older-than", "0s").out.splitlines())
+    assert ["running"] == left(threads[0])
+
+
+def test_threads_from_their_making_to_their_end(run: Commands, new_id: str) -> None:
+    assert Ended(0, f"{new_id}\n", "") == run("threads", "create", "--id", new_id, "--metadata", f"job={new_id}")
+    assert 75 == run("threads", "create", "--id", new_id).code
+    assert new_id == run("threads", "create", "--id", new_id, "--if-exists", "do_nothing", "--json").json["thread_id"]
+    run("run", "echo", "value=1", "--thread", new_id)
+
+    assert {"value": 1, "echo": 1, "turns": 1} == run("threads", "state", new_id, "--values").json
+    assert [] == run("threads", "state", new_id).json["next"]
+    states = run("threads", "history", new_id).lines
+    assert 3 == len(states)
+    first = states[-1]["checkpoint"]["checkpoint_id"]
+    assert ["__start__"] == run("threads", "state", new_id, "--checkpoint-id", first).json["next"]
+    assert 1 == len(run("threads", "history", new_id, "-n", "1").lines)
+    assert Ended(0, f"{new_id}\n", "") == run("threads", "list", "--metadata", f"job={new_id}", "--status", "idle", "--ids")
+    assert [new_id] == [line["thread_id"] for line in run("threads", "list", "--metadata", f"job={new_id}").lines]
+    assert Ended(0, "", "") == run("threads", "delete", new_id)
+    assert 2 == run("threads", "delete", new_id).code
+    assert 0 == run("threads", "delete", new_id, "--missing-ok").code
+
+
+def test_watch_tells_each_change_until_all_have_ended(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
+    client.runs.wait(thread_id, "failing", input={"error": "ValueError"}, raise_error=False)
+    running = client.runs.create(thread_id, "gated", input=gate.input()).run_id
+    waiting = client.runs.create(thread_id, "failing", input={"error": "ValueError"}).run_id
+    gate.wait_begun()
+    opener = threading.Timer(0.6, gate.open)
+    opener.start()
+    ended = run("watch", thread_id, "--interval", "50ms")
+    opener.join()
+
+    seen = [(line["run_id"], line["status"]) for line in ended.lines]
+    assert 1 == ended.code  # of the one that failed meanwhile
+    assert (running, "running") in seen
+    assert (running, "success") in seen
+    assert [(waiting, "pending"), (waiting, "error")] == [pair for pair in seen if pair[0] == waiting and pair[1] != "running"]
+    assert len(set(seen)) == len(seen)
+    assert 0 == run("watch", thread_id).code  # now all had ended before
+
+
+# -- doctor
+
+
+def test_doctor_finds_nothing_wrong(run: Commands) -> None:
+    ended = run("doctor")
+
+    assert (0, "") == (ended.code, ended.err)
+    for expected in (
+        "ok      server:",
+        "ok      key:      none",
+        "ok      proxy:    none",
+        "version 0.",
+        "ok      clock:",
+        "echo, failing",
+    ):
+        assert expected in ended.out
+
+
+def test_doctor_says_that_a_key_is_missing_and_what_to_do(guarded: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = guarded("doctor", "--json")
+    assert 6 == refused.code
+    assert ("failed", "give a key") == (refused.lines[-1]["verdict"], refused.lines[-1]["remedy"][:10])
+
+    monkeypatch.setenv("LANGSMITH_API_KEY", "key-of-bob")
+    granted = guarded("doctor")
+    assert 0 == granted.code
+    assert "ok      key:      from LANGSMITH_API_KEY" in granted.out
+    assert "key-of-bob" not in granted.out
+
+
+def test_doctor_names_a_proxy_that_is_in_the_way(run: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:9")
+    ended = run("doctor", "--attempts", "1")
+
+    assert 5 == ended.code
+    assert "!!      proxy:    http://127.0.0.1:9, for 127.0.0.1" in ended.out
+    assert "export NO_PROXY=127.0.0.1" in ended.out
+    assert "secret" not in ended.out
+
+
+# -- batch, ledger
+
+
+def write_lines(path: Path, rows: list[Any]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def read_lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def by_key(path: Path) -> dict[str, Any]:
+    """Its lines, without the thread, which is told as long as the process lives that has deleted it."""
+    rows = read_lines(path)
+    found = {row["key"]: {name: value for name, value in row.items() if name != "thread_id"} for row in rows}
+    assert len(rows) == len(found)
+    return found
+
+
+def test_batch_runs_each_line_and_writes_a_line_for_each(run: Commands, tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "in.jsonl", [{"value": f"ü{n}"} for n in range(5)])
+    ended = run("batch", "echo", file, "-o", str(tmp_path / "out.jsonl"), "--ordered", "--with-input")
+
+    assert Ended(0, "", "") == ended
+    rows = read_lines(tmp_path / "out.jsonl")
+    assert [(n, "done", f"ü{n}", f"ü{n}") for n in range(5)] == [
+        (row["index"], row["status"], row["values"]["echo"], row["input"]["value"]) for row in rows
+    ]
+    assert ["in.jsonl", "out.jsonl"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_batch_with_a_ledger_goes_on_and_tries_failures_again_when_told(run: Commands, tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "in.jsonl", [{"id": n, "error": "ValueError" if n == 1 else ""} for n in range(3)])
+    ledger, out = str(tmp_path / "jobs.sqlite"), tmp_path / "out.jsonl"
+    command = ["batch", "failing", file, "-o", str(out), "--ledger", ledger, "--key", "id"]
+    first = run(*command)
+
+    assert 1 == first.code
+    assert f"1 of 3 inputs failed; to try them again: langgraph-runs ledger retry-failed {ledger}" == one_line(first)
+    rows = by_key(out)
+    assert {"0": "done", "1": "failed", "2": "done"} == {key: row["status"] for key, row in rows.items()}
+    assert "RunFailedError" == rows["1"]["error"]["class"]
+
+    again = run(*command)
+    assert 1 == again.code
+    assert rows == by_key(out)
+
+    assert {"pending": 0, "started": 0, "done": 2, "failed": 1} == run.local("ledger", "show", ledger, "--json").json["counts"]
+    assert "1: the run failed: ValueError" in run.local("ledger", "show", ledger).out
+    assert ["1"] == [row["key"] for row in run.local("ledger", "export", ledger, "--status", "failed").lines]
+    assert Ended(0, "1 inputs will be run again by the next batch\n", "") == run.local("ledger", "retry-failed", ledger)
+    assert 1 == run(*command).code
+    retried = by_key(out)
+    assert ["0", "1", "2"] == sorted(retried)
+    assert rows["0"] == retried["0"]
+    assert rows["1"]["run_id"] != retried["1"]["run_id"]
+    assert 2 == run.local("ledger", "show", str(tmp_path / "none")).code
+
+
+def test_batch_says_by_its_code_what_went_wrong(run: Commands, guarded: Commands, tmp_path: Path, gate: Gate) -> None:
+    paused = run("batch", "asker", write_lines(tmp_path / "a", [{"questions": ["ok?"]}, {"questions": []}]))
+    assert (3, "1 of 2 runs wait for a human") == (paused.code, one_line(paused))
+    assert [True] == [row["paused"] for row in paused.lines if row["values"].get("questions")]
+
+    gated = write_lines(tmp_path / "g", [gate.input("a"), gate.input("b")])
+    assert 4 == run("batch", "gated", gated, "--timeout-each", "1s").code
+    late = run("batch", "gated", gated, "--timeout", "1s")
+    assert (4, "not done within --timeout 1 s") == (late.code, one_line(late))
+    assert 6 == guarded("batch", "echo", gated).code
+
+
+def test_batch_finds_a_bad_line_before_it_runs_any(run: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"value": 1}\n\n{"value": \n', encoding="utf-8")
+    ended = run("batch", "echo", str(file), "-o", str(tmp_path / "out.jsonl"))
+
+    assert (2, "") == (ended.code, ended.out)
+    assert one_line(ended).startswith(f"{file}, line 3: not JSON: ")
+    assert [file] == list(tmp_path.iterdir())
+    assert 2 == run("batch", "echo", str(tmp_path / "nowhere")).code
+
+
+def test_what_a_batch_leaves_is_nothing(run: Commands, client: Client, tmp_path: Path) -> None:
+    job = str(uuid.uuid4())
+    file = write_lines(tmp_path / "in.jsonl", [{"value": 1}])
+    assert 0 == run("batch", "echo", file, "--metadata", f"job={job}").code
+
+    wait_until(lambda: client.threads.search(metadata={"job": job}) == [], "the thread to be deleted")

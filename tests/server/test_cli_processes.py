@@ -1,0 +1,292 @@
+"""``langgraph-runs`` as a process: under cron, on a terminal, in a pipe, killed, interrupted, and twice at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from langgraph_runs import Client
+from langgraph_runs.devserver import DevServer
+
+from ..readme import README
+from .commands import CHECKOUT, PROGRAM, Commands, Ended, Terminal, ended_in_any_case, wait
+from .conftest import Gate, wait_until
+
+
+@pytest.fixture
+def run(server: DevServer) -> Commands:
+    return Commands(server.url)
+
+
+def gated(gate: Gate) -> str:
+    return f"gate={gate._path}"
+
+
+# -- environments
+
+
+def test_it_needs_nothing_of_its_environment(run: Commands) -> None:
+    """No HOME, no TERM, no language: text goes in and out in UTF-8."""
+    ended = run.process("run", "echo", "a=ü", "--input-file", "-", input='{"value": "日本\U0001f30a"}'.encode())
+
+    assert Ended(0, '{"value":"日本\U0001f30a","echo":"日本\U0001f30a","turns":1}\n', "") == ended
+
+
+def test_in_a_language_without_umlauts_json_stays_whole(run: Commands) -> None:
+    env = run.environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    ended = run.process("run", "echo", "--input-file", "-", input='{"value": "日本"}'.encode(), env=env)
+
+    assert (0, "") == (ended.code, ended.err)
+    assert ended.out.isascii()
+    assert "日本" == ended.json["echo"]
+
+
+# -- terminals
+
+
+def test_words_come_one_by_one_on_a_terminal(run: Commands) -> None:
+    """The first ones are shown while the run goes on; other events are cut where the line ends."""
+    question = '{"messages": [{"role": "user", "content": "high tide"}]}'
+    with Terminal(run, "stream", "chat", "--input", question) as terminal:
+        shown = terminal.read_until(None)
+        assert 0 == terminal.process.wait(30)
+
+    first, second, *more = shown.splitlines()
+    assert "You said: high tide" == first
+    assert re.fullmatch(r"\x1b\[2mupdates: \{\"answer\": .*\.\.\.\x1b\[0m", second)
+    assert len(second) == 60 + len("\x1b[2m\x1b[0m")
+    assert [] == more
+
+
+def test_events_are_shown_at_once_and_ctrl_c_cancels_the_run(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
+    with Terminal(run, "stream", "gated", gated(gate), "--thread", thread_id) as terminal:
+        terminal.read_until('custom: {"begun": "run"}')
+        os.killpg(terminal.process.pid, signal.SIGINT)
+        shown = terminal.read_until(None)
+        assert 130 == terminal.process.wait(30)
+    (left,) = client.runs.list(thread_id)
+
+    assert "interrupted" == left.status
+    assert shown.endswith(f"langgraph-runs: interrupted: run {left.run_id} was cancelled\n")
+    assert "Traceback" not in shown
+
+
+def test_watch_draws_its_table_in_place_on_a_terminal(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
+    client.runs.create(thread_id, "gated", input=gate.input())
+    gate.wait_begun()
+    with Terminal(run, "watch", thread_id, "--interval", "50ms") as terminal:
+        terminal.read_until("\x1b[2A")
+        assert "running" in terminal.seen
+        gate.open()
+        shown = terminal.read_until(None)
+        assert 0 == terminal.process.wait(30)
+
+    assert "success" in shown.rsplit("\x1b[2A", 1)[1]
+    assert shown.rsplit("\x1b[2A", 1)[1].count("\n") == 2
+
+
+# -- signals
+
+
+@pytest.mark.parametrize(
+    ("command", "signum", "arguments", "status"),
+    [
+        ("run", signal.SIGINT, [], "interrupted"),
+        ("run", signal.SIGTERM, ["--on-interrupt", "detach"], "running"),
+        ("stream", signal.SIGTERM, ["--on-interrupt", "cancel"], "interrupted"),
+    ],
+)
+def test_a_signal_ends_it_with_130_and_the_run_is_cancelled_or_goes_on(
+    command: str, signum: int, arguments: list[str], status: str, run: Commands, client: Client, thread_id: str, gate: Gate
+) -> None:
+    with ended_in_any_case(run.start(command, "gated", gated(gate), "--thread", thread_id, *arguments)) as process:
+        gate.wait_begun()
+        process.send_signal(signum)
+        ended = wait(process)
+    (left,) = client.runs.list(thread_id)
+
+    assert (130, status) == (ended.code, left.status)
+    what = (
+        f"run {left.run_id} was cancelled"
+        if status == "interrupted"
+        else f"the run goes on: langgraph-runs join {thread_id} {left.run_id}"
+    )
+    assert f"langgraph-runs: interrupted: {what}\n" == ended.err
+
+
+def test_a_second_signal_ends_it_at_once(gate: Gate, server: DevServer) -> None:
+    """The first one waits for a server that has stopped answering."""
+    run = Commands(server.url)
+    with ended_in_any_case(run.start("run", "gated", gated(gate), "-v")) as process:
+        gate.wait_begun()
+        server.send_signal(signal.SIGSTOP)
+        try:
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            line = b""
+            while b"aborted" not in line.lower():
+                line = process.stderr.readline()
+                assert line, "it ended at the first signal"
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            ended = wait(process)
+        finally:
+            server.send_signal(signal.SIGCONT)
+
+    assert 130 == ended.code
+    assert time.monotonic() - begun < 4
+    assert "Traceback" not in ended.err
+
+
+LOADING = """
+import sys
+class Marker:
+    def find_spec(self, name, path=None, target=None):
+        if name == "langgraph_runs.abort":
+            print(flush=True)
+sys.argv = ["langgraph-runs", "list", "x"]
+sys.meta_path.insert(0, Marker())
+from langgraph_runs.cli import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_while_it_loads_shows_nothing(run: Commands) -> None:
+    """At any moment from the first import of the package on: it ends by the signal, or with 130."""
+    for delay in (0.0, 0.03, 0.06, 0.1):
+        with ended_in_any_case(
+            subprocess.Popen([sys.executable, "-c", LOADING], env=run.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"\n"
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            ended = wait(process)
+
+        assert ended.code in (-signal.SIGINT, 130, 2)  # 2, since x is no id: the signal came too late
+        assert "Traceback" not in ended.err
+        assert "KeyboardInterrupt" not in ended.err
+
+
+# -- outputs that go away
+
+
+def test_nobody_reading_is_141_and_silent_and_cancels_the_run(run: Commands, client: Client, thread_id: str) -> None:
+    """``| head -2``, of a run that would write for half a minute."""
+    stream = ["stream", "burst", "n=3000", "pause=0.01", "--stream-mode", "custom", "--thread", thread_id]
+    with ended_in_any_case(run.start(*stream)) as process:
+        assert process.stdout is not None
+        assert [b'{"event":"metadata"', b'{"event":"custom"'] == [process.stdout.readline().split(b",")[0] for _ in range(2)]
+        process.stdout.close()
+        process.stdout = None
+        ended = process.wait(30)
+        assert process.stderr is not None
+        said = process.stderr.read()
+
+    assert (141, b"") == (ended, said)
+    assert ["interrupted"] == [one.status for one in client.runs.list(thread_id)]
+
+
+def test_a_full_disk_is_1_and_a_closed_output_is_nobodys_fault(run: Commands) -> None:
+    with open("/dev/full", "wb") as full, ended_in_any_case(run.start("run", "echo", "value=1", stdout=full)) as process:
+        _, said = process.communicate(timeout=60)
+    assert (1, b"langgraph-runs: the output cannot be written: No space left on device\n") == (process.returncode, said)
+
+    command = shlex.join([*PROGRAM, "run", "echo", "value=1"])
+    closed = subprocess.run(["sh", "-c", f"{command} >&-"], env=run.environment(), capture_output=True, timeout=60, check=False)
+    assert (0, b"") == (closed.returncode, closed.stderr)
+
+
+# -- twice at once, and killed
+
+
+def test_of_two_with_one_lock_the_second_does_nothing(
+    run: Commands, client: Client, thread_id: str, gate: Gate, tmp_path: Path
+) -> None:
+    """And a third may, when the first was killed."""
+    lock = ["--lock", str(tmp_path / "job.lock")]
+    with ended_in_any_case(run.start("run", "gated", gated(gate), *lock)) as process:
+        gate.wait_begun()
+        second = run("run", "echo", "--thread", thread_id, *lock)
+        process.kill()
+        process.wait(30)
+    third = run("run", "echo", "value=1", "--thread", thread_id, *lock)
+
+    assert (75, f"langgraph-runs: --lock {tmp_path}/job.lock: held by process {process.pid}; nothing was started\n") == (
+        second.code,
+        second.err,
+    )
+    assert 0 == third.code
+    assert 1 == len(client.runs.list(thread_id))
+
+
+def test_a_batch_that_is_killed_goes_on_where_it_was(run: Commands, client: Client, tmp_path: Path, new_id: str) -> None:
+    """Killed twice in the middle: in the end each input has one line and one run, and no line is half."""
+    inputs, out, ledger = tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "jobs.sqlite"
+    inputs.write_text("".join(f'{{"value": {n}}}\n' for n in range(24)), encoding="utf-8")
+    command = ["batch", "echo", str(inputs), "-o", str(out), "--ledger", str(ledger), "-c", "4", "--metadata", f"job={new_id}"]
+    command += ["--keep-threads", "always"]
+    part = tmp_path / "out.jsonl.part"
+    for lines in (3, 9):
+        with ended_in_any_case(run.start(*command)) as process:
+            wait_until(
+                lambda: process.poll() is not None or (part.exists() and part.read_bytes().count(b"\n") >= lines), "some results"
+            )
+            process.kill()
+        assert not out.exists()
+    ended = run.process(*command)
+
+    assert Ended(0, "", "") == ended
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert list(range(24)) == sorted(row["values"]["echo"] for row in rows)
+    assert not part.exists()
+    threads = client.threads.search(metadata={"job": new_id}, limit=100)
+    assert [1] * 24 == [len(client.runs.list(thread.thread_id)) for thread in threads]
+
+
+# -- README.rst
+
+
+def crontab() -> tuple[str, str]:
+    """The lines of README.rst for cron: the variable, and the command."""
+    found = re.search(r"^   (LANGGRAPH_API_URL=\S+)\n   30 2 \* \* \* (.+)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert found is not None
+    return found.group(1), found.group(2)
+
+
+def test_the_cron_recipe_of_the_readme_does_what_it_says(run: Commands, tmp_path: Path, gate: Gate) -> None:
+    """Run as cron does: by /bin/sh at home, with the four variables that cron sets. Twice at once."""
+    variable, command = crontab()
+    assert "LANGGRAPH_API_URL=http://localhost:2024" == variable
+    home = tmp_path / "home"
+    program = home / "venv" / "bin" / "langgraph-runs"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(CHECKOUT)} exec {shlex.join(PROGRAM)} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    (home / "key").write_text("a-key\n", encoding="utf-8")
+    assert "run agent topic=tides" in command
+    command = command.replace("run agent topic=tides", f"run gated {gated(gate)}")
+    env = {"HOME": str(home), "LOGNAME": "agents", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", "LANGGRAPH_API_URL": run.url}
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["/bin/sh", "-c", command], env=env, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    with ended_in_any_case(start()) as first:
+        gate.wait_begun()
+        with ended_in_any_case(start()) as second:
+            assert Ended(75, "", "") == wait(second)
+        gate.open()
+        assert Ended(0, "", "") == wait(first)
+
+    said = (home / "tides.log").read_text(encoding="utf-8").splitlines()
+    assert re.fullmatch(r"langgraph-runs: --lock tides.lock: held by process \d+; nothing was started", said[0])
+    assert ["begun", "run"] == json.loads(said[1])["passed"]
