@@ -115,8 +115,8 @@ def test_every_python_block_is_python(block: Block) -> None:
 def test_every_block_has_a_language_that_is_tested() -> None:
     languages = re.findall(r"^\.\. code-block::(.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
 
-    assert {"python", "sh"} == {language.strip() for language in languages}
-    assert len(languages) == len(blocks("python")) + len(blocks("sh"))
+    assert {"console", "python", "sh"} == {language.strip() for language in languages}
+    assert len(languages) == len(blocks("console")) + len(blocks("python")) + len(blocks("sh"))
 
 
 def test_the_commands_are_those_that_are_run() -> None:
