@@ -15,11 +15,19 @@ from typing import (
     overload,
 )
 
-from .calls import take
-from .codec import decode, decode_body, decode_list, encode
+from .calls import Given, check_count, take
+from .codec import decode, decode_body, decode_list
 from .creating import Adopted, Creator
 from .cursor import Cursor
-from .errors import CreateUncertainError, DeadlineExceededError, InvalidRequestError, ResponseDecodeError
+from .errors import (
+    AuthenticationError,
+    CreateUncertainError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    LangGraphRunsError,
+    PermissionDeniedError,
+    ResponseDecodeError,
+)
 from .events import (
     CheckpointsStreamEvent,
     CustomStreamEvent,
@@ -48,10 +56,10 @@ from .payloads import (
     RunsInvokePayload,
     RunsStreamPayload,
     RunsWaitPayload,
-    to_body,
 )
 from .scope import Scope
-from .starting import Start, batch_item, modes_of, prepare_start
+from .splitting import batch_item, note_batch, split_batch
+from .starting import Start, modes_of, prepare_start
 from .streaming import Plan, RunStream
 from .transport import Answer, Request, Transport
 from .waiting import Waiter
@@ -111,59 +119,79 @@ class Launches:
             return run
 
     @documented(CallOptions)
-    def create_batch(self, payloads: Sequence[Union[RunCreate, Mapping[str, Any]]], **options: Unpack[CallOptions]) -> List[Run]:
+    def create_batch(
+        self,
+        payloads: Sequence[Union[RunCreate, Mapping[str, Any]]],
+        *,
+        max_items: int = 500,
+        max_bytes: int = 8 * 1024 * 1024,
+        **options: Unpack[CallOptions],
+    ) -> List[Run]:
         """The new runs, in the order of *payloads* (`RunCreate`, or dicts of the same fields), each on a thread of its own.
 
-        An item with a ``thread_id`` is created on that thread, in a request of its own, since the server's batch endpoint
-        ignores it. The batch is not atomic on the server: after an error some of the runs may exist, and
-        `CreateUncertainError` says so where no answer came. *timeout* is for all of them together.
+        They are sent in requests of at most *max_items* runs and *max_bytes* bytes each. An item with a ``thread_id`` is created on
+        that thread, in a request of its own, since the server's batch endpoint ignores it. *timeout* is for all of them together.
+
+        Nothing of this is all or nothing, not even one request. The error, of whatever class, says what there is: ``created``, a
+        dict of place and `Run`, and ``uncertain``, the places of runs that may exist; nothing was sent for the rest.
         """
         given = take("create_batch", options)
+        check_count("max_items", max_items, least=1)
+        check_count("max_bytes", max_bytes, least=1)
         items = [batch_item(index, item) for index, item in enumerate(payloads)]
         if not items:
             raise InvalidRequestError("payloads=[]: give at least one run to create")
+        batches = split_batch(items, max_items=max_items, max_bytes=max_bytes)
         found: Dict[int, Run] = {}
-        alone = [index for index, item in enumerate(items) if item.thread_id is not None]
-        together = [index for index, item in enumerate(items) if item.thread_id is None]
-        bodies = [to_body(items[index]) for index in together]
         with given.scope(self._transport) as scope:
-            if bodies:
-                ticket = self._creator.prepare({}, given.headers)
-                request = Request(
-                    method="POST",
-                    path="/runs/batch",
-                    query=given.params,
-                    body=encode(bodies),
-                    headers={**given.headers, **ticket.headers},
-                    creates=True,
-                )
-                answer = self._creator.once(
-                    lambda: self._transport.call(request, scope, once=True),
-                    request=request,
-                    thread_id=None,
-                    ticket=ticket,
-                    scope=scope,
-                )
-                assert isinstance(answer, Answer)
-                runs = decode_list(decode_body(answer.body), Run)
-                if len(runs) != len(together):
-                    problem = f"$: expected {len(together)} runs, not {len(runs)}"
-                    raise scope.identify(ResponseDecodeError(f"the answer does not tell all runs: {problem}", problems=(problem,)))
-                found.update(zip(together, runs))
-            for index in alone:
-                item = items[index]
-                scope.check()
-                left = scope.deadline.remaining()
-                found[index] = self.create(
-                    item.thread_id,
-                    item.assistant_id,
-                    item.payload,
-                    timeout=left if left is None else max(left, 0.001),
-                    signal=given.signal,
-                    headers=given.headers,
-                    params=given.params,
-                )
+            for places, body in batches:
+                try:
+                    if body is not None:
+                        found.update(zip(places, self._create_together(len(places), body, given, scope)))
+                    else:
+                        found[places[0]] = self._create_alone(items[places[0]], given, scope)
+                except LangGraphRunsError as error:
+                    unsent = self._transport.is_refused(error) or isinstance(error, (AuthenticationError, PermissionDeniedError))
+                    note_batch(error, found, [] if unsent else places)
+                    raise
         return [found[index] for index in sorted(found)]
+
+    def _create_together(self, count: int, body: bytes, given: Given, scope: Scope) -> List[Run]:
+        ticket = self._creator.prepare({}, given.headers)
+        request = Request(
+            method="POST",
+            path="/runs/batch",
+            query=given.params,
+            body=body,
+            headers={**given.headers, **ticket.headers},
+            creates=True,
+        )
+        answer = self._creator.once(
+            lambda: self._transport.call(request, scope, once=True),
+            request=request,
+            thread_id=None,
+            ticket=ticket,
+            scope=scope,
+        )
+        assert isinstance(answer, Answer)
+        runs = decode_list(decode_body(answer.body), Run)
+        if len(runs) != count:
+            problem = f"$: expected {count} runs, not {len(runs)}"
+            raise scope.identify(ResponseDecodeError(f"the answer does not tell all runs: {problem}", problems=(problem,)))
+        return runs
+
+    def _create_alone(self, item: RunCreate, given: Given, scope: Scope) -> Run:
+        scope.check()
+        left = scope.deadline.remaining()
+        return self.create(
+            item.thread_id,
+            item.assistant_id,
+            item.payload,
+            timeout=left if left is None else max(left, 0.001),
+            signal=given.signal,
+            headers=given.headers,
+            params=given.params,
+        )
 
     @documented(WaitOptions)
     def wait(

@@ -12,11 +12,11 @@ from .creating import Creator, Ticket
 from .endpoints import ids_from, runs_path
 from .errors import InvalidRequestError
 from .options import OnGap, OnTimeout
-from .payloads import RunCreate, RunsInvokePayload, check_choice, check_id, check_known, lay_over, to_body
+from .payloads import RunsInvokePayload, check_choice, check_id, check_known, lay_over, to_body
 from .scope import Scope
 from .transport import Request
 
-__all__ = ["ALWAYS", "JOINING", "Start", "batch_item", "check_ours", "modes_of", "prepare_start"]
+__all__ = ["ALWAYS", "JOINING", "Start", "check_ours", "modes_of", "prepare_start"]
 
 #: Kinds of events that belong to every stream, whatever its modes.
 ALWAYS = ("error", "metadata")
@@ -134,16 +134,3 @@ def modes_of(stream_mode: Any) -> List[str]:
     modes: List[Any] = [stream_mode] if isinstance(stream_mode, str) else list(stream_mode)
     RunsInvokePayload(stream_mode=modes)  # refuses what is no mode
     return modes
-
-
-def batch_item(index: int, item: Any) -> RunCreate:
-    """One item of a batch, checked; errors name its place."""
-    if isinstance(item, RunCreate):
-        return item
-    if not isinstance(item, Mapping):
-        raise InvalidRequestError(f"payloads[{index}]: give a RunCreate or a dict, not {type(item).__name__}")
-    try:
-        check_known("RunCreate", item, {field.name for field in attrs.fields(RunCreate)})
-        return RunCreate(**{"assistant_id": None, **item})
-    except InvalidRequestError as error:
-        raise InvalidRequestError(f"payloads[{index}]: {error}") from None

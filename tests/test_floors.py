@@ -38,6 +38,7 @@ FLOORS: Dict[str, int] = {
     "ledger": 3,
     "claims": 3,
     "inputs": 3,
+    "splitting": 3,
     "answers": 4,
     "faults": 4,
     "body": 5,
@@ -74,7 +75,7 @@ FLOORS: Dict[str, int] = {
 DOORS: Dict[str, Set[str]] = {
     "attrs": {"calls", "client", "codec", "creating", "events", "listing", "models", "outcome", "payloads", "retry"}
     | {"starting", "streaming", "structure", "transport", "batch", "testing", "crons", "django.frames"}
-    | {"claims", "errands", "inputs", "ledger", "crew", "many", "mapping", "progress", "results"},
+    | {"claims", "errands", "inputs", "ledger", "crew", "many", "mapping", "progress", "results", "splitting"},
     "cattrs": {"structure"},
     "orjson": {"codec"},
     "requests": {"adapter", "body", "client", "faults"},

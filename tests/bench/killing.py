@@ -56,7 +56,17 @@ def start(url: str, ledger: str, inputs: int, concurrency: int, series: str, out
 
 
 def kill_and_restart(
-    url: str, folder: Path, name: str, *, inputs: int, kills: int, concurrency: int, series: str, seed: int, ledger: str
+    url: str,
+    folder: Path,
+    name: str,
+    *,
+    inputs: int,
+    kills: int,
+    concurrency: int,
+    series: str,
+    seed: int,
+    ledger: str,
+    latest: float,
 ) -> tuple[list[list[Any]], int]:
     """What the last process printed, and how many before it were killed at work."""
     rng = random.Random(seed)
@@ -67,7 +77,7 @@ def kill_and_restart(
         try:
             if number < kills:
                 try:
-                    process.wait(rng.uniform(0.5, max(4.0, inputs / 250)))
+                    process.wait(rng.uniform(0.4, latest))
                 except subprocess.TimeoutExpired:
                     killed.append(number)
             else:
@@ -126,14 +136,14 @@ def count_on_server(url: str, series: str, found: Found) -> None:
     found.lost = sum(per_input[n] == 0 for n in range(found.inputs))
 
 
-def experiment(*, inputs: int, kills: int, processes: int, concurrency: int, seed: int, workers: int, rate: float = 0.1) -> Found:
+def experiment(*, inputs: int, kills: int, processes: int, concurrency: int, seed: int, workers: int, latest: float) -> Found:
     found = Found(inputs)
     series = f"killed-{seed}-{processes}"
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name, DevServer(GRAPHS, workers=workers) as server:
         folder = Path(name)
         ledger = str(folder / "jobs.sqlite")
-        with CuttingProxy(server.url, seeded(seed, rate, longest=1000)) as proxy:
+        with CuttingProxy(server.url, seeded(seed, 0.1, longest=1000)) as proxy:
             printed: list[tuple[list[list[Any]], int]] = [([], 0) for _ in range(processes)]
 
             def one(place: int) -> None:
@@ -147,6 +157,7 @@ def experiment(*, inputs: int, kills: int, processes: int, concurrency: int, see
                     series=series,
                     seed=seed + place,
                     ledger=ledger,
+                    latest=latest,
                 )
 
             threads = [threading.Thread(target=one, args=(place,)) for place in range(processes)]
@@ -193,6 +204,7 @@ def main() -> int:
                 concurrency=options.concurrency,
                 seed=options.seed,
                 workers=options.workers,
+                latest=max(4.0, options.inputs / 250),
             )
         )
         print(f"{processes} process(es): {columns[-1].seconds:.0f} s", file=sys.stderr)
