@@ -108,6 +108,7 @@ class Script:
 
     def __call__(self, run: FakeRun) -> Any:
         """Play it: what a program does."""
+        run.node = self.node
         for step in self.steps:
             if isinstance(step, StreamEvent):
                 run.emit(step.event, step.data)
@@ -125,7 +126,6 @@ class Script:
             run.emit("values", values)
         if self.ending == "paused":
             return self._pause(run, values)
-        run.node = self.node
         if self.ending == "never":
             run.wait(threading.Event())
         if self.ending == "error":

@@ -236,26 +236,41 @@ class RunStore(LoopbackServer):
                 self.log_event(run, "end", None)
             if not run.done:
                 run.status = status
-            run.updated_at = datetime.now(timezone.utc)
-            if run.thread_id in self.threads and run.cancelled_by != "rollback":
-                task_id, asked = str(uuid.uuid4()), [_as_kept(one) for one in asked]
-                thread = self.threads[run.thread_id]
-                self.write_state(run.thread_id, values, run=run, next=next, error=task_error, interrupts=asked, task_id=task_id)
-                # a run that was deleted goes on, and writes the state of the thread, but not its status
-                if run.run_id in self.runs:
-                    thread.update(status=thread_status, error=error, interrupts={task_id: asked} if asked else {})
+            if run.cancelled_by is None:
+                run.updated_at = datetime.now(timezone.utc)
+                self._settle(run, thread_status, values, error, asked, next, task_error)
             if run.temporary and run.body.get("on_completion") != "keep":
                 self.runs.pop(run.run_id, None)
                 self.threads.pop(run.thread_id, None)
                 self.states.pop(run.thread_id, None)
             self._changed.notify_all()
 
+    def _settle(
+        self,
+        run: FakeRun,
+        thread_status: str,
+        values: Any,
+        error: Any,
+        asked: Any,
+        next: tuple[str, ...],
+        task_error: Optional[str] = None,
+    ) -> None:
+        """Write what a run leaves behind in its thread."""
+        if run.thread_id not in self.threads:
+            return
+        task_id, kept = str(uuid.uuid4()), [_as_kept(one) for one in asked]
+        self.write_state(run.thread_id, values, run=run, next=next, error=task_error, interrupts=kept, task_id=task_id)
+        # a run that was deleted goes on, and writes the state of the thread, but not its status
+        if run.run_id in self.runs:
+            told = {"error": error, "interrupts": {task_id: kept} if kept else {}}
+            self.threads[run.thread_id].update(status=thread_status, **told)
+
     def cancel_run(self, run: FakeRun, action: str = "interrupt") -> None:
         """End a run, as the cancel endpoint does; *action* ``rollback`` takes it away as well. Nothing, if it has ended."""
         with self._changed:
             if run.done:
                 return
-            run.status = "interrupted"
+            began, run.status = run.status == "running", "interrupted"
             run.cancelled_by = action
             run.updated_at = datetime.now(timezone.utc)
             run.cancelled.set()
@@ -263,6 +278,9 @@ class RunStore(LoopbackServer):
                 self.threads[run.thread_id]["status"] = "idle" if action == "rollback" else "interrupted"
             if action == "rollback":
                 self.runs.pop(run.run_id, None)
+            elif began:
+                # at once, where the real server does it when the run's program has stopped: a test need not wait for it
+                self._settle(run, "interrupted", {} if run.values is None else run.values, _CANCELLED, (), (run.node,))
             self._changed.notify_all()
 
     def log_event(self, run: FakeRun, name: str, data: Any) -> None:

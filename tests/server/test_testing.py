@@ -255,6 +255,8 @@ def test_a_run_that_another_cancels(client: Client, gate: Gate) -> None:
                 events.append(event.event)
                 if isinstance(event.data, dict) and event.data.get("passed") == ["begun"]:
                     cancel(thread_id, stream.run_id or "")
+        # the run is told as cancelled before its worker has stopped and written that down
+        wait_until(lambda: client.threads.get(thread_id).error, "the end of the run")
         return {**record, "events": events, **Scene.rest(client, thread_id, stream.run_id)}
 
     given = gate.input()
