@@ -4,6 +4,8 @@
 >>> client = Client("http://localhost:2024", api_key=None)
 
 README.rst has an example of every call.
+
+PYTEST_DONT_REWRITE (for pytest, which loads our fixtures: this package may well be imported before it)
 """
 
 from . import _early  # noqa: F401 - first

@@ -29,7 +29,9 @@ class Outcome:
     def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
         self.text = done.stdout + done.stderr
         summary = self.text.strip().splitlines()[-1] if self.text.strip() else ""
-        self.counts: Dict[str, int] = {word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)", summary)}
+        self.counts: Dict[str, int] = {
+            word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)", summary)
+        }
 
 
 def run_pytest(directory: Path, *arguments: str, path: Optional[List[Path]] = None, autoload: bool = False) -> Outcome:
@@ -84,6 +86,17 @@ def test_an_installed_package_brings_its_fixtures_along(installed: Path) -> None
     without = run_pytest(EXAMPLE, "-k", "busy", "-p", "no:langgraph_runs", "-c", os.devnull, path=[installed], autoload=True)
     assert {"errors": 2} == without.counts, without.text
     assert "fixture 'langgraph_runs_fake' not found" in without.text
+
+
+def test_the_package_may_be_imported_before_pytest(installed: Path) -> None:
+    """As by a manage.py that runs pytest: no warning that it cannot be rewritten."""
+    code = "import sys, langgraph_runs, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'busy']))"
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "LANGGRAPH_", "COV_"))}
+    env.update(PYTHONPATH=os.pathsep.join(map(str, (installed, CHECKOUT))), PYTHONDONTWRITEBYTECODE="1")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=EXAMPLE, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert {"passed": 2} == Outcome(done).counts, done.stdout + done.stderr
 
 
 def test_loading_the_plugin_brings_little() -> None:
@@ -176,4 +189,6 @@ def test_our_own_tests_do_not_load_it(pytestconfig: pytest.Config) -> None:
     """An installed copy would be imported before the checkout is on the path."""
     plugins: Any = pytestconfig.pluginmanager
     assert plugins.is_blocked("langgraph_runs")
-    assert "langgraph_runs.testing.plugin" not in sys.modules or not plugins.is_registered(sys.modules["langgraph_runs.testing.plugin"])
+    assert "langgraph_runs.testing.plugin" not in sys.modules or not plugins.is_registered(
+        sys.modules["langgraph_runs.testing.plugin"]
+    )
