@@ -1,6 +1,6 @@
 """The chat of ``langgraph-runs demo --web`` in a real browser, as a person uses it.
 
-    python -m tests.bench.browser                  # a table, about a minute; exits with 1 where something does not hold
+    python -m tests.bench.browser                  # a table, about two minutes; exits with 1 where something does not hold
     python -m tests.bench.browser --shots DIR      # also screenshots of each state, dark and light, wide and narrow
 
 Needs Chromium with its driver (Debian: ``apt install chromium chromium-driver``), Python 3.11 or newer, and

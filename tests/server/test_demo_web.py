@@ -255,6 +255,14 @@ def test_a_run_is_found_by_a_reload_and_stopped(visitor: Visitor) -> None:
     visitor.say("tides")
 
 
+def test_a_run_that_is_stopped_before_it_has_begun_keeps_the_message(visitor: Visitor) -> None:
+    """It is in the conversation, with an answer that says no more than that it was stopped."""
+    run_id = visitor.say(STORY)
+    assert {"stopped": True} == visitor.post(f"runs/{run_id}/stop/").json()
+    said = [(one["role"], one["text"], one["stopped"]) for one in visitor.state()["messages"]]
+    assert [("user", STORY, False), ("assistant", "", True)] == said
+
+
 def test_a_question_is_asked_and_answered(trip: Trip) -> None:
     """It is in the end event and in the state; its answer goes on with the run, once."""
     visitor, end = trip.visitor, trip.events[-1]["data"]

@@ -22,7 +22,7 @@ from ...client import Client
 from ...django import ThreadOwner, get_client, resume_stream, stream_response
 from ...errors import NotFoundError
 from ...events import CustomStreamEvent, MessagesStreamEvent, StreamEvent
-from ...models import UNFINISHED, Run, Thread
+from ...models import Run, Thread
 from ...options import StreamMode
 
 __all__ = ["again", "answer", "events", "page", "send", "state", "stop"]
@@ -129,37 +129,36 @@ def for_the_page(event: StreamEvent) -> Any:
 
 @require_POST
 def stop(request: HttpRequest, thread_id: uuid.UUID, run_id: uuid.UUID) -> HttpResponse:
-    """Cancel the run, and keep what it had written: the step that wrote it will not."""
+    """Cancel the run, and keep what was said and written so far: the step that was stopped will not."""
     thread = THREADS.get(request, str(thread_id))
     client = get_client()
     try:
         client.runs.cancel(thread.thread_id, str(run_id), wait=True)
     except NotFoundError:
         return JsonResponse({"stopped": False})  # it had ended before
-    keep_written(client, thread.thread_id, str(run_id))
+    keep(client, client.runs.get(thread.thread_id, str(run_id)))
     return JsonResponse({"stopped": True})
 
 
-def keep_written(client: Client, thread_id: str, run_id: str) -> None:
-    """Put the text of a cancelled run into its thread, marked as stopped."""
+def keep(client: Client, run: Run) -> None:
+    """Put into the thread what a cancelled run did not: the human's message, and the text of the answer, marked as stopped."""
     written: Dict[str, str] = {}
     with client.runs.join_stream(
-        thread_id, run_id, stream_mode="messages-tuple", last_event_id="0", raise_error=False, timeout=10
+        run.thread_id, run.run_id, stream_mode="messages-tuple", last_event_id="0", raise_error=False, timeout=10
     ) as stream:
         for piece in filter(None, map(for_the_page, stream)):
             written[piece["id"]] = written.get(piece["id"], "") + piece["text"]
-    kept = {message["id"] for message in messages_in(client.threads.get(thread_id).values)}
-    left = {message_id: text for message_id, text in written.items() if message_id not in kept} or {str(uuid.uuid4()): ""}
-    client.threads.update_state(
-        thread_id,
-        {
-            "messages": [
-                {"role": "assistant", "content": text, "id": message_id, "additional_kwargs": {"stopped": True}}
-                for message_id, text in left.items()
-            ]
-        },
-        as_node="tell",  # nothing comes after that node: the thread is ready for the next message
-    )
+    kept = {message["id"] for message in messages_in(client.threads.get(run.thread_id).values)}
+    stopped = {key: text for key, text in written.items() if key not in kept} or {str(uuid.uuid4()): ""}
+    missing: List[Dict[str, Any]] = [
+        *({"id": key, "role": "user", "content": text} for key, text in said_in(run).items() if key not in kept),
+        *(
+            {"id": key, "role": "assistant", "content": text, "additional_kwargs": {"stopped": True}}
+            for key, text in stopped.items()
+        ),
+    ]
+    # As that node, since nothing comes after it: the thread is ready for the next message.
+    client.threads.update_state(run.thread_id, {"messages": missing}, as_node="tell")
 
 
 # -- in and out
@@ -203,10 +202,12 @@ def shown_messages(thread: Thread, run: Optional[Run]) -> List[Dict[str, Any]]:
         if message["type"] in ("human", "ai")
     ]
     known = {message["id"] for message in shown}
-    if run is not None and run.status in UNFINISHED:
-        resume = (run.kwargs.get("command") or {}).get("resume") or {}
-        said = messages_in(run.kwargs.get("input")) + [{"id": one["id"], "content": one["text"]} for one in resume.values()]
-        shown += [
-            {"id": one["id"], "role": "user", "text": one["content"], "stopped": False} for one in said if one["id"] not in known
-        ]
-    return shown
+    said = said_in(run) if run is not None and not run.finished else {}
+    return shown + [{"id": key, "role": "user", "text": text, "stopped": False} for key, text in said.items() if key not in known]
+
+
+def said_in(run: Run) -> Dict[str, str]:
+    """What the human said to start the run, by message id: a message, or the answer to a question."""
+    resume = (run.kwargs.get("command") or {}).get("resume") or {}
+    said = {message["id"]: message["content"] for message in messages_in(run.kwargs.get("input"))}
+    return {**said, **{one["id"]: one["text"] for one in resume.values()}}
