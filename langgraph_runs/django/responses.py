@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Literal, Optional, Sequence, Union
+from typing import Any, Callable, Iterable, Iterator, List, Literal, Optional, Sequence, Union
 
 from django.http import HttpResponse, StreamingHttpResponse
 
@@ -12,12 +12,10 @@ from ..codec import encode
 from ..deadline import check_seconds
 from ..errors import AbortedError, InvalidRequestError, LangGraphRunsError
 from ..events import StreamEvent
+from ..streaming import RunStream
 from .frames import HEARTBEAT, browser_event, code_of, error_frame, event_frame, frame, is_passing
 from .positions import Position, ResumedStream
 from .reader import End, Item, Lost, Piece, Reader
-
-if TYPE_CHECKING:
-    from ..streaming import RunStream
 
 __all__ = ["browser_event", "stream_response"]
 
@@ -46,7 +44,8 @@ def stream_response(
             anything that has a JSON form, as the event's data. Not given: `browser_event`, which lets nothing secret through.
         heartbeat: Seconds in which it is noticed that a browser has gone. While the run is silent, a comment is sent after each
             half of it.
-        on_disconnect: What becomes of a run whose browser goes away before its end: ``"cancel"`` or ``"continue"``.
+        on_disconnect: What becomes of a run whose browser goes away before its end: ``"cancel"`` or ``"continue"``. A stateless
+            run whose thread the server does not tell can be cancelled only by the same option of ``client.runs.stream``.
         show_errors: Whether the browser gets the words of the graph's exception, which may hold anything.
 
     After the run's events comes one of these:
@@ -68,6 +67,14 @@ def stream_response(
         raise InvalidRequestError(f"heartbeat={heartbeat!r}: give seconds, above 0 and at most {_LONGEST_HEARTBEAT:g}")
     if isinstance(stream, ResumedStream) and stream.stream is None:
         return HttpResponse(status=204)
+    if on_disconnect == "cancel" and isinstance(stream, RunStream) and stream.thread_id is None:
+        if not stream._plan.dies_with_connection:
+            stream.close()
+            raise InvalidRequestError(
+                "on_disconnect='cancel': the server does not tell the thread of this run, so it could not be cancelled; give"
+                " on_disconnect='cancel' to client.runs.stream too, or a thread_id, or 'continue' here"
+            )
+        on_disconnect = "continue"  # the server cancels it as soon as the stream is closed
     reader = Reader(stream, cancel=on_disconnect == "cancel")
     frames = _Frames(reader, transform or browser_event, seconds / 2, show_errors)
     return StreamingHttpResponse(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from langgraph_runs.events import StreamEvent, event_class
 from langgraph_runs.sse import EventParser, ServerSentEvent
 
 from ..wire.fake_langgraph import FakeLangGraph, FakeRun, GraphFailure
+from .gunicorn import ROOT
 
 PATIENCE = 10.0
 
@@ -498,6 +501,43 @@ def test_messages_of_another_shape_do_no_harm(data: Any) -> None:
 
 
 # -- how it is called
+
+
+def test_a_run_that_could_not_be_cancelled_is_refused_at_once(site: Make) -> None:
+    """On a server that does not tell the thread of a stateless run; unless the server itself cancels it."""
+    one = site(Held())
+    one.server.dialect = type(one.server.dialect)(locations=False)
+
+    with pytest.raises(InvalidRequestError, match=r"give on_disconnect='cancel' to client\.runs\.stream too"):
+        stream_response(one.client.runs.stream(None, "agent", input={}, stream_mode="custom"))
+
+    stream = one.client.runs.stream(None, "agent", input={}, stream_mode="custom", on_disconnect="cancel")
+    response = stream_response(stream)
+    assert next(iter(response))
+    response.close()
+    wait_until(one.run.cancelled.is_set, "the cancel")
+    assert [] == [request.path for request in one.server.requests if request.path.endswith("/cancel")]
+
+
+def test_the_end_of_the_process_cancels_a_run_that_somebody_watched() -> None:
+    """As runserver ends, when its code changes: within the seconds that the end may take."""
+    with FakeLangGraph(Held()) as server:
+        code = f"""
+import sys
+from django.conf import settings
+settings.configure(LANGGRAPH_RUNS={{"URL": {server.url!r}, "API_KEY": None}})
+from langgraph_runs.django import get_client, stream_response
+client = get_client()
+thread_id = client.threads.create().thread_id
+response = stream_response(client.runs.stream(thread_id, "agent", input={{}}, stream_mode="custom"))
+body = iter(response)
+next(body), next(body)
+sys.exit(3)
+"""
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+        assert (3, "") == (done.returncode, done.stderr)
+        assert server.created[0].cancelled.is_set()
 
 
 @pytest.mark.parametrize(

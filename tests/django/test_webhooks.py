@@ -64,7 +64,7 @@ def _fresh(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def call(body: Any = HOOK, *, url: str = "", **headers: str) -> HttpResponse:
     path = url or webhook_url(RequestFactory().get("/"))[len("http://testserver") :]
     data = body if isinstance(body, bytes) else json.dumps(body)
-    answer = Caller(enforce_csrf_checks=True).post(path, data, content_type="application/json", headers=headers)  # type: ignore[misc]
+    answer = Caller(enforce_csrf_checks=True).post(path, data, content_type="application/json", headers=headers)
     assert isinstance(answer, HttpResponse)
     return answer
 
@@ -127,7 +127,7 @@ def test_the_refusal_comes_before_the_body_is_read() -> None:
             raise AssertionError("the body was read")
 
     request = RequestFactory().post("/", HOOK, content_type="application/json")
-    request._stream = Unread()  # type: ignore[attr-defined]
+    request._stream = Unread()  # type: ignore[assignment]
 
     assert 403 == webhook(request, "default", "wrong").status_code
 

@@ -15,8 +15,9 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from langgraph_runs.django import ThreadOwner, get_client, resume_stream, run_finished, stream_response, webhook_url
+from langgraph_runs.options import StreamMode
 
-MODES = ["custom", "values"]
+MODES: List[StreamMode] = ["custom", "values"]
 #: Whoever says who they are is believed.
 owner = ThreadOwner(of=lambda request: request.headers.get("X-User"))
 
