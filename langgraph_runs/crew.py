@@ -66,6 +66,8 @@ class Crew:
         self._flights: Dict[Any, Flight] = {}
         #: Threads that are being tidied up.
         self.sweeping = 0
+        #: What is wrong with the executor, or with us, once something is.
+        self.failure: Optional[BaseException] = None
 
     @property
     def is_ours(self) -> bool:
@@ -149,9 +151,9 @@ class Crew:
         if error is None:
             report: Report = future.result()
             return report
-        if self.is_ours or not isinstance(error, Exception):
-            raise error
-        raise _executor_failed(error) from error
+        if self.failure is None:
+            self.failure = error if self.is_ours or not isinstance(error, Exception) else _executor_failed(error)
+        return Report(error=AbortedError(f"the executor failed: {type(error).__name__}"))
 
     # -- ending
 
@@ -175,4 +177,6 @@ class Crew:
 
 
 def _executor_failed(error: BaseException) -> LangGraphRunsError:
-    return LangGraphRunsError(f"the executor failed: {type(error).__name__}: {error}")
+    failure = LangGraphRunsError(f"the executor failed: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure

@@ -158,6 +158,7 @@ class LockFile:
         self.path = path
         try:
             self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=MEMORY")  # else there would be another file
             self._connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             raise LedgerError(f"the lock {path!r} beside the ledger cannot be taken: {error}") from error
@@ -179,6 +180,7 @@ class LockFile:
         except sqlite3.Error:
             return False  # not ours to open: whoever made it may be alive
         try:
+            probe.execute("PRAGMA journal_mode=MEMORY")
             probe.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error:
             return False

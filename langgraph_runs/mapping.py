@@ -191,6 +191,8 @@ class Work:
         self._landed += [(flight, report, self._ending_of(flight, report)) for flight, report in landed]
         if self._claims is not None:
             self._swept += gone
+        if self._crew.failure is not None and not self._stopped:
+            raise self._crew.failure
 
     def _choose(self) -> List[Flight]:
         """Inputs to begin now."""
@@ -339,9 +341,9 @@ class Work:
         elif self._errands.is_passing(error) and not self._stopped:
             asked = getattr(error, "retry_after", None)
             seconds = self._brake.refused(asked if self._policy.respect_retry_after else None)
-            if not _is_surely_unsent(error):
+            if flight.created or not _is_surely_unsent(error):
                 flight.look = True
-                flight.settle = isinstance(error, APIConnectionError)
+                flight.settle = flight.settle or isinstance(error, APIConnectionError)
             flight.tries += 1
             if flight.tries < self._policy.attempts and not self._policy.forbids(error):
                 self._policy.announce(f"map, input {flight.item.index}", flight.tries + 1, seconds, error)

@@ -156,4 +156,6 @@ def _bar(total: Optional[int]) -> Any:
         import tqdm
     except ImportError:
         return None
-    return tqdm.tqdm(total=total, unit="run", file=sys.stderr, dynamic_ncols=True)
+    # Without the thread that tqdm keeps beside its bars: ours are renewed often enough.
+    bar = type("Bar", (tqdm.tqdm,), {"monitor_interval": 0})
+    return bar(total=total, unit="run", file=sys.stderr, dynamic_ncols=True)

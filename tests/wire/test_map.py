@@ -447,6 +447,51 @@ def test_a_lost_answer_makes_no_second_run(client: Client, server: FakeLangGraph
     assert 6 == len(doubler.seen) == len(set(doubler.seen))
 
 
+@pytest.mark.parametrize("asked_for", ["/threads/*/runs/*", "/threads/*/runs/*/join"])
+def test_a_refusal_after_the_run_was_created_makes_no_second_run(
+    client: Client, server: FakeLangGraph, doubler: Doubler, asked_for: str
+) -> None:
+    """Though the run may have ended by then, so that the server would let another one be created."""
+    for _ in range(3):
+        if asked_for.endswith("join"):
+            server.instead("POST", "/threads/*/runs/wait", drop_before_answer())
+        server.instead("GET", asked_for, reply_json(429, {"detail": "slow down"}))
+    results = list(client.runs.map("agent", numbers(*range(6)), concurrency=3))
+    assert all(result.succeeded for result in results)
+    assert 6 == len(doubler.seen) == len(set(doubler.seen))
+    assert 6 < sum(result.attempts for result in results) or asked_for.endswith("join")
+
+
+class Stumbling(ThreadPoolExecutor):
+    """Loses the third of what it is given, after it was done."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self._given = 0
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Any:
+        self._given += 1
+        if self._given != 3:
+            return super().submit(function, *arguments, **more)
+
+        def lost() -> None:
+            function(*arguments)
+            raise OSError("the worker is lost")
+
+        return super().submit(lost)
+
+
+def test_an_executor_that_loses_a_worker_ends_the_map_and_leaves_nothing(
+    client: Client, server: FakeLangGraph, doubler: Doubler
+) -> None:
+    doubler.held.update((0, 1, 3))
+    with Stumbling() as pool:
+        with pytest.raises(LangGraphRunsError, match="the executor failed: OSError: the worker is lost") as caught:
+            list(client.runs.map("agent", numbers(*range(9)), concurrency=4, executor=pool))
+        assert isinstance(caught.value.__cause__, OSError)
+    leaves_nothing(server, doubler)
+
+
 def test_a_wrong_key_fails_no_input_for_good(client: Client, server: FakeLangGraph, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "jobs.sqlite")
     server.instead("POST", "/threads/*/runs/wait", reply_json(401, {"detail": "Invalid API key"}))
