@@ -54,7 +54,7 @@ def bash(tree: Dict[Tuple[str, ...], List[Word]]) -> str:
         for word in found:
             if word.values:
                 options.append(f"        {_quoted(' '.join([*path, word.text]))}) words={_quoted(' '.join(word.values))} ;;")
-    groups = "|".join(_quoted(path[0]) for path in tree if len(path) == 1 and any(len(p) > 1 and p[0] == path[0] for p in tree))
+    groups = "|".join(sorted({_quoted(path[0]) for path in tree if len(path) > 1}))
     return f"""\
 # bash completion for langgraph-runs; put into ~/.bashrc:  eval "$(langgraph-runs completion bash)"
 _langgraph_runs() {{
@@ -65,7 +65,7 @@ _langgraph_runs() {{
         case "$word" in -*) continue ;; esac
         if [ -z "$command" ]; then
             command="$word"
-            case "$command" in {groups or "''"}) continue ;; esac
+            case "$command" in {groups}) continue ;; esac
         else
             command="$command $word"
         fi
@@ -99,7 +99,7 @@ def zsh(tree: Dict[Tuple[str, ...], List[Word]]) -> str:
         for word in found
         if word.values != ()
     ]
-    groups = "|".join(_quoted(path[0]) for path in tree if len(path) == 1 and any(len(p) > 1 and p[0] == path[0] for p in tree))
+    groups = "|".join(sorted({_quoted(path[0]) for path in tree if len(path) > 1}))
     return f"""\
 #compdef langgraph-runs
 # zsh completion for langgraph-runs; put into ~/.zshrc, below compinit:  eval "$(langgraph-runs completion zsh)"
@@ -111,7 +111,7 @@ _langgraph_runs() {{
         case "$word" in -*) continue ;; esac
         if [[ -z "$line" ]]; then
             line="$word"
-            case "$line" in {groups or "''"}) continue ;; esac
+            case "$line" in {groups}) continue ;; esac
         else
             line="$line $word"
         fi
@@ -123,7 +123,7 @@ _langgraph_runs() {{
     case "$line" in
 {chr(10).join(cases)}
     esac
-    _describe -o 'langgraph-runs' found || _files
+    _describe 'langgraph-runs' found || _files
 }}
 compdef _langgraph_runs langgraph-runs
 """
@@ -135,11 +135,14 @@ def fish(tree: Dict[Tuple[str, ...], List[Word]]) -> str:
         "# fish completion for langgraph-runs:  langgraph-runs completion fish > ~/.config/fish/completions/langgraph-runs.fish"
     ]
     tops = " ".join(word.text for word in tree[()] if not word.text.startswith("-"))
+    groups = sorted({path[0] for path in tree if len(path) > 1})
     for path, found in sorted(tree.items()):
         if not path:
             where = f"not __fish_seen_subcommand_from {tops}"
         else:
             where = "; and ".join(f"__fish_seen_subcommand_from {name}" for name in path)
+            if len(path) == 1 and path[0] not in groups:
+                where += "".join(f"; and not __fish_seen_subcommand_from {group}" for group in groups)
         inner = " ".join(word.text for word in found if not word.text.startswith("-"))
         if path and inner and any(len(other) > len(path) and other[: len(path)] == path for other in tree):
             where += f"; and not __fish_seen_subcommand_from {inner}"
