@@ -184,10 +184,10 @@ def remedy_for(error: LangGraphRunsError, url: str, *, proxied: bool) -> str:
         return "the server, or what stands before it, is not well: look at its log, try again later"
     if isinstance(error, ResponseDecodeError):
         return "something else answers there: is it a LangGraph server?"
-    if "certificate" in text or "ssl" in text or "tls" in text:
-        if "wrong version" in text or "http request" in text:
-            return "the server speaks no TLS there: try http:// in --url"
+    if "certificate" in text:
         return "its certificate is not trusted here: give your authority's with --ca-file, or set REQUESTS_CA_BUNDLE"
+    if "ssl" in text or "tls" in text:
+        return "the server speaks no TLS there, or not as it should: try http:// in --url"
     if proxied:
         return "is the proxy right? unset it, or name the server in NO_PROXY"
     if isinstance(error, APITimeoutError):

@@ -104,7 +104,7 @@ def remedied(error: LangGraphRunsError) -> str:
     """The error's line, with what to do about it where that is known."""
     code = codes.code_of(error)
     if isinstance(error, CreateUncertainError) and error.thread_id is not None:
-        return f"{error}; to look for it: langgraph-runs list {error.thread_id} --request-id {error.request_id}"
+        return f"{error}; request id {error.request_id}; to look for it: langgraph-runs list {error.thread_id} --created-after 1h"
     if code == codes.REFUSED:
         return f"{error}; give a key that may do this in LANGGRAPH_API_KEY or --api-key-file"
     if code == codes.UNREACHABLE and error.attempts and getattr(error, "sent", True) is False:

@@ -1,0 +1,237 @@
+"""``langgraph-runs`` against servers that refuse, break, stay silent, or are no LangGraph server."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from ..server.commands import Commands, Ended
+from .scripted import (
+    RUN_ID,
+    THREAD_ID,
+    Reply,
+    ScriptedServer,
+    closed_port,
+    drop_before_answer,
+    reply,
+    reply_json,
+    run_json,
+    sse,
+    stall,
+    waiting,
+)
+
+RUN = (THREAD_ID, RUN_ID)
+ONCE = ("--attempts", "1")
+
+
+@pytest.fixture(autouse=True)
+def _silent_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name.startswith(("LANGGRAPH_", "LANGSMITH_", "LANGCHAIN_")):
+            monkeypatch.delenv(name)
+
+
+def one_line(ended: Ended) -> str:
+    assert 1 == ended.err.count("\n"), ended.err
+    assert "" == ended.out
+    return ended.err[:-1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "told"),
+    [
+        (reply_json(401, {"detail": "who are you?"}), 6, "401: who are you? [GET "),
+        (reply_json(403, {"detail": "read only"}), 6, "403: read only [GET "),
+        (reply(407), 6, "407"),
+        (reply_json(404, {"detail": "Not Found"}), 2, "404: Not Found"),
+        (reply_json(409, {"detail": "busy"}), 75, "409: busy"),
+        (reply_json(429, {"detail": "enough"}), 75, "429: enough"),
+        (reply(500, "Internal Server Error"), 5, "500: Internal Server Error"),
+        (reply(302, headers={"Location": "https://login.example.com/"}), 2, "302"),
+        (reply(200, "<html>hello</html>", {"Content-Type": "text/html"}), 5, "hello"),
+        (drop_before_answer(), 5, "GET "),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_each_answer_has_its_code_and_one_line(answer: Reply, code: int, told: str) -> None:
+    with ScriptedServer(answer) as server:
+        ended = Commands(server.url)("get", *RUN, *ONCE)
+
+    assert code == ended.code
+    assert told in one_line(ended)
+
+
+def test_a_server_that_is_not_there_is_5_with_what_to_do() -> None:
+    with closed_port() as url:
+        ended = Commands(url)("run", "agent", "n=1", *ONCE)
+
+    assert 5 == ended.code
+    assert one_line(ended).endswith("is the server running, and is --url right? `langgraph-runs doctor` looks")
+
+
+def test_a_server_that_says_nothing_is_5_and_with_timeout_4() -> None:
+    with ScriptedServer(stall()) as server:
+        assert 5 == Commands(server.url)("get", *RUN, *ONCE, "--read-timeout", "100ms").code
+    with ScriptedServer(
+        stall(), reply_json(404, {"detail": "Not Found"}), always=reply_json(404, {"detail": "Not Found"})
+    ) as server:
+        ended = Commands(server.url)("run", "agent", *ONCE, "--timeout", "300ms")
+
+    assert 4 == ended.code
+    assert "not done within timeout=0.3 s" in one_line(ended)
+    assert one_line(ended).endswith(": no run is known to have been created")
+
+
+def test_a_run_that_may_exist_is_5_and_says_how_to_look_for_it() -> None:
+    """On a server that does not keep which request made a run: this one may be ours."""
+    recent = run_json(kwargs={}, created_at=datetime.datetime.now(datetime.timezone.utc).isoformat())
+    routes = {
+        ("POST", "/threads/*/runs"): drop_before_answer(),
+        ("GET", "/threads/*/runs"): reply_json(200, [recent]),
+    }
+    with ScriptedServer(routes=routes) as server:
+        ended = Commands(server.url)("create", "agent", "--thread", THREAD_ID)
+    (sent,) = [request.header("x-request-id") for request in server.requests if request.method == "POST"]
+
+    assert 5 == ended.code
+    assert one_line(ended).endswith(f"; request id {sent}; to look for it: langgraph-runs list {THREAD_ID} --created-after 1h")
+
+
+def test_a_wait_that_breaks_off_for_good_is_5_and_names_the_run() -> None:
+    first = waiting(value={"n": 1}, run=RUN).then_cut()
+    with ScriptedServer(first, always=drop_before_answer()) as server:
+        ended = Commands(server.url)("run", "agent", "--thread", THREAD_ID, "--attempts", "2")
+
+    assert 5 == ended.code
+    assert one_line(ended).endswith(f"; it may go on: langgraph-runs join {THREAD_ID} {RUN_ID}")
+    assert [] == [request for request in server.requests if request.method == "DELETE"]
+
+
+def test_a_stream_that_cannot_be_resumed_is_5_after_what_there_was() -> None:
+    first = sse(("metadata", {"run_id": RUN_ID}), ("custom", {"i": 0}), run=RUN).then_cut()
+    with ScriptedServer(first, always=drop_before_answer()) as server:
+        ended = Commands(server.url)("stream", "agent", "--thread", THREAD_ID, "--attempts", "2")
+
+    assert 5 == ended.code
+    assert ["metadata", "custom"] == [line["event"] for line in ended.lines]
+    assert ended.err.endswith(f"; it may go on: langgraph-runs join {THREAD_ID} {RUN_ID}\n")
+
+
+def test_a_cancel_that_does_not_work_is_said() -> None:
+    """Of a run that is interrupted while nobody answers any more."""
+    begun = threading.Event()
+
+    def interrupt() -> None:
+        assert begun.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def wait(request: Any) -> Reply:
+        begun.set()
+        return waiting(30.0, value={}, run=RUN)
+
+    routes: dict[Any, Any] = {
+        ("POST", "/threads/*/runs/wait"): wait,
+        ("POST", "/threads/*/runs/*/cancel"): reply(500, "Internal Server Error"),
+    }
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with ScriptedServer(routes=routes) as server:
+        ended = Commands(server.url)("run", "agent", "--thread", THREAD_ID, *ONCE)
+    thread.join()
+
+    assert 130 == ended.code
+    told = f"langgraph-runs: interrupted: run {RUN_ID} on thread {THREAD_ID} could not be cancelled and may go on (500: "
+    assert one_line(ended).startswith(told)
+
+
+def test_the_key_and_headers_are_sent(tmp_path: Any) -> None:
+    key = tmp_path / "key"
+    key.write_text("\ufeffs3cret\r\n", encoding="utf-8")
+    with ScriptedServer(reply_json(200, run_json())) as server:
+        ended = Commands(server.url)("get", *RUN, "--api-key-file", str(key), "--header", "X-Team: tides")
+
+    assert 0 == ended.code
+    assert ("s3cret", "tides") == (server.requests[0].header("x-api-key"), server.requests[0].header("x-team"))
+
+
+def test_verbose_tells_the_request_id_of_a_refusal() -> None:
+    with ScriptedServer(reply_json(422, {"detail": "no"}, {"x-request-id": "rq-1"})) as server:
+        ended = Commands(server.url)("get", *RUN, "--verbose")
+
+    assert "langgraph-runs: request id: rq-1\n" in ended.err
+
+
+# -- doctor
+
+
+def doctor(server: ScriptedServer, *arguments: str) -> Ended:
+    ended = Commands(server.url)("doctor", *ONCE, *arguments)
+    assert "" == ended.err
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "told"),
+    [
+        (reply(404, "<h1>Not Found</h1>", {"Content-Type": "text/html"}), 2, "something else answers there"),
+        (reply(301, headers={"Location": "https://runs.example.com/ok"}), 2, "it redirects: give the URL that it names"),
+        (reply(401), 6, "give a key in LANGGRAPH_API_KEY or --api-key-file"),
+        (reply(407), 6, "the proxy wants a login"),
+        (reply(502, "Bad Gateway"), 5, "is not well: look at its log"),
+        (drop_before_answer(), 5, "it broke off in the middle"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_doctor_says_what_to_do_about_each_answer(answer: Reply, code: int, told: str) -> None:
+    with ScriptedServer(always=answer) as server:
+        ended = doctor(server)
+
+    assert code == ended.code
+    assert "FAILED  reach:" in ended.out
+    assert told in ended.out.splitlines()[-1]
+
+
+def test_doctor_says_what_to_do_about_silence() -> None:
+    with ScriptedServer(stall()) as server:
+        ended = doctor(server, "--read-timeout", "200ms")
+
+    assert 5 == ended.code
+    assert "nothing came back from 127.0.0.1:" in ended.out
+
+
+def test_doctor_says_what_to_do_where_nothing_listens_and_where_nothing_speaks_tls() -> None:
+    with closed_port() as url:
+        refused = Commands(url)("doctor", *ONCE)
+    assert (5, "") == (refused.code, refused.err)
+    assert "start the server (`langgraph dev`), or correct --url" in refused.out
+
+    with ScriptedServer(always=reply(400), takes_broken_requests=True) as server:
+        plain = Commands(server.url.replace("http://", "https://"))("doctor", *ONCE, "--connect-timeout", "300ms")
+    assert 5 == plain.code
+    assert "try http:// in --url" in plain.out
+
+
+def test_doctor_warns_of_clocks_that_differ_and_servers_that_tell_no_version() -> None:
+    late = email.utils.formatdate(time.time() + 3600, usegmt=True)
+    routes = {
+        ("GET", "/ok"): reply_json(200, {"ok": True}, {"Date": late}),
+        ("GET", "/info"): reply_json(404, {"detail": "Not Found"}),
+        ("POST", "/assistants/search"): reply_json(200, []),
+        ("POST", "/threads/search"): reply_json(200, []),
+    }
+    with ScriptedServer(routes=routes) as server:
+        ended = doctor(server)
+
+    assert 0 == ended.code
+    assert "!!      reach:" in ended.out
+    assert "no version: 404: Not Found" in ended.out
+    assert "!!      clock:    the server's is 3600 s ahead of this machine's" in ended.out or "3599 s ahead" in ended.out
+    assert "there is no assistant to be seen" in ended.out
