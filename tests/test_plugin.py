@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import importlib.metadata
 import json
 import os
 import re
@@ -34,12 +35,22 @@ class Outcome:
         }
 
 
+def others() -> List[str]:
+    """The plugins that happen to be installed here, which have no part in this."""
+    found = {
+        point.name for about in importlib.metadata.distributions() for point in about.entry_points if point.group == "pytest11"
+    }
+    return sorted(found - {"langgraph_runs"})
+
+
 def run_pytest(directory: Path, *arguments: str, path: Optional[List[Path]] = None, autoload: bool = False) -> Outcome:
     """Run the tests of *directory*, with the package of this checkout, warnings as errors and no cache."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "LANGGRAPH_", "COV_"))}
     env["PYTHONPATH"] = os.pathsep.join(map(str, [*(path or []), CHECKOUT]))
     env["PYTHONDONTWRITEBYTECODE"] = "1"
-    if not autoload:
+    if autoload:
+        arguments += tuple(f"-pno:{name}" for name in others())
+    else:
         env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     # -W for what is warned before an ini file is read, such as a module that was imported too early to be rewritten
     command = [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", "-q", "--color=no", *arguments]
@@ -90,7 +101,8 @@ def test_an_installed_package_brings_its_fixtures_along(installed: Path) -> None
 
 def test_the_package_may_be_imported_before_pytest(installed: Path) -> None:
     """As by a manage.py that runs pytest: no warning that it cannot be rewritten."""
-    code = "import sys, langgraph_runs, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'busy']))"
+    arguments = ["-q", "-p", "no:cacheprovider", "-k", "busy", *(f"-pno:{name}" for name in others())]
+    code = f"import sys, langgraph_runs, pytest; sys.exit(pytest.main({arguments}))"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "LANGGRAPH_", "COV_"))}
     env.update(PYTHONPATH=os.pathsep.join(map(str, (installed, CHECKOUT))), PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run(
