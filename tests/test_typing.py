@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason
 
 
 def test_there_is_something_to_check() -> None:
-    assert ["calls.py", "failures.py", "streams.py"] == CASES
+    assert ["calls.py", "failures.py", "streams.py", "testing.py"] == CASES
 
 
 @pytest.mark.slow

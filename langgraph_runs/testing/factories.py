@@ -201,7 +201,12 @@ def custom_event(data: Any, *, id: Optional[str] = None) -> StreamEvent:
 
 
 def message_event(
-    content: str, *, message_id: str = "run--1", node: str = "agent", tags: Sequence[str] = (), id: Optional[str] = None
+    content: str,
+    *,
+    message_id: str = "lc_run--01a1fba7-134f-707a-814b-b1e6473e86be",
+    node: str = "agent",
+    tags: Sequence[str] = (),
+    id: Optional[str] = None,
 ) -> StreamEvent:
     """A piece of a chat model's answer, as the mode ``messages-tuple`` sends it. The pieces of one message share *message_id*.
 
@@ -209,8 +214,21 @@ def message_event(
     >>> event.data[0]["content"], event.tags
     ('Hi', ('draft',))
     """
-    chunk = {"content": content, "additional_kwargs": {}, "response_metadata": {}, "type": "AIMessageChunk", "id": message_id}
-    return make_event("messages", [chunk, {"langgraph_node": node, "tags": list(tags)}], id=id)
+    chunk: dict[str, Any] = {
+        "content": content,
+        "additional_kwargs": {},
+        "response_metadata": {},
+        "type": "AIMessageChunk",
+        "name": None,
+        "id": message_id,
+        "tool_calls": [],
+        "invalid_tool_calls": [],
+        "usage_metadata": None,
+        "tool_call_chunks": [],
+        "chunk_position": None,
+    }
+    about = {"created_by": "system", "graph_id": "agent", "langgraph_step": 1, "langgraph_node": node, "tags": list(tags)}
+    return make_event("messages", [chunk, about], id=id)
 
 
 def metadata_event(run: Optional[Run] = None, *, attempt: int = 1) -> StreamEvent:

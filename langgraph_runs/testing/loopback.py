@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional, TypeVar, Union
 
 from .replies import Break, Reply
 
@@ -26,6 +26,7 @@ PATIENCE = 20.0
 #: How often a waiting server looks whether the client has left.
 GLANCE = 0.005
 
+_Server = TypeVar("_Server", bound="LoopbackServer")
 Answer = Union[Reply, Callable[["Request"], Reply]]
 
 
@@ -175,7 +176,7 @@ class LoopbackServer:
         if left:
             raise AssertionError(f"threads of the server did not end: {left}")
 
-    def __enter__(self) -> Any:
+    def __enter__(self: _Server) -> _Server:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:

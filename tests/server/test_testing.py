@@ -23,6 +23,7 @@ from langgraph_runs.testing import (
     Script,
     fails,
     is_cancelled,
+    message_event,
     never_ends,
     no_wait,
     pauses,
@@ -315,6 +316,28 @@ def test_a_stream_that_is_cut_is_resumed_alike(server: DevServer) -> None:
     with FakeRuns() as fake:
         fake.script(succeeds({"n": 30, "written": 30}, events=[("values", {"n": 30}), *numbers]).cut_after(12))
         assert real == play(fake.client())
+
+
+def test_a_piece_of_a_message_is_what_a_chat_model_sends(client: Client) -> None:
+    """The same fields of the same types; of what is known about it, the factory tells some, and nothing that is not so."""
+
+    def play(client: Client) -> list[Any]:
+        said = {"messages": [{"role": "user", "content": "hi"}]}
+        with client.runs.stream(None, "chat", input=said, stream_mode="messages-tuple", timeout=PATIENCE) as stream:
+            return [event for event in stream if event.mode == "messages"]
+
+    real = play(client)
+    words = [event.data[0]["content"] for event in real]
+    assert "You said: hi" == "".join(words)
+    pieces = [message_event(word, node="answer", tags=["fake-model"]) for word in words]
+    with FakeRuns() as fake:
+        fake.script(succeeds({}, events=pieces))
+        here = play(fake.client())
+    last = {**here[-1].data[0], "chunk_position": real[-1].data[0]["chunk_position"]}
+    assert [plain(event.data[0]) for event in real] == [*(plain(event.data[0]) for event in here[:-1]), plain(last)]
+    for one, other in zip(real, here):
+        assert {**other.data[1], "graph_id": "chat"}.items() <= one.data[1].items()
+        assert (type(one), one.event, one.tags) == (type(other), other.event, other.tags)
 
 
 @pytest.mark.parametrize("call", ["create", "wait", "stream"])

@@ -29,6 +29,7 @@ from langgraph_runs.testing import (
     Dialect,
     FakeRun,
     FakeRuns,
+    GraphFailure,
     fails,
     fake_server,
     is_cancelled,
@@ -395,6 +396,23 @@ def test_a_batch_takes_a_script_for_each_run() -> None:
         client = fake.client()
         runs = client.runs.create_batch(items)
         assert [{"n": 1}, {"n": 2}] == [client.runs.join(run.thread_id, run.run_id) for run in runs]
+
+
+def test_many_inputs_can_be_mapped() -> None:
+    """By a function that is given each input; one that fails is told as such."""
+
+    def work(run: FakeRun) -> Any:
+        if run.input["n"] == 3:
+            raise GraphFailure("ValueError", "three")
+        return {"n": run.input["n"] + 1}
+
+    with fake_server() as fake:
+        fake.script(work, repeat=True)
+        results = list(fake.client().runs.map("agent", [{"n": n} for n in range(6)]))
+        errors = {result.index: type(result.error) for result in results if result.error is not None}
+        assert {3: RunFailedError} == errors
+        assert {0: 1, 1: 2, 2: 3, 4: 5, 5: 6} == {r.index: r.values["n"] for r in results if r.error is None}
+        fake.assert_started(times=6)
 
 
 # -- which script is for which run
