@@ -15,7 +15,7 @@ from .policy import no_wait
 from .programs import FakeRun, Program
 from .replies import Reply, reply_json
 from .scripted import matches
-from .scripts import Script
+from .scripts import Script, check_json
 
 __all__ = ["FakeRuns", "fake_server"]
 
@@ -88,7 +88,7 @@ class FakeRuns(FakeLangGraph):
         with self._changed:
             if thread_id is None or thread_id not in self.threads:
                 thread_id = str(self.add_thread(thread_id)["thread_id"])
-            return self._prepared(self.begin(None, thread_id, {"assistant_id": "agent", **body}, script), script)
+            return self.begin(None, thread_id, {"assistant_id": "agent", **body}, script)
 
     def client(self, **options: Any) -> Client:
         """A client of this server, closed with it. It repeats without waiting, and no call takes longer than 20 s.
@@ -123,12 +123,16 @@ class FakeRuns(FakeLangGraph):
 
     def begin(self, request: Optional[Request], thread_id: Optional[str], body: dict[str, Any], program: Program) -> FakeRun:
         """See `RunStore`."""
-        return self._prepared(super().begin(request, thread_id, body, program), program)
+        with self._changed:  # which the run needs before it can begin
+            run = super().begin(request, thread_id, body, program)
+            if isinstance(program, Script):
+                run.cuts, run.keeps_events, run.answered = iter(program.cuts), program.replayable, program.answered
+            return run
 
-    def _prepared(self, run: FakeRun, program: Program) -> FakeRun:
-        if isinstance(program, Script):
-            run.cuts, run.keeps_events, run.answered = iter(program.cuts), program.replayable, program.answered
-        return run
+    def log_event(self, run: FakeRun, name: str, data: Any) -> None:
+        """See `RunStore`."""
+        check_json(f"the data of {name!r}", data)
+        super().log_event(run, name, data)
 
     # -- what was asked
 
@@ -167,16 +171,25 @@ class FakeRuns(FakeLangGraph):
             shown = _told(_asked(found[0]), ("assistant_id", "thread_id", "input"))
             raise AssertionError(f"{_runs(len(found))} started that should not have been; the first with {shown}")
 
+    def wait_started(self, count: int = 1, timeout: float = _PATIENCE) -> list[FakeRun]:
+        """Block until so many runs were started, as by another thread, and return them. Fails after *timeout* seconds."""
+        self.wait_until(lambda: sum(run.request is not None for run in self.created) >= count, f"{_runs(count)} to start", timeout)
+        return self.started
+
     def assert_cancelled(self, run: Optional[FakeRun] = None, *, action: Optional[str] = None) -> None:
-        """That *run* was cancelled by a request, or any run was; with *action*: by ``interrupt`` or by ``rollback``."""
+        """That *run*, or any, was cancelled; with *action*: by ``interrupt`` or by ``rollback``.
+
+        That is by a request, by a later run's ``multitask_strategy``, or by ``on_disconnect="cancel"``.
+        """
         runs = [run] if run is not None else self.created
-        by_request = [one for one in runs if one.cancelled_by is not None]
-        self._know([request for request in self.requests if request.path.rstrip("/").endswith("/cancel")])
-        if not by_request:
+        cancelled = [one for one in runs if one.cancelled_by is not None]
+        if not cancelled:
             ended = ", ".join(f"{one.run_id}: {one.status}" for one in runs) or "there are none"
             raise AssertionError(f"no run was cancelled; the runs: {ended}")
-        if action is not None and action not in [one.cancelled_by for one in by_request]:
-            raise AssertionError(f"no run was cancelled by {action!r}, but by {by_request[0].cancelled_by!r}")
+        if action is not None and action not in [one.cancelled_by for one in cancelled]:
+            raise AssertionError(f"no run was cancelled by {action!r}, but by {cancelled[0].cancelled_by!r}")
+        paths = {f"{one.run_id}/cancel" for one in cancelled} | {"runs/cancel"}
+        self._know([request for request in self.requests if "/".join(request.path.split("/")[-2:]) in paths])
 
     def assert_requested(self, method: str, path: str, *, json: Any = _MISSING, times: Optional[int] = None) -> Request:
         """That there was such a request, with this body if *json* is given; returns the first.
@@ -185,9 +198,9 @@ class FakeRuns(FakeLangGraph):
         """
         pattern, found = (self.dialect.prefix + path).split("/"), []
         for request in self.requests:
-            if request.method == method and matches(pattern, request.path.split("/")):
-                if json is _MISSING or (request.body and request.json() == json):
-                    found.append(request)
+            fits = request.method == method and matches(pattern, request.path.split("/"))
+            if fits and (json is _MISSING or _body(request) == json):
+                found.append(request)
         self._know(found)
         if found and times in (None, len(found)):
             return found[0]
@@ -275,6 +288,13 @@ def _short(value: Any) -> str:
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
+
+
+def _body(request: Request) -> Any:
+    try:
+        return request.json()
+    except ValueError:
+        return _MISSING
 
 
 def _line(request: Request) -> str:

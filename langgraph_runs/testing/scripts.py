@@ -24,6 +24,7 @@ from .replies import Reply, reply_json
 __all__ = [
     "Script",
     "Step",
+    "check_json",
     "fails",
     "is_cancelled",
     "never_ends",
@@ -72,6 +73,11 @@ class Script:
     replayable: bool = True
     #: Whether the request that starts it is answered.
     answered: bool = True
+
+    def __post_init__(self) -> None:
+        if self.values is not _FROM_EVENTS:
+            check_json("values", self.values)
+        check_json("questions", self.questions)
 
     def __str__(self) -> str:
         return self.story
@@ -225,15 +231,16 @@ def _steps(events: Iterable[Step]) -> tuple[Step, ...]:
                 f"events: {step!r} is no step: give (name, data), an event, seconds to wait, or a threading.Event to wait for"
             )
         if isinstance(step, tuple):
-            _checked(step[1])
+            check_json("events", step[1])
     return steps
 
 
-def _checked(data: Any) -> None:
+def check_json(name: str, data: Any) -> None:
+    """Raise `InvalidRequestError` if *data* is no JSON; *name* is where it stands."""
     try:
         json.dumps(data, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"events: {data!r} is no JSON ({error})") from None
+        raise InvalidRequestError(f"{name}: {_shown(data)} is no JSON ({error})") from None
 
 
 def _shown(value: Any) -> str:

@@ -5,6 +5,7 @@ Runs each on a thread of its own. Knows no path and no status code; `FakeLangGra
 
 from __future__ import annotations
 
+import json
 import random
 import time
 import uuid
@@ -186,6 +187,8 @@ class RunStore(LoopbackServer):
         try:
             run.emit("metadata", {"run_id": run.run_id, "attempt": 1})
             outcome = program(run)
+            if not isinstance(outcome, (Paused, Stopped)):
+                json.dumps(outcome, allow_nan=False)  # what is none is the program's fault, and no broken connection
         except RunWasCancelled:
             outcome = Stopped("interrupted")
         except GraphFailure as failure:

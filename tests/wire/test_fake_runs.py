@@ -443,6 +443,49 @@ def test_what_is_no_step_is_refused(bad: Any) -> None:
         succeeds(events=[bad])
 
 
+@pytest.mark.parametrize("make", [lambda: succeeds({1, 2}), lambda: succeeds(float("nan")), lambda: fails(values=object())])
+def test_values_that_are_no_json_are_refused(make: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="^values: .* is no JSON"):
+        make()
+
+
+@pytest.mark.parametrize("function", [lambda run: {1, 2}, lambda run: run.emit("custom", {1, 2})])
+def test_a_function_that_gives_no_json_fails_the_test(function: Any) -> None:
+    """And the run; the connection is not broken."""
+    with pytest.raises(AssertionError, match="JSON"):
+        with fake_server() as fake:
+            fake.script(function)
+            with pytest.raises(RunFailedError, match="JSON"):
+                fake.client().runs.wait(None, "agent", stream_mode=["values", "custom"])
+
+
+def test_runs_of_other_threads_can_be_waited_for() -> None:
+    """For a while, and not for ever."""
+    with fake_server() as fake, ThreadPoolExecutor(1) as pool:
+        fake.script(succeeds({"n": 1}))
+        client = fake.client()
+        future = pool.submit(client.runs.wait, None, "agent")
+        begun = fake.wait_started()
+        assert (1, begun) == (len(begun), fake.started)
+        with pytest.raises(AssertionError, match=r"waited 0.05 s for 2 runs to start"):
+            fake.wait_started(2, timeout=0.05)
+        assert {"n": 1} == future.result()
+
+
+def test_many_streams_at_once_are_cut_and_exact() -> None:
+    """A hundred clients' threads, each with its own run that is cut twice."""
+    with fake_server() as fake:
+        fake.script(*[succeeds({"n": 6}, events=NUMBERS).cut_after(2).cut_after(1, "rst")] * 100)
+        client = fake.client()
+
+        def numbers(_: int) -> list[int]:
+            with client.runs.stream(str(uuid.uuid4()), "agent", if_not_exists="create", stream_mode="custom") as stream:
+                return [event.data["i"] for event in stream if event.mode == "custom"]
+
+        with ThreadPoolExecutor(20) as pool:
+            assert [[*range(6)]] * 100 == list(pool.map(numbers, range(100)))
+
+
 def test_a_cut_is_one_of_four() -> None:
     with pytest.raises(InvalidRequestError, match="fin, rst, end, stall"):
         succeeds().cut_after(1, "boom")
