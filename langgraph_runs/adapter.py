@@ -6,18 +6,22 @@ works. It keeps no cookies, follows no redirect and reads no netrc.
 
 from __future__ import annotations
 
+import datetime
 import os
 import threading
+import time
+from collections import OrderedDict
 from http.cookiejar import CookieJar
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import requests
+from requests import adapters, sessions
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from .body import ByteStream
-from .connections import guard_pools
+from .connections import guard_pools, is_own, is_urlopen_own
 from .errors import RequestInfo
 from .exchange import Exchange
 from .faults import translate
@@ -33,6 +37,38 @@ class _NoCookies(RequestsCookieJar):
         """Keep nothing."""
 
 
+def _blank() -> Dict[str, Any]:
+    return {**vars(requests.Response()), "cookies": _NoCookies()}
+
+
+class _Fields(CaseInsensitiveDict):  # type: ignore[type-arg]
+    """Header fields as requests has them. Made and gone through in one step, since its own takes several for each field."""
+
+    _store: OrderedDict[str, Tuple[str, str]]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> _Fields:
+        """From names and values."""
+        made = cls.__new__(cls)
+        made._store = OrderedDict([(name.lower(), (name, value)) for name, value in fields.items()])
+        return made
+
+    @classmethod
+    def of_answer(cls, fields: Sequence[Tuple[str, str]]) -> _Fields:
+        """From the fields of an answer, where a name may come again: its values are joined."""
+        made = cls.__new__(cls)
+        store: OrderedDict[str, Tuple[str, str]] = OrderedDict()
+        made._store = store
+        for name, value in fields:
+            key = name.lower()
+            store[key] = (name, value) if key not in store else (store[key][0], f"{store[key][1]}, {value}")
+        return made
+
+    def items(self) -> Any:
+        """Names and values."""
+        return self._store.values()
+
+
 class _Adapter(HTTPAdapter):
     """An adapter whose connections keep to the limits of the calling thread's `Exchange`."""
 
@@ -40,12 +76,14 @@ class _Adapter(HTTPAdapter):
         self.calls = threading.local()
         self.pid = os.getpid()
         self._pool: Any = None
+        self._blank = _blank()
         super().__init__(pool_connections=4, pool_maxsize=pool_size, max_retries=0, pool_block=False)
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self.calls = threading.local()
         self.pid = os.getpid()
         self._pool = None
+        self._blank = _blank()
         super().__setstate__(state)  # type: ignore[misc]
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -60,6 +98,19 @@ class _Adapter(HTTPAdapter):
         return manager
 
     # What follows gives what requests gives, without looking for it anew in each call: the server is always the same.
+
+    def send(
+        self, request: Any, stream: bool = False, timeout: Any = None, verify: Any = True, cert: Any = None, proxies: Any = None
+    ) -> requests.Response:
+        """The answer to *request*: by a shorter way than requests', unless a proxy is in between or somebody has put something
+        in the place of what this way leaves out, as mocks and tracing do."""
+        ours = getattr(self.calls, "exchange", None) is not None and not proxies
+        if not ours or not is_own(HTTPAdapter.send, adapters) or not is_urlopen_own():
+            return super().send(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
+        pool = self.get_connection_with_tls_context(request, verify, proxies, cert)
+        self.cert_verify(pool, request.url, verify, cert)
+        raw = pool.ask(request.method, self.request_url(request, None), request.body, request.headers)
+        return self.build_response(request, raw)
 
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         key = (request.url.split("/", 3)[:3], verify, proxies, cert)
@@ -77,9 +128,12 @@ class _Adapter(HTTPAdapter):
         return str(super().request_url(request, proxies))
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        response = requests.Response()
+        response = requests.Response.__new__(requests.Response)
+        response.__dict__.update(self._blank)  # as its constructor makes it, without a jar for cookies of its own
+        response.history = []
         response.status_code = resp.status
-        response.headers = CaseInsensitiveDict(resp.headers)
+        below = getattr(resp, "below", None)
+        response.headers = CaseInsensitiveDict(resp.headers) if below is None else _Fields.of_answer(below.fields)
         response.encoding = "utf-8"  # as JSON and server-sent events are, whatever a header says
         response.raw = resp
         response.reason = resp.reason
@@ -104,9 +158,20 @@ class _Session(requests.Session):
         super().__init__()
         self.cookies = _NoCookies()
         self.adapters.clear()
-        adapter = _Adapter(pool_size)
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
+        self.adapter = _Adapter(pool_size)
+        self.mount("https://", self.adapter)
+        self.mount("http://", self.adapter)
+
+    def send(self, request: Any, **kwargs: Any) -> requests.Response:
+        """The answer to *request*: without looking for cookies and redirects, unless somebody wants to see it or has put something
+        in the place of requests' own way, as tracing does."""
+        if request.hooks["response"] or not is_own(requests.Session.send, sessions):
+            return super().send(request, **kwargs)
+        del kwargs["allow_redirects"]
+        began = time.perf_counter()
+        response: requests.Response = self.get_adapter(request.url).send(request, **kwargs)
+        response.elapsed = datetime.timedelta(seconds=time.perf_counter() - began)
+        return response
 
     def get_redirect_target(self, resp: Any) -> None:
         """None: a redirect is an answer like another, so its body is not read here and nothing goes to its target."""
@@ -131,7 +196,7 @@ class Connector:
     ) -> None:
         self.pid = os.getpid()
         self._own = session is None
-        self.session = _Session(pool_size) if session is None else session
+        self.session: Any = _Session(pool_size) if session is None else session
         if session is not None:
             if verify is True:
                 verify = None  # not given: then the session's own holds
@@ -155,23 +220,24 @@ class Connector:
         prepared = requests.PreparedRequest()
         prepared.method = method
         prepared.url = url
-        prepared.headers = CaseInsensitiveDict(headers)
+        prepared.headers = _Fields.of(headers)
         prepared.body = body
         prepared.hooks = session.hooks
         prepared._cookies = self._jar  # type: ignore[attr-defined]
         if not self._own:
             self._take_over(prepared)
-        adapter = session.get_adapter(url)
+        adapter = session.adapter if self._own else session.get_adapter(url)
         calls = adapter.calls if isinstance(adapter, _Adapter) else None
         if calls is not None:
             calls.exchange = exchange
         scope = exchange.scope
         try:
-            return session.send(
+            response: requests.Response = session.send(
                 prepared,
                 timeout=(scope.io_timeout(exchange.connect_timeout), scope.io_timeout(exchange.read_timeout)),
                 **self._settings,
             )
+            return response
         finally:
             if calls is not None:
                 calls.exchange = None
@@ -179,7 +245,7 @@ class Connector:
     def _take_over(self, prepared: requests.PreparedRequest) -> None:
         """What a user's session adds to each request."""
         for name, value in self.session.headers.items():
-            prepared.headers.setdefault(name, value)  # type: ignore[arg-type]
+            prepared.headers.setdefault(name, value)
         if self.session.auth is not None:
             prepared.prepare_auth(self.session.auth)
 

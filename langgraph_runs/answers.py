@@ -7,12 +7,14 @@ it ends, follows RFC 9112, section 6.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import io
 import re
 from typing import Any, Dict, List, Optional, Tuple
 
 from .exchange import Exchange
+from .sockets import Bounds
 
 __all__ = ["Response"]
 
@@ -24,38 +26,50 @@ _MOST_FIELDS = 256
 #: Lines with the size of a chunk that are remembered.
 _SIZES = 1024
 _HEX = re.compile(rb"[0-9A-Fa-f]+\Z")
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_USUAL = re.compile(rb"HTTP/1\.1 [0-9]{3}[ \r]")
+#: What bytes.strip() takes off: str.strip() would take more.
+_BLANK = " \t\n\r\v\f"
 
 
 class _Reader(io.RawIOBase):
     """The receiving side of a socket, each read bounded by the exchange that was under way when it was made."""
 
-    def __init__(self, sock: Any, exchange: Exchange) -> None:
-        self._socket = sock
-        # Holds the connection open while an answer is read, also after http.client has closed its own handle.
-        self._hold = sock.makefile("rb", buffering=0)
+    def __init__(self, sock: Any, exchange: Exchange, bounds: Bounds) -> None:
+        self._sock = sock
+        self._receive = sock.recv_into
+        self._held: Any = None
         self._exchange = exchange
-        self._timeout = sock.gettimeout()
+        self._bounds = bounds
         self._received = 0
         #: Whether the head of the answer is still being read.
         self.in_head = True
+
+    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
+        """What http.client reads from."""
+        return io.BufferedReader(self, _BUFFER)
+
+    def hold(self) -> None:
+        """Keep the socket open until the answer is read, also when the connection lets go of it."""
+        self._held = self._sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         exchange = self._exchange
-        timeout = exchange.scope.io_timeout(exchange.read_timeout)
-        if timeout != self._timeout:
-            self._socket.settimeout(timeout)
-            self._timeout = timeout
-        count: int = self._socket.recv_into(buffer)
-        if not count and exchange.scope.interrupted:
-            # Our own shutdown looks like the end of the answer; it must not be taken for it.
-            raise ConnectionAbortedError("the call was ended from another thread")
-        if not count and self.in_head:
-            # http.client takes the end of the connection for the end of the head, and so a cut answer for a whole one.
-            raise http.client.RemoteDisconnected("the server closed the connection before the end of the answer's head")
+        self._bounds.reads(exchange.scope.io_timeout(exchange.read_timeout))
+        try:
+            count: int = self._receive(buffer)
+        except BlockingIOError:
+            raise TimeoutError("timed out") from None
+        if not count:
+            if exchange.scope.interrupted:
+                # Our own shutdown looks like the end of the answer; it must not be taken for it.
+                raise ConnectionAbortedError("the call was ended from another thread")
+            if self.in_head:
+                # http.client takes the end of the connection for the end of the head, and so a cut answer for a whole one.
+                raise http.client.RemoteDisconnected("the server closed the connection before the end of the answer's head")
         self._received += count
         return count
 
@@ -64,7 +78,8 @@ class _Reader(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            self._hold.close()
+            if self._held is not None:
+                self._held.close()
             super().close()
 
 
@@ -174,29 +189,27 @@ class Response(http.client.HTTPResponse):
     """An answer that is read within the limits of its exchange, and tells its connection when it was read to the end."""
 
     fp: Any
+    fields: List[Tuple[str, str]]
+    told: Dict[str, str]
     length: Optional[int]
     chunk_left: Optional[int]
     _method: Optional[str]
 
-    def __init__(self, sock: Any, *, method: str, connection: Any, exchange: Exchange) -> None:
-        super().__init__(sock, method=method)
-        self.fp.close()
-        self._reader = _Reader(sock, exchange)
-        self.fp = io.BufferedReader(self._reader, _BUFFER)
+    def __init__(self, sock: Any, *, method: str, connection: Any, exchange: Exchange, bounds: Bounds) -> None:
+        self._reader = _Reader(sock, exchange, bounds)
+        super().__init__(self._reader, method=method)  # type: ignore[arg-type]  # it wants its makefile alone
         self._connection_of = connection
         self._exchange = exchange
         self._chunks: Optional[_Chunks] = None
 
     def begin(self) -> None:
         """Read the head, and decide how the body is framed."""
-        version, self.status, self.reason = self._read_final_status()
+        version, self.status, self.reason, self.fields = self._read_final_head()
         self.code = self.status
         self.version = 10 if version == "HTTP/1.0" else 11
-        self.fields = self._read_fields()
-        self.headers = self.msg = http.client.HTTPMessage()
-        for name, value in self.fields:
-            self.msg.set_raw(name, value)
+        #: By name in lower case; of a repeated one, the values joined by commas.
         told: Dict[str, str] = {}
+        self.told = told
         for name, value in self.fields:
             name = name.lower()
             told[name] = f"{told[name]}, {value}" if name in told else value
@@ -209,19 +222,39 @@ class Response(http.client.HTTPResponse):
         stays = "keep-alive" in wishes if self.version == 10 else "close" not in wishes
         self.will_close = not stays or (self.length is None and not self.chunked)
         self._reader.in_head = False
+        if self.will_close:
+            self._reader.hold()
         if self.length == 0:
             self._close_conn()
 
-    def _read_final_status(self) -> Tuple[str, int, str]:
+    def _read_final_head(self) -> Tuple[str, int, str, List[Tuple[str, str]]]:
+        """HTTP version, status, reason, and the fields as they came."""
         for _ in range(_INTERIM_LIMIT):
-            version, status, reason = self._read_status()  # type: ignore[attr-defined]
+            lines = self._usual_head()
+            if lines is not None:
+                version, status, reason = "HTTP/1.1", int(lines[0][9:12]), lines[0][13:].strip()
+            else:
+                version, status, reason = self._read_status()  # type: ignore[attr-defined]
             self._exchange.phase = Exchange.ANSWERED
             if not version.startswith("HTTP/1."):
                 raise http.client.UnknownProtocol(version)
+            fields = self._read_fields() if lines is None else _fields(lines)
             if not 100 <= status < 200 or status == 101:
-                return version, status, reason
-            self._read_fields()
+                return version, status, reason, fields
         raise http.client.HTTPException("too many interim answers")
+
+    def _usual_head(self) -> Optional[List[str]]:
+        """The lines of the head, if all of it is here and of the usual form; else None, and nothing was read."""
+        head = self.fp.peek()
+        end = head.find(b"\r\n\r\n")
+        if end < 0 or not _USUAL.match(head):
+            return None
+        text: str = head[:end].decode("latin-1")
+        lines = text.split("\r\n")
+        if text.count("\n") >= len(lines) or len(lines) > _MOST_FIELDS or "\n " in text or "\n\t" in text:
+            return None
+        self.fp.read(end + 4)
+        return lines
 
     def _read_fields(self) -> List[Tuple[str, str]]:
         fields: List[Tuple[str, str]] = []
@@ -238,9 +271,7 @@ class Response(http.client.HTTPResponse):
                     name, value = fields[-1]
                     fields[-1] = name, f"{value} {line.strip().decode('latin-1')}"
                 continue
-            raw, colon, rest = line.partition(b":")
-            if colon and _NAME.match(raw):
-                fields.append((raw.decode("ascii"), rest.strip().decode("latin-1")))
+            fields += _fields([line.decode("latin-1")])
 
     def read_some(self) -> bytes:
         """The body's next bytes as soon as there are any, still compressed; b"" at its end."""
@@ -274,6 +305,21 @@ class Response(http.client.HTTPResponse):
         if self.fp is not None and not self.fp.closed and self.fp.tell() < self._reader.tell():
             self._connection_of.surplus = True
         super()._close_conn()  # type: ignore[misc]
+
+
+def _fields(lines: List[str]) -> List[Tuple[str, str]]:
+    """Names and values of the header lines among *lines*."""
+    found: List[Tuple[str, str]] = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon and _is_name(name):
+            found.append((name, value.strip(_BLANK)))
+    return found
+
+
+@functools.lru_cache(256)
+def _is_name(text: str) -> bool:
+    return _NAME.match(text) is not None
 
 
 def _length(told: Optional[str]) -> Optional[int]:

@@ -29,7 +29,7 @@ class ByteStream:
         self.info = info
         self.status = response.status_code
         #: Names in lower case; of a repeated header, the values joined by commas.
-        self.headers: Dict[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.headers: Dict[str, str] = dict(response.headers.lower_items())
         self._response = response
         raw: Any = response.raw
         content = getattr(response, "_content", None)
@@ -38,8 +38,9 @@ class ByteStream:
         self._raw: Any = raw
         #: urllib3's answers decompress; what other adapters give is an ordinary file.
         self._how = {"decode_content": True} if hasattr(raw, "stream") else {}
-        # Our own connections are read without the layers in between; compressed bodies, mocks and other adapters through them.
-        below = getattr(raw, "_fp", None)
+        # Our own connections are read without the layers in between; compressed bodies, mocks, other adapters, and what a hook
+        # has looked into, through them.
+        below = raw.below if getattr(raw, "untouched", False) is True else None
         direct = isinstance(below, Response) and "content-encoding" not in self.headers
         self._below: Optional[Response] = below if direct else None
         self._pid = os.getpid()
@@ -85,7 +86,12 @@ class ByteStream:
                 break
             pieces.append(piece)
             size += len(piece)
-            if size > limit:
+            if size <= limit:
+                if self._below is not None and self._below.isclosed():
+                    self._raw.release_conn()  # that was the last of it
+                    self.exchange.scope.check()
+                    break
+            else:
                 if not strict:
                     break
                 problem = f"$: more than {limit} bytes"

@@ -16,7 +16,7 @@ from .payloads import check_known
 from .scope import Scope
 from .transport import Transport
 
-__all__ = ["CALL_OPTIONS", "Given", "check_count", "take"]
+__all__ = ["CALL_OPTIONS", "Given", "check_count", "common", "take"]
 
 #: Names of the options that every call has.
 CALL_OPTIONS: FrozenSet[str] = frozenset(option_docs(CallOptions))
@@ -39,7 +39,12 @@ class Given:
 
 def take(call: str, options: Mapping[str, Any], further: Collection[str] = ()) -> Given:
     """The common options among *options*; one that is neither common nor in *further* is refused."""
-    check_known(call, options, CALL_OPTIONS | set(further))
+    check_known(call, options, CALL_OPTIONS.union(further) if further else CALL_OPTIONS)
+    return common(options)
+
+
+def common(options: Mapping[str, Any]) -> Given:
+    """The common options among *options*, whatever else is there."""
     timeout = options.get("timeout", ...)
     if timeout is not ...:
         timeout = check_seconds("timeout", timeout)

@@ -59,8 +59,8 @@ def encode(body: Any) -> bytes:
         except TypeError:
             pass  # found again below, with its path; or only too deep, too large a key and so on, and fine
         else:
-            # orjson writes NaN as null. Without a null in the text there was none; with one we have to look.
-            if b"null" not in text:
+            # orjson writes NaN as null. A short text is searched for one; a long one takes longer to search than its values.
+            if (len(text) < _LONG and b"null" not in text) or _is_finite(body) or b"null" not in text:
                 return text
     try:
         plain = _plain(body, "$", 0)
@@ -72,6 +72,33 @@ def encode(body: Any) -> bytes:
 _OPTIONS = (
     0 if orjson is None else orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
+
+
+#: Bytes of a text that is not searched first.
+_LONG = 4096
+_FINITE = frozenset({str, int, bool, type(None)})
+
+
+def _is_finite(body: Any) -> bool:
+    """Whether there is surely no NaN and no infinity in *body*: False also for types that are not JSON's own."""
+    waiting: List[Any] = [(body,)]
+    while waiting:
+        item = waiting.pop()
+        values = item.values() if type(item) is dict else item
+        if len(values) > 32:
+            kinds = set(map(type, values))
+            if kinds <= _FINITE or (len(kinds) == 1 and float in kinds and all(map(math.isfinite, values))):
+                continue
+        for value in values:
+            kind = type(value)
+            if kind is float:
+                if not math.isfinite(value):
+                    return False
+            elif kind is dict or kind is list or kind is tuple:
+                waiting.append(value)
+            elif kind not in _FINITE:
+                return False
+    return True
 
 
 def _refuse(path: str, told: str) -> InvalidRequestError:

@@ -14,6 +14,7 @@ from .errors import InvalidRequestError
 __all__ = ["check_headers", "error_text", "http_date", "retry_after", "segment", "split_login"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # as nearly all ids are
 _BAD_IN_VALUE = re.compile(r"[\r\n\0]")
 _RESERVED = {
     "x-api-key": "reserved for the client's own key; give Client(api_key=...)",
@@ -28,6 +29,8 @@ def segment(value: str) -> str:
     >>> segment("a/../b"), segment(".."), segment("%2e")
     ('a%2F..%2Fb', '%2E%2E', '%252e')
     """
+    if _PLAIN.match(value):
+        return value
     try:
         quoted = urllib.parse.quote(value, safe="")
     except UnicodeEncodeError:

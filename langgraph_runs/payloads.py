@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import os
 import sys
@@ -34,6 +35,7 @@ __all__ = [
     "check_id",
     "check_known",
     "lay_over",
+    "names_of",
     "to_body",
 ]
 
@@ -273,9 +275,19 @@ def _warn_caller(message: str) -> None:
 _EMPTY: Mapping[str, Any] = {}
 
 
+def names_of(cls: Type[Any]) -> Collection[str]:
+    """The fields of a payload class, in order."""
+    return _names(cls)  # type: ignore[arg-type]  # a class can be hashed, whatever its instances can
+
+
+@functools.cache
+def _names(cls: Any) -> Collection[str]:
+    return {field.name: None for field in attrs.fields(cls)}.keys()
+
+
 def lay_over(cls: Type[P], payload: Optional[RunsInvokePayload], options: Mapping[str, Any], *, call: str) -> P:
     """A *cls* from a ready payload, if any, with keyword options laid over it; a keyword of None leaves the payload's value."""
-    known = {field.name for field in attrs.fields(cls)}
+    known = names_of(cls)
     check_known(call, options, known)
     given = {name: value for name, value in options.items() if value is not None}
     if payload is None:
@@ -285,7 +297,7 @@ def lay_over(cls: Type[P], payload: Optional[RunsInvokePayload], options: Mappin
             f"{call}(): the third argument is a payload such as {cls.__name__}(input=...), "
             f"not {type(payload).__name__}; pass the graph's input as input=..."
         )
-    base = {field.name: getattr(payload, field.name) for field in attrs.fields(type(payload))}
+    base = {name: getattr(payload, name) for name in names_of(type(payload))}
     base = {name: value for name, value in base.items() if value is not None}
     check_known(call, base, known)
     if not given and type(payload) is cls:
@@ -296,8 +308,8 @@ def lay_over(cls: Type[P], payload: Optional[RunsInvokePayload], options: Mappin
 def to_body(payload: RunsInvokePayload, **fixed: Any) -> Dict[str, Any]:
     """The fields of the request body, before encoding: what is None is left out, what is false is kept."""
     body = {name: value for name, value in fixed.items() if value is not None}
-    for field in attrs.fields(type(payload)):
-        name, value = field.name, getattr(payload, field.name)
+    for name in names_of(type(payload)):
+        value = getattr(payload, name)
         if value is None or name == "kwargs":
             continue
         if name == "stream_mode":

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, List, Mapping, Optional, Type, get_args
 
 import attrs
 
-from .calls import CALL_OPTIONS, Given, take
+from .calls import CALL_OPTIONS, Given, common
 from .codec import encode
 from .creating import Creator, Ticket
 from .endpoints import ids_from, runs_path
 from .errors import InvalidRequestError
 from .options import OnGap, OnTimeout
-from .payloads import RunsInvokePayload, check_choice, check_id, check_known, lay_over, to_body
+from .payloads import RunsInvokePayload, check_choice, check_id, check_known, lay_over, names_of, to_body
 from .scope import Scope
 from .transport import Request
 
@@ -20,12 +21,13 @@ __all__ = ["ALWAYS", "JOINING", "Start", "check_ours", "modes_of", "prepare_star
 
 #: Kinds of events that belong to every stream, whatever its modes.
 ALWAYS = ("error", "metadata")
-#: Options of ours, beside the common ones, that no body carries, by call.
+#: Options of calls that wait for a run.
 JOINING = frozenset({"raise_error", "on_timeout"})
+#: Options that no body carries, by call.
 _OURS: Mapping[str, frozenset[str]] = {
-    "create": frozenset({"on_run_created"}),
-    "wait": JOINING | {"on_run_created"},
-    "stream": JOINING | {"on_run_created", "on_gap"},
+    "create": CALL_OPTIONS | {"on_run_created"},
+    "wait": CALL_OPTIONS | JOINING | {"on_run_created"},
+    "stream": CALL_OPTIONS | JOINING | {"on_run_created", "on_gap"},
 }
 
 
@@ -75,11 +77,10 @@ def prepare_start(
     """The request of ``create``, ``wait`` or ``stream``, from its arguments, or `InvalidRequestError`."""
     assistant = check_id("assistant_id", assistant_id)
     thread = None if thread_id is None else check_id("thread_id", thread_id)
-    known = CALL_OPTIONS | _OURS[call] | {field.name for field in attrs.fields(cls)}
-    check_known(call, options, known)
-    ours = CALL_OPTIONS | _OURS[call]
-    given = take(call, {name: value for name, value in options.items() if name in CALL_OPTIONS})
+    check_known(call, options, _known(call, cls))  # type: ignore[arg-type]  # a class can be hashed
+    given = common(options)
     check_ours(options)
+    ours = _OURS[call]
     laid = lay_over(cls, payload, {name: value for name, value in options.items() if name not in ours}, call=call)
     resumable, fixed = _resumable(call, laid)
     body = to_body(laid, assistant_id=assistant, **fixed)
@@ -95,6 +96,11 @@ def prepare_start(
         accept="text/event-stream" if call == "stream" else "application/json",
     )
     return Start(given, request, ticket, thread, laid, resumable, options.get("on_run_created"))
+
+
+@functools.cache
+def _known(call: str, cls: Type[Any]) -> frozenset[str]:
+    return _OURS[call].union(names_of(cls))
 
 
 def _resumable(call: str, payload: Any) -> Any:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Any, Dict, Iterator, List, Tuple, Type, TypeVar
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
 
 import attrs
 import cattrs
-from cattrs.gen import make_dict_structure_fn
+from cattrs.gen import make_dict_structure_fn, override
 
 from . import models
 from .errors import ResponseDecodeError
@@ -96,6 +96,13 @@ def _time(value: Any, _: Any) -> datetime.datetime:
         raise _Misfit(f"expected a time, not {value!r}: {error}") from error
 
 
+_HOOKS: Dict[Any, Any] = {
+    Optional[str]: _exactly(str, "a string"),
+    Optional[datetime.datetime]: _time,
+    Dict[str, Any]: _exactly(dict, "an object"),
+}
+
+
 def _is_object(kind: Any) -> bool:
     return bool(kind == Dict[str, Any])
 
@@ -104,7 +111,13 @@ def _make_hook(converter: cattrs.Converter, cls: Type[Any]) -> Any:
     attrs.resolve_types(cls)
     fields = attrs.fields_dict(cls)
     lists = {name for name, field in fields.items() if getattr(field.type, "__origin__", None) in (list, tuple)}
-    inner = make_dict_structure_fn(cls, converter)
+    needed = {name for name, field in fields.items() if field.default is attrs.NOTHING}
+    known_names = fields.keys() - {"extra"}
+    # A null never comes to a field that has a default, so its hook need not look for one.
+    hooks: Dict[str, Any] = {
+        name: override(struct_hook=_HOOKS[field.type]) for name, field in fields.items() if field.type in _HOOKS
+    }
+    inner = make_dict_structure_fn(cls, converter, **hooks)
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
@@ -112,11 +125,11 @@ def _make_hook(converter: cattrs.Converter, cls: Type[Any]) -> Any:
         known: Dict[str, Any] = {}
         extra: Dict[str, Any] = {}
         for name, item in value.items():
-            if name not in fields or name == "extra":
+            if name not in known_names:
                 extra[name] = item
-            elif item is not None or fields[name].default is attrs.NOTHING:
+            elif item is not None or name in needed:
                 known[name] = item
-        for name in lists & known.keys():
+        for name in lists & known.keys() if lists else ():
             if not isinstance(known[name], list):
                 known[name] = _NotAList(known[name])
         known["extra"] = extra

@@ -257,7 +257,7 @@ class Transport:
             read_timeout=settings.read_timeout,
             idle_limit=_IDLE_CREATE if request.creates else _IDLE,
         )
-        url = self._base + request.path
+        place = url = self._base + request.path
         if request.query:
             try:
                 url += "?" + urllib.parse.urlencode(request.query, quote_via=urllib.parse.quote)
@@ -271,7 +271,7 @@ class Transport:
             headers["Content-Length"] = str(len(request.body or b""))
         headers.update(request.headers)
         scope.attempts += 1
-        scope.request = info = RequestInfo(request.method, self._base + request.path)
+        scope.request = info = RequestInfo(request.method, place)
         stream = self._shared.connector().open(info, url, headers, request.body, exchange)
         _log.debug("%s: attempt %d answered %d", request, scope.attempts, stream.status)
         if 200 <= stream.status < 300:

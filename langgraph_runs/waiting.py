@@ -135,7 +135,7 @@ class Waiter:
         if told is not None and not joined:
             # The run itself ended well: "__error__" is then a key of the user's own state.
             return self._outcomes.conclude(run, scope, values=_state(answer))
-        state = _state(answer)
+        state = values if told is None else _state(answer)
         if joined and not _was_live(run, answer):
             return self._outcomes.own_values(run, state, scope)
         outcome = self._outcomes.conclude(run, scope, values=state)

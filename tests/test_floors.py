@@ -21,6 +21,7 @@ FLOORS: Dict[str, int] = {
     "models": 0,
     "brake": 0,
     "hands": 0,
+    "sockets": 0,
     "deadline": 1,
     "headers": 1,
     "options": 1,

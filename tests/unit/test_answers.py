@@ -15,6 +15,7 @@ from langgraph_runs.answers import Response
 from langgraph_runs.deadline import Deadline
 from langgraph_runs.exchange import Exchange
 from langgraph_runs.scope import Scope
+from langgraph_runs.sockets import Bounds
 
 
 class Wire:
@@ -25,9 +26,6 @@ class Wire:
 
     def makefile(self, *_: Any, **__: Any) -> Any:
         return io.BytesIO()
-
-    def gettimeout(self) -> None:
-        return None
 
     def settimeout(self, seconds: Any) -> None:
         pass
@@ -42,7 +40,8 @@ def answer(data: bytes, sizes: Any = (), method: str = "GET") -> Tuple[Response,
     """An answer whose head was read, and the connection that it came on."""
     connection = SimpleNamespace(surplus=False)
     exchange = Exchange(Scope(Deadline(None)), connect_timeout=None, read_timeout=None, idle_limit=1.0)
-    response = Response(Wire(data, list(sizes)), method=method, connection=connection, exchange=exchange)
+    wire = Wire(data, list(sizes))
+    response = Response(wire, method=method, connection=connection, exchange=exchange, bounds=Bounds(wire))
     response.begin()
     return response, connection
 

@@ -376,3 +376,27 @@ def test_what_is_sent_comes_back(value: Any) -> None:
     back = parse(encode(value))
     assert value == back
     assert repr(value) == repr(back)
+
+
+DEEP: List[Any] = [
+    ("$.input", lambda item: {"input": item}),
+    ("$.input.a[1][0]", lambda item: {"input": {"a": [1, (item, 2)]}}),
+    ("$.input.messages[49].score", lambda item: {"input": {"messages": [{"score": 0.5}] * 49 + [{"score": item}]}}),
+    ("$.input.row[99]", lambda item: {"input": {"row": [0.5] * 99 + [item]}}),
+    ("$.input.row[99]", lambda item: {"input": {"row": ["x"] * 99 + [item]}}),
+    ("$.input.row[0]", lambda item: {"input": {"row": [item] + [None] * 99}}),
+    ("$.input.when", lambda item: {"input": {"at": datetime.date(2026, 1, 1), "when": item}}),
+]
+
+
+@pytest.mark.parametrize("length", [0, 10_000])
+@pytest.mark.parametrize(("path", "around"), DEEP, ids=[str(index) for index in range(len(DEEP))])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_has_no_json_form_is_found_in_short_and_long_bodies(length: int, path: str, around: Any, number: float) -> None:
+    """Wherever it stands, beside nulls and without; and None in its place is sent as it is."""
+    for pad in ({"pad": "x" * length}, {"pad": "x" * length, "none": None, "text": "null"}):
+        with pytest.raises(InvalidRequestError) as raised:
+            encode({**around(number), **pad})
+        assert str(raised.value).startswith(f"{path}: ")
+        sent = json.loads(encode({**around(None), **pad}))
+        assert json.loads(json.dumps({**around(None), **pad}, default=str)) == sent
