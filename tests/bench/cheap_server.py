@@ -38,6 +38,8 @@ def answer(body: bytes, further: bytes = b"") -> bytes:
 
 
 RUN_ANSWER = answer(RUN_JSON)
+#: How many connections were accepted; told at ``/connections``.
+ACCEPTED = [0]
 
 
 def event(kind: str, number: int, size: int) -> bytes:
@@ -98,6 +100,8 @@ def serve(conn: socket.socket) -> None:
             conn.sendall(answer(b'{"n":3}', place))
         elif head.startswith(b"POST"):
             conn.sendall(answer(RUN_JSON, f"content-location: {target}/{RUN}\r\n".encode()))
+        elif target == "/connections":
+            conn.sendall(answer(b"%d" % ACCEPTED[0]))
         else:
             conn.sendall(RUN_ANSWER)
 
@@ -138,6 +142,7 @@ def main() -> None:
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     while True:
         conn, _ = listener.accept()
+        ACCEPTED[0] += 1
 
         def run(conn: socket.socket = conn) -> None:
             try:

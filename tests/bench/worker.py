@@ -5,8 +5,8 @@ python -m tests.bench.worker ours get http://127.0.0.1:PORT [count]
 
 from __future__ import annotations
 
-import contextlib
 import json
+import os
 import resource
 import socket
 import statistics
@@ -202,17 +202,36 @@ def delays(side: Side, **asked: Any) -> list[float]:
     return late
 
 
+def delayed(side: Side, count: int, **asked: Any) -> dict[str, float]:
+    """The median delay of events, and of the first events of ten streams."""
+    firsts = [delays(side, events=2, size=200, pace=0.005, **asked)[0] for _ in range(10)]
+    late = delays(side, events=count, size=200, pace=0.005, **asked)
+    return {"delay": statistics.median(late), "first": statistics.median(firsts)}
+
+
+def connections_of(url: str) -> int:
+    """How many connections the server has accepted so far, this one left out."""
+    host, port = url.split("//")[1].split(":")
+    with socket.create_connection((host, int(port))) as sock:
+        sock.sendall(b"GET /connections HTTP/1.1\r\nHost: x\r\n\r\n")
+        return int(sock.recv(65536).rpartition(b"\r\n")[2]) - 1
+
+
 def main() -> None:
+    if os.environ.get("LANGGRAPH_RUNS_BENCH_NO_ORJSON"):
+        sys.modules["orjson"] = None  # type: ignore[assignment]  # so that it cannot be imported
     name, measure, url = sys.argv[1:4]
     count = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     told: dict[str, Any] = {}
     side = SIDES[name](url)
     small = {"n": 1, "text": "x" * 900}
+    nulls = {"messages": [{"role": "user", "content": "x" * 1000, "score": 0.5, "name": None, "id": None} for _ in range(1000)]}
     large = {"messages": [{"role": "user", "content": "x" * 1000, "score": 0.5} for _ in range(1000)]}
     work: dict[str, Callable[[int], Any]] = {
         "get": lambda n: [side.get() for _ in range(n)],
         "create_1k": lambda n: [side.create(small) for _ in range(n)],
         "create_1m": lambda n: [side.create(large) for _ in range(n)],
+        "create_1m_nulls": lambda n: [side.create(nulls) for _ in range(n)],
         "wait": lambda n: [side.wait() for _ in range(n)],
         "small": lambda n: count_events(side, events=n, size=200),
         "tokens": lambda n: count_events(side, events=n, size=700, kind="messages"),
@@ -220,23 +239,25 @@ def main() -> None:
         "one_8m": lambda n: [count_events(side, events=1, size=8_000_000) for _ in range(n)],
         "runs_of_10": lambda n: [count_events(side, events=10, size=200) for _ in range(n)],
         "paced": lambda n: count_events(side, events=n, size=200, pace=0.02),
+        "waits_100": lambda n: told.update(failures=sum(threads_of(side, side.wait, 64, n // 100) for _ in range(100))),
         "waits_64": lambda n: told.update(failures=threads_of(side, side.wait, 64, n)),
         **{f"get_{t}": (lambda n, t=t: told.update(failures=threads_of(side, side.get, t, n))) for t in (1, 4, 16, 64)},
-        "delay_chunked": lambda n: told.update(delay=statistics.median(delays(side, events=n, size=200, pace=0.005))),
-        "delay_close": lambda n: told.update(delay=statistics.median(delays(side, events=n, size=200, pace=0.005, close=True))),
+        "delay_chunked": lambda n: told.update(delayed(side, n)),
+        "delay_close": lambda n: told.update(delayed(side, n, close=True)),
     }
     if measure.startswith("size_"):
         work[measure] = lambda n: count_events(side, events=n, size=int(measure[5:]))
     if not measure.startswith("delay"):
-        work[measure](max(1, min(20, count // 10)) if not measure.startswith(("one", "large", "size")) else 1)  # warm
+        warm = {"waits_100": 100, "large": 20}.get(measure, 1 if measure.startswith(("one", "size")) else max(1, min(20, count // 10)))
+        work[measure](warm)
+    opened = connections_of(url)
     before_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu, wall = time.process_time(), time.perf_counter()
     work[measure](count)
     told["cpu"] = (time.process_time() - cpu) / count
     told["wall"] = (time.perf_counter() - wall) / count
     told["grown_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_memory
-    with contextlib.suppress(AttributeError):
-        told["peak_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    told["connections"] = connections_of(url) - opened - 1
     print(json.dumps(told))
 
 
