@@ -18,7 +18,7 @@ from .command import Command, CommandError
 from .connection import add_connection, client_of
 from .console import complain, print_json, writing
 from .inputs import count, limit, parsed
-from .lock import add_lock, locked
+from .lock import add_lock, hold, locked
 from .options import ENDINGS, add_graph_options, graph_options
 
 __all__ = ["COMMAND"]
@@ -213,7 +213,11 @@ class Output:
                 self._file = open(self._path, "wb")  # a pipe or a device has to be written in place
             else:
                 self._part = f"{self._path}.part"
-                self._file = open(self._part, "wb")
+                self._file = open(self._part, "ab")
+                if not hold(self._file.fileno(), f"--output {self._path}"):
+                    self._file.close()
+                    raise CommandError(f"--output {self._path}: another batch writes {self._part}", codes.BUSY)
+                self._file.truncate(0)
         except OSError as error:
             raise CommandError(f"--output {self._path}: {error.strerror or error}", codes.USAGE) from None
         return self

@@ -37,6 +37,9 @@ class Command(NamedTuple):
 class Page(argparse.RawDescriptionHelpFormatter):
     """Help with wrapped paragraphs; lines that begin with a blank stay as they are."""
 
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n".join(
             indent + line

@@ -14,7 +14,7 @@ from .command import CommandError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["add_lock", "locked"]
+__all__ = ["add_lock", "hold", "locked"]
 
 
 def add_lock(parser: argparse._ActionsContainer) -> None:
@@ -39,16 +39,25 @@ def locked(args: argparse.Namespace) -> Iterator[None]:
     except OSError as error:
         raise CommandError(f"--lock {args.lock}: {error.strerror or error}", codes.USAGE) from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not hold(descriptor, f"--lock {args.lock}"):
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
             by = f" by process {holder}" if holder.isdecimal() else ""
-            raise CommandError(f"--lock {args.lock}: held{by}; nothing was started", codes.BUSY) from None
-        except OSError as error:
-            raise CommandError(f"--lock {args.lock}: cannot be locked there: {error.strerror or error}", codes.USAGE) from None
+            raise CommandError(f"--lock {args.lock}: held{by}; nothing was started", codes.BUSY)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def hold(descriptor: int, what: str) -> bool:
+    """Take a file for this process, until it is closed; False where another one has it. On Windows nothing is taken."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise CommandError(f"{what}: cannot be locked there: {error.strerror or error}", codes.USAGE) from None
+    return True

@@ -29,7 +29,7 @@ def parser() -> Parser:
     whole = Parser(
         prog="langgraph-runs",
         description="Runs of a LangGraph server, from the command line.",
-        epilog="`langgraph-runs COMMAND --help` tells about one command.",
+        epilog=_epilog(),
         formatter_class=Page,
         allow_abbrev=False,
     )
@@ -39,10 +39,27 @@ def parser() -> Parser:
     for command in COMMANDS:
         group = command.name.rpartition(" ")[0]
         if group not in groups:
-            of_group = commands.add_parser(group, help=GROUPS[group], description=GROUPS[group], allow_abbrev=False)
+            about = GROUPS[group]
+            of_group = commands.add_parser(group, help=about, description=about, formatter_class=Page, allow_abbrev=False)
             groups[group] = of_group.add_subparsers(title="commands", metavar="COMMAND", required=True)
         add_command(groups[group], command)
     return whole
+
+
+def _epilog() -> str:
+    lines = [
+        "`langgraph-runs COMMAND --help` is a page about one command.",
+        "",
+        "environment:",
+        "  LANGGRAPH_API_URL             the server, where --url does not say; else http://localhost:2024",
+        "  LANGGRAPH_API_KEY             the key, where --api-key-file does not say; else LANGSMITH_API_KEY,",
+        "                                LANGCHAIN_API_KEY",
+        "  HTTP_PROXY, HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE",
+        "  NO_COLOR                      no dim text on terminals",
+        "",
+        "exit codes:",
+    ]
+    return "\n".join([*lines, *(f"  {code:<4} {meaning}" for code, meaning in codes.MEANINGS.items())])
 
 
 COMMANDS: Sequence[Command] = (

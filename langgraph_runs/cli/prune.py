@@ -37,7 +37,7 @@ def configure_prune(parser: argparse.ArgumentParser) -> None:
     which.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="with this in their metadata")
     which.add_argument("--keep", metavar="N", type=count(0), default=0, help="but not the N newest of each thread (0)")
     output = parser.add_argument_group("output")
-    output.add_argument("-n", "--dry-run", action="store_true", help="delete nothing, only tell what would be")
+    output.add_argument("--dry-run", action="store_true", help="delete nothing, only tell what would be")
     output.add_argument("--json", action="store_true", help="a line of JSON for each run")
     add_lock(parser)
     add_connection(parser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import threading
 import uuid
@@ -435,6 +436,20 @@ def test_batch_finds_a_bad_line_before_it_runs_any(run: Commands, tmp_path: Path
     assert one_line(ended).startswith(f"{file}, line 3: not JSON: ")
     assert [file] == list(tmp_path.iterdir())
     assert 2 == run("batch", "echo", str(tmp_path / "nowhere")).code
+
+
+def test_two_batches_do_not_write_one_file(run: Commands, tmp_path: Path) -> None:
+    file, out = write_lines(tmp_path / "in.jsonl", [{"value": 1}]), tmp_path / "out.jsonl"
+    with open(f"{out}.part", "wb") as held:
+        held.write(b"theirs\n")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        busy = run("batch", "echo", file, "-o", str(out))
+
+    assert (75, f"--output {out}: another batch writes {out}.part") == (busy.code, one_line(busy))
+    assert "theirs\n" == Path(f"{out}.part").read_text()
+    assert 0 == run("batch", "echo", file, "-o", str(out)).code
+    assert [1] == [row["values"]["echo"] for row in read_lines(out)]
 
 
 def test_what_a_batch_leaves_is_nothing(run: Commands, client: Client, tmp_path: Path) -> None:
