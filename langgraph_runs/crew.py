@@ -8,48 +8,16 @@ from __future__ import annotations
 import queue
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-import attrs
-
 from .abort import AbortController
-from .claims import Claim
 from .errands import Errand, Errands, Report, do_errand
 from .errors import AbortedError, LangGraphRunsError
+from .flights import Flight
 from .hands import Hands
-from .inputs import Item
 
-__all__ = ["Crew", "Flight"]
+__all__ = ["Crew"]
 
 #: Threads that tidy up.
 _SWEEPERS = 8
-
-
-@attrs.define(eq=False)
-class Flight:
-    """An input on its way."""
-
-    item: Item
-    thread_id: str
-    claim: Optional[Claim] = None
-    #: Whether a run may be on the thread already; and whether one may still be about to come into being.
-    look: bool = False
-    settle: bool = False
-    #: Times that it was sent and came back without an end.
-    tries: int = 0
-    #: Seconds that these took.
-    spent: float = 0.0
-    #: Whether the run is known to exist; set by the thread that runs it.
-    created: bool = False
-    #: Whether one may exist.
-    begun: bool = False
-
-    @property
-    def attempts(self) -> int:
-        """How often it was begun, by this map and those before it."""
-        return self.tries + (self.claim.attempts if self.claim is not None else 1)
-
-    def note_created(self, _: Any) -> None:
-        """The run exists."""
-        self.created = True
 
 
 class Crew:

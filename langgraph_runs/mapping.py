@@ -19,17 +19,16 @@ import attrs
 from .abort import AbortSignal
 from .brake import Brake
 from .claims import Claims
-from .crew import Crew, Flight
+from .crew import Crew
 from .errands import Errand, Errands, Report
 from .errors import (
     AbortedError,
-    APIConnectionError,
-    APIStatusError,
     InvalidRequestError,
-    LangGraphRunsError,
     RunCancelledError,
 )
+from .flights import Flight
 from .inputs import Inputs, Item, Joined
+from .judge import Judge
 from .progress import Meter
 from .results import BatchResult, Outlet
 from .retry import RetryPolicy
@@ -85,11 +84,9 @@ class Work:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.meter = meter
-        self._errands = errands
         self._inputs = inputs
         self._plan = plan
         self._claims = claims
-        self._policy = policy
         self._clock = clock
         self._brake = Brake(
             plan.concurrency,
@@ -98,6 +95,7 @@ class Work:
             longest=policy.retry_after_max,
             clock=clock,
         )
+        self._judge = Judge(errands, policy, self._brake)
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._stopped = False
@@ -194,6 +192,12 @@ class Work:
         if self._crew.failure is not None and not self._stopped:
             raise self._crew.failure
 
+    def _ending_of(self, flight: Flight, report: Report) -> Optional[BatchResult]:
+        result = self._judge.judge(flight, report, final=self._stopped)
+        if result is None:
+            self._waiting.appendleft(flight)
+        return result
+
     def _choose(self) -> List[Flight]:
         """Inputs to begin now."""
         chosen: List[Flight] = []
@@ -279,7 +283,7 @@ class Work:
             for flight, _, result in endings:
                 if result is not None:
                     self._done(result)
-                    if self._is_open(result) and flight.begun and flight.item.run is None:
+                    if self._judge.is_open(result) and flight.begun and flight.item.run is None:
                         self._give_up(flight)
         else:
             if endings or self._swept or any(flight.claim is None for flight in chosen):
@@ -320,59 +324,12 @@ class Work:
             flight.thread_id = flight.claim.thread_id
             flight.look = flight.settle = flight.begun = flight.created = False
             return old if delete else None
-        if self._is_open(result):
+        if self._judge.is_open(result):
             claims.leave(flight.claim, error=result.error, given_up=False, begun=flight.begun)
             return None
         delete = not result.paused and not self._plan.keep[result.error is not None]
         claims.finish(result, delete=delete)
         return flight.thread_id if delete else None
-
-    def _ending_of(self, flight: Flight, report: Report) -> Optional[BatchResult]:
-        """The result; None where the input is to be tried again."""
-        error = report.error
-        flight.spent += report.seconds
-        flight.created = flight.created or report.run_id is not None
-        flight.begun = flight.begun or flight.created or not (error is not None and _is_surely_unsent(error))
-        if report.stale:
-            self._waiting.appendleft(flight)
-            return None
-        if error is None:
-            self._brake.succeeded()
-        elif self._errands.is_passing(error) and not self._stopped:
-            asked = getattr(error, "retry_after", None)
-            seconds = self._brake.refused(asked if self._policy.respect_retry_after else None)
-            if flight.created or not _is_surely_unsent(error):
-                flight.look = True
-                flight.settle = flight.settle or isinstance(error, APIConnectionError)
-            flight.tries += 1
-            if flight.tries < self._policy.attempts and not self._policy.forbids(error):
-                self._policy.announce(f"map, input {flight.item.index}", flight.tries + 1, seconds, error)
-                self._waiting.appendleft(flight)
-                return None
-            flight.tries -= 1
-        outcome = report.outcome
-        return BatchResult(
-            index=flight.item.index,
-            key=flight.item.key,
-            input=flight.item.given,
-            values=outcome.values if outcome is not None else None,
-            error=error,
-            run=outcome.run if outcome is not None else None,
-            run_id=report.run_id,
-            thread_id=flight.thread_id,
-            attempts=flight.attempts,
-            seconds=flight.spent,
-            paused=outcome is not None and outcome.paused,
-        )
-
-    def _is_open(self, result: BatchResult) -> bool:
-        """Whether it is no end of the input: the run may go on, or could not be started for reasons that are not the input's."""
-        error = result.error
-        if error is None:
-            return False
-        if isinstance(error, AbortedError) or self._errands.is_passing(error):
-            return True
-        return isinstance(error, APIStatusError) and error.status_code in (401, 403, 404, 409)
 
     def _done(self, result: BatchResult) -> None:
         self.meter.count(failed=result.error is not None, from_ledger=result.from_ledger)
@@ -484,7 +441,7 @@ class Work:
         endings: List[_Landed] = []
         for landed in self._landed:
             flight, _, result = landed
-            if result is not None and not self._is_open(result) and not isinstance(result.error, RunCancelledError):
+            if result is not None and not self._judge.is_open(result) and not isinstance(result.error, RunCancelledError):
                 endings.append(landed)
             elif left is not None and flight not in left:
                 left.append(flight)
@@ -494,10 +451,3 @@ class Work:
                 litter = [self._enter(self._claims, *ending) for ending in endings]
             for thread_id in filter(None, litter):
                 self._crew.sweep(thread_id)
-
-
-def _is_surely_unsent(error: LangGraphRunsError) -> bool:
-    """Whether this attempt surely created no run: refused, or not sent."""
-    if isinstance(error, APIStatusError):
-        return error.status_code < 500 or (error.status_code == 503 and error.retry_after is not None)
-    return isinstance(error, APIConnectionError) and error.sent is False

@@ -41,6 +41,7 @@ FLOORS: Dict[str, int] = {
     "inputs": 3,
     "splitting": 3,
     "answers": 4,
+    "flights": 4,
     "faults": 4,
     "body": 5,
     "connections": 5,
@@ -59,6 +60,7 @@ FLOORS: Dict[str, int] = {
     "threads": 11,
     "errands": 11,
     "crew": 12,
+    "judge": 12,
     "mapping": 13,
     "many": 14,
     "runs": 15,
@@ -76,7 +78,7 @@ FLOORS: Dict[str, int] = {
 DOORS: Dict[str, Set[str]] = {
     "attrs": {"calls", "client", "codec", "creating", "events", "listing", "models", "outcome", "payloads", "retry"}
     | {"starting", "streaming", "structure", "transport", "batch", "testing", "crons", "django.frames"}
-    | {"claims", "errands", "inputs", "ledger", "crew", "many", "mapping", "progress", "results", "splitting"},
+    | {"claims", "flights", "errands", "inputs", "ledger", "many", "mapping", "progress", "results", "splitting"},
     "cattrs": {"structure"},
     "orjson": {"codec"},
     "requests": {"adapter", "body", "client", "faults"},

@@ -38,18 +38,19 @@ PATIENCE = 280.0
 # -- the process that is killed
 
 
-def work(url: str, ledger: str, inputs: int, concurrency: int, series: str) -> None:
+def work(url: str, ledger: str, inputs: int, concurrency: int, series: str, keep: bool) -> None:
     """Map to the end, and print what came: number, its echo, whether it was read back."""
     retry = RetryPolicy(attempts=10, wait_initial=0.05, wait_max=0.5, budget=None)
     items = ((f"n-{n}", RunsCreatePayload(input={"value": n}, metadata={"series": series, "n": n})) for n in range(inputs))
     with Client(url, api_key=None, retry=retry) as client:
-        for result in client.runs.map("echo", items, concurrency=concurrency, ledger=ledger, keep_threads=True):
+        for result in client.runs.map("echo", items, concurrency=concurrency, ledger=ledger, keep_threads=keep):
             echo = result.values["echo"] if result.error is None else str(result.error)
             print(json.dumps([result.index, echo, result.from_ledger]), flush=True)
 
 
-def start(url: str, ledger: str, inputs: int, concurrency: int, series: str, out: Path) -> subprocess.Popen[bytes]:
+def start(url: str, ledger: str, inputs: int, concurrency: int, series: str, keep: bool, out: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.bench.killing", "--work", url, ledger, str(inputs), str(concurrency), series]
+    command += ["keep"] * keep
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     with out.open("wb") as file:
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file)
@@ -64,6 +65,7 @@ def kill_and_restart(
     kills: int,
     concurrency: int,
     series: str,
+    keep: bool,
     seed: int,
     ledger: str,
     latest: float,
@@ -73,7 +75,7 @@ def kill_and_restart(
     killed: list[int] = []
     for number in range(kills + 1):
         out = folder / f"{name}-{number}.jsonl"
-        process = start(url, ledger, inputs, concurrency, series, out)
+        process = start(url, ledger, inputs, concurrency, series, keep, out)
         try:
             if number < kills:
                 try:
@@ -106,11 +108,14 @@ class Found:
     breaks: int = 0
     kills: int = 0
     seconds: float = 0.0
+    #: Whether the threads are kept, so that the runs can be counted; else none may be left.
+    keep: bool = True
     problems: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
-        exact = self.results == self.done == self.runs == self.threads == self.inputs
+        left = self.inputs if self.keep else 0
+        exact = self.results == self.done == self.inputs and self.runs == self.threads == left
         return exact and not (self.wrong or self.doubled or self.lost or self.problems)
 
 
@@ -133,12 +138,14 @@ def count_on_server(url: str, series: str, found: Found) -> None:
                 else:
                     found.problems.append(f"input {run.metadata['n']}: a run with status {run.status}")
     found.doubled = sum(count > 1 for count in per_input.values())
-    found.lost = sum(per_input[n] == 0 for n in range(found.inputs))
+    found.lost = sum(per_input[n] == 0 for n in range(found.inputs)) if found.keep else 0
 
 
-def experiment(*, inputs: int, kills: int, processes: int, concurrency: int, seed: int, workers: int, latest: float) -> Found:
-    found = Found(inputs)
-    series = f"killed-{seed}-{processes}"
+def experiment(
+    *, inputs: int, kills: int, processes: int, concurrency: int, seed: int, workers: int, latest: float, keep: bool = True
+) -> Found:
+    found = Found(inputs, keep=keep)
+    series = f"killed-{seed}-{processes}-{keep}"
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name, DevServer(GRAPHS, workers=workers) as server:
         folder = Path(name)
@@ -155,6 +162,7 @@ def experiment(*, inputs: int, kills: int, processes: int, concurrency: int, see
                     kills=kills,
                     concurrency=concurrency,
                     series=series,
+                    keep=keep,
                     seed=seed + place,
                     ledger=ledger,
                     latest=latest,
@@ -187,12 +195,13 @@ def main() -> int:
     parser.add_argument("--concurrency", type=int, default=24)
     parser.add_argument("--workers", type=int, default=60, help="of the server: runs at once")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--delete", action="store_true", help="let the maps delete their threads: then none may be left")
     parser.add_argument("--processes", type=int, choices=(1, 2), help="only with so many; both without")
-    parser.add_argument("--work", nargs=5, metavar=("URL", "LEDGER", "INPUTS", "CONCURRENCY", "SERIES"), help=argparse.SUPPRESS)
+    parser.add_argument("--work", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        url, ledger, inputs, concurrency, series = options.work
-        work(url, ledger, int(inputs), int(concurrency), series)
+        url, ledger, inputs, concurrency, series, *keep = options.work
+        work(url, ledger, int(inputs), int(concurrency), series, bool(keep))
         return 0
     columns = []
     for processes in [options.processes] if options.processes else [1, 2]:
@@ -205,6 +214,7 @@ def main() -> int:
                 seed=options.seed,
                 workers=options.workers,
                 latest=max(4.0, options.inputs / 250),
+                keep=not options.delete,
             )
         )
         print(f"{processes} process(es): {columns[-1].seconds:.0f} s", file=sys.stderr)
