@@ -143,8 +143,7 @@ def test_unused(langgraph_runs_fake):
 def test_elsewhere(langgraph_runs_fake):
     Client("http://192.0.2.1").ok()
 
-def test_keys(langgraph_runs_fake, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+def test_keys(langgraph_runs_fake):
     Client().ok()
     assert langgraph_runs_fake.requests[0].header("x-api-key") is None
 
@@ -154,12 +153,16 @@ def test_messages(langgraph_runs_fake):
     langgraph_runs_fake.assert_started(input={"n": 2})
 """
     )
+    # what a developer's shell may hold, which is not to reach a test
+    (project / "conftest.py").write_text(
+        "import os\nos.environ.update(LANGSMITH_API_KEY='real-key', LANGGRAPH_API_URL='http://192.0.2.2', HTTP_PROXY='http://192.0.2.3')\n"
+    )
     told = run_pytest(project, *BY_MODULE)
 
     assert {"passed": 3, "failed": 2, "errors": 2} == told.counts, told.text
     assert "there is no script for a run with assistant_id='agent', thread_id=None, input={'n': 1}" in told.text
     assert "a script was not used: succeeds({'n': 1})" in told.text
-    assert "this test wants to connect to 192.0.2.1, port 80" in told.text
+    assert "this test wants to connect to 192.0.2.3, port 80" in told.text  # the proxy that leads elsewhere
     assert "1. POST /runs/wait: input was {'n': 1}" in told.text
     assert "secret-key" not in told.text.replace('api_key="secret-key"', "")
 
