@@ -75,6 +75,32 @@ def test_ctrl_c_ends_a_program_at_once(server: DevServer, client: Client, gate: 
     assert {"pending": 0, "started": 0, "done": 4, "failed": 0} == ledger.counts()
 
 
+BROKEN = """
+import sys
+from langgraph_runs import Client
+
+def main():
+    inputs = [{"gate": sys.argv[2] if n else "/dev/null", "tag": f"run{n}"} for n in range(4)]
+    for result in Client(sys.argv[1]).runs.map("gated", inputs, concurrency=4, ledger=sys.argv[3], metadata={"of": sys.argv[2]}):
+        raise RuntimeError("a mistake in the loop")
+
+main()
+"""
+
+
+def test_a_program_that_ends_by_a_mistake_leaves_nothing(server: DevServer, client: Client, gate: Gate, tmp_path: Path) -> None:
+    """Though the iterator is still there when Python ends, and Python then waits for no run."""
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    arguments = [server.url, gate.input()["gate"], ledger.path]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN, *arguments], env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (1, True) == (done.returncode, done.stderr.rstrip().endswith("RuntimeError: a mistake in the loop"))
+    assert [] == client.threads.search(metadata={"of": arguments[1]})
+    assert {"pending": 3, "started": 0, "done": 1, "failed": 0} == ledger.counts()
+
+
 def test_an_iterator_that_is_let_go_of_leaves_nothing(client: Client, gate: Gate) -> None:
     """As after a ``break``: the runs are cancelled and their threads deleted."""
     inputs = [{"gate": gate.input()["gate"], "tag": f"run{n}"} for n in range(5)]

@@ -8,11 +8,17 @@ from typing_extensions import assert_type
 from langgraph_runs import (
     AbortController,
     Assistant,
+    BatchResult,
     Checkpoint,
     Client,
+    LangGraphRunsError,
+    Ledger,
+    LedgerEntry,
+    MapProgress,
     RetryPolicy,
     Run,
     RunCreate,
+    RunMap,
     RunOutcome,
     RunsCreatePayload,
     RunsStreamPayload,
@@ -79,6 +85,18 @@ def looking_and_joining() -> None:
     assert_type(runs.join("t", "r", timeout=30), Any)
     outcome: RunOutcome = runs.join("t", "r", raise_error=False)
     assert_type(outcome.paused, bool)
+
+
+def many() -> None:
+    results = runs.map("agent", ({"n": n} for n in range(3)), ledger="jobs.sqlite", context={"k": 1}, keep_threads="failed")
+    assert_type(results, RunMap)
+    assert_type(next(results), BatchResult)
+    assert_type(results.progress, MapProgress)
+    assert_type([result.error for result in runs.join_all([("t", "r")])], List[Optional[LangGraphRunsError]])
+    assert_type(Ledger("jobs.sqlite").counts(), Dict[str, int])
+    assert_type(Ledger("jobs.sqlite").entries("failed"), Iterator[LedgerEntry])
+    runs.map("agent", [], on_error="ignore")  # type: ignore[arg-type]
+    runs.map("agent", [], multitask_strategy="reject")  # type: ignore[call-arg]
 
 
 def ending() -> None:
