@@ -253,6 +253,33 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(run: Commands, client: Clie
     assert [1] * 24 == [len(client.runs.list(thread.thread_id)) for thread in threads]
 
 
+def test_a_batch_that_is_told_to_end_leaves_its_runs_to_the_next_one(
+    run: Commands, client: Client, gate: Gate, tmp_path: Path, new_id: str
+) -> None:
+    """With ``--on-interrupt detach``; in the end no input was run twice."""
+    inputs, ledger = tmp_path / "in.jsonl", str(tmp_path / "jobs.sqlite")
+    inputs.write_text("".join(json.dumps(gate.input(tag)) + "\n" for tag in "ab"), encoding="utf-8")
+    command = ["batch", "gated", str(inputs), "--metadata", f"job={new_id}", "--keep-threads", "always"]
+
+    def end(*arguments: str) -> Ended:
+        with ended_in_any_case(run.start(*command, *arguments)) as process:
+            wait_until(lambda: process.poll() is not None or (gate.begun("a") and gate.begun("b")), "both to begin")
+            process.send_signal(signal.SIGTERM)
+            return wait(process)
+
+    def statuses() -> list[str]:
+        threads = client.threads.search(metadata={"job": new_id}, limit=100)
+        return sorted(one.status for thread in threads for one in client.runs.list(thread.thread_id))
+
+    told = "langgraph-runs: interrupted; the same command goes on where it was\n"
+    assert Ended(130, "", told) == end("--ledger", ledger, "--on-interrupt", "detach")
+    assert ["running", "running"] == statuses()
+    gate.open()
+    ended = run.process(*command, "--ledger", ledger)
+    assert (0, ["a", "b"]) == (ended.code, sorted(line["values"]["passed"][-1] for line in ended.lines))
+    assert ["success", "success"] == statuses()
+
+
 # -- README.rst
 
 
