@@ -114,6 +114,11 @@ def attended(
                 raise
             text = f"{error}; it may go on: langgraph-runs join {thread_id} {run.run_id}"
             raise CommandError(text, codes.code_of(error)) from error
+        except CommandError as error:
+            if run.run_id is None:
+                raise
+            # The output cannot be written: the run and its thread stay, so that the result is not lost.
+            raise CommandError(f"{error}; to see the result: langgraph-runs join {thread_id} {run.run_id}", error.code) from error
         except RunError:
             run.over()
             raise

@@ -196,10 +196,12 @@ def test_nobody_reading_is_141_and_silent_and_cancels_the_run(run: Commands, cli
     assert ["interrupted"] == [one.status for one in client.runs.list(thread_id)]
 
 
-def test_a_full_disk_is_1_and_a_closed_output_is_nobodys_fault(run: Commands) -> None:
+def test_a_full_disk_is_1_and_loses_no_result_and_a_closed_output_is_nobodys_fault(run: Commands) -> None:
     with open("/dev/full", "wb") as full, ended_in_any_case(run.start("run", "echo", "value=1", stdout=full)) as process:
         _, said = process.communicate(timeout=60)
-    assert (1, b"langgraph-runs: the output cannot be written: No space left on device\n") == (process.returncode, said)
+    told, _, command = said.decode().partition("; to see the result: langgraph-runs ")
+    assert (1, "langgraph-runs: the output cannot be written: No space left on device") == (process.returncode, told)
+    assert 1 == run(*command.split()).json["echo"]
 
     command = shlex.join([*PROGRAM, "run", "echo", "value=1"])
     closed = subprocess.run(["sh", "-c", f"{command} >&-"], env=run.environment(), capture_output=True, timeout=60, check=False)
