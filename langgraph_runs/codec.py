@@ -62,9 +62,16 @@ def encode(body: Any) -> bytes:
             # orjson writes NaN as null. A short text is searched for one; a long one takes longer to search than its values.
             if (len(text) < _LONG and b"null" not in text) or _is_finite(body) or b"null" not in text:
                 return text
+    else:
+        try:
+            text = _standard(body)
+        except (TypeError, ValueError, RecursionError):
+            pass  # as above
+        else:
+            if _is_finite(body, strict=True):
+                return text
     try:
-        plain = _plain(body, "$", 0)
-        return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+        return _standard(_plain(body, "$", 0))
     except RecursionError:
         raise _refuse("$", "nested too deep, or an object that contains itself") from None
 
@@ -79,26 +86,43 @@ _LONG = 4096
 _FINITE = frozenset({str, int, bool, type(None)})
 
 
-def _is_finite(body: Any) -> bool:
-    """Whether there is surely no NaN and no infinity in *body*: False also for types that are not JSON's own."""
-    waiting: List[Any] = [(body,)]
-    while waiting:
-        item = waiting.pop()
-        values = item.values() if type(item) is dict else item
-        if len(values) > 32:
-            kinds = set(map(type, values))
-            if kinds <= _FINITE or (len(kinds) == 1 and float in kinds and all(map(math.isfinite, values))):
-                continue
-        for value in values:
-            kind = type(value)
-            if kind is float:
-                if not math.isfinite(value):
+def _standard(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+
+
+def _is_finite(body: Any, *, strict: bool = False) -> bool:
+    """Whether there is surely no NaN and no infinity in *body*: False also for types that are not JSON's own.
+
+    If *strict*, all else is looked at too that orjson sees and the standard json does not: large numbers, and keys.
+    """
+    level: List[Any] = [(body,)]
+    for _ in range(_DEEPEST):
+        below: List[Any] = []
+        for item in level:
+            values = item
+            if type(item) is dict:
+                values = item.values()
+                if strict and not set(map(type, item)) <= {str}:
                     return False
-            elif kind is dict or kind is list or kind is tuple:
-                waiting.append(value)
-            elif kind not in _FINITE:
-                return False
-    return True
+            if len(values) > 32:
+                kinds = set(map(type, values))
+                if kinds <= _FINITE and not (strict and int in kinds):
+                    continue
+                if kinds == {float} and all(map(math.isfinite, values)):
+                    continue
+            for value in values:
+                kind = type(value)
+                if kind is float:
+                    if not math.isfinite(value):
+                        return False
+                elif kind is dict or kind is list or kind is tuple:
+                    below.append(value)
+                elif kind not in _FINITE or (strict and kind is int and not _SMALLEST <= value <= _LARGEST):
+                    return False
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def _refuse(path: str, told: str) -> InvalidRequestError:
@@ -244,7 +268,7 @@ def parse(data: Any) -> Any:
         value = json.loads(data, parse_constant=_no_constant, parse_int=_integer, parse_float=_float)
     except RecursionError:
         raise ValueError("nested too deep") from None
-    if "\\ud" in data.lower():
+    if "\\u" in data and "\\ud" in data.lower():
         _text_only(value)
     return value
 
