@@ -151,11 +151,12 @@ class Floor(Side):
             if not seen_head:
                 seen_head = True
                 data = data.partition(b"\r\n\r\n")[2]
-            if b"\r\n\r\n" not in data:
+            if b"\n" not in data:  # the middle of a large event: a search for one byte costs next to nothing
                 pieces.append(data)
-                if data[-7:] != b"\r\n0\r\n\r\n"[-7:]:
-                    continue
-            parts = (b"".join(pieces) + data).split(b"\r\n\r\n")
+                continue
+            pieces.append(data)
+            whole = b"".join(pieces)
+            parts = whole.split(b"\r\n\r\n") if len(whole) < 1 << 17 else large(whole)
             pieces = [parts.pop()]
             for part in parts:
                 at = part.find(b"data: ")
@@ -166,6 +167,18 @@ class Floor(Side):
                 name_at = part.find(b"event: ") + 7
                 end = part.find(b"\r\n", at)
                 yield Part(part[name_at : part.find(b"\r\n", name_at)].decode(), loads(part[at + 6 : end if end > 0 else None]))
+
+
+def large(data: bytes) -> list[bytes]:
+    """``data.split(b"\\r\\n\\r\\n")``, faster where lines are long."""
+    parts, start, at = [], 0, data.find(b"\n")
+    while at >= 0:
+        if data[at + 1 : at + 3] == b"\r\n" and at > start:
+            parts.append(data[start : at - 1])
+            start = at + 3
+            at += 2
+        at = data.find(b"\n", at + 1)
+    return [*parts, data[start:]]
 
 
 SIDES: dict[str, Callable[[str], Side]] = {"ours": Ours, "sdk": SDK, "floor": Floor}
