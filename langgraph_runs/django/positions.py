@@ -141,6 +141,10 @@ def resume_stream(
     position = Position.parse(told, run.run_id) if told is not None else None
     if position is not None and position.ended:
         return ResumedStream(None, position, on_gap=options.get("on_gap"))
+    if position is not None and _order(position.id) is None:
+        # A server may repeat events that are older than where it was asked to begin. Ids with an order tell; these do not, so all
+        # is read again.
+        position = position._replace(before=_FROM_START)
     start = position.before if position is not None else (_FROM_START if from_start else None)
     stream = chosen.runs.join_stream(run.thread_id, run.run_id, last_event_id=start, **options)
     return ResumedStream(stream, position, on_gap=options.get("on_gap"))

@@ -672,7 +672,7 @@ def readers(client: Client, gate: Gate, pool: ThreadPoolExecutor) -> dict[str, t
 def test_a_server_that_dies_with_the_run(mortal: DevServer, tmp_path: Path, signum: int, back: bool) -> None:
     """A run that went down with its server never looks finished: the connection is the error, or the run is not found."""
     gate = Gate(tmp_path / "gate")
-    retry = RetryPolicy(attempts=200, wait_initial=0.1, wait_max=0.1, budget=None) if back else QUICK
+    retry = RetryPolicy(attempts=1000, wait_initial=0.1, wait_max=0.1, budget=None) if back else QUICK
     witness = Witness(mortal.url, retry=retry)
     with ThreadPoolExecutor() as pool:
         found = readers(witness.client, gate, pool)
@@ -704,7 +704,7 @@ def test_a_server_that_dies_with_the_run(mortal: DevServer, tmp_path: Path, sign
 def test_a_server_that_takes_the_run_up_again(mortal: DevServer, tmp_path: Path) -> None:
     """A run that a restarted server runs again is waited for to its true end; a stream that lost its events says so."""
     gate = Gate(tmp_path / "gate")
-    witness = Witness(mortal.url, retry=RetryPolicy(attempts=200, wait_initial=0.1, wait_max=0.1, budget=None))
+    witness = Witness(mortal.url, retry=RetryPolicy(attempts=1000, wait_initial=0.1, wait_max=0.1, budget=None))
     client = witness.client
     with ThreadPoolExecutor() as pool:
         cell = Cell(client.threads.create().thread_id)
