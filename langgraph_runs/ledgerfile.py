@@ -156,12 +156,15 @@ class LockFile:
         import sqlite3
 
         self.path = path
-        try:
-            self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=MEMORY")  # else there would be another file
-            self._connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
-            raise LedgerError(f"the lock {path!r} beside the ledger cannot be taken: {error}") from error
+        with contextlib.ExitStack() as undo:
+            try:
+                self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+                undo.callback(self._connection.close)
+                self._connection.execute("PRAGMA journal_mode=MEMORY")  # else there would be another file
+                self._connection.execute("BEGIN EXCLUSIVE")
+            except sqlite3.Error as error:
+                raise LedgerError(f"the lock {path!r} beside the ledger cannot be taken: {error}") from error
+            undo.pop_all()
 
     def release(self) -> None:
         """Give it back, and remove the file."""

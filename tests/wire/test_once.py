@@ -160,7 +160,7 @@ def test_many_threads_under_faults(connect: Connect, seed: int) -> None:
     thread_id = str(uuid.uuid4())
     found: list[str] = []
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
-        client = hasty(connect(proxy.url, retry=RetryPolicy(attempts=8, wait_initial=0, budget=None)))
+        client = hasty(connect(proxy.url, retry=RetryPolicy(attempts=24, wait_initial=0, budget=None)))
         client.runs.create(thread_id, "agent", if_not_exists="create", metadata={"number": -1})
         proxy.plan = seeded(seed, longest=800)
 
