@@ -149,8 +149,14 @@ def test_a_browser_that_had_the_end_is_told_to_stay_away(start: Start) -> None:
 
 
 def test_a_run_without_ids_tells_its_end_too(start: Start) -> None:
-    held = threading.Event()
-    site, _, run_id = start(lambda run: run.wait(held), stream_resumable=False)
+    begun, held = threading.Event(), threading.Event()
+
+    def program(run: FakeRun) -> Any:
+        begun.set()
+        run.wait(held)
+
+    site, _, run_id = start(program, stream_resumable=False)
+    assert begun.wait(20)  # what comes before, nobody keeps for the browser
     response = site.open(run_id)
     body = iter(response)
     next(body)
