@@ -32,17 +32,13 @@ from ..wire.cutting_proxy import CuttingProxy, Fault, Turn, seeded
 Row = tuple[str, str]
 
 
-class Ours:
-    """This client."""
+class Side:
+    """One of the two clients; what both are asked for in the same words stands here."""
 
-    name = "langgraph_runs"
-    uncertain: Any = langgraph_runs.CreateUncertainError
-
-    def __init__(self, url: str) -> None:
-        self.client = Client(url, api_key=None, retry=RetryPolicy(wait_initial=0.05, wait_max=0.5, budget=None))
-
-    def create(self, thread_id: str, key: str) -> str:
-        return self.client.runs.create(thread_id, "echo", input={"value": 1}, metadata={"client_key": key}).run_id
+    name = ""
+    #: Raised for a create that may have worked; nothing where a client has no word for it.
+    uncertain: Any = ()
+    client: Any
 
     def events(self, thread_id: str, count: int, pause: float) -> Iterator[Any]:
         yield from self.client.runs.stream(
@@ -61,19 +57,31 @@ class Ours:
     def join_stream(self, thread_id: str, run_id: str) -> Any:
         return list(self.client.runs.join_stream(thread_id, run_id))
 
-    def wait_for(self, seconds: float, thread_id: str, graph: str, **options: Any) -> Any:
-        return self.client.runs.wait(thread_id, graph, timeout=seconds, **options)
-
     def blocked(self, thread_id: str, graph: str, **options: Any) -> tuple[Iterator[Any], Callable[[], None]]:
         stream = self.client.runs.stream(thread_id, graph, stream_mode="custom", **options)
         return stream, stream.close
 
 
-class Theirs:
+class Ours(Side):
+    """This client."""
+
+    name = "langgraph_runs"
+    uncertain: Any = langgraph_runs.CreateUncertainError
+
+    def __init__(self, url: str) -> None:
+        self.client = Client(url, api_key=None, retry=RetryPolicy(wait_initial=0.05, wait_max=0.5, budget=None))
+
+    def create(self, thread_id: str, key: str) -> str:
+        return self.client.runs.create(thread_id, "echo", input={"value": 1}, metadata={"client_key": key}).run_id
+
+    def wait_for(self, seconds: float, thread_id: str, graph: str, **options: Any) -> Any:
+        return self.client.runs.wait(thread_id, graph, timeout=seconds, **options)
+
+
+class Theirs(Side):
     """The official SDK's sync client, as its documentation shows it."""
 
     name = "langgraph-sdk"
-    uncertain: Any = ()
 
     def __init__(self, url: str) -> None:
         from langgraph_sdk import get_sync_client
@@ -96,29 +104,8 @@ class Theirs:
     def create_once(self, thread_id: str, key: str) -> str:
         return str(self.client.runs.create(thread_id, "echo", input={"value": 1}, metadata={"client_key": key})["run_id"])
 
-    def events(self, thread_id: str, count: int, pause: float) -> Iterator[Any]:
-        yield from self.client.runs.stream(
-            thread_id, "burst", input={"n": count, "pause": pause}, stream_mode="custom", stream_resumable=True
-        )
-
-    def wait(self, thread_id: str, graph: str, **options: Any) -> Any:
-        return self.client.runs.wait(thread_id, graph, **options)
-
-    def stream(self, thread_id: str, graph: str, **options: Any) -> Any:
-        return list(self.client.runs.stream(thread_id, graph, stream_mode="values", **options))
-
-    def join(self, thread_id: str, run_id: str) -> Any:
-        return self.client.runs.join(thread_id, run_id)
-
-    def join_stream(self, thread_id: str, run_id: str) -> Any:
-        return list(self.client.runs.join_stream(thread_id, run_id))
-
     def wait_for(self, seconds: float, thread_id: str, graph: str, **options: Any) -> Any:
         return self._make(url=self.url, api_key=None, timeout=seconds).runs.wait(thread_id, graph, **options)
-
-    def blocked(self, thread_id: str, graph: str, **options: Any) -> tuple[Iterator[Any], Callable[[], None]]:
-        stream = self.client.runs.stream(thread_id, graph, stream_mode="custom", **options)
-        return stream, stream.close  # type: ignore[attr-defined]
 
 
 def ask(url: str, method: str, path: str, body: Any = None) -> Any:

@@ -40,7 +40,22 @@ class Side:
         raise NotImplementedError
 
 
-class Ours(Side):
+class Library(Side):
+    """A client with ``runs``, as both have it."""
+
+    runs: Any
+
+    def get(self) -> Any:
+        return self.runs.get(THREAD, RUN)
+
+    def create(self, value: Any) -> Any:
+        return self.runs.create(THREAD, "agent", input=value)
+
+    def wait(self) -> Any:
+        return self.runs.wait(THREAD, "agent", input={"n": 1})
+
+
+class Ours(Library):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         from langgraph_runs import Client
@@ -48,35 +63,17 @@ class Ours(Side):
         self.client = Client(url, api_key="k" * 40)
         self.runs = self.client.runs
 
-    def get(self) -> Any:
-        return self.runs.get(THREAD, RUN)
-
-    def create(self, value: Any) -> Any:
-        return self.runs.create(THREAD, "agent", input=value)
-
-    def wait(self) -> Any:
-        return self.runs.wait(THREAD, "agent", input={"n": 1})
-
     def stream(self, **asked: Any) -> Any:
         return self.runs.stream(THREAD, "agent", input=asked, stream_mode=asked.get("kind", "custom"))
 
 
-class SDK(Side):
+class SDK(Library):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         from langgraph_sdk import get_sync_client
 
         self.client = get_sync_client(url=url, api_key="k" * 40)
         self.runs = self.client.runs
-
-    def get(self) -> Any:
-        return self.runs.get(THREAD, RUN)
-
-    def create(self, value: Any) -> Any:
-        return self.runs.create(THREAD, "agent", input=value)
-
-    def wait(self) -> Any:
-        return self.runs.wait(THREAD, "agent", input={"n": 1})
 
     def stream(self, **asked: Any) -> Any:
         return self.runs.stream(THREAD, "agent", input=asked, stream_mode=asked.get("kind", "custom"), stream_resumable=True)
