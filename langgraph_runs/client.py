@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from .adapter import Connector
 
-__all__ = ["Client"]
+__all__ = ["KEY_VARIABLES", "Client"]
 
-_KEY_VARIABLES = ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
+#: Where a key is looked for, in this order.
+KEY_VARIABLES = ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
 _DEFAULT_URL = "http://localhost:2024"
 #: Options that a copy made by `with_options` may change.
 _CHANGEABLE = (
@@ -233,7 +234,7 @@ def _find_key(given: Any) -> Optional[str]:
         if not isinstance(given, str):
             raise InvalidRequestError("api_key: give text, or None for no key")
         return _checked_key("api_key", given)
-    for variable in _KEY_VARIABLES:
+    for variable in KEY_VARIABLES:
         key = _checked_key(variable, os.environ.get(variable, ""))
         if key is not None:
             return key

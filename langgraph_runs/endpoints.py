@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from typing import Mapping, NamedTuple, Optional
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 from .headers import segment
 
-__all__ = ["RunIds", "ids_from", "local_path", "run_path", "runs_path", "thread_path"]
+__all__ = ["RunIds", "cancelling", "ids_from", "local_path", "run_path", "runs_path", "thread_path"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _RUN = re.compile(r"(?:/threads/(?P<thread>[^/?#]+))?/runs/(?P<run>[^/?#]+)")
@@ -32,6 +32,17 @@ def runs_path(thread_id: Optional[str], *rest: str) -> str:
 def run_path(thread_id: str, run_id: str, *rest: str) -> str:
     """One run."""
     return runs_path(thread_id, segment(run_id), *rest)
+
+
+def cancelling(
+    thread_id: str, run_id: str, *, wait: bool = False, action: str = "interrupt"
+) -> Tuple[str, Tuple[Tuple[str, Any], ...]]:
+    """Path and query of the POST that cancels a run.
+
+    >>> cancelling("t", "r", wait=True)
+    ('/threads/t/runs/r/cancel', (('wait', 1), ('action', 'interrupt')))
+    """
+    return run_path(thread_id, run_id, "cancel"), (("wait", int(bool(wait))), ("action", action))
 
 
 class RunIds(NamedTuple):

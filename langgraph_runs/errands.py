@@ -16,7 +16,7 @@ import attrs
 from .abort import AbortSignal
 from .codec import decode_body, decode_list
 from .creating import Knowledge
-from .endpoints import run_path, runs_path, thread_path
+from .endpoints import cancelling, runs_path, thread_path
 from .errors import (
     APIStatusError,
     ConflictError,
@@ -218,10 +218,9 @@ class Errands(Launches):
             return False
 
     def _cancel(self, run: Run, scope: Scope) -> bool:
-        query = (("wait", 1), ("action", "interrupt"))
-        request = Request(method="POST", path=run_path(run.thread_id, run.run_id, "cancel"), query=query)
+        path, query = cancelling(run.thread_id, run.run_id, wait=True)
         try:
-            self._transport.call(request, scope)
+            self._transport.call(Request(method="POST", path=path, query=query), scope)
         except NotFoundError:
             return False
         return True

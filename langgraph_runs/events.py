@@ -26,10 +26,20 @@ __all__ = [
     "ValuesStreamEvent",
     "build_event",
     "event_class",
+    "mode_of",
 ]
 
 #: Ids that carry the time: milliseconds since 1970, a dash, a counter.
 _CLOCK_ID = re.compile(r"(\d{13})-\d+\Z")
+
+
+def mode_of(name: str) -> str:
+    """The stream mode of an event's name, without namespace and detail.
+
+    >>> mode_of("values|child:1"), mode_of("messages/partial")
+    ('values', 'messages')
+    """
+    return name.split("|", 1)[0].split("/", 1)[0]
 
 
 def _utc(seconds: float) -> datetime.datetime:
@@ -71,7 +81,7 @@ class StreamEvent:
     @property
     def mode(self) -> str:
         """The stream mode that it belongs to, without namespace and detail: ``values``, ``messages``."""
-        return self.event.split("|", 1)[0].split("/", 1)[0]
+        return mode_of(self.event)
 
     @property
     def namespace(self) -> Tuple[str, ...]:
@@ -283,7 +293,7 @@ def event_class(event: str) -> Type[StreamEvent]:
     """
     found = KINDS.get(event)
     if found is None:
-        found = KINDS.get(event.split("|", 1)[0].split("/", 1)[0], StreamEvent)
+        found = KINDS.get(mode_of(event), StreamEvent)
     return found
 
 

@@ -10,14 +10,13 @@ import attrs
 from .calls import Given
 from .codec import decode_body, decode_list
 from .errors import InvalidRequestError, ResponseDecodeError
-from .models import Run
+from .models import RUN_STATUSES, Run
 from .payloads import check_choice
 from .scope import Scope
 from .transport import Answer, Request, Transport
 
 __all__ = ["Filters", "pages"]
 
-_STATUSES = ("pending", "running", "error", "success", "timeout", "interrupted")
 #: So often the same page may come at growing offsets, since as many runs may have been created meanwhile as it holds.
 _REPEATED = 10
 #: A page that is shorter than was asked for may be all that the server gives at a time; but none gives fewer than its default.
@@ -57,7 +56,7 @@ class Filters:
     ) -> Filters:
         """From the arguments of `list`, or `InvalidRequestError`."""
         if status is not None:
-            check_choice("status", status, _STATUSES)
+            check_choice("status", status, RUN_STATUSES)
         if isinstance(select, str):
             raise InvalidRequestError(f"select={select!r}: give a list of field names")
         for column in select or ():

@@ -15,15 +15,19 @@ __all__ = [
     "Assistant",
     "Checkpoint",
     "Interrupt",
+    "RUN_STATUSES",
     "Run",
     "RunOutcome",
     "ServerInfo",
+    "THREAD_STATUSES",
     "Thread",
     "ThreadState",
     "ThreadTask",
     "ThreadUpdate",
 ]
 
+RUN_STATUSES = ("pending", "running", "error", "success", "timeout", "interrupted")
+THREAD_STATUSES = ("idle", "busy", "interrupted", "error")
 #: A run with one of these statuses has not ended; every other status is final.
 UNFINISHED = frozenset({"pending", "running"})
 

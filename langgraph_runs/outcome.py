@@ -15,7 +15,7 @@ from typing import Any, Mapping, Optional, Tuple
 import attrs
 
 from .codec import decode, decode_body, decode_list, encode
-from .endpoints import run_path, runs_path, thread_path
+from .endpoints import cancelling, run_path, runs_path, thread_path
 from .errors import (
     APIConnectionError,
     APIStatusError,
@@ -180,8 +180,8 @@ class Outcomes:
         if thread_id is None or run_id is None:
             _log.warning("on_timeout='cancel': the run is not known, so it was not cancelled")
             return
-        query = (("wait", 0), ("action", "interrupt"))
-        request = Request(method="POST", path=run_path(thread_id, run_id, "cancel"), query=query)
+        path, query = cancelling(thread_id, run_id)
+        request = Request(method="POST", path=path, query=query)
         try:
             with self._transport.scope(timeout=_LATE) as scope:
                 self._transport.call(request, scope)
@@ -228,13 +228,6 @@ def _from_repr(text: str) -> Tuple[Optional[str], Optional[str]]:
     if len(arguments) == 1:
         return found.group(1), str(arguments[0])
     return found.group(1), str(arguments) if arguments else ""
-
-
-def raise_for(outcome: RunOutcome, scope: Scope) -> None:
-    """Raise the error that *outcome* is, if it is one."""
-    error = error_for(outcome)
-    if error is not None:
-        raise scope.identify(error)
 
 
 def error_for(outcome: RunOutcome) -> Optional[RunError]:

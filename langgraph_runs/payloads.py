@@ -36,6 +36,7 @@ __all__ = [
     "check_known",
     "lay_over",
     "names_of",
+    "near",
     "to_body",
 ]
 
@@ -168,18 +169,19 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Refuse a value that is not one of *choices*, and say which is near."""
     if not isinstance(value, str) or value not in choices:
         allowed = ", ".join(repr(choice) for choice in choices)
-        raise InvalidRequestError(f"{name}={value!r}: give one of {allowed}{_near(value, choices)}")
+        raise InvalidRequestError(f"{name}={value!r}: give one of {allowed}{near(value, choices)}")
 
 
 def check_known(call: str, options: Collection[str], known: Collection[str]) -> None:
     """Refuse an option that *call* does not have."""
     for name in options:
         if name not in known:
-            hint = _near(name, known) or "; a field newer than this library goes into kwargs={...}"
+            hint = near(name, known) or "; a field newer than this library goes into kwargs={...}"
             raise InvalidRequestError(f"{call}() has no option {name!r}{hint}")
 
 
-def _near(value: Any, choices: Collection[str]) -> str:
+def near(value: Any, choices: Collection[str]) -> str:
+    """What ends a refusal of *value*: the choice that was probably meant, or nothing."""
     found = difflib.get_close_matches(str(value).replace("-", "_"), list(choices), n=1, cutoff=0.6)
     return f"; did you mean {found[0]!r}?" if found else ""
 

@@ -25,7 +25,7 @@ from .abort import AbortSignal
 from .calls import Given, check_count, take
 from .codec import decode, decode_body, encode
 from .cursor import Cursor
-from .endpoints import run_path, runs_path
+from .endpoints import cancelling, run_path, runs_path
 from .errors import DeadlineExceededError, InvalidRequestError, NotFoundError
 from .events import StreamEvent
 from .launches import Launches
@@ -340,8 +340,7 @@ class RunsClient(Launches):
         that is unknown, has ended or was cancelled before (the server does not tell them apart).
         """
         check_choice("action", action, get_args(CancelAction))
-        path = run_path(check_id("thread_id", thread_id), check_id("run_id", run_id), "cancel")
-        query = (("wait", int(bool(wait))), ("action", action))
+        path, query = cancelling(check_id("thread_id", thread_id), check_id("run_id", run_id), wait=wait, action=action)
         self._once_or_gone("cancel", "POST", path, query, None, options, (str(thread_id), str(run_id)))
 
     @documented(CallOptions)

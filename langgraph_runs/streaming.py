@@ -21,7 +21,7 @@ import attrs
 
 from .codec import parse
 from .cursor import Cursor
-from .endpoints import ids_from, local_path, run_path
+from .endpoints import cancelling, ids_from, local_path, run_path
 from .errors import (
     AbortedError,
     APIConnectionError,
@@ -42,6 +42,7 @@ from .events import (
     ValuesStreamEvent,
     build_event,
     event_class,
+    mode_of,
 )
 from .models import Interrupt, Run, RunOutcome
 from .outcome import Outcomes, error_for, gone, interrupts_in, told_error
@@ -328,8 +329,7 @@ class RunStream(Generic[E], Iterator[E]):
             self._interrupts += tuple(i for i in interrupts_in(event.data) if i not in self._interrupts)
 
     def _plain_text(self, name: str, text: str, error: ValueError) -> str:
-        mode = name.split("|", 1)[0].split("/", 1)[0]
-        if mode not in _JSON_KINDS:
+        if mode_of(name) not in _JSON_KINDS:
             return text
         problem = f"$: the data of event {name!r} are not JSON ({error})"
         raise self._identified(ResponseDecodeError(problem[3:], problems=(problem,))) from error
@@ -625,12 +625,10 @@ class RunStream(Generic[E], Iterator[E]):
                     "the run cannot be cancelled: the server did not tell its thread", events_seen=self.events_seen
                 )
             )
-        request = Request(
-            method="POST", path=run_path(thread_id, run_id, "cancel"), query=(("wait", int(wait)), ("action", action))
-        )
+        path, query = cancelling(thread_id, run_id, wait=wait, action=action)
         with self._transport.scope() as scope:
             try:
-                self._transport.call(request, scope)
+                self._transport.call(Request(method="POST", path=path, query=query), scope)
             except NotFoundError:
                 return
 

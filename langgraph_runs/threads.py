@@ -9,7 +9,7 @@ from .codec import decode, decode_body, decode_list, encode
 from .endpoints import thread_path
 from .errors import ConflictError, InvalidRequestError, NotFoundError
 from .headers import segment
-from .models import Checkpoint, Thread, ThreadState, ThreadUpdate
+from .models import THREAD_STATUSES, Checkpoint, Thread, ThreadState, ThreadUpdate
 from .options import CallOptions, documented
 from .payloads import check_choice, check_id
 from .transport import Request, Transport
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ThreadsClient"]
 
-_STATUSES = ("idle", "busy", "interrupted", "error")
 _SORT_FIELDS = ("thread_id", "status", "created_at", "updated_at", "state_updated_at")
 
 
@@ -148,7 +147,7 @@ class ThreadsClient:
         check_count("offset", offset, least=0)
         body: Dict[str, Any] = {"limit": limit, "offset": offset}
         if status is not None:
-            check_choice("status", status, _STATUSES)
+            check_choice("status", status, THREAD_STATUSES)
         if sort_by is not None:
             check_choice("sort_by", sort_by, _SORT_FIELDS)
         if sort_order is not None:

@@ -10,7 +10,7 @@ import urllib.parse
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from .._version import __version__
-from ..client import Client
+from ..client import KEY_VARIABLES, Client
 from ..errors import (
     APIConnectionError,
     APIStatusError,
@@ -32,7 +32,6 @@ from .inputs import limit
 __all__ = ["COMMAND"]
 
 _LIBRARIES = ("requests", "urllib3", "sseclient-py", "tenacity", "attrs", "cattrs", "orjson")
-_KEYS = ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
 #: Requests whose time is measured.
 _ROUNDS = 3
 #: Seconds that two clocks may differ before something that compares times goes wrong.
@@ -119,9 +118,9 @@ def address(client: Client, args: argparse.Namespace) -> Finding:
 def key(client: Client, args: argparse.Namespace) -> Finding:
     """Whether there is a key, and where it comes from; never the key itself."""
     given = "--api-key-file" if args.api_key_file else "--api-key" if args.api_key else None
-    source = given or next((name for name in _KEYS if os.environ.get(name, "").strip("\"' \t\n")), None)
+    source = given or next((name for name in KEY_VARIABLES if os.environ.get(name, "").strip("\"' \t\n")), None)
     if source is None:
-        return Finding("ok", "key", f"none: neither --api-key-file nor any of {', '.join(_KEYS)}")
+        return Finding("ok", "key", f"none: neither --api-key-file nor any of {', '.join(KEY_VARIABLES)}")
     parts = urllib.parse.urlsplit(client.base_url)
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         remedy = "it goes over the network in clear text: use https:// where the server has it"

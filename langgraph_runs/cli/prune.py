@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from ..client import Client
 from ..errors import NotFoundError
-from ..models import Run
+from ..models import THREAD_STATUSES, Run
 from . import codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of
@@ -16,7 +16,6 @@ from .console import complain, emit, print_json
 from .inputs import count, duration, flat, pair
 from .lock import add_lock, locked
 from .runs import when
-from .threads import THREAD_STATUSES
 
 __all__ = ["COMMAND"]
 

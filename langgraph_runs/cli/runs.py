@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, Optional
 
 from ..client import Client
 from ..errors import NotFoundError
-from ..models import Run
+from ..models import RUN_STATUSES, Run
 from ..options import CancelAction, OnCompletion
 from . import codes
 from .command import Command, CommandError
@@ -21,9 +21,8 @@ from .inputs import count, flat, limit, moment, names, pair
 from .lock import add_lock, locked
 from .options import add_run_options, run_options
 
-__all__ = ["COMMANDS", "CREATE", "STATUSES", "add_filters", "described", "filters", "when"]
+__all__ = ["COMMANDS", "CREATE", "add_filters", "described", "filters", "when"]
 
-STATUSES = ("pending", "running", "success", "error", "timeout", "interrupted")
 
 
 # -- create
@@ -91,7 +90,7 @@ def run_get(args: argparse.Namespace) -> int:
 def add_filters(parser: argparse.ArgumentParser) -> None:
     """Which runs are meant; those of ``client.runs.list``."""
     group = parser.add_argument_group("which runs")
-    group.add_argument("--status", choices=STATUSES, help="with this status; interrupted means cancelled")
+    group.add_argument("--status", choices=RUN_STATUSES, help="with this status; interrupted means cancelled")
     group.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="with this in their metadata")
     group.add_argument("--created-after", metavar="TIME", type=moment, help="2026-01-31T12:00:00Z, or how long ago: 7d")
     group.add_argument("--created-before", metavar="TIME", type=moment, help="the same")

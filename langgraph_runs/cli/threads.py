@@ -6,7 +6,7 @@ import argparse
 from typing import Any, Dict
 
 from ..errors import NotFoundError
-from ..models import Thread
+from ..models import THREAD_STATUSES, Thread
 from . import codes
 from .command import Command
 from .connection import add_connection, client_of
@@ -14,9 +14,8 @@ from .console import emit, is_terminal, plain, print_json, print_table
 from .inputs import count, flat, limit, pair
 from .runs import when
 
-__all__ = ["COMMANDS", "THREAD_STATUSES"]
+__all__ = ["COMMANDS"]
 
-THREAD_STATUSES = ("idle", "busy", "interrupted", "error")
 _SORT_FIELDS = ("thread_id", "status", "created_at", "updated_at")
 
 

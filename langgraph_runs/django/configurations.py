@@ -6,7 +6,6 @@ Two forms. Flat, for one server: ``{"URL": ..., "API_KEY": ...}``. Named, for se
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
@@ -16,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ..client import Client
 from ..errors import InvalidRequestError
+from ..payloads import near
 from ..retry import RetryPolicy
 
 __all__ = [
@@ -88,8 +88,8 @@ def configuration(name: str) -> Mapping[str, Any]:
     """That of one name."""
     found = configurations()
     if name not in found:
-        near = _near(name, list(found))
-        raise SettingsError(f"{SETTING} has no configuration {name!r}{near}; it has {', '.join(map(repr, found))}")
+        hint = near(name, list(found))
+        raise SettingsError(f"{SETTING} has no configuration {name!r}{hint}; it has {', '.join(map(repr, found))}")
     return found[name]
 
 
@@ -146,11 +146,6 @@ def _known() -> Tuple[str, ...]:
     return (*CLIENT_OPTIONS, *WEBHOOK_OPTIONS)
 
 
-def _near(name: Any, known: List[str]) -> str:
-    found = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-    return f"; did you mean {found[0]!r}?" if found else ""
-
-
 # -- the options
 
 
@@ -160,9 +155,9 @@ def _wrong_options(name: str, given: Mapping[str, Any]) -> List[Problem]:
     for key, value in given.items():
         where = f"{place}[{key!r}]"
         if key not in _known():
-            near = _near(str(key).upper(), list(_known()))
+            hint = near(str(key).upper(), list(_known()))
             remedy = f"There are {', '.join(_known())}."
-            found.append(Problem(where, f"is no option{near}", remedy, "langgraph_runs.E002"))
+            found.append(Problem(where, f"is no option{hint}", remedy, "langgraph_runs.E002"))
             continue
         try:
             _check(key, value)
@@ -201,7 +196,7 @@ def _argument(key: str, value: Any) -> Any:
     if key == "RETRY" and isinstance(value, Mapping):
         for name in value:
             if name not in _RETRY:
-                raise InvalidRequestError(f"retry has no {name!r}{_near(name, list(_RETRY))}; there are {', '.join(_RETRY)}")
+                raise InvalidRequestError(f"retry has no {name!r}{near(name, list(_RETRY))}; there are {', '.join(_RETRY)}")
         return RetryPolicy(**value)
     if key == "CERT" and isinstance(value, list):
         return tuple(value)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Callable, Optional, Union
 
+from ..events import mode_of
 from .programs import FakeRun, LoggedEvent
 from .replies import Break, Item, Reply, chunked, event, heartbeat, sse
-from .store import RunStore, base_mode
+from .store import RunStore
 
 __all__ = ["NO_SUCH_RUN", "Listening"]
 
@@ -48,7 +49,7 @@ class Listening(RunStore):
                     return
                 if not isinstance(one, LoggedEvent):
                     yield one
-                elif only is None or base_mode(one.name) in only:
+                elif only is None or mode_of(one.name) in only:
                     left -= 1
                     yield event(one.name, one.data, one.id, newline=self.dialect.newline)
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
 
+from ..client import KEY_VARIABLES
+
 if TYPE_CHECKING:
     from ..devserver import DevServer
     from .fake import FakeRuns
@@ -23,8 +25,6 @@ __all__ = [
     "langgraph_runs_no_network",
     "pytest_addoption",
 ]
-
-_KEYS = ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,7 +52,7 @@ def langgraph_runs_fake(langgraph_runs_no_network: None, monkeypatch: pytest.Mon
     """
     with importlib.import_module("langgraph_runs.testing.fake").FakeRuns() as fake:
         monkeypatch.setenv("LANGGRAPH_API_URL", fake.url)
-        for key in _KEYS:
+        for key in KEY_VARIABLES:
             monkeypatch.delenv(key, raising=False)
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "127.0.0.1")

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
 
+from ..events import mode_of
 from .dialect import Dialect
 from .loopback import LoopbackServer, Request
 from .programs import FakeRun, GraphFailure, LoggedEvent, Paused, Program, RunWasCancelled, Stopped
 from .records import assistant_id_of, is_id, new_id, now, run_json, state_json, thread_json
 
-__all__ = ["RunStore", "base_mode"]
+__all__ = ["RunStore"]
 
 #: Events that the real server does not keep, so that they are never replayed.
 NOT_KEPT = ("error", "feedback", "messages/")
@@ -290,7 +291,7 @@ class RunStore(LoopbackServer):
         """Give an event its id and hand it to all who listen, if the run was asked for its mode."""
         modes = run.body.get("stream_mode") or ["values"]
         asked = {m.replace("messages-tuple", "messages") for m in ([modes] if isinstance(modes, str) else modes)}
-        if base_mode(name) not in {*asked, "metadata", "error", "end", "feedback"}:
+        if mode_of(name) not in {*asked, "metadata", "error", "end", "feedback"}:
             return
         with self._changed:
             kept = run.resumable and run.keeps_events and not name.startswith(NOT_KEPT)
@@ -312,11 +313,6 @@ class RunStore(LoopbackServer):
     def is_over(self, run: FakeRun) -> bool:
         """Whether a listener has nothing more to wait for: the run has ended, or is gone."""
         return run.done or run.run_id not in self.runs
-
-
-def base_mode(name: str) -> str:
-    """The mode of an event: its name without namespace and detail."""
-    return name.split("|")[0].split("/")[0]
 
 
 def _as_kept(interrupt: Any) -> Any:
