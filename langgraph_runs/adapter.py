@@ -6,13 +6,11 @@ works. It keeps no cookies, follows no redirect and reads no netrc.
 
 from __future__ import annotations
 
-import datetime
 import os
 import threading
-import time
 from collections import OrderedDict
 from http.cookiejar import CookieJar
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
 
 import requests
 from requests import adapters, sessions
@@ -20,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
+from .answers import Response
 from .body import ByteStream
 from .connections import guard_pools, is_own, is_urlopen_own
 from .errors import RequestInfo
@@ -42,31 +41,53 @@ def _blank() -> Dict[str, Any]:
 
 
 class _Fields(CaseInsensitiveDict):  # type: ignore[type-arg]
-    """Header fields as requests has them. Made and gone through in one step, since its own takes several for each field."""
+    """Header fields as requests has them, taken apart when somebody looks at them: its own does that in several steps for each."""
 
     _store: OrderedDict[str, Tuple[str, str]]
 
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> _Fields:
-        """From names and values."""
-        made = cls.__new__(cls)
-        made._store = OrderedDict([(name.lower(), (name, value)) for name, value in fields.items()])
-        return made
+    def __init__(self, fields: Any) -> None:
+        self._fields = fields
 
-    @classmethod
-    def of_answer(cls, fields: Sequence[Tuple[str, str]]) -> _Fields:
-        """From the fields of an answer, where a name may come again: its values are joined."""
-        made = cls.__new__(cls)
-        store: OrderedDict[str, Tuple[str, str]] = OrderedDict()
-        made._store = store
-        for name, value in fields:
-            key = name.lower()
-            store[key] = (name, value) if key not in store else (store[key][0], f"{store[key][1]}, {value}")
-        return made
+    def __getattr__(self, name: str) -> Any:
+        if name != "_store" or "_fields" not in self.__dict__:
+            raise AttributeError(name)
+        self._store = OrderedDict(self._taken_apart())
+        del self._fields
+        return self._store
+
+    def _taken_apart(self) -> Iterable[Tuple[str, Tuple[str, str]]]:
+        return ((name.lower(), (name, value)) for name, value in self._fields.items())
+
+    @property
+    def plain(self) -> Optional[Dict[str, str]]:
+        """The fields of a request, if nobody has looked at them, no two names are the same and none is "Host"; else None."""
+        fields: Optional[Dict[str, str]] = self.__dict__.get("_fields")
+        if fields is None:
+            return None
+        names = {name.lower() for name in fields}
+        return fields if len(names) == len(fields) and "host" not in names else None
 
     def items(self) -> Any:
         """Names and values."""
         return self._store.values()
+
+
+class _FieldsOfAnswer(_Fields):
+    """The fields of an answer, where a name may come again: its values are joined."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.told)
+        self._pairs = answer.fields
+
+    def _taken_apart(self) -> Iterable[Tuple[str, Tuple[str, str]]]:
+        names: Dict[str, str] = {}
+        for name, _ in self._pairs:
+            names.setdefault(name.lower(), name)
+        return ((lower, (names[lower], value)) for lower, value in self._fields.items())
+
+    def lower_items(self) -> Any:
+        """Names in lower case, and values."""
+        return self._fields.items() if "_fields" in self.__dict__ else super().lower_items()
 
 
 class _Adapter(HTTPAdapter):
@@ -105,7 +126,7 @@ class _Adapter(HTTPAdapter):
         """The answer to *request*: by a shorter way than requests', unless a proxy is in between or somebody has put something
         in the place of what this way leaves out, as mocks and tracing do."""
         ours = getattr(self.calls, "exchange", None) is not None and not proxies
-        if not ours or not is_own(HTTPAdapter.send, adapters) or not is_urlopen_own():
+        if not ours or not _is_sending_own():
             return super().send(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         pool = self.get_connection_with_tls_context(request, verify, proxies, cert)
         self.cert_verify(pool, request.url, verify, cert)
@@ -124,7 +145,7 @@ class _Adapter(HTTPAdapter):
 
     def request_url(self, request: Any, proxies: Any) -> str:
         if not proxies:
-            return "/" + str(request.url).split("/", 3)[3]
+            return _target(str(request.url))
         return str(super().request_url(request, proxies))
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
@@ -133,7 +154,7 @@ class _Adapter(HTTPAdapter):
         response.history = []
         response.status_code = resp.status
         below = getattr(resp, "below", None)
-        response.headers = CaseInsensitiveDict(resp.headers) if below is None else _Fields.of_answer(below.fields)
+        response.headers = CaseInsensitiveDict(resp.headers) if below is None else _FieldsOfAnswer(below)
         response.encoding = "utf-8"  # as JSON and server-sent events are, whatever a header says
         response.raw = resp
         response.reason = resp.reason
@@ -155,23 +176,24 @@ class _Adapter(HTTPAdapter):
 
 class _Session(requests.Session):
     def __init__(self, pool_size: int) -> None:
+        self.adapter = _Adapter(pool_size)
         super().__init__()
         self.cookies = _NoCookies()
         self.adapters.clear()
-        self.adapter = _Adapter(pool_size)
         self.mount("https://", self.adapter)
         self.mount("http://", self.adapter)
+        self.is_altered = False
 
-    def send(self, request: Any, **kwargs: Any) -> requests.Response:
-        """The answer to *request*: without looking for cookies and redirects, unless somebody wants to see it or has put something
-        in the place of requests' own way, as tracing does."""
-        if request.hooks["response"] or not is_own(requests.Session.send, sessions):
-            return super().send(request, **kwargs)
-        del kwargs["allow_redirects"]
-        began = time.perf_counter()
-        response: requests.Response = self.get_adapter(request.url).send(request, **kwargs)
-        response.elapsed = datetime.timedelta(seconds=time.perf_counter() - began)
-        return response
+    def mount(self, prefix: Any, adapter: Any) -> None:
+        """As requests does, and note that it was done."""
+        super().mount(prefix, adapter)
+        self.is_altered = True
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nobody has hung anything on it, nor, as tracing does, put anything in the place of requests' own session."""
+        hooked = self.is_altered or self.hooks["response"]
+        return not hooked and is_own(requests.Session.send, sessions) and is_own(requests.Session.get_adapter, sessions)
 
     def get_redirect_target(self, resp: Any) -> None:
         """None: a redirect is an answer like another, so its body is not read here and nothing goes to its target."""
@@ -206,22 +228,44 @@ class Connector:
         self._settings: Dict[str, Any] = dict(self.session.merge_environment_settings(url, dict(proxies or {}), True, verify, cert))
         self._settings.update(stream=True, allow_redirects=False)
         self._jar = CookieJar()
+        self._pool: Any = None
 
-    def open(self, info: RequestInfo, url: str, headers: Dict[str, Any], body: Optional[bytes], exchange: Exchange) -> ByteStream:
+    def open(self, info: RequestInfo, url: str, headers: Dict[str, str], body: Optional[bytes], exchange: Exchange) -> ByteStream:
         """The answer, whatever its status, its body not read yet. *url* is what *info* names, with the query."""
         try:
-            return ByteStream(self._send(info.method, url, headers, body, exchange), exchange, info)
+            if self._own and self.session.is_plain and _is_sending_own():
+                raw = self._ask(info.method, url, headers, body, exchange)
+                if raw is not None:
+                    return ByteStream(raw, raw.status, raw.below.told, exchange, info)
+            response = self._send(info.method, url, headers, body, exchange)
+            return ByteStream.of(response, exchange, info)
         except Exception as error:
             raise translate(error, exchange, info) from error
 
-    def _send(self, method: str, url: str, headers: Dict[str, Any], body: Optional[bytes], exchange: Exchange) -> requests.Response:
+    def _ask(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes], exchange: Exchange) -> Any:
+        """urllib3's answer, past requests' session and adapter, where nobody sees them; None where there is a proxy in between.
+
+        What they do for each call is the same for all calls of a client, and was done for the first.
+        """
+        adapter = self.session.adapter
+        if self._pool is None:
+            if self._settings["proxies"]:
+                return None
+            first = _prepared(method, url, headers, body)
+            verify, cert = self._settings["verify"], self._settings["cert"]
+            pool = adapter.get_connection_with_tls_context(first, verify, cert=cert)
+            adapter.cert_verify(pool, url, verify, cert)
+            self._pool = pool
+        calls = adapter.calls
+        calls.exchange = exchange
+        try:
+            return self._pool.ask(method, _target(url), body, _Fields(headers))
+        finally:
+            calls.exchange = None
+
+    def _send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes], exchange: Exchange) -> requests.Response:
         session = self.session
-        # Prepared by hand: requests would un-quote ids in the path, look for a netrc and merge cookies, on each call.
-        prepared = requests.PreparedRequest()
-        prepared.method = method
-        prepared.url = url
-        prepared.headers = _Fields.of(headers)
-        prepared.body = body
+        prepared = _prepared(method, url, headers, body)
         prepared.hooks = session.hooks
         prepared._cookies = self._jar  # type: ignore[attr-defined]
         if not self._own:
@@ -253,6 +297,25 @@ class Connector:
         """Close what was opened here; a user's own session stays open."""
         if self._own:
             self.session.close()
+
+
+def _prepared(method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> requests.PreparedRequest:
+    # Prepared by hand: requests would un-quote ids in the path, look for a netrc and merge cookies, on each call.
+    prepared = requests.PreparedRequest()
+    prepared.method = method
+    prepared.url = url
+    prepared.headers = _Fields(headers)
+    prepared.body = body
+    return prepared
+
+
+def _target(url: str) -> str:
+    return "/" + url.split("/", 3)[3]
+
+
+def _is_sending_own() -> bool:
+    """Whether nobody has put anything in the place of how requests' adapter and urllib3 send, as mocks do."""
+    return is_own(HTTPAdapter.send, adapters) and is_urlopen_own()
 
 
 def _is_to_be_replaced(adapter: Any) -> bool:

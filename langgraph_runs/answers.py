@@ -1,8 +1,8 @@
-"""Reading an answer: its head, its framing, its body, each read within the limits of the call. Knows http.client, not urllib3.
+"""Reading an answer: its head, its framing, its body, each read within the limits of the call. Knows sockets, not urllib3.
 
 http.client parses the head with the email package, which costs more than all else in a small answer, and takes the end of the
-connection for the end of a head, so that a cut answer looks like a whole one. So the head is read here. What a body is, and where
-it ends, follows RFC 9112, section 6.
+connection for the end of a head, so that a cut answer looks like a whole one. So answers are read here, by RFC 9112; what can be
+wrong with one is said in http.client's exceptions.
 """
 
 from __future__ import annotations
@@ -23,64 +23,255 @@ _BUFFER = 1 << 16
 _LONGEST_LINE = 1 << 16
 _INTERIM_LIMIT = 32
 _MOST_FIELDS = 256
+#: Characters of a header line that is not remembered.
+_LONG_LINE = 256
 #: Lines with the size of a chunk that are remembered.
 _SIZES = 1024
 _HEX = re.compile(rb"[0-9A-Fa-f]+\Z")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _USUAL = re.compile(rb"HTTP/1\.1 [0-9]{3}[ \r]")
+_STATUS = re.compile(r"[0-9]{3}\Z")
 #: What bytes.strip() takes off: str.strip() would take more.
 _BLANK = " \t\n\r\v\f"
 
 
-class _Reader(io.RawIOBase):
-    """The receiving side of a socket, each read bounded by the exchange that was under way when it was made."""
+class Response:
+    """An answer that is read within the limits of its exchange, and tells its connection when it was read to the end."""
 
-    def __init__(self, sock: Any, exchange: Exchange, bounds: Bounds) -> None:
+    __slots__ = (
+        "_ahead",
+        "_bounds",
+        "_chunks",
+        "_connection",
+        "_exchange",
+        "_held",
+        "_in_head",
+        "_over",
+        "_sock",
+        "chunked",
+        "fields",
+        "length",
+        "method",
+        "reason",
+        "status",
+        "told",
+        "version",
+        "will_close",
+    )
+
+    def __init__(self, sock: Any, *, method: str, connection: Any, exchange: Exchange, bounds: Bounds) -> None:
         self._sock = sock
-        self._receive = sock.recv_into
-        self._held: Any = None
+        self._connection = connection
         self._exchange = exchange
         self._bounds = bounds
-        self._received = 0
-        #: Whether the head of the answer is still being read.
-        self.in_head = True
+        self._held: Any = None
+        self._chunks: Optional[_Chunks] = None
+        #: Bytes that have come and were given to nobody yet.
+        self._ahead = b""
+        self._in_head = True
+        self._over = False
+        self.method = method
 
-    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        """What http.client reads from."""
-        return io.BufferedReader(self, _BUFFER)
+    # -- the head
 
-    def hold(self) -> None:
-        """Keep the socket open until the answer is read, also when the connection lets go of it."""
-        self._held = self._sock.makefile("rb", buffering=0)
+    def begin(self) -> None:
+        """Read the head, and decide how the body is framed: RFC 9112, section 6.3."""
+        version, status, reason, lines = self._final_head()
+        self.status, self.reason = status, reason
+        self.version = 10 if version == "HTTP/1.0" else 11
+        #: Names and values as they came.
+        self.fields: List[Tuple[str, str]] = []
+        #: Values by the name in lower case; of a repeated one, joined by commas.
+        self.told: Dict[str, str] = {}
+        told = self.told
+        for line in lines:
+            field = _field(line) if len(line) < _LONG_LINE else _parsed(line)
+            if field is not None:
+                pair, name = field
+                self.fields.append(pair)
+                told[name] = pair[1] if name not in told else f"{told[name]}, {pair[1]}"
+        codings = told.get("transfer-encoding")
+        self.chunked = codings is not None and codings.lower().rpartition(",")[2].strip() == "chunked"
+        #: Bytes of the body that are still to come, where they are counted.
+        self.length = _length(told.get("content-length")) if codings is None else None
+        if status in (204, 304) or self.method == "HEAD":
+            self.length, self.chunked = 0, False
+        wishes = told.get("connection", "").lower()
+        stays = "keep-alive" in wishes if self.version == 10 else "close" not in wishes
+        #: Whether no other answer comes on this connection.
+        self.will_close = not stays or (self.length is None and not self.chunked)
+        self._in_head = False
+        if self.will_close:
+            # So that the socket stays open until the answer is read, also when the connection lets go of it.
+            self._held = self._sock.makefile("rb", buffering=0)
+        if self.length == 0:
+            self._complete()
+
+    def _final_head(self) -> Tuple[str, int, str, List[str]]:
+        """HTTP version, status, reason, and the lines of the head, those with the fields among them."""
+        for _ in range(_INTERIM_LIMIT):
+            lines = self._usual_head()
+            if lines is not None:
+                version, status, reason = "HTTP/1.1", int(lines[0][9:12]), lines[0][13:].strip()
+            else:
+                version, status, reason = self._status_line()
+            self._exchange.phase = Exchange.ANSWERED
+            if lines is None:
+                if not version.startswith("HTTP/1."):
+                    raise http.client.UnknownProtocol(version)
+                lines = self._header_lines()
+            if not 100 <= status < 200 or status == 101:
+                return version, status, reason, lines
+        raise http.client.HTTPException("too many interim answers")
+
+    def _usual_head(self) -> Optional[List[str]]:
+        """The lines of the head, if all of it has come at once and is of the usual form; else None, and nothing of it was read."""
+        data = self._receive()
+        end = data.find(b"\r\n\r\n")
+        if end >= 0 and _USUAL.match(data):
+            text = data[:end].decode("latin-1")
+            lines = text.split("\r\n")
+            if text.count("\n") < len(lines) <= _MOST_FIELDS and "\n " not in text and "\n\t" not in text:
+                self._ahead = data[end + 4 :]
+                return lines
+        self._ahead = data
+        return None
+
+    def _status_line(self) -> Tuple[str, int, str]:
+        line = self._line("status line").decode("latin-1")
+        version, status, reason = (*line.split(None, 2), "", "", "")[:3]
+        if not version.startswith("HTTP/") or not _STATUS.match(status) or int(status) < 100:
+            raise http.client.BadStatusLine(line)
+        return version, int(status), reason.strip()
+
+    def _header_lines(self) -> List[str]:
+        lines: List[str] = []
+        while True:
+            line = self._line("header line")
+            if line in (b"\r\n", b"\n"):
+                return lines
+            if len(lines) >= _MOST_FIELDS:
+                raise http.client.HTTPException(f"more than {_MOST_FIELDS} header lines")
+            if line[:1] not in (b" ", b"\t"):
+                lines.append(line.decode("latin-1"))
+            elif lines:  # a folded line, which nobody should send any more, goes on with the one before
+                lines[-1] = f"{lines[-1].rstrip(_BLANK)} {line.strip().decode('latin-1')}"
+
+    def _line(self, what: str) -> bytes:
+        """The next line with its end."""
+        data, self._ahead = self._ahead, b""
+        start = 0
+        while True:
+            at = data.find(b"\n", start)
+            if max(at, len(data) if at < 0 else 0) > _LONGEST_LINE:
+                raise http.client.LineTooLong(what)
+            if at >= 0:
+                self._ahead = data[at + 1 :]
+                return data[: at + 1]
+            start = len(data)
+            data += self._receive()
+
+    # -- the body
+
+    def read_some(self) -> bytes:
+        """The body's next bytes as soon as there are any, still compressed; b"" at its end."""
+        if self._over:
+            return b""
+        data = self._receive()
+        if self.chunked:
+            return self._unchunked(data)
+        if self.length is None:
+            if not data:
+                self._complete()  # that ends it, and whether it was whole cannot be told
+            return data
+        if not data:
+            raise http.client.IncompleteRead(b"", self.length)
+        if len(data) > self.length:
+            data, self._ahead = data[: self.length], data[self.length :]
+        self.length -= len(data)
+        if not self.length:
+            self._complete()
+        return data
+
+    def _unchunked(self, data: bytes) -> bytes:
+        chunks = self._chunks
+        if chunks is None:
+            chunks = self._chunks = _Chunks()
+        while True:
+            if not data:
+                raise http.client.IncompleteRead(b"")
+            payload = chunks.decode(data)
+            if chunks.done:
+                self._connection.surplus = self._connection.surplus or chunks.surplus
+                self._complete()
+                return payload
+            if payload:
+                return payload
+            data = self._receive()
+
+    def file(self) -> io.BufferedReader:
+        """The body as a file, as urllib3 wants it; still compressed."""
+        return io.BufferedReader(_Body(self), _BUFFER)
+
+    def isclosed(self) -> bool:
+        """Whether it was read to its end, or closed."""
+        return self._over
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._over = True
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
+
+    def _complete(self) -> None:
+        # Before the connection goes back to the pool.
+        self._exchange.scope.detach()
+        if self._ahead:
+            self._connection.surplus = True
+        self.close()
+
+    def _receive(self) -> bytes:
+        """The next bytes, waiting for the first; b"" at the end."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            return ahead
+        exchange, bounds = self._exchange, self._bounds
+        bounds.reads(exchange.scope.io_timeout(exchange.read_timeout))
+        try:
+            data: bytes = self._sock.recv(_BUFFER)
+        except BlockingIOError:
+            raise TimeoutError("timed out") from None
+        bounds.received += len(data)
+        if not data:
+            if exchange.scope.interrupted:
+                # Our own shutdown looks like the end of the answer; it must not be taken for it.
+                raise ConnectionAbortedError("the call was ended from another thread")
+            if self._in_head:
+                raise http.client.RemoteDisconnected("the server closed the connection before the end of the answer's head")
+        return data
+
+
+class _Body(io.RawIOBase):
+    """The body of an answer as a file."""
+
+    def __init__(self, answer: Response) -> None:
+        self._answer = answer
+        self._rest = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        exchange = self._exchange
-        self._bounds.reads(exchange.scope.io_timeout(exchange.read_timeout))
-        try:
-            count: int = self._receive(buffer)
-        except BlockingIOError:
-            raise TimeoutError("timed out") from None
-        if not count:
-            if exchange.scope.interrupted:
-                # Our own shutdown looks like the end of the answer; it must not be taken for it.
-                raise ConnectionAbortedError("the call was ended from another thread")
-            if self.in_head:
-                # http.client takes the end of the connection for the end of the head, and so a cut answer for a whole one.
-                raise http.client.RemoteDisconnected("the server closed the connection before the end of the answer's head")
-        self._received += count
+        data = self._rest or self._answer.read_some()
+        count = min(len(data), len(buffer))
+        buffer[:count] = data[:count]
+        self._rest = data[count:]
         return count
 
-    def tell(self) -> int:
-        return self._received
-
     def close(self) -> None:
-        if not self.closed:
-            if self._held is not None:
-                self._held.close()
-            super().close()
+        self._answer.close()
+        super().close()
 
 
 class BadChunk(http.client.HTTPException):
@@ -185,147 +376,22 @@ def _chunk_size(line: bytes) -> int:
     return int(digits, 16)
 
 
-class Response(http.client.HTTPResponse):
-    """An answer that is read within the limits of its exchange, and tells its connection when it was read to the end."""
-
-    fp: Any
-    fields: List[Tuple[str, str]]
-    told: Dict[str, str]
-    length: Optional[int]
-    chunk_left: Optional[int]
-    _method: Optional[str]
-
-    def __init__(self, sock: Any, *, method: str, connection: Any, exchange: Exchange, bounds: Bounds) -> None:
-        self._reader = _Reader(sock, exchange, bounds)
-        super().__init__(self._reader, method=method)  # type: ignore[arg-type]  # it wants its makefile alone
-        self._connection_of = connection
-        self._exchange = exchange
-        self._chunks: Optional[_Chunks] = None
-
-    def begin(self) -> None:
-        """Read the head, and decide how the body is framed."""
-        version, self.status, self.reason, self.fields = self._read_final_head()
-        self.code = self.status
-        self.version = 10 if version == "HTTP/1.0" else 11
-        #: By name in lower case; of a repeated one, the values joined by commas.
-        told: Dict[str, str] = {}
-        self.told = told
-        for name, value in self.fields:
-            name = name.lower()
-            told[name] = f"{told[name]}, {value}" if name in told else value
-        self.chunked = told.get("transfer-encoding", "").lower().rpartition(",")[2].strip() == "chunked"
-        self.chunk_left = None
-        self.length = None if "transfer-encoding" in told else _length(told.get("content-length"))
-        if self.status in (204, 304) or self._method == "HEAD":
-            self.length, self.chunked = 0, False
-        wishes = told.get("connection", "").lower()
-        stays = "keep-alive" in wishes if self.version == 10 else "close" not in wishes
-        self.will_close = not stays or (self.length is None and not self.chunked)
-        self._reader.in_head = False
-        if self.will_close:
-            self._reader.hold()
-        if self.length == 0:
-            self._close_conn()
-
-    def _read_final_head(self) -> Tuple[str, int, str, List[Tuple[str, str]]]:
-        """HTTP version, status, reason, and the fields as they came."""
-        for _ in range(_INTERIM_LIMIT):
-            lines = self._usual_head()
-            if lines is not None:
-                version, status, reason = "HTTP/1.1", int(lines[0][9:12]), lines[0][13:].strip()
-            else:
-                version, status, reason = self._read_status()  # type: ignore[attr-defined]
-            self._exchange.phase = Exchange.ANSWERED
-            if not version.startswith("HTTP/1."):
-                raise http.client.UnknownProtocol(version)
-            fields = self._read_fields() if lines is None else _fields(lines)
-            if not 100 <= status < 200 or status == 101:
-                return version, status, reason, fields
-        raise http.client.HTTPException("too many interim answers")
-
-    def _usual_head(self) -> Optional[List[str]]:
-        """The lines of the head, if all of it is here and of the usual form; else None, and nothing was read."""
-        head = self.fp.peek()
-        end = head.find(b"\r\n\r\n")
-        if end < 0 or not _USUAL.match(head):
-            return None
-        text: str = head[:end].decode("latin-1")
-        lines = text.split("\r\n")
-        if text.count("\n") >= len(lines) or len(lines) > _MOST_FIELDS or "\n " in text or "\n\t" in text:
-            return None
-        self.fp.read(end + 4)
-        return lines
-
-    def _read_fields(self) -> List[Tuple[str, str]]:
-        fields: List[Tuple[str, str]] = []
-        while True:
-            line = self.fp.readline(_LONGEST_LINE + 1)
-            if line in (b"\r\n", b"\n"):
-                return fields
-            if len(line) > _LONGEST_LINE:
-                raise http.client.LineTooLong("header line")
-            if len(fields) >= _MOST_FIELDS:
-                raise http.client.HTTPException(f"more than {_MOST_FIELDS} header lines")
-            if line[:1] in (b" ", b"\t"):
-                if fields:  # a folded line, which nobody should send any more, goes on with the one before
-                    name, value = fields[-1]
-                    fields[-1] = name, f"{value} {line.strip().decode('latin-1')}"
-                continue
-            fields += _fields([line.decode("latin-1")])
-
-    def read_some(self) -> bytes:
-        """The body's next bytes as soon as there are any, still compressed; b"" at its end."""
-        fp = self.fp
-        if fp is None:
-            return b""
-        if not self.chunked:
-            data = self.read1(_BUFFER)
-            if not data and self.length:
-                raise http.client.IncompleteRead(b"", self.length)
-            if self.length == 0 and self.fp is not None:
-                self._close_conn()
-            return data
-        if self._chunks is None:
-            self._chunks = _Chunks()
-        while True:
-            data = fp.read1(_BUFFER)
-            if not data:
-                raise http.client.IncompleteRead(b"")
-            payload = self._chunks.decode(data)
-            if self._chunks.done:
-                self._connection_of.surplus = self._connection_of.surplus or self._chunks.surplus
-                self._close_conn()
-                return payload
-            if payload:
-                return payload
-
-    def _close_conn(self) -> None:
-        # Called when the body is complete, before the connection goes back to the pool.
-        self._exchange.scope.detach()
-        if self.fp is not None and not self.fp.closed and self.fp.tell() < self._reader.tell():
-            self._connection_of.surplus = True
-        super()._close_conn()  # type: ignore[misc]
+def _parsed(line: str) -> Optional[Tuple[Tuple[str, str], str]]:
+    """Name and value in a header line, and the name in lower case; None where it is no header line."""
+    name, colon, value = line.partition(":")
+    return ((name, value.strip(_BLANK)), name.lower()) if colon and _NAME.match(name) else None
 
 
-def _fields(lines: List[str]) -> List[Tuple[str, str]]:
-    """Names and values of the header lines among *lines*."""
-    found: List[Tuple[str, str]] = []
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if colon and _is_name(name):
-            found.append((name, value.strip(_BLANK)))
-    return found
-
-
-@functools.lru_cache(256)
-def _is_name(text: str) -> bool:
-    return _NAME.match(text) is not None
+#: Most lines of an answer were in the one before.
+_field = functools.lru_cache(256)(_parsed)
 
 
 def _length(told: Optional[str]) -> Optional[int]:
     """The number of bytes in the body. Differing or senseless lengths are an error: somebody would read another answer than we."""
     if told is None:
         return None
+    if told.isascii() and told.isdigit():
+        return int(told)
     values = {value.strip() for value in told.split(",")}
     value = values.pop()
     if values or not (value.isascii() and value.isdigit()):

@@ -24,26 +24,35 @@ _PIECE = 1 << 16
 class ByteStream:
     """The body of an answer, read as it comes. Closing it early closes the connection; at its end that goes back to the pool."""
 
-    def __init__(self, response: requests.Response, exchange: Exchange, info: RequestInfo) -> None:
+    def __init__(
+        self, raw: Any, status: int, headers: Dict[str, str], exchange: Exchange, info: RequestInfo, owner: Any = None
+    ) -> None:
         self.exchange = exchange
         self.info = info
-        self.status = response.status_code
+        self.status = status
         #: Names in lower case; of a repeated header, the values joined by commas.
-        self.headers: Dict[str, str] = dict(response.headers.lower_items())
-        self._response = response
-        raw: Any = response.raw
-        content = getattr(response, "_content", None)
-        if raw is None or isinstance(content, bytes):
-            raw = io.BytesIO(content or b"")  # a response hook has read it, or an adapter gave nothing else
-        self._raw: Any = raw
+        self.headers = headers
+        self._raw = raw
+        #: What closes it.
+        self._owner = raw if owner is None else owner
         #: urllib3's answers decompress; what other adapters give is an ordinary file.
         self._how = {"decode_content": True} if hasattr(raw, "stream") else {}
         # Our own connections are read without the layers in between; compressed bodies, mocks, other adapters, and what a hook
         # has looked into, through them.
         below = raw.below if getattr(raw, "untouched", False) is True else None
-        direct = isinstance(below, Response) and "content-encoding" not in self.headers
+        direct = isinstance(below, Response) and "content-encoding" not in headers
         self._below: Optional[Response] = below if direct else None
         self._pid = os.getpid()
+
+    @classmethod
+    def of(cls, response: requests.Response, exchange: Exchange, info: RequestInfo) -> ByteStream:
+        """The body of what requests gives."""
+        raw: Any = response.raw
+        content = getattr(response, "_content", None)
+        if raw is None or isinstance(content, bytes):
+            raw = io.BytesIO(content or b"")  # a response hook has read it, or an adapter gave nothing else
+        headers: Dict[str, str] = dict(response.headers.lower_items())
+        return cls(raw, response.status_code, headers, exchange, info, raw if response.raw is None else response)
 
     @property
     def ends_with_connection(self) -> bool:
@@ -105,8 +114,7 @@ class ByteStream:
         if self._pid == os.getpid():
             self.exchange.scope.detach()
         try:
-            if self._response.raw is not None:
-                self._response.close()
+            self._owner.close()
         except BELOW as error:
             _log.debug("closing an answer failed: %r", error)
 

@@ -130,6 +130,23 @@ class _Guarded:
         """The request line and the header fields as they are sent."""
         if not _METHOD.match(method) or _NOT_IN_URL.search(url):
             raise http.client.InvalidURL(f"{method} {url!r} cannot stand in a request line")
+        plain: Optional[Mapping[str, str]] = getattr(headers, "plain", None)
+        if plain is not None:
+            lines = [f"{method} {url} HTTP/1.1", f"Host: {self._host_field(url)}"]
+            lines += [f"{name}: {value}" for name, value in plain.items()]
+        else:
+            lines = self._lines(method, url, headers)
+        lines.append("\r\n")
+        text = "\r\n".join(lines)
+        if not len(lines) == text.count("\n") == text.count("\r") or "\0" in text:
+            bad = next(line for line in lines if _NOT_IN_LINE.search(line))
+            raise http.client.InvalidURL(f"the header {bad.partition(':')[0]!r} holds a line end")
+        if not text.isascii():
+            for name in headers:
+                str(name).encode("ascii")  # names are; values may be Latin-1
+        return text.encode("latin-1")
+
+    def _lines(self, method: str, url: str, headers: Mapping[Any, Any]) -> List[str]:
         lines = [f"{method} {url} HTTP/1.1", ""]
         for name, value in headers.items():
             if not isinstance(value, str):
@@ -141,15 +158,7 @@ class _Guarded:
             else:
                 lines.append(f"{name}: {value}")
         lines[1] = lines[1] or f"Host: {self._host_field(url)}"
-        lines.append("\r\n")
-        text = "\r\n".join(lines)
-        if not len(lines) == text.count("\n") == text.count("\r") or "\0" in text:
-            bad = next(line for line in lines if _NOT_IN_LINE.search(line))
-            raise http.client.InvalidURL(f"the header {bad.partition(':')[0]!r} holds a line end")
-        if not text.isascii():
-            for name in headers:
-                str(name).encode("ascii")  # names are; values may be Latin-1
-        return text.encode("latin-1")
+        return lines
 
     def _host_field(self, url: str) -> str:
         if not url.startswith("/"):  # to a proxy, with the server's own name in it
@@ -224,7 +233,7 @@ class _Guarded:
 def _made(answer: Response, asked: Mapping[str, Any], of: Any = urllib3.HTTPResponse) -> Any:
     # Without its original_response, requests looks for no cookies in it.
     return of(
-        body=answer,
+        body=answer.file(),
         headers=answer.fields,  # pairs, as its own headers take them
         status=answer.status,
         version=answer.version,
@@ -269,6 +278,7 @@ class _LateResponse(urllib3.HTTPResponse):
         self.below.close()
         if self._connection is not None:
             self._connection.close()
+            self.release_conn()
 
 
 class _PlainConnection(_Guarded, HTTPConnection):

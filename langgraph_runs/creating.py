@@ -6,6 +6,8 @@ that is not found after a settling time was not created, and only then is the cr
 
 from __future__ import annotations
 
+import os
+import random
 import time
 import uuid
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, Union
@@ -43,6 +45,12 @@ _OPEN = frozenset({502, 503, 504})
 #: Seconds by which the clock that dates answers and the one that dates runs may differ.
 _SKEW = 2.0
 
+#: Of our own, which nobody's seed() reaches. uuid4 asks the kernel each time, which lets other threads run and has to wait for its
+#: turn again; these numbers need to differ, not to be secret.
+_numbers = random.Random()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_numbers.seed)
+
 
 @attrs.frozen
 class Adopted:
@@ -69,7 +77,7 @@ class Creator:
         """The request id for one create; may put it into *body*'s metadata."""
         given = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
         marked = given is None and self._knowledge.stores_request_id is False
-        ticket = Ticket(request_id=given or str(uuid.uuid4()), ours=given is None, marked=marked)
+        ticket = Ticket(request_id=given or _fresh_id(), ours=given is None, marked=marked)
         if marked:
             body["metadata"] = {**(body.get("metadata") or {}), MARKER: ticket.request_id}
         return ticket
@@ -200,6 +208,10 @@ class Creator:
         )
         uncertain.__cause__ = error
         return scope.identify(uncertain)
+
+
+def _fresh_id() -> str:
+    return str(uuid.UUID(int=_numbers.getrandbits(128), version=4))
 
 
 def _adopted(run: Run) -> Adopted:

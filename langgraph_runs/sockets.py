@@ -29,10 +29,12 @@ class Bounds:
     (None, None)
     """
 
-    __slots__ = ("_poll", "_reads", "_writes", "sock")
+    __slots__ = ("_poll", "_reads", "_writes", "received", "sock")
 
     def __init__(self, sock: Any) -> None:
         self.sock = sock
+        #: Bytes that were read from it; whoever reads counts them.
+        self.received = 0
         self._reads: Optional[float] = _UNSET
         self._writes: Optional[float] = _UNSET
         self._poll: Any = None
@@ -58,6 +60,11 @@ class Bounds:
         return not poll.poll(0)
 
 
+#: In Linux's ``struct tcp_info``: the connection's state, and the bytes that have come in all.
+_INFO = struct.Struct("=B127xQ")
+_ESTABLISHED = 1
+
+
 class _KernelBounds(Bounds):
     """The same by SO_RCVTIMEO and SO_SNDTIMEO, for a plain socket."""
 
@@ -78,6 +85,16 @@ class _KernelBounds(Bounds):
         if seconds != self._writes:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(seconds))
             self._writes = seconds
+
+    def quiet(self) -> bool:
+        """Whether nothing has come that was not read, neither bytes nor the end."""
+        # Python lets other threads run while it polls, and then has to wait for its turn; this it does not. A kernel that does
+        # not tell, or tells of more bytes than were read, is polled.
+        try:
+            told = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+        except OSError:
+            told = b""
+        return (len(told) == _INFO.size and _INFO.unpack(told) == (_ESTABLISHED, self.received)) or super().quiet()
 
 
 def _timeval(seconds: Optional[float]) -> bytes:

@@ -75,7 +75,7 @@ class Request:
     path: str
     query: Sequence[Tuple[str, Any]] = ()
     body: Optional[bytes] = None
-    headers: Mapping[str, Any] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict)
     #: Whether sending it twice may do something twice.
     creates: bool = False
     accept: str = "application/json"
@@ -117,7 +117,7 @@ class Transport:
         settings = self.settings
         base, login = split_login(settings.url)
         self._base = base
-        self._fixed: Dict[str, Any] = {
+        self._fixed: Dict[str, str] = {
             "User-Agent": f"langgraph-runs/{__version__}",
             "Accept-Encoding": "gzip, deflate",
             "Connection": "keep-alive",

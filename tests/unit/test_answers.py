@@ -30,10 +30,10 @@ class Wire:
     def settimeout(self, seconds: Any) -> None:
         pass
 
-    def recv_into(self, buffer: Any) -> int:
-        size = min(self.sizes.pop(0) if self.sizes else len(self.left), len(buffer), len(self.left))
-        buffer[:size], self.left = self.left[:size], self.left[size:]
-        return size
+    def recv(self, most: int) -> bytes:
+        size = min(self.sizes.pop(0) if self.sizes else len(self.left), most, len(self.left))
+        data, self.left = self.left[:size], self.left[size:]
+        return data
 
 
 def answer(data: bytes, sizes: Any = (), method: str = "GET") -> Tuple[Response, Any]:
