@@ -20,10 +20,10 @@ from requests.structures import CaseInsensitiveDict
 
 from .answers import Response
 from .body import ByteStream
-from .connections import guard_pools, is_own, is_urlopen_own
 from .errors import RequestInfo
 from .exchange import Exchange
 from .faults import translate
+from .pools import guard_pools, is_own, is_urlopen_own
 
 __all__ = ["Connector"]
 
@@ -57,15 +57,6 @@ class _Fields(CaseInsensitiveDict):  # type: ignore[type-arg]
 
     def _taken_apart(self) -> Iterable[Tuple[str, Tuple[str, str]]]:
         return ((name.lower(), (name, value)) for name, value in self._fields.items())
-
-    @property
-    def plain(self) -> Optional[Dict[str, str]]:
-        """The fields of a request, if nobody has looked at them, no two names are the same and none is "Host"; else None."""
-        fields: Optional[Dict[str, str]] = self.__dict__.get("_fields")
-        if fields is None:
-            return None
-        names = {name.lower() for name in fields}
-        return fields if len(names) == len(fields) and "host" not in names else None
 
     def items(self) -> Any:
         """Names and values."""
@@ -130,7 +121,7 @@ class _Adapter(HTTPAdapter):
             return super().send(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         pool = self.get_connection_with_tls_context(request, verify, proxies, cert)
         self.cert_verify(pool, request.url, verify, cert)
-        raw = pool.ask(request.method, self.request_url(request, None), request.body, request.headers)
+        raw = pool.ask(request.method, self.request_url(request, None), request.body, _once_each(request.headers))
         return self.build_response(request, raw)
 
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
@@ -259,7 +250,7 @@ class Connector:
         calls = adapter.calls
         calls.exchange = exchange
         try:
-            return self._pool.ask(method, _target(url), body, _Fields(headers))
+            return self._pool.ask(method, _target(url), body, headers)
         finally:
             calls.exchange = None
 
@@ -307,6 +298,15 @@ def _prepared(method: str, url: str, headers: Dict[str, str], body: Optional[byt
     prepared.headers = _Fields(headers)
     prepared.body = body
     return prepared
+
+
+def _once_each(headers: Mapping[Any, Any]) -> Dict[str, str]:
+    """The fields of a request as text, "Host" in one way. requests takes bytes too; that no name is there twice is its own care."""
+    fields = {}
+    for name, value in headers.items():
+        name = name if isinstance(name, str) else name.decode("ascii")
+        fields["Host" if name.lower() == "host" else name] = value if isinstance(value, str) else value.decode("latin-1")
+    return fields
 
 
 def _target(url: str) -> str:

@@ -43,6 +43,7 @@ class ByteStream:
         direct = isinstance(below, Response) and "content-encoding" not in headers
         self._below: Optional[Response] = below if direct else None
         self._pid = os.getpid()
+        self._released = False
 
     @classmethod
     def of(cls, response: requests.Response, exchange: Exchange, info: RequestInfo) -> ByteStream:
@@ -98,6 +99,7 @@ class ByteStream:
             if size <= limit:
                 if self._below is not None and self._below.isclosed():
                     self._raw.release_conn()  # that was the last of it
+                    self._released = True
                     self.exchange.scope.check()
                     break
             else:
@@ -111,6 +113,8 @@ class ByteStream:
 
     def close(self) -> None:
         """Let go of the connection. Only for the thread that reads; another one interrupts the scope."""
+        if self._released:
+            return
         if self._pid == os.getpid():
             self.exchange.scope.detach()
         try:

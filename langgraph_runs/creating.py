@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import time
-import uuid
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, Union
 
 import attrs
@@ -211,7 +210,8 @@ class Creator:
 
 
 def _fresh_id() -> str:
-    return str(uuid.UUID(int=_numbers.getrandbits(128), version=4))
+    digits = f"{_numbers.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"  # a UUID, version 4
 
 
 def _adopted(run: Run) -> Adopted:
@@ -230,8 +230,8 @@ class Ticket:
 
     @property
     def headers(self) -> Dict[str, str]:
-        """What is sent with the create."""
-        return {"x-request-id": self.request_id}
+        """What is sent with the create beside the caller's own headers."""
+        return {"x-request-id": self.request_id} if self.ours else {}
 
 
 @attrs.define

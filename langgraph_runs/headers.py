@@ -11,7 +11,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from .errors import InvalidRequestError
 
-__all__ = ["check_headers", "error_text", "http_date", "retry_after", "segment", "split_login"]
+__all__ = ["as_utf8", "check_headers", "error_text", "http_date", "retry_after", "segment", "split_login"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # as nearly all ids are
@@ -43,6 +43,7 @@ def check_headers(headers: Optional[Mapping[str, Any]], *, argument: str = "head
     checked: Dict[str, str] = {}
     if headers is None:
         return checked
+    written: Dict[str, str] = {}
     if not isinstance(headers, Mapping):
         raise InvalidRequestError(f"{argument}={headers!r}: give a dict of text to text")
     for name, value in headers.items():
@@ -52,8 +53,18 @@ def check_headers(headers: Optional[Mapping[str, Any]], *, argument: str = "head
             raise InvalidRequestError(f"{argument}: {name} is {_RESERVED[name.lower()]}")
         if not isinstance(value, str) or _BAD_IN_VALUE.search(value) or not _is_latin(value):
             raise InvalidRequestError(f"{argument}: the value of {name} is not text that fits on one header line")
-        checked[name] = value.strip()
+        # Names do not differ by case, so of two that do the later one holds.
+        checked[written.setdefault(name.lower(), name)] = value.strip()
     return checked
+
+
+def as_utf8(value: str) -> str:
+    """*value* as text that goes out as UTF-8, as event ids do (WHATWG HTML, 9.2.3): headers are sent in Latin-1.
+
+    >>> as_utf8("é").encode("latin-1") == "é".encode("utf-8")
+    True
+    """
+    return value if value.isascii() else value.encode("utf-8").decode("latin-1")
 
 
 def _is_latin(value: str) -> bool:

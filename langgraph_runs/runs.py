@@ -28,6 +28,7 @@ from .cursor import Cursor
 from .endpoints import cancelling, run_path, runs_path
 from .errors import DeadlineExceededError, InvalidRequestError, NotFoundError
 from .events import StreamEvent
+from .headers import as_utf8
 from .launches import Launches
 from .ledger import Ledger
 from .listing import Filters, pages
@@ -298,9 +299,9 @@ class RunsClient(Launches):
         cursor = Cursor(from_start=False, start=start)
         cursor.unrepeatable = "messages" in modes and "messages-tuple" not in modes
         scope = given.scope(self._transport)
-        headers: Dict[str, Any] = dict(given.headers)
+        headers = dict(given.headers)
         if start is not None:
-            headers["Last-Event-ID"] = start if start.isascii() else start.encode("utf-8")
+            headers["Last-Event-ID"] = as_utf8(start)
         request = Request(
             method="GET",
             path=run_path(str(thread_id), str(run_id), "stream"),

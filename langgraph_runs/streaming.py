@@ -44,6 +44,7 @@ from .events import (
     event_class,
     mode_of,
 )
+from .headers import as_utf8
 from .models import Interrupt, Run, RunOutcome
 from .outcome import Outcomes, error_for, gone, interrupts_in, told_error
 from .scope import Scope
@@ -567,7 +568,7 @@ class RunStream(Generic[E], Iterator[E]):
         headers = dict(self._plan.headers)
         last_id = self._cursor.reconnect()
         if last_id is not None:
-            headers["Last-Event-ID"] = last_id.encode("utf-8") if not last_id.isascii() else last_id
+            headers["Last-Event-ID"] = as_utf8(last_id)
         for index, path in enumerate(paths):
             request = Request(method="GET", path=path, query=self._plan.query, headers=headers, accept="text/event-stream")
             try:

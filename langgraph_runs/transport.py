@@ -12,7 +12,7 @@ import time
 import urllib.parse
 import weakref
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Set, Tuple
 
 import attrs
 
@@ -48,6 +48,8 @@ _ERROR_BODY = 1 << 20
 _IDLE = 4.0
 #: For requests that must not be repeated blindly, the more so.
 _IDLE_CREATE = 1.0
+#: Header names that we write like this, so that none is sent twice in two cases.
+_OURS = ("Accept", "Authorization", "Content-Type", "Host", "Last-Event-ID", "x-request-id")
 
 
 @attrs.frozen(kw_only=True)
@@ -124,7 +126,9 @@ class Transport:
         }
         if login is not None:
             self._fixed["Authorization"] = login
-        self._fixed.update(check_headers(settings.headers))
+        self._written = {name.lower(): name for name in (*self._fixed, *_OURS)}
+        for name, value in check_headers(settings.headers).items():
+            self._fixed[self._written.setdefault(name.lower(), name)] = value
         if settings.api_key is not None:
             self._fixed["x-api-key"] = settings.api_key
 
@@ -269,7 +273,8 @@ class Transport:
             headers["Content-Type"] = "application/json"
         if request.body is not None or request.method in ("POST", "PATCH", "PUT"):
             headers["Content-Length"] = str(len(request.body or b""))
-        headers.update(request.headers)
+        for name, value in request.headers.items():
+            headers[self._written.get(name.lower(), name)] = value
         scope.attempts += 1
         scope.request = info = RequestInfo(request.method, place)
         stream = self._shared.connector().open(info, url, headers, request.body, exchange)
@@ -336,7 +341,8 @@ class _Shared:
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a signal handler may close the client within
         self._connector: Optional[Connector] = None
-        self._scopes: weakref.WeakSet[Scope] = weakref.WeakSet()
+        #: Weak references to the calls that are under way. A WeakSet would do the same in several steps of Python.
+        self._scopes: Set[weakref.ref[Scope]] = set()
         self._budget_here = RetryBudget(self._budget, clock=self._clock)
 
     def _here(self) -> None:
@@ -361,8 +367,7 @@ class _Shared:
 
     def enter(self, scope: Scope) -> None:
         self._here()
-        with self._lock:
-            self._scopes.add(scope)
+        self._scopes.add(weakref.ref(scope, self._scopes.discard))
         if self.closed:  # since the caller looked
             scope.interrupt("the client was closed")
 
@@ -370,8 +375,10 @@ class _Shared:
         self._here()
         self.closed = True
         with self._lock:
-            scopes, connector = list(self._scopes), self._connector
-        for scope in scopes:
-            scope.interrupt("the client was closed")
+            calls, connector = list(self._scopes), self._connector
+        for call in calls:
+            scope = call()
+            if scope is not None:
+                scope.interrupt("the client was closed")
         if connector is not None:
             connector.close()

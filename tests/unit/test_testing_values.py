@@ -288,10 +288,10 @@ def test_hosts_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard lets them pass; what connects then is as always."""
     connections = importlib.import_module("langgraph_runs.connections")
 
-    def refuse(*_: Any) -> Any:
+    def refuse(*_: Any, **__: Any) -> Any:
         raise ConnectionRefusedError(111, "nobody there")
 
-    monkeypatch.setattr(connections, "_connect", refuse)
+    monkeypatch.setattr(connections, "dial", refuse)
     with no_network("langgraph.test"), Client("http://langgraph.test", api_key=None, retry=no_wait(1)) as client:
         with pytest.raises(LangGraphRunsError, match="nobody there"):
             client.ok()
