@@ -307,6 +307,23 @@ def test_a_fork_while_other_threads_call() -> None:
 
 
 @forks
+def test_no_two_processes_make_the_same_request_id() -> None:
+    """Neither children of one parent, nor programs that seed `random`, as tests and models do: runs are found again by it."""
+    script = """
+        import random
+        client.runs.create("t", "agent")
+        def work():
+            random.seed(0)
+            return client.runs.create("t", "agent").run_id
+        result = [work(), work(), forked(work), forked(work)]
+    """
+    with ScriptedServer(always=lambda request: reply_json(200, {**run_json(), "run_id": request.header("x-request-id")})) as server:
+        ids = [one for _ in range(2) for one in in_process(script, server.url)]
+
+    assert 8 == len(set(ids))
+
+
+@forks
 def test_a_child_may_use_a_closed_parents_settings() -> None:
     """A client that was never used before the fork, and one that the parent closes while the child uses it."""
     script = """
