@@ -21,7 +21,7 @@ import attrs
 
 from .codec import parse
 from .cursor import Cursor
-from .endpoints import cancelling, ids_from, local_path, run_path
+from .endpoints import cancelling
 from .errors import (
     AbortedError,
     APIConnectionError,
@@ -44,11 +44,11 @@ from .events import (
     event_class,
     mode_of,
 )
-from .headers import as_utf8
+from .feed import Feed
 from .models import Interrupt, Run, RunOutcome
 from .outcome import Outcomes, error_for, gone, interrupts_in, told_error
 from .scope import Scope
-from .sse import EventParser, ServerSentEvent
+from .sse import ServerSentEvent
 from .transport import Request, Transport
 
 if TYPE_CHECKING:
@@ -133,9 +133,7 @@ class RunStream(Generic[E], Iterator[E]):
         self._fault: Optional[BaseException] = None
         self._first: Optional[StreamEvent] = None
         self._last: Optional[StreamEvent] = None
-        self._taken = 0
-        self._body: Optional[ByteStream] = None
-        self._parser = EventParser(max_event_bytes=transport.settings.max_event_bytes)
+        self._feed = Feed(transport, scope, plan.cursor, query=plan.query, headers=plan.headers)
         self._reading = threading.Lock()
         self._closed = False
         self._finished = False
@@ -143,15 +141,11 @@ class RunStream(Generic[E], Iterator[E]):
         self._told: Optional[Tuple[Optional[str], Optional[str]]] = None
         self._asked_after_error = False
         self._ended_by_server = False
-        # Both count from the last event on: attempts used up, and connections that ended although the run went on.
-        self._failures = 0
-        self._quiet_ends = 0
         self._looked_for_pause = False
         #: Whether a connection ended before the run did.
         self._ended_early = False
         #: Events taken in when the server was last asked whether it has more.
         self._rest_asked_at = -1
-        self._location: Optional[str] = None
         self._run_told = False
         #: The last full state that was streamed, or None.
         self.values: Any = None
@@ -230,7 +224,7 @@ class RunStream(Generic[E], Iterator[E]):
                         raise fault
                     if self._finished:
                         raise StopIteration
-                    if self._body is None:
+                    if self._feed.body is None:
                         self._reopen()
                     else:
                         self._read()
@@ -251,8 +245,6 @@ class RunStream(Generic[E], Iterator[E]):
 
     def _read(self) -> None:
         """Read once; when the connection has ended, decide what that means."""
-        body = self._body
-        assert body is not None
         if os.getpid() != self._pid:
             raise InvalidRequestError("this stream belongs to the parent process; open one in this process with join_stream")
         if self._told is not None and not self._asked_after_error:
@@ -260,34 +252,31 @@ class RunStream(Generic[E], Iterator[E]):
             self._asked_after_error = True
             if self._ask_whether_over():
                 return
+        feed = self._feed
         try:
-            data = body.read1()
+            parsed = feed.read()
         except APIConnectionError as error:
             self._scope.check(error)
-            self._let_go()
+            feed.let_go()
             if isinstance(error, ResponseDecodeError):
                 raise
             self._broken(error)
             return
-        if data:
-            try:
-                parsed = self._parser.feed(data)
-            except ResponseDecodeError as error:
-                parsed, self._fault = self._parser.before_fault, self._identified(error)
-            try:
-                self._take_in(parsed)
-            except LangGraphRunsError as error:
-                self._fault = error
+        if parsed is None:
+            feed.let_go()
+            self._clean_end()
             return
-        self._let_go()
-        if self._parser.cut:
-            self._broken(APIConnectionError("the connection ended within an event", sent=True, request=body.info))
+        try:
+            self._take_in(parsed)
+        except LangGraphRunsError as error:
+            self._fault = error
         else:
-            self._clean_end(body)
+            self._fault = feed.fault
 
     def _take_in(self, parsed: List[ServerSentEvent]) -> None:
         """Queue what is new of these events; runs once for each event, so what only some need is in calls."""
-        cursor, queue, now, taken = self._cursor, self._ready.append, time.time(), self._taken
+        feed, cursor, queue, now = self._feed, self._cursor, self._ready.append, time.time()
+        taken = feed.taken
         admit, kinds = cursor.admit, KINDS
         for name, text, own_id, last_id in parsed:
             new = admit(name, text, own_id)
@@ -302,14 +291,14 @@ class RunStream(Generic[E], Iterator[E]):
             except ValueError as error:
                 data = self._plain_text(name, text, error)
             event = build_event(cls, name, data, last_id or None, text, now)
-            self._taken += 1
+            feed.taken += 1
             if cls in _NOTED or (data.__class__ is dict and "__interrupt__" in data):
                 self._note(event)
             queue(event)
         if cursor.doubt:
-            self._let_go()
-        if self._taken != taken:
-            self._failures = self._quiet_ends = 0
+            feed.let_go()
+        if feed.taken != taken:
+            feed.progressed()
             if self._first is None and self._ready:
                 self._first = self._ready[0]
 
@@ -317,7 +306,7 @@ class RunStream(Generic[E], Iterator[E]):
         """Remember what an event says about the run itself."""
         if isinstance(event, ErrorStreamEvent):
             self._told = told_error(event.data) or (None, None)
-            if self._taken == 1 and self._is_not_found():
+            if self._feed.taken == 1 and self._is_not_found():
                 self._ask_whether_over()  # an unknown run or thread comes as an event here: raises NotFoundError
         elif isinstance(event, EndStreamEvent):
             self._ended_by_server = True
@@ -341,7 +330,7 @@ class RunStream(Generic[E], Iterator[E]):
 
     # -- when a connection ends
 
-    def _clean_end(self, body: ByteStream) -> None:
+    def _clean_end(self) -> None:
         if not self._transport.settings.verify_outcome:
             self._finish_unasked()
             return
@@ -353,7 +342,7 @@ class RunStream(Generic[E], Iterator[E]):
         except (APIConnectionError, APIStatusError) as error:
             self._scope.check(error)
             if self._told is None:
-                raise self._interrupted(None, f"the run could not be asked ({error})") from error
+                raise self._feed.interrupted(None, f"the run could not be asked ({error})") from error
             run = None
         if run is None:
             self._finish_unasked()
@@ -361,27 +350,27 @@ class RunStream(Generic[E], Iterator[E]):
             self._ended_early = True
             if not self._cursor.resumable:
                 self._gap(_NEVER_KEPT)
-            self._wait_before_reopening()
+            self._feed.wait_before_reopening()
         elif self._cursor.ended_early():
             self._gap(_NOT_KEPT)
             self._finish(run)
-        elif self._may_lack_events(body, time.monotonic() - began) and self._cursor.resumable:
-            self._rest_asked_at = self._taken
+        elif self._may_lack_events(time.monotonic() - began) and self._cursor.resumable:
+            self._rest_asked_at = self._feed.taken
             self._fetch_rest(run)
         else:
             self._finish(run)
 
-    def _may_lack_events(self, body: ByteStream, seconds: float) -> bool:
+    def _may_lack_events(self, seconds: float) -> bool:
         """Whether a clean end may have come before the last event, so that the server has to be asked for more.
 
         A server that goes down ends its streams as cleanly as one whose run has ended. Asking each time would double what the
         truth costs, so it is done where there is a sign: there was no event at all; the connection alone ended the body; this
         stream ended early before; the run was not asked at once, so it may have gone on in between; or we were reading a backlog.
         """
-        if self._parser.ended or self._ended_by_server or self._rest_asked_at == self._taken:
+        if self._feed.parser.ended or self._ended_by_server or self._rest_asked_at == self._feed.taken:
             return False
         late = seconds > _AT_ONCE or self._scope.attempts > 1
-        return not self._taken or body.ends_with_connection or self._ended_early or late or self._lag() > _BACKLOG
+        return not self._feed.taken or self._feed.ended_by_connection or self._ended_early or late or self._lag() > _BACKLOG
 
     def _lag(self) -> float:
         """By how many seconds the last event was read later after it had happened than the first one."""
@@ -393,7 +382,7 @@ class RunStream(Generic[E], Iterator[E]):
 
     def _broken(self, error: APIConnectionError) -> None:
         if self._plan.dies_with_connection:
-            raise self._interrupted(error, 'on_disconnect="cancel" made the server cancel the run')
+            raise self._feed.interrupted(error, 'on_disconnect="cancel" made the server cancel the run')
         self._ended_early = True
         run = None
         if self._transport.settings.verify_outcome:
@@ -403,7 +392,7 @@ class RunStream(Generic[E], Iterator[E]):
                 raise
             except LangGraphRunsError as second:
                 self._scope.check(second)
-                raise self._interrupted(error, f"the run could not be asked ({second})") from second
+                raise self._feed.interrupted(error, f"the run could not be asked ({second})") from second
         self._cursor.settled = run is not None and run.status in _WRITTEN
         if self._told is not None and run is not None and run.finished:
             self._finish(run)
@@ -414,9 +403,9 @@ class RunStream(Generic[E], Iterator[E]):
                 self._finish(run)
                 return
         if run is None or run.finished:
-            self._count_failure(error, at_once=self._failures == 0)
+            self._feed.count_failure(error, at_once=True)
         else:
-            self._wait_before_reopening()
+            self._feed.wait_before_reopening()
 
     def _fetch_rest(self, run: Run) -> None:
         self._cursor.settled = run.status in _WRITTEN
@@ -455,7 +444,7 @@ class RunStream(Generic[E], Iterator[E]):
             return False
         run = self._ask(at_end=True)
         if run is not None and run.finished:
-            self._let_go()
+            self._feed.let_go()
             self._finish(run)
             return True
         return False
@@ -481,20 +470,8 @@ class RunStream(Generic[E], Iterator[E]):
 
     def _gap(self, reason: str, cause: Optional[APIConnectionError] = None, *, after: Optional[str] = None) -> None:
         if self._plan.on_gap != "mark":
-            raise self._interrupted(cause, reason, after=after)
-        self.gaps.append(Gap(after_id=after or self._cursor.last, events_seen=self._taken, reason=reason))
-
-    def _interrupted(self, cause: Optional[APIConnectionError], reason: str, *, after: Optional[str] = None) -> LangGraphRunsError:
-        told = f"{cause._text}; " if cause is not None else ""
-        error = StreamInterruptedError(
-            f"the stream was cut after {self._taken} events and cannot be resumed: {told}{reason}",
-            sent=True,
-            last_event_id=after or self._cursor.last,
-            events_seen=self._taken,
-            request=cause.request if cause is not None else None,
-        )
-        error.__cause__ = cause
-        return self._identified(error)
+            raise self._feed.interrupted(cause, reason, after=after)
+        self.gaps.append(Gap(after_id=after or self._cursor.last, events_seen=self._feed.taken, reason=reason))
 
     def _identified(self, error: LangGraphRunsError) -> LangGraphRunsError:
         return self._scope.identify(error)
@@ -504,12 +481,7 @@ class RunStream(Generic[E], Iterator[E]):
     def _begin(self) -> None:
         body = self._plan.open_first()
         if body is not None:
-            ids = ids_from(body.headers)
-            self._scope.run_id = self._scope.run_id or ids.run_id
-            self._scope.thread_id = self._scope.thread_id or ids.thread_id
-            self._location = local_path(body.headers.get("location"), self._transport.base_url)
-            self._cursor.opened(body.server_time)
-            self._take(body)
+            self._feed.begin(body)
         self._tell()
 
     def _tell(self) -> None:
@@ -518,17 +490,6 @@ class RunStream(Generic[E], Iterator[E]):
         if callback is not None and self._scope.run_id is not None and not self._run_told:
             self._run_told = True
             callback({"run_id": self._scope.run_id, "thread_id": self._scope.thread_id})
-
-    def _take(self, body: ByteStream) -> None:
-        claimed = body.headers.get("content-type", "text/event-stream").split(";", 1)[0].strip().lower()
-        if claimed != "text/event-stream":
-            body.close()
-            problem = f"$: expected content-type text/event-stream, not {claimed!r}"
-            raise self._identified(
-                ResponseDecodeError(f"the answer is no stream: {problem[3:]}", problems=(problem,), request=body.info)
-            )
-        self._body = body
-        self._parser = EventParser(max_event_bytes=self._transport.settings.max_event_bytes, last_id=self._parser.last_id)
 
     def _reopen(self) -> None:
         """Open the next connection; passing failures use up attempts, and progress gives them back."""
@@ -541,12 +502,16 @@ class RunStream(Generic[E], Iterator[E]):
         except APIStatusError as error:
             if not self._transport.is_passing(error):
                 raise self._interrupted_by(error) from error
-            self._count_failure(error)
+            self._feed.count_failure(error)
         except APIConnectionError as error:
             self._scope.check(error)
             if isinstance(error, (ResponseDecodeError, DeadlineExceededError, StreamInterruptedError)):
                 raise
-            self._count_failure(error)
+            self._feed.count_failure(error)
+
+    def _open_again(self) -> None:
+        self._find_run()
+        self._feed.open_again()
 
     def _ask_whether_settled(self) -> None:
         # Of a run that has ended nothing comes twice, so that one more connection settles all that is left.
@@ -561,59 +526,7 @@ class RunStream(Generic[E], Iterator[E]):
     def _interrupted_by(self, error: APIStatusError) -> LangGraphRunsError:
         if error.status_code == 404 and self._scope.thread_id is not None and self._scope.run_id is not None:
             self._outcomes.run(self._scope.thread_id, self._scope.run_id, self._scope)  # 404 as well: then that is the error
-        return self._interrupted(None, str(error))
-
-    def _open_again(self) -> None:
-        paths = self._resume_paths()
-        headers = dict(self._plan.headers)
-        last_id = self._cursor.reconnect()
-        if last_id is not None:
-            headers["Last-Event-ID"] = as_utf8(last_id)
-        for index, path in enumerate(paths):
-            request = Request(method="GET", path=path, query=self._plan.query, headers=headers, accept="text/event-stream")
-            try:
-                body = self._transport.open(request, self._scope)
-            except APIStatusError as error:
-                if error.status_code in (404, 405) and index + 1 < len(paths):
-                    continue
-                raise
-            self._cursor.opened(body.server_time)
-            self._take(body)
-            return
-
-    def _resume_paths(self) -> List[str]:
-        paths = []
-        self._find_run()
-        if self._scope.thread_id is not None and self._scope.run_id is not None:
-            paths.append(run_path(self._scope.thread_id, self._scope.run_id, "stream"))
-        if self._location is not None and self._location not in paths:
-            paths.append(self._location)
-        if not paths:
-            raise self._interrupted(None, "the server did not say where the run's stream is")
-        return paths
-
-    def _count_failure(self, error: LangGraphRunsError, *, at_once: bool = False) -> None:
-        self._failures += 1
-        policy = self._transport.settings.retry
-        if self._failures >= policy.attempts or policy.forbids(error):
-            cause = error if isinstance(error, APIConnectionError) else None
-            raise self._interrupted(cause, str(error) if cause is None else "no attempt brought anything new") from error
-        seconds = 0.0 if at_once else policy.wait(self._failures, getattr(error, "retry_after", None))
-        policy.announce(f"the stream of run {self.run_id}", self._failures + 1, seconds, error)
-        self._pause(seconds, error)
-
-    def _wait_before_reopening(self) -> None:
-        # The server says that the run goes on, so this is no failure; but a server that closes at once is not to be hammered.
-        seconds = min(1.0, 0.05 * 2 ** min(self._quiet_ends, 10)) if self._quiet_ends else 0.0
-        self._quiet_ends += 1
-        self._pause(seconds, None)
-
-    def _pause(self, seconds: float, error: Optional[LangGraphRunsError]) -> None:
-        if self._parser.retry is not None:
-            seconds = max(seconds, min(self._parser.retry / 1000.0, self._transport.settings.retry.wait_max))
-        if error is not None and not self._scope.deadline.allows(seconds):
-            raise self._identified(error)
-        self._scope.sleep(seconds)
+        return self._feed.interrupted(None, str(error))
 
     # -- ending it
 
@@ -644,16 +557,11 @@ class RunStream(Generic[E], Iterator[E]):
             finally:
                 self._reading.release()
 
-    def _let_go(self) -> None:
-        body, self._body = self._body, None
-        if body is not None:
-            body.close()
-
     def _end(self) -> None:
         self._finished = True
         self._ready.clear()
         self._fault = None
-        self._let_go()
+        self._feed.let_go()
         self._scope.close()
 
     def _cancel_if_late(self, error: BaseException) -> None:

@@ -52,6 +52,7 @@ FLOORS: Dict[str, int] = {
     "calls": 9,
     "creating": 9,
     "outcome": 9,
+    "feed": 9,
     "listing": 10,
     "starting": 10,
     "streaming": 10,
