@@ -36,6 +36,8 @@ __all__ = ["Outcomes", "interrupts_in", "told_error"]
 _log = logging.getLogger(__name__)
 #: Seconds for the cancel that follows a deadline.
 _LATE = 3.0
+#: A backslash that stands for nothing in a string of Python's. repr() writes none.
+_NO_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\[^\\'"abfnrtvxuUN0-7\n]""")
 _REPR = re.compile(r"(\w+)\((.*)\)\Z", re.DOTALL)
 
 
@@ -221,6 +223,8 @@ def _from_repr(text: str) -> Tuple[Optional[str], Optional[str]]:
     found = _REPR.match(text)
     if found is None:
         return None, text
+    if _NO_ESCAPE.search(found.group(2)):
+        return found.group(1), found.group(2)  # a repr of the class's own making, of which Python would warn
     try:
         arguments: Tuple[Any, ...] = ast.literal_eval(f"({found.group(2)},)") if found.group(2) else ()
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that ast.literal_eval is documented to raise

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Deque, Generic, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Deque, Generic, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar, get_args
 
 import attrs
 
@@ -46,7 +46,9 @@ from .events import (
 )
 from .feed import Feed
 from .models import Interrupt, Run, RunOutcome
+from .options import CancelAction
 from .outcome import Outcomes, error_for, gone, interrupts_in, told_error
+from .payloads import check_choice
 from .scope import Scope
 from .sse import ServerSentEvent
 from .transport import Request, Transport
@@ -530,8 +532,12 @@ class RunStream(Generic[E], Iterator[E]):
 
     # -- ending it
 
-    def cancel(self, *, action: str = "interrupt", wait: bool = False) -> None:
-        """Cancel the run, from any thread. The stream then ends with `RunCancelledError`. A run that has ended stays as it is."""
+    def cancel(self, *, action: CancelAction = "interrupt", wait: bool = False) -> None:
+        """Cancel the run, from any thread. The stream then ends with `RunCancelledError`. A run that has ended stays as it is.
+
+        *action* and *wait* as in ``runs.cancel``.
+        """
+        check_choice("action", action, get_args(CancelAction))
         thread_id, run_id = self.thread_id, self.run_id
         if thread_id is None or run_id is None:
             raise self._identified(

@@ -227,6 +227,8 @@ def test_a_reason_that_nobody_knows_is_none() -> None:
         ("KeyError({[]: 1})", ("KeyError", "{[]: 1}")),
         ("E(a\0b)", ("E", "a\0b")),
         ("no repr at all", (None, "no repr at all")),
+        (r"Odd('\d of its own making')", ("Odd", r"'\d of its own making'")),  # Python would warn of the escape
+        (r"Odd('\\d')", ("Odd", r"\d")),
         ("(1)", (None, "(1)")),
     ],
 )

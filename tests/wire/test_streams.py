@@ -24,6 +24,7 @@ from langgraph_runs import (
     ErrorStreamEvent,
     EventsStreamEvent,
     FeedbackStreamEvent,
+    InvalidRequestError,
     LangGraphRunsError,
     MessagesStreamEvent,
     MetadataStreamEvent,
@@ -657,6 +658,17 @@ def test_cancelling_what_has_ended(connect: Connect) -> None:
         list(opened)
         opened.cancel(action="rollback", wait=True)
         assert "wait=1&action=rollback" == server.requests[-1].query
+
+
+def test_cancelling_in_a_way_that_there_is_not(connect: Connect) -> None:
+    """Refused before anything is sent, as `runs.cancel` refuses it."""
+    with ScriptedServer(sse(*EVENTS, run=RUN), routes=routes()) as server:
+        opened = stream(connect, server)
+        sent = len(server.requests)
+        with pytest.raises(InvalidRequestError, match=r"action='rolback': give one of .* did you mean 'rollback'"):
+            opened.cancel(action="rolback")
+        assert sent == len(server.requests)
+        opened.close()
 
 
 def test_cancelling_where_the_thread_is_unknown(connect: Connect) -> None:
