@@ -22,7 +22,8 @@ if not hasattr(sseclient.SSEClient, "events"):
 _BOM = b"\xef\xbb\xbf"
 #: Makes a named tuple without its own constructor, which costs as much as parsing a line.
 _new_tuple = tuple.__new__
-#: Event lines that are remembered.
+#: Event lines that sseclient-py has parsed, by all parsers of this process, and what it made of them; so many at the most.
+_names: Dict[bytes, str] = {}
 _NAMES = 256
 #: Lines that are longer on average are split another way.
 _LONG = 512
@@ -106,7 +107,6 @@ class EventParser:
         self._start = b""
         self._started = False
         self._frame = _Frame()
-        self._names: Dict[bytes, str] = {}  # what sseclient-py made of the event lines so far
         self._own: Optional[bytes] = None
         self._undispatched = False
 
@@ -203,8 +203,10 @@ class EventParser:
                 self._set_retry()
             parsed.append(_new_tuple(ServerSentEvent, (event.event, event.data, own, self.last_id)))
             lines = self._frame.lines
-            if len(lines) == 2 and lines[0][:7] == b"event: " and lines[1][:6] == b"data: " and len(self._names) < _NAMES:
-                self._names[lines[0]] = event.event
+            if len(lines) == 2 and lines[0][:7] == b"event: " and lines[1][:6] == b"data: " and len(lines[0]) < _LONG:
+                if len(_names) >= _NAMES:
+                    _names.clear()
+                _names[lines[0]] = event.event
         self._ascii = not self._lines and not self._partial
         return parsed
 
@@ -214,7 +216,7 @@ class EventParser:
         The one trick of this module: sseclient-py takes most of what a small event costs, and nearly all frames are an event line
         that it has parsed before, one data line and perhaps an id. Those go to *parsed* from here. A test holds both ways together.
         """
-        frame, names = self._frame, self._names
+        frame, names = self._frame, _names
         for lines in frames:
             count = len(lines)
             if count == 3 or count == 2:

@@ -9,6 +9,7 @@ import sseclient
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from langgraph_runs import sse
 from langgraph_runs.sse import EventParser, _long_lines
 
 
@@ -147,7 +148,7 @@ def test_a_frame_like_one_before_is_what_sseclient_py_makes_of_it(frames: List[L
     parser = EventParser()
     long = []
     for frame in lines:
-        parser._names.clear()
+        sse._names.clear()
         long += parser.feed(b"\n".join(frame) + b"\n\n")
     assert long == events
     assert parser.last_id == short.last_id
@@ -163,11 +164,27 @@ def test_sseclient_py_sees_the_first_frame_of_a_name_and_the_short_way_takes_the
             seen.append(self)
 
     monkeypatch.setattr(sseclient, "Event", Spied)
+    monkeypatch.setattr(sse, "_names", {})  # of this process, whose other tests have seen names too
     parser = EventParser()
     plain = b"event: values\ndata: %d\nid: 7\n\n"
     stream = plain % 1 + plain % 2 + b"event: values\ndata: 3\ndata: 4\n\n" + plain % 5
     assert ["1", "2", "3\n4", "5"] == [event.data for event in parser.feed(stream)]
     assert ["1", "3\n4"] == [event.data for event in seen]
+
+    seen.clear()
+    assert ["6"] == [event.data for event in EventParser().feed(plain % 6)] and not seen  # the next connection knows it
+
+
+def test_names_without_end_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that names each event anew, at length or not, takes no memory, and its events are the same."""
+    monkeypatch.setattr(sse, "_names", names := {})  # type: ignore[var-annotated]
+    parser = EventParser()
+    for number in range(1000):
+        name = f"{number}" if number % 2 else "x" * 1000 + f"{number}"
+        for _ in range(2):
+            (event,) = parser.feed(f"event: {name}\ndata: 1\n\n".encode())
+            assert name == event.event
+    assert 0 < len(names) <= 256 and max(map(len, names)) < 600
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"x", b"yy", b"\x0b", b"\x85"]), max_size=30).map(b"".join))
