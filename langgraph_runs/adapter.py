@@ -1,7 +1,8 @@
 """The `requests` session that one process uses for one server, and its adapter over guarded connections.
 
 It stays a `requests.Session` with an `HTTPAdapter` below it, so that what people hang onto those (response hooks, mocks, tracing)
-works. It keeps no cookies, follows no redirect and reads no netrc.
+works. It keeps no cookies, follows no redirect and reads no netrc. Where nobody hangs on, nobody sees whether a request went
+through both, and it goes from `Connector` to the pool: both together are a fifth of the instructions of a small call.
 """
 
 from __future__ import annotations
