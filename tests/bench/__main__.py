@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,23 @@ class Bench:
                 count = max(2, (64 << 20) // size // 8)
                 sizes[side][size] = min(self.run(side, f"size_{size}", count)["cpu"] for _ in range(GROWTH_ROUNDS)) / size * 1e9
             print(f"{side:5} CPU per byte, ns:   " + "  ".join(f"{in_bytes(x)}: {y:.2f}" for x, y in sizes[side].items()), flush=True)
-        return {"events": events, "bytes": sizes}
+        # What no client on this parser can be below, nor flatter than.
+        alone = {size: min(parsing(size) for _ in range(GROWTH_ROUNDS)) / size * 1e9 for size in sizes["ours"]}
+        print("orjson.loads alone, ns:    " + "  ".join(f"{in_bytes(x)}: {y:.2f}" for x, y in alone.items()), flush=True)
+        return {"events": events, "bytes": {**sizes, "orjson.loads alone": alone}}
+
+
+def parsing(size: int) -> float:
+    """CPU seconds of parsing one event of *size* bytes, and no more."""
+    import orjson
+
+    text = '{"i":1,"x":"%s"}' % ("x" * size)
+    count = max(2, (64 << 20) // size)
+    orjson.loads(text)
+    began = time.process_time()
+    for _ in range(count):
+        orjson.loads(text)
+    return (time.process_time() - began) / count
 
 
 def in_bytes(size: float) -> str:

@@ -62,7 +62,7 @@ def draw(panels: Sequence[Panel]) -> str:
     for index, (title, sides, label) in enumerate(panels):
         parts += _panel(_LEFT + index * (_WIDTH + _GAP), title, sides, label)
     x = float(_LEFT)
-    for side in panels[0][1]:
+    for side in {side: None for _, sides, _ in panels for side in sides}:
         name = _NAMES.get(side, side)
         parts.append(f'<rect x="{x}" y="{height - 30}" width="12" height="12" fill="{_COLORS.get(side, "black")}"/>')
         parts.append(_text(x + 18, height - 20, name, "start"))
