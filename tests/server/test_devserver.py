@@ -76,7 +76,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until(condition: Any, what: str, timeout: float = 10.0) -> None:
+def wait_until(condition: Any, what: str, timeout: float = 30.0) -> None:
     give_up = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < give_up, f"still not so after {timeout} s: {what}"
