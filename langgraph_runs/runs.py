@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from typing import (
@@ -30,9 +31,7 @@ from .errors import DeadlineExceededError, InvalidRequestError, NotFoundError
 from .events import StreamEvent
 from .headers import as_utf8
 from .launches import Launches
-from .ledger import Ledger
 from .listing import Filters, pages
-from .many import Many, RunMap
 from .models import Run
 from .options import (
     CallOptions,
@@ -45,7 +44,6 @@ from .options import (
     documented,
 )
 from .payloads import check_choice, check_id
-from .progress import MapProgress
 from .starting import ALWAYS, JOINING, check_ours, modes_of
 from .streaming import Plan, RunStream
 from .transport import Request, Transport
@@ -56,6 +54,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .creating import Knowledge
+    from .ledger import Ledger
+    from .many import Many, RunMap
+    from .progress import MapProgress
 
 __all__ = ["RunsClient"]
 
@@ -74,9 +75,16 @@ class RunsClient(Launches):
         self, transport: Transport, knowledge: Optional[Knowledge] = None, connect: Optional[Callable[[], Any]] = None
     ) -> None:
         super().__init__(transport, knowledge)
-        self._many = Many(transport, knowledge, connect)
+        self._knowledge = knowledge
+        self._connect = connect
 
     # -- many
+
+    @functools.cached_property
+    def _many(self) -> Many:
+        from .many import Many  # with the rooms below it, for those who map
+
+        return Many(self._transport, self._knowledge, self._connect)
 
     @documented(MapOptions)
     def map(

@@ -96,6 +96,8 @@ DOORS: Dict[str, Set[str]] = {
 
 #: Imports that are not made until they are needed, with what they would cost every program.
 LAZY: Set[Tuple[str, str]] = {
+    ("__init__", "importlib"),  # only for the names that it brings late
+    ("runs", "many"),  # maps, with their ledger and all else: a tenth of what importing takes
     ("cli.__init__", "cli"),  # so that a Ctrl-C while it loads shows no traceback
     ("cli.demo", "demo"),  # the tour and the server it starts: only for those who watch it
     ("cli.demo", "demo.web"),  # Django, which is an extra

@@ -37,7 +37,24 @@ def test_all_is_sorted_complete_and_importable() -> None:
     assert len(set(names)) == len(names)
     submodules = {module.name for module in pkgutil.iter_modules([str(PACKAGE)])}
     public = {name for name in vars(langgraph_runs) if not name.startswith(("_", "@"))} - submodules  # @: pytest's own
-    assert public | {"__version__"} == set(names)
+    assert public | {"__version__", *langgraph_runs._LATE} == set(names)
+
+
+def test_names_that_come_late_are_names_like_the_others() -> None:
+    """They are there when they are asked for, and listed before; a name that is none is the usual error."""
+    code = """
+import json, sys, langgraph_runs
+listed = sorted(set(langgraph_runs.__all__) - set(dir(langgraph_runs)))
+before = "langgraph_runs.ledger" in sys.modules
+from langgraph_runs import Ledger
+same = Ledger is langgraph_runs.Ledger is sys.modules["langgraph_runs.ledger"].Ledger
+try:
+    langgraph_runs.Legder
+except AttributeError as error:
+    told = str(error)
+print(json.dumps([listed, before, same, told]))
+"""
+    assert [[], False, True, "module 'langgraph_runs' has no attribute 'Legder'"] == fresh(code)
 
 
 def test_star_import_gives_what_all_says() -> None:
@@ -107,6 +124,7 @@ NOT_BROUGHT = [
     "langgraph_runs.demo",
     "langgraph_runs.devserver",
     "langgraph_runs.testing",
+    "langgraph_runs.mapping",
     "langgraph_sdk",
     "multiprocessing",
     "numpy",
