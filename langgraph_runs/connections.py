@@ -160,11 +160,13 @@ class _Guarded:
         view = memoryview(data)
         while view:
             # Not sendall: there a timeout is for all of it, and a slow but steady upload would run into it.
-            self.bounds().writes(exchange.scope.io_timeout(exchange.read_timeout))
+            seconds = exchange.scope.io_timeout(exchange.read_timeout)
+            self.bounds().writes(seconds)
             try:
                 view = view[self.sock.send(view[:_SLICE]) :]
             except BlockingIOError:
-                raise TimeoutError("timed out") from None
+                if seconds == exchange.read_timeout:  # else it was a tick early for the deadline, as in a read
+                    raise TimeoutError("timed out") from None
 
     def bounds(self) -> Bounds:
         """What bounds the steps on its socket."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import time
 from types import SimpleNamespace
 from typing import Any, List, Tuple
 
@@ -215,3 +216,20 @@ def test_bytes_after_an_answer_are_noticed(data: bytes, surplus: bool) -> None:
 def test_which_connections_stay(head: bytes, closes: bool) -> None:
     """By version, by wish, and by whether the end of the body can be known without the end of the connection."""
     assert closes is answer(head)[0].will_close
+
+
+@pytest.mark.parametrize("deadline", [0.05, None])
+def test_a_kernel_that_is_early_ends_no_call_before_its_time(deadline: Any) -> None:
+    """It counts ticks of some milliseconds. Whether a deadline is over says the clock; read_timeout is what the kernel says."""
+
+    class Early(Wire):
+        def recv(self, most: int) -> bytes:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    exchange = Exchange(Scope(Deadline(deadline)), connect_timeout=None, read_timeout=30.0, idle_limit=1.0)
+    wire = Early(b"", [])
+    connection = SimpleNamespace(surplus=False)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match="timed out" if deadline is None else "the deadline of the call is over"):
+        Response(wire, method="GET", connection=connection, exchange=exchange, bounds=Bounds(wire)).begin()
+    assert (deadline or 0.0) <= time.monotonic() - began < 5
