@@ -75,11 +75,12 @@ class _LateResponse(urllib3.HTTPResponse):
 
 
 class _Stack:
-    """What a pool keeps its connections in: of `queue.LifoQueue` what urllib3 uses, without its locks."""
+    """What a pool keeps its connections in: of `queue.LifoQueue` what urllib3 uses, without its conditions."""
 
     def __init__(self, maxsize: int = 0) -> None:
         self._size = maxsize
         self._items: Deque[Any] = deque()
+        self._putting = threading.Lock()  # or two at once could find the last place free
 
     def get(self, block: bool = False, timeout: Optional[float] = None) -> Any:
         try:
@@ -88,9 +89,10 @@ class _Stack:
             raise queue.Empty from None
 
     def put(self, item: Any, block: bool = False) -> None:
-        if len(self._items) >= self._size:
-            raise queue.Full
-        self._items.append(item)
+        with self._putting:
+            if len(self._items) >= self._size:
+                raise queue.Full
+            self._items.append(item)
 
     def empty(self) -> bool:
         return not self._items

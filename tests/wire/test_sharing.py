@@ -120,7 +120,8 @@ def test_64_threads_on_one_client(connect: Connect, caplog: pytest.LogCaptureFix
                     client.runs.get(thread_id, "missing")
 
         in_threads(64, work)
-        assert server.open_connections <= pool_size + 1 or pool_size == 64
+        # The server has its own pace in seeing that a connection was closed.
+        server.wait_until(lambda: server.open_connections <= pool_size, f"no more than {pool_size} connections to be left")
 
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
