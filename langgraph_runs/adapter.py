@@ -21,6 +21,7 @@ from requests.structures import CaseInsensitiveDict
 
 from .answers import Response
 from .body import ByteStream
+from .connections import as_text
 from .errors import RequestInfo
 from .exchange import Exchange
 from .faults import translate
@@ -122,7 +123,7 @@ class _Adapter(HTTPAdapter):
             return super().send(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         pool = self.get_connection_with_tls_context(request, verify, proxies, cert)
         self.cert_verify(pool, request.url, verify, cert)
-        raw = pool.ask(request.method, self.request_url(request, None), request.body, _once_each(request.headers))
+        raw = pool.ask(request.method, self.request_url(request, None), request.body, dict(as_text(request.headers)))
         return self.build_response(request, raw)
 
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
@@ -299,15 +300,6 @@ def _prepared(method: str, url: str, headers: Dict[str, str], body: Optional[byt
     prepared.headers = _Fields(headers)
     prepared.body = body
     return prepared
-
-
-def _once_each(headers: Mapping[Any, Any]) -> Dict[str, str]:
-    """The fields of a request as text, "Host" in one way. requests takes bytes too; that no name is there twice is its own care."""
-    fields = {}
-    for name, value in headers.items():
-        name = name if isinstance(name, str) else name.decode("ascii")
-        fields["Host" if name.lower() == "host" else name] = value if isinstance(value, str) else value.decode("latin-1")
-    return fields
 
 
 def _target(url: str) -> str:

@@ -163,7 +163,7 @@ class Response:
         start = 0
         while True:
             at = data.find(b"\n", start)
-            if max(at, len(data) if at < 0 else 0) > _LONGEST_LINE:
+            if (len(data) if at < 0 else at) > _LONGEST_LINE:
                 raise http.client.LineTooLong(what)
             if at >= 0:
                 self._ahead = data[at + 1 :]
@@ -244,9 +244,7 @@ class Response:
                 data: bytes = self._sock.recv(_BUFFER)
                 break
             except BlockingIOError:
-                # A kernel that counts ticks may be early by one. Whether the deadline is over says the clock alone.
-                if seconds == exchange.read_timeout:
-                    raise TimeoutError("timed out") from None
+                exchange.ran_out(seconds)
         bounds.received += len(data)
         if not data:
             if exchange.scope.interrupted:

@@ -15,7 +15,7 @@ import re
 import socket
 import threading
 import urllib.parse
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -26,7 +26,7 @@ from .dialing import dial
 from .exchange import Exchange
 from .sockets import Bounds, bounds_of
 
-__all__ = ["PlainConnection", "TLSConnection", "made"]
+__all__ = ["PlainConnection", "TLSConnection", "as_text", "made"]
 
 #: Bytes that are written under one reckoning of the time left.
 _SLICE = 1 << 20
@@ -100,7 +100,7 @@ class _Guarded:
         self.asked = reading
         self._put(head, body)
 
-    def ask(self, method: str, target: str, headers: Mapping[str, str], body: Optional[bytes]) -> None:
+    def ask(self, method: str, target: str, body: Optional[bytes], headers: Mapping[str, str]) -> None:
         """Send a request to the server itself. Each header has one value, and no name is there in two cases."""
         self._begin(self._exchange())
         lines = [f"{method} {target} HTTP/1.1"]
@@ -129,12 +129,8 @@ class _Guarded:
     def _lines(self, method: str, url: str, headers: Mapping[Any, Any]) -> List[str]:
         """The request line and the header fields, as requests and urllib3 give them."""
         lines = [f"{method} {url} HTTP/1.1", ""]
-        for name, value in headers.items():
-            if not isinstance(value, str):
-                value = value.decode("latin-1")
-            if not isinstance(name, str):
-                name = name.decode("ascii")
-            if len(name) == 4 and name.lower() == "host":
+        for name, value in as_text(headers):
+            if name == "Host":
                 lines[1] = f"{name}: {value}"
             else:
                 lines.append(f"{name}: {value}")
@@ -165,8 +161,7 @@ class _Guarded:
             try:
                 view = view[self.sock.send(view[:_SLICE]) :]
             except BlockingIOError:
-                if seconds == exchange.read_timeout:  # else it was a tick early for the deadline, as in a read
-                    raise TimeoutError("timed out") from None
+                exchange.ran_out(seconds)
 
     def bounds(self) -> Bounds:
         """What bounds the steps on its socket."""
@@ -211,6 +206,13 @@ class _Guarded:
         if answer.will_close:
             self.close()  # type: ignore[attr-defined]  # the answer holds the socket until it is read
         return answer
+
+
+def as_text(headers: Mapping[Any, Any]) -> Iterator[Tuple[str, str]]:
+    """Names and values of the fields of a request as text, "Host" written in this way: requests and urllib3 take bytes too."""
+    for name, value in headers.items():
+        name = name if isinstance(name, str) else name.decode("ascii")
+        yield "Host" if name.lower() == "host" else name, value if isinstance(value, str) else value.decode("latin-1")
 
 
 def _head(lines: List[str]) -> bytes:

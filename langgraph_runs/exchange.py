@@ -26,3 +26,11 @@ class Exchange:
         #: A connection that was idle for longer, in seconds, is not used.
         self.idle_limit = idle_limit
         self.phase = Exchange.UNKNOWN
+
+    def ran_out(self, seconds: Optional[float]) -> None:
+        """A read or write has blocked for *seconds*, as the kernel counts. Raises `TimeoutError`, unless it is to be tried again.
+
+        The kernel counts ticks and may be early by one. Where a deadline cut the time short, the clock alone tells if it is over.
+        """
+        if seconds == self.read_timeout:
+            raise TimeoutError("timed out") from None

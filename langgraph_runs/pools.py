@@ -119,7 +119,7 @@ class _Pool:
         try:
             self._validate_conn(conn)
             try:
-                conn.ask(method, target, headers, body)
+                conn.ask(method, target, body, headers)
             except OSError as error:
                 if error.errno not in _CLOSED_EARLY:
                     raise
