@@ -10,9 +10,9 @@ PYTEST_DONT_REWRITE (for pytest, which loads our fixtures: this package may well
 
 import typing as _typing
 
-from . import _early  # noqa: F401 - first
+from . import _program as _early  # noqa: F401 - first
 from ._version import __version__
-from .abort import AbortController, AbortSignal
+from .call import AbortController, AbortSignal, RetryDetails, RetryPolicy
 from .client import Client
 from .errors import (
     AbortedError,
@@ -39,7 +39,9 @@ from .errors import (
     StreamInterruptedError,
     UnprocessableEntityError,
 )
-from .events import (
+from .models import Assistant, Checkpoint, Interrupt, Run, RunOutcome, ServerInfo, Thread, ThreadState, ThreadTask, ThreadUpdate
+from .payloads import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
+from .streaming import (
     CheckpointsStreamEvent,
     CustomStreamEvent,
     DebugStreamEvent,
@@ -47,34 +49,18 @@ from .events import (
     ErrorStreamEvent,
     EventsStreamEvent,
     FeedbackStreamEvent,
+    Gap,
     MessagesStreamEvent,
     MetadataStreamEvent,
+    RunStream,
     StreamEvent,
     TasksStreamEvent,
     UpdatesStreamEvent,
     ValuesStreamEvent,
 )
-from .models import (
-    Assistant,
-    Checkpoint,
-    Interrupt,
-    Run,
-    RunOutcome,
-    ServerInfo,
-    Thread,
-    ThreadState,
-    ThreadTask,
-    ThreadUpdate,
-)
-from .payloads import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
-from .retry import RetryDetails, RetryPolicy
-from .streaming import Gap, RunStream
 
 if _typing.TYPE_CHECKING:
-    from .ledger import Ledger, LedgerEntry
-    from .many import RunMap
-    from .progress import MapProgress
-    from .results import BatchResult
+    from .batch import BatchResult, Ledger, LedgerEntry, MapProgress, RunMap
 
 __all__ = [
     "APIConnectionError",
@@ -143,16 +129,16 @@ __all__ = [
     "__version__",
 ]
 
-#: Names that only maps need, and where they are: what is below them is a tenth of what importing this package takes.
-_LATE = {"BatchResult": "results", "Ledger": "ledger", "LedgerEntry": "ledger", "MapProgress": "progress", "RunMap": "many"}
+#: Names that only maps need: importing `batch` is a tenth of what importing this package takes.
+_LATE = frozenset({"BatchResult", "Ledger", "LedgerEntry", "MapProgress", "RunMap"})
 
 
 def __getattr__(name: str) -> _typing.Any:
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+    from . import batch
 
-    found = globals()[name] = getattr(importlib.import_module("." + _LATE[name], __name__), name)
+    found = globals()[name] = getattr(batch, name)
     return found
 
 

@@ -9,25 +9,20 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Type, Uni
 
 import attrs
 
-from .assistants import AssistantsClient
-from .calls import check_count, take
-from .codec import decode, decode_body
-from .creating import Knowledge
-from .deadline import check_seconds
+from .call import RetryPolicy
 from .errors import InvalidRequestError
-from .headers import check_headers, split_login
+from .http import Request, SessionFactory, Settings, Transport, parse_call_options, split_login
 from .models import ServerInfo
 from .options import CallOptions, documented
-from .retry import RetryPolicy
-from .runs import RunsClient
-from .threads import ThreadsClient
-from .transport import Request, Settings, Transport
+from .resources import AssistantsClient, RunsClient, ThreadsClient
+from .serialization import decode, decode_body
+from .server_traits import ServerTraits
+from .validation import check_count, check_headers, check_seconds
 
 if TYPE_CHECKING:
     import requests
     from typing_extensions import Unpack
 
-    from .adapter import Connector
 
 __all__ = ["KEY_VARIABLES", "Client"]
 
@@ -121,10 +116,10 @@ class Client:
         self._connect_to(settings)
 
     def _connect_to(self, settings: Settings) -> None:
-        self._connect = Connecting(split_login(settings.url)[0], self._made_with)
-        self._wire(Transport(settings, connect=self._connect), Knowledge())
+        self._connect = SessionFactory(split_login(settings.url)[0], self._made_with)
+        self._wire(Transport(settings, connect=self._connect), ServerTraits())
 
-    def _wire(self, transport: Transport, knowledge: Knowledge) -> None:
+    def _wire(self, transport: Transport, knowledge: ServerTraits) -> None:
         self._transport = transport
         self._knowledge = knowledge
         #: Starting, watching and ending runs.
@@ -173,7 +168,7 @@ class Client:
     @documented(CallOptions)
     def ok(self, **options: Unpack[CallOptions]) -> bool:
         """True, if the server answers that it is well; else raises as every call does."""
-        given = take("ok", options)
+        given = parse_call_options("ok", options)
         with given.scope(self._transport) as scope:
             self._transport.call(Request(method="GET", path="/ok", query=given.params, headers=given.headers), scope)
         return True
@@ -181,7 +176,7 @@ class Client:
     @documented(CallOptions)
     def info(self, **options: Unpack[CallOptions]) -> ServerInfo:
         """The server's version and features."""
-        given = take("info", options)
+        given = parse_call_options("info", options)
         with given.scope(self._transport) as scope:
             request = Request(method="GET", path="/info", query=given.params, headers=given.headers)
             return decode(decode_body(self._transport.call(request, scope).body), ServerInfo)
@@ -211,20 +206,6 @@ class Client:
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self._made_with = state["made_with"]
         self._connect_to(state["settings"])
-
-
-@attrs.frozen
-class Connecting:
-    """Makes the connections of a client when they are needed; pickles, so that another process can make its own."""
-
-    base: str
-    made_with: Mapping[str, Any] = attrs.field(repr=False)
-
-    def __call__(self) -> Connector:
-        """The pool of connections."""
-        from .adapter import Connector  # requests costs more to import than all the rest: not before it is needed
-
-        return Connector(self.base, **self.made_with)
 
 
 def _find_key(given: Any) -> Optional[str]:

@@ -21,7 +21,7 @@ from typing import (
     Union,
 )
 
-from .abort import AbortSignal
+from .call import AbortSignal
 
 __all__ = [
     "CallOptions",

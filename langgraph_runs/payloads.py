@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 import os
@@ -15,15 +14,8 @@ from typing import Any, Collection, Dict, List, Literal, Mapping, Optional, Sequ
 import attrs
 
 from .errors import InvalidRequestError
-from .options import (
-    Command,
-    Durability,
-    IfNotExists,
-    MultitaskStrategy,
-    OnCompletion,
-    OnDisconnect,
-    StreamMode,
-)
+from .options import Command, Durability, IfNotExists, MultitaskStrategy, OnCompletion, OnDisconnect, StreamMode
+from .validation import check_choice, check_id, check_known
 
 __all__ = [
     "RunCreate",
@@ -31,12 +23,8 @@ __all__ = [
     "RunsInvokePayload",
     "RunsStreamPayload",
     "RunsWaitPayload",
-    "check_choice",
-    "check_id",
-    "check_known",
-    "lay_over",
+    "merge_payload",
     "names_of",
-    "near",
     "to_body",
 ]
 
@@ -156,36 +144,6 @@ _COMMAND_KEYS = (*Command.__annotations__, "graph")
 _ON_THE_WIRE = {"langsmith_tracing": "langsmith_tracer"}
 
 
-def check_id(name: str, value: Any) -> str:
-    """*value* as the text of an id, or an error that names it. UUID objects are taken too."""
-    if value is not None and not isinstance(value, str) and type(value).__name__ == "UUID":
-        value = str(value)
-    if not isinstance(value, str) or not value:
-        raise InvalidRequestError(f"{name}={value!r}: give the id as text that is not empty")
-    return value
-
-
-def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
-    """Refuse a value that is not one of *choices*, and say which is near."""
-    if not isinstance(value, str) or value not in choices:
-        allowed = ", ".join(repr(choice) for choice in choices)
-        raise InvalidRequestError(f"{name}={value!r}: give one of {allowed}{near(value, choices)}")
-
-
-def check_known(call: str, options: Collection[str], known: Collection[str]) -> None:
-    """Refuse an option that *call* does not have."""
-    for name in options:
-        if name not in known:
-            hint = near(name, known) or "; a field newer than this library goes into kwargs={...}"
-            raise InvalidRequestError(f"{call}() has no option {name!r}{hint}")
-
-
-def near(value: Any, choices: Collection[str]) -> str:
-    """What ends a refusal of *value*: the choice that was probably meant, or nothing."""
-    found = difflib.get_close_matches(str(value).replace("-", "_"), list(choices), n=1, cutoff=0.6)
-    return f"; did you mean {found[0]!r}?" if found else ""
-
-
 def _check(payload: RunsInvokePayload) -> None:
     if payload.input is not None and payload.command is not None:
         raise InvalidRequestError("input and command exclude each other: answer an interrupt with command alone")
@@ -287,7 +245,7 @@ def _names(cls: Any) -> Collection[str]:
     return {field.name: None for field in attrs.fields(cls)}.keys()
 
 
-def lay_over(cls: Type[P], payload: Optional[RunsInvokePayload], options: Mapping[str, Any], *, call: str) -> P:
+def merge_payload(cls: Type[P], payload: Optional[RunsInvokePayload], options: Mapping[str, Any], *, call: str) -> P:
     """A *cls* from a ready payload, if any, with keyword options laid over it; a keyword of None leaves the payload's value."""
     known = names_of(cls)
     check_known(call, options, known)

@@ -21,11 +21,11 @@ import pytest
 
 import langgraph_runs
 from langgraph_runs import Client, RetryPolicy, errors
-from langgraph_runs.assistants import AssistantsClient
 from langgraph_runs.cli import program
 from langgraph_runs.devserver import DevServer, unavailable_reason
-from langgraph_runs.runs import RunsClient
-from langgraph_runs.threads import ThreadsClient
+from langgraph_runs.resources.assistants import AssistantsClient
+from langgraph_runs.resources.runs import RunsClient
+from langgraph_runs.resources.threads import ThreadsClient
 
 from .readme import README, ROOT, Block, blocks
 
@@ -39,7 +39,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")  # for 
 #: Modules whose docstrings are not run, and why.
 NOT_IMPORTED = {
     "langgraph_runs.__main__": "is the program itself",
-    "langgraph_runs._serve": "is a script of the server's process",
+    "langgraph_runs.devserver.child": "is a script of the server's process",
     "langgraph_runs.demo.graph": "is imported by the server's process only",
     "langgraph_runs.demo.web.graph": "is imported by the server's process only",
 }
@@ -48,7 +48,7 @@ OF_DJANGO = ("langgraph_runs.django", "langgraph_runs.demo.web")
 #: Literal blocks in docstrings that are not run, and why.
 NOT_RUN = {
     "langgraph_runs.errors": "the tree of the errors, no code",
-    "langgraph_runs.devserver.DevServer": "starts a server; README.rst has the same example, which runs",
+    "langgraph_runs.devserver.server.DevServer": "starts a server; README.rst has the same example, which runs",
 }
 #: Public classes whose docstrings show no example, and why.
 NO_EXAMPLE = {"RunStream": "there is none without a server; README.rst has several"}
@@ -60,9 +60,7 @@ NO_EXAMPLE = {"RunStream": "there is none without a server; README.rst has sever
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
-def test_every_python_block_of_the_readme_runs_and_prints_what_it_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_python_block_of_the_readme_runs_and_prints_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From top to bottom, in one namespace, as a reader would run them."""
     for variable in ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", "MY_KEY"):
         monkeypatch.delenv(variable, raising=False)

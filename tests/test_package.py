@@ -45,9 +45,9 @@ def test_names_that_come_late_are_names_like_the_others() -> None:
     code = """
 import json, sys, langgraph_runs
 listed = sorted(set(langgraph_runs.__all__) - set(dir(langgraph_runs)))
-before = "langgraph_runs.ledger" in sys.modules
+before = "langgraph_runs.batch.ledger.reader" in sys.modules
 from langgraph_runs import Ledger
-same = Ledger is langgraph_runs.Ledger is sys.modules["langgraph_runs.ledger"].Ledger
+same = Ledger is langgraph_runs.Ledger is sys.modules["langgraph_runs.batch.ledger.reader"].Ledger
 try:
     langgraph_runs.Legder
 except AttributeError as error:
@@ -124,7 +124,7 @@ NOT_BROUGHT = [
     "langgraph_runs.demo",
     "langgraph_runs.devserver",
     "langgraph_runs.testing",
-    "langgraph_runs.mapping",
+    "langgraph_runs.batch.scheduler",
     "langgraph_sdk",
     "multiprocessing",
     "numpy",

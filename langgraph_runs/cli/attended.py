@@ -7,15 +7,7 @@ import contextlib
 import uuid
 from typing import Any, Dict, Iterator, Mapping, Optional
 
-from ..client import Client
-from ..errors import (
-    AbortedError,
-    APIConnectionError,
-    DeadlineExceededError,
-    LangGraphRunsError,
-    NotFoundError,
-    RunError,
-)
+from .. import AbortedError, APIConnectionError, Client, DeadlineExceededError, LangGraphRunsError, NotFoundError, RunError
 from . import codes
 from .command import CommandError
 from .console import complain

@@ -10,9 +10,15 @@ import sys
 import threading
 from typing import Any, Callable, Dict, Iterator, Optional, Set
 
-from ..abort import AbortController
-from ..errors import AbortedError, AuthenticationError, LangGraphRunsError, NotFoundError, PermissionDeniedError
-from ..results import BatchResult
+from .. import (
+    AbortController,
+    AbortedError,
+    AuthenticationError,
+    BatchResult,
+    LangGraphRunsError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from . import codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict
 
-from ..errors import (
+from .. import (
     AbortedError,
     APIConnectionError,
     APIStatusError,

@@ -8,8 +8,7 @@ import logging
 import sys
 from typing import Any, Dict, Iterator
 
-from ..client import Client
-from ..retry import RetryPolicy
+from .. import Client, RetryPolicy
 from . import codes
 from .command import CommandError
 from .console import complain

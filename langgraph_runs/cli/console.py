@@ -10,7 +10,7 @@ import shutil
 import sys
 from typing import Any, Iterator, Optional, Sequence
 
-from ..codec import encode, parse
+from ..serialization import encode, parse
 from . import codes
 from .command import CommandError
 

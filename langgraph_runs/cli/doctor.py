@@ -9,20 +9,20 @@ import time
 import urllib.parse
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
-from .._version import __version__
-from ..client import KEY_VARIABLES, Client
-from ..errors import (
+from .. import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
+    Client,
     LangGraphRunsError,
     NotFoundError,
     PermissionDeniedError,
     ResponseDecodeError,
+    __version__,
 )
-from ..headers import http_date, split_login
-from ..transport import Answer, Request
+from ..client import KEY_VARIABLES
+from ..http import Answer, Request, http_date, split_login
 from . import codes
 from .command import Command
 from .connection import add_connection, client_of

@@ -10,7 +10,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Dict, Iterator, Optional, Type
 
-from ..abort import AbortController, AbortSignal
+from .. import AbortController, AbortSignal
 from . import codes
 
 __all__ = ["Interrupts"]

@@ -6,7 +6,8 @@ import argparse
 import itertools
 from typing import Any, Dict
 
-from ..ledger import STATUSES, Ledger
+from .. import Ledger
+from ..batch import STATUSES
 from . import codes
 from .command import Command
 from .console import clean, cut, emit, print_json, width

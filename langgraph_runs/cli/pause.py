@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Optional, Sequence
 
-from ..models import Interrupt
+from .. import Interrupt
 from .attended import Attended
 from .console import cut
 

@@ -7,8 +7,7 @@ import sys
 import traceback
 from typing import Dict, Optional, Sequence
 
-from .._version import __version__
-from ..errors import APIStatusError, CreateUncertainError, LangGraphRunsError
+from .. import APIStatusError, CreateUncertainError, LangGraphRunsError, __version__
 from . import batch, codes, completion, demo, doctor, ledger, prune, run, runs, stream, threads, watch
 from .command import Command, CommandError, Page, Parser, add_command
 from .connection import log_shown

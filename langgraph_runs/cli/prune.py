@@ -6,9 +6,8 @@ import argparse
 import datetime
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from ..client import Client
-from ..errors import NotFoundError
-from ..models import THREAD_STATUSES, Run
+from .. import Client, NotFoundError, Run
+from ..models import THREAD_STATUSES
 from . import codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of

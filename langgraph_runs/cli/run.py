@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict, Optional
 
-from ..models import RunOutcome
-from ..outcome import error_for
+from .. import RunOutcome
+from ..runs import error_for
 from . import codes
 from .attended import Attended, attended, on_own_thread
 from .command import Command

@@ -9,9 +9,8 @@ import typing
 import uuid
 from typing import Any, Dict, Iterable, List, Optional
 
-from ..client import Client
-from ..errors import NotFoundError
-from ..models import RUN_STATUSES, Run
+from .. import Client, NotFoundError, Run
+from ..models import RUN_STATUSES
 from ..options import CancelAction, OnCompletion
 from . import codes
 from .command import Command, CommandError
@@ -22,7 +21,6 @@ from .lock import add_lock, locked
 from .options import add_run_options, run_options
 
 __all__ = ["COMMANDS", "CREATE", "add_filters", "described", "filters", "when"]
-
 
 
 # -- create

@@ -6,8 +6,7 @@ import argparse
 import json
 from typing import Any, Dict, List, Optional
 
-from ..events import StreamEvent
-from ..streaming import RunStream
+from .. import RunStream, StreamEvent
 from . import codes
 from .attended import Attended, attended, on_own_thread
 from .command import Command

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict
 
-from ..errors import NotFoundError
-from ..models import THREAD_STATUSES, Thread
+from .. import NotFoundError, Thread
+from ..models import THREAD_STATUSES
 from . import codes
 from .command import Command
 from .connection import add_connection, client_of

@@ -7,7 +7,7 @@ import datetime
 import time
 from typing import Dict, List, Optional, Sequence, Set
 
-from ..models import Run
+from .. import Run
 from . import codes
 from .command import Command
 from .connection import add_connection, client_of

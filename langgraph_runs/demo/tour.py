@@ -12,10 +12,8 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, TextIO
 
-from ..client import Client
+from .. import Client, CustomStreamEvent, MessagesStreamEvent, RunCancelledError, RunFailedError, StreamEvent, ValuesStreamEvent
 from ..devserver import DevServer
-from ..errors import RunCancelledError, RunFailedError
-from ..events import CustomStreamEvent, MessagesStreamEvent, StreamEvent, ValuesStreamEvent
 
 __all__ = ["Screen", "run"]
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from ..client import Client
+from .. import Client
 from .configurations import SETTING, client_options
 
 __all__ = ["get_client"]

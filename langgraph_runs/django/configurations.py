@@ -13,10 +13,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from ..client import Client
-from ..errors import InvalidRequestError
-from ..payloads import near
-from ..retry import RetryPolicy
+from .. import Client, InvalidRequestError, RetryPolicy
+from ..validation import near
 
 __all__ = [
     "CLIENT_OPTIONS",

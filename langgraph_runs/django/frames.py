@@ -7,15 +7,17 @@ from typing import Any, Dict, Mapping, Optional
 
 import attrs
 
-from ..codec import encode
-from ..errors import (
+from .. import (
     AbortedError,
     APIConnectionError,
     APIStatusError,
+    CustomStreamEvent,
     DeadlineExceededError,
     InternalServerError,
     InvalidRequestError,
     LangGraphRunsError,
+    MessagesStreamEvent,
+    MetadataStreamEvent,
     NotFoundError,
     RateLimitError,
     ResponseDecodeError,
@@ -23,15 +25,11 @@ from ..errors import (
     RunError,
     RunFailedError,
     RunTimedOutError,
-)
-from ..events import (
-    CustomStreamEvent,
-    MessagesStreamEvent,
-    MetadataStreamEvent,
     StreamEvent,
     UpdatesStreamEvent,
     ValuesStreamEvent,
 )
+from ..serialization import encode
 from .positions import PlaceLostError
 
 __all__ = ["HEARTBEAT", "browser_event", "code_of", "error_frame", "event_frame", "frame", "is_passing"]

@@ -8,9 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, TypeVar, Union
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 
-from ..client import Client
-from ..errors import BadRequestError, InvalidRequestError, NotFoundError, UnprocessableEntityError
-from ..models import Run, Thread
+from .. import BadRequestError, Client, InvalidRequestError, NotFoundError, Run, Thread, UnprocessableEntityError
 from .clients import get_client
 
 __all__ = ["ThreadOwner"]

@@ -18,10 +18,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
 from django.http import Http404, HttpRequest
 
-from ..client import Client
-from ..errors import BadRequestError, NotFoundError, StreamInterruptedError, UnprocessableEntityError
-from ..events import StreamEvent
-from ..streaming import Gap, RunStream
+from .. import BadRequestError, Client, Gap, NotFoundError, RunStream, StreamEvent, StreamInterruptedError, UnprocessableEntityError
 from .clients import get_client
 
 __all__ = ["PlaceLostError", "Position", "Positions", "ResumedStream", "last_event_id", "resume_stream"]

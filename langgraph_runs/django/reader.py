@@ -16,9 +16,7 @@ import weakref
 from collections import deque
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Union
 
-from ..errors import AbortedError, LangGraphRunsError
-from ..events import StreamEvent
-from ..streaming import RunStream
+from .. import AbortedError, LangGraphRunsError, RunStream, StreamEvent
 from .positions import Position, Positions, ResumedStream
 
 __all__ = ["End", "Fault", "Item", "Lost", "Piece", "Reader", "end_streams_at"]

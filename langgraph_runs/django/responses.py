@@ -8,11 +8,9 @@ from typing import Any, Callable, Iterable, Iterator, List, Literal, Optional, S
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-from ..codec import encode
-from ..deadline import check_seconds
-from ..errors import AbortedError, InvalidRequestError, LangGraphRunsError
-from ..events import StreamEvent
-from ..streaming import RunStream
+from .. import AbortedError, InvalidRequestError, LangGraphRunsError, RunStream, StreamEvent
+from ..serialization import encode
+from ..validation import check_seconds
 from .frames import HEARTBEAT, browser_event, code_of, error_frame, event_frame, frame, is_passing
 from .positions import Position, ResumedStream
 from .reader import End, Item, Lost, Piece, Reader

@@ -24,10 +24,9 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from ..codec import decode, decode_body
-from ..errors import ResponseDecodeError
-from ..models import Run, RunOutcome
-from ..outcome import interrupts_in, told_error
+from .. import ResponseDecodeError, Run, RunOutcome
+from ..runs import interrupts_in, reported_error
+from ..serialization import decode, decode_body
 from .configurations import SettingsError, configurations, option
 
 __all__ = ["run_finished", "webhook", "webhook_url"]
@@ -129,7 +128,7 @@ def _read(body: bytes) -> Tuple[Run, RunOutcome]:
     data = decode_body(body)
     values, error = (data.pop("values", None), data.pop("error", None)) if isinstance(data, dict) else (None, None)
     run = decode(data, Run)
-    kind, message = told_error(error) or (None, None)
+    kind, message = reported_error(error) or (None, None)
     asked = interrupts_in(values)
     outcome = RunOutcome(
         status=run.status, values=values, error=kind, message=message, interrupts=asked, paused=bool(asked), run=run

@@ -12,10 +12,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from ..codec import decode, encode, parse
-from ..errors import InvalidRequestError
-from ..events import StreamEvent, build_event, event_class
-from ..models import Run, Thread, ThreadState
+from .. import InvalidRequestError, Run, StreamEvent, Thread, ThreadState
+from ..serialization import decode, encode, parse
+from ..streaming import build_event, event_class
 from .records import interrupt_json, is_id, new_id, run_json, state_json, thread_json
 
 __all__ = [

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
-from ..client import Client
-from ..errors import InvalidRequestError
+from .. import Client, InvalidRequestError
 from .dialect import Dialect
 from .fake_langgraph import FakeLangGraph
 from .loopback import Request

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Callable, Optional, Union
 
-from ..events import mode_of
+from ..streaming import mode_of
 from .programs import FakeRun, LoggedEvent
 from .replies import Break, Item, Reply, chunked, event, heartbeat, sse
 from .store import RunStore

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import LangGraphRunsError
+from .. import LangGraphRunsError
 
 __all__ = ["NetworkRefusedError", "no_network"]
 
@@ -36,7 +36,7 @@ def no_network(*allowed: str) -> Iterator[None]:
     ...
     langgraph_runs.testing.network.NetworkRefusedError: no_network(): this test wants to connect to api.example.com, port 443; ...
     """
-    from .. import connections  # urllib3 is not brought along with the plugin
+    from ..http import connection as connections  # urllib3 is not brought along with the plugin
 
     guarded = connections._Guarded
     connect = guarded._new_conn

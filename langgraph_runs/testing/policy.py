@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..retry import RetryPolicy
+from .. import RetryPolicy
 
 __all__ = ["no_wait"]
 

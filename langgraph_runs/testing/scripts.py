@@ -15,8 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
-from ..errors import InvalidRequestError
-from ..events import StreamEvent
+from .. import InvalidRequestError, StreamEvent
 from .programs import FakeRun, GraphFailure, Paused, Stopped
 from .records import interrupt_json
 from .replies import Reply, reply_json

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
 
-from ..events import mode_of
+from ..streaming import mode_of
 from .dialect import Dialect
 from .loopback import LoopbackServer, Request
 from .programs import FakeRun, GraphFailure, LoggedEvent, Paused, Program, RunWasCancelled, Stopped

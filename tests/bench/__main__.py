@@ -173,7 +173,9 @@ class Bench:
             for size in (1 << power for power in range(10, 25, 2)):
                 count = max(2, (64 << 20) // size // 8)
                 sizes[side][size] = min(self.run(side, f"size_{size}", count)["cpu"] for _ in range(GROWTH_ROUNDS)) / size * 1e9
-            print(f"{side:5} CPU per byte, ns:   " + "  ".join(f"{in_bytes(x)}: {y:.2f}" for x, y in sizes[side].items()), flush=True)
+            print(
+                f"{side:5} CPU per byte, ns:   " + "  ".join(f"{in_bytes(x)}: {y:.2f}" for x, y in sizes[side].items()), flush=True
+            )
         # What no client on this parser can be below, nor flatter than.
         alone = {size: min(parsing(size) for _ in range(GROWTH_ROUNDS)) / size * 1e9 for size in sizes["ours"]}
         print("orjson.loads alone, ns:    " + "  ".join(f"{in_bytes(x)}: {y:.2f}" for x, y in alone.items()), flush=True)
@@ -276,10 +278,18 @@ def main() -> None:
             elif name == "install":
                 results[name] = install()
             else:
-                results[name] = {"threads": bench.threads, "waits_100": bench.waits, "memory": bench.memory, "growth": bench.growth}[name]()
+                results[name] = {
+                    "threads": bench.threads,
+                    "waits_100": bench.waits,
+                    "memory": bench.memory,
+                    "growth": bench.growth,
+                }[name]()
         if "growth" in results and options.plot:
             told = results["growth"]
-            panels = [("us of CPU per event of 200 B", told["events"], in_events), ("ns of CPU per byte of an event", told["bytes"], in_bytes)]
+            panels = [
+                ("us of CPU per event of 200 B", told["events"], in_events),
+                ("ns of CPU per byte of an event", told["bytes"], in_bytes),
+            ]
             Path(options.plot).write_text(draw(panels), encoding="utf-8")
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=1), encoding="utf-8")

@@ -379,7 +379,9 @@ def widths(chat: Chat) -> str:
         chat.emulate(width, 640, "light")
         assert [0, 0] == chat.js(js), (width, chat.js(js))
         assert 0 == chat.js(outer), width
-        inside = chat.js("[...document.querySelectorAll('header *, footer *')].every(one => one.getBoundingClientRect().right <= innerWidth)")
+        inside = chat.js(
+            "[...document.querySelectorAll('header *, footer *')].every(one => one.getBoundingClientRect().right <= innerWidth)"
+        )
         assert inside, width
     chat.emulate(*SIZES["wide"], "light")
     return f"{len(tried)} widths"
@@ -397,7 +399,10 @@ def contrast(chat: Chat) -> str:
     for scheme in SCHEMES:
         chat.emulate(*SIZES["wide"], scheme)
         for text, behind, least in CONTRASTS:
-            colors = [chat.js(f"getComputedStyle(document.documentElement).getPropertyValue('--{name}')").strip() for name in (text, behind)]
+            colors = [
+                chat.js(f"getComputedStyle(document.documentElement).getPropertyValue('--{name}')").strip()
+                for name in (text, behind)
+            ]
             dark, light = sorted(map(luminance, colors))
             ratio = (light + 0.05) / (dark + 0.05)
             assert ratio >= least, f"{scheme}: {text} on {behind} has {ratio:.2f}, not {least}"
@@ -427,7 +432,21 @@ def silent(chat: Chat) -> str:
     return f"{len(entries)} of cuts"
 
 
-CHECKS: list[Callable[[Chat], str]] = [alone, keyboard, tokens, newline, stopped, cut, offline, reload, question, written, failed, tabs, widths]
+CHECKS: list[Callable[[Chat], str]] = [
+    alone,
+    keyboard,
+    tokens,
+    newline,
+    stopped,
+    cut,
+    offline,
+    reload,
+    question,
+    written,
+    failed,
+    tabs,
+    widths,
+]
 CHECKS += [scrolled, contrast, motion, silent]
 
 
@@ -518,7 +537,9 @@ def missing() -> str | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.browser", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--shots", type=Path, metavar="DIR", help="write screenshots of each state to this directory, and check nothing")
+    parser.add_argument(
+        "--shots", type=Path, metavar="DIR", help="write screenshots of each state to this directory, and check nothing"
+    )
     parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"some of {', '.join(one.__name__ for one in CHECKS)}")
     args = parser.parse_args()
     reason = missing()

@@ -258,7 +258,9 @@ def main() -> None:
     if measure.startswith("size_"):
         work[measure] = lambda n: count_events(side, events=n, size=int(measure[5:]))
     if not measure.startswith("delay"):
-        warm = {"waits_100": 100, "large": 20}.get(measure, 1 if measure.startswith(("one", "size")) else max(1, min(20, count // 10)))
+        warm = {"waits_100": 100, "large": 20}.get(
+            measure, 1 if measure.startswith(("one", "size")) else max(1, min(20, count // 10))
+        )
         work[measure](warm)
     opened = connections_of(url)
     before_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

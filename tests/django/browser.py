@@ -10,7 +10,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any, Dict, List, Optional
 
-from langgraph_runs.sse import EventParser, ServerSentEvent
+from langgraph_runs.streaming.sse import EventParser, ServerSentEvent
 
 #: Seconds; no test waits so long for a byte unless something hangs.
 PATIENCE = 30.0

@@ -9,7 +9,7 @@ from django.test import RequestFactory
 
 from langgraph_runs.django import last_event_id
 from langgraph_runs.django.positions import Position, Positions
-from langgraph_runs.events import StreamEvent
+from langgraph_runs.streaming.events import StreamEvent
 
 
 def positions(events: List[StreamEvent], run_id: Optional[str] = "run") -> List[Optional[Position]]:

@@ -17,8 +17,8 @@ from django.http import StreamingHttpResponse
 
 from langgraph_runs import Client, InvalidRequestError, RetryPolicy
 from langgraph_runs.django import browser_event, reader, stream_response
-from langgraph_runs.events import StreamEvent, event_class
-from langgraph_runs.sse import EventParser, ServerSentEvent
+from langgraph_runs.streaming.events import StreamEvent, event_class
+from langgraph_runs.streaming.sse import EventParser, ServerSentEvent
 
 from ..wire.fake_langgraph import FakeLangGraph, FakeRun, GraphFailure
 from .gunicorn import ROOT

@@ -13,7 +13,7 @@ from django.test import RequestFactory
 
 from langgraph_runs import Client, RetryPolicy
 from langgraph_runs.django import resume_stream, stream_response
-from langgraph_runs.sse import EventParser, ServerSentEvent
+from langgraph_runs.streaming.sse import EventParser, ServerSentEvent
 
 from ..wire.fake_langgraph import Dialect, FakeLangGraph, FakeRun, GraphFailure
 

@@ -151,7 +151,7 @@ LOADING = """
 import sys
 class Marker:
     def find_spec(self, name, path=None, target=None):
-        if name == "langgraph_runs.abort":
+        if name == "langgraph_runs.call.abort":
             print(flush=True)
 sys.argv = ["langgraph-runs", "list", "x"]
 sys.meta_path.insert(0, Marker())

@@ -176,7 +176,9 @@ def test_the_page_needs_nothing_from_elsewhere_and_tells_nothing(visitor: Visito
 
 def test_the_page_inserts_text_as_text() -> None:
     """Nothing in its script makes markup of a string."""
-    assert [] == re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|\bon\w+=\"", TEMPLATE.read_text(encoding="utf-8"))
+    assert [] == re.findall(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|\bon\w+=\"", TEMPLATE.read_text(encoding="utf-8")
+    )
 
 
 class Trip(NamedTuple):
@@ -296,7 +298,9 @@ def test_another_session_gets_404(visitor: Visitor, site: Site) -> None:
     other = Visitor(site)
     for other.chat in (visitor.chat, str(uuid.uuid4())):
         answers = [other.get(path) for path in ("", "state/", f"runs/{run_id}/events/")]
-        answers += [other.post(path, {"text": "x", "question": "x"}) for path in ("messages/", "answers/", "again/", f"runs/{run_id}/stop/")]
+        answers += [
+            other.post(path, {"text": "x", "question": "x"}) for path in ("messages/", "answers/", "again/", f"runs/{run_id}/stop/")
+        ]
         assert [404] * 7 == [answer.status_code for answer in answers]
     assert [200] * 2 == [visitor.get(path).status_code for path in ("", "state/")]
     other.chat = ""

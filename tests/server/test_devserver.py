@@ -19,7 +19,6 @@ from typing import Any, Iterator, List
 
 import pytest
 
-from langgraph_runs import devserver
 from langgraph_runs.devserver import DevServer, DevServerError
 
 pytestmark = [
@@ -41,7 +40,7 @@ def say(state):
 graph = StateGraph(State).add_node(say).add_edge("__start__", "say").compile()
 """
 
-CHECKOUT = str(Path(devserver.__file__).resolve().parent.parent)
+CHECKOUT = str(Path(__file__).resolve().parents[2])
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from typing import Any, Callable, List
 import pytest
 
 from langgraph_runs import AbortController
-from langgraph_runs.abort import AbortSignal
+from langgraph_runs.call.abort import AbortSignal
 
 
 def test_a_signal_fires_once_and_keeps_the_first_reason() -> None:

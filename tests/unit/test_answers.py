@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from langgraph_runs.answers import Response
-from langgraph_runs.deadline import Deadline
-from langgraph_runs.exchange import Exchange
-from langgraph_runs.scope import Scope
-from langgraph_runs.sockets import Bounds
+from langgraph_runs.call.deadline import Deadline
+from langgraph_runs.call.scope import Scope
+from langgraph_runs.http.exchange import Exchange
+from langgraph_runs.http.response import Response
+from langgraph_runs.http.sockets import Bounds
 
 
 class Wire:

@@ -16,12 +16,13 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 import langgraph_runs
-from langgraph_runs import _early, cli
+from langgraph_runs import _program as _early
+from langgraph_runs import cli
 from langgraph_runs.cli import codes, console, stream
 from langgraph_runs.cli.command import CommandError
 from langgraph_runs.cli.interrupts import Interrupts
 from langgraph_runs.cli.program import COMMANDS, parser
-from langgraph_runs.events import CustomStreamEvent, MessagesStreamEvent, StreamEvent, ValuesStreamEvent
+from langgraph_runs.streaming.events import CustomStreamEvent, MessagesStreamEvent, StreamEvent, ValuesStreamEvent
 
 CHECKOUT = str(Path(langgraph_runs.__file__).resolve().parent.parent)
 

@@ -27,7 +27,7 @@ from langgraph_runs import (
     RetryPolicy,
     RunCreate,
 )
-from langgraph_runs.retry import RetryDetails
+from langgraph_runs.call.retry import RetryDetails
 
 from .played import RUN, THREAD, URL, Played, Reply, client_of, reply, run_json, session_of, sse, transport_of
 
@@ -287,7 +287,7 @@ def test_a_client_with_a_session_pickles_after_use() -> None:
 def test_one_request_without_a_sleep() -> None:
     """A call that works asks once, and nothing waits."""
     transport, played, time = transport_of(reply({"version": "1"}))
-    from langgraph_runs.transport import Request
+    from langgraph_runs.http.transport import Request
 
     with transport.scope() as scope:
         assert b'{"version": "1"}' == transport.call(Request(method="GET", path="/info"), scope).body
@@ -299,9 +299,9 @@ def test_an_id_stays_in_its_place_on_the_way_down(thread_id: str) -> None:
     """requests would un-quote and collapse some of these; the adapter is given them as they were encoded."""
     client, played = client_of(reply(run_json()))
     client.runs.get(thread_id, "..")
-    from langgraph_runs.headers import segment
+    from langgraph_runs.http.headers import path_segment
 
-    assert [f"GET /threads/{segment(thread_id)}/runs/%2E%2E"] == played.asked
+    assert [f"GET /threads/{path_segment(thread_id)}/runs/%2E%2E"] == played.asked
 
 
 def test_a_uuid_is_an_id_everywhere() -> None:

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_runs import Checkpoint
-from langgraph_runs.codec import decode_body, encode, parse
 from langgraph_runs.errors import InvalidRequestError, ResponseDecodeError
+from langgraph_runs.serialization.json_codec import decode_body, encode, parse
 
 UTC = datetime.timezone.utc
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from langgraph_runs import codec
 from langgraph_runs.errors import InvalidRequestError, ResponseDecodeError
+from langgraph_runs.serialization import json_codec as codec
 
 from .test_codec import HAVE_A_FORM, HAVE_NONE, JSON, NOT_JSON, TEXTS, nested, refusal
 
 
 def import_without_orjson() -> Any:
     """A copy of the codec, imported on a machine that has no orjson."""
-    spec = importlib.util.spec_from_file_location("langgraph_runs.codec_without_orjson", codec.__file__)
+    spec = importlib.util.spec_from_file_location("langgraph_runs.serialization.codec_without_orjson", codec.__file__)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langgraph_runs.cursor import Cursor
+from langgraph_runs.streaming.cursor import Cursor
 
 Event = Tuple[str, str, str]
 KINDS = ["ms", "ms-seq", "int", "uuid"]

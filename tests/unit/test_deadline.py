@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from langgraph_runs.deadline import Deadline, check_seconds
+from langgraph_runs.call.deadline import Deadline
 from langgraph_runs.errors import InvalidRequestError
+from langgraph_runs.validation import check_seconds
 
 from .played import Time
 

@@ -25,9 +25,9 @@ from langgraph_runs import (
     TasksStreamEvent,
     UpdatesStreamEvent,
     ValuesStreamEvent,
-    events,
 )
-from langgraph_runs.events import build_event, event_class
+from langgraph_runs.streaming import events
+from langgraph_runs.streaming.events import build_event, event_class
 
 UTC = datetime.timezone.utc
 KINDS = [item for item in vars(events).values() if inspect.isclass(item) and issubclass(item, StreamEvent)]

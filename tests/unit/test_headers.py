@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_runs.errors import InvalidRequestError
-from langgraph_runs.headers import check_headers, error_text, http_date, retry_after, segment, split_login
+from langgraph_runs.http.headers import error_text, http_date, path_segment, retry_after, split_login
+from langgraph_runs.validation import check_headers
 
 
 @pytest.mark.parametrize(
@@ -38,13 +39,13 @@ from langgraph_runs.headers import check_headers, error_text, http_date, retry_a
 )
 def test_an_id_stays_in_its_place(value: str, encoded: str) -> None:
     """Whatever it holds, it is one segment of the path."""
-    assert encoded == segment(value)
+    assert encoded == path_segment(value)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_id_comes_out_as_it_went_in(value: str) -> None:
     """The segment has no separator in it, is no dot segment, and decodes to the id."""
-    encoded = segment(value)
+    encoded = path_segment(value)
     assert value == urllib.parse.unquote(encoded)
     assert set() == set(encoded) & set("/?#\\ \r\n\0;@:")
     assert encoded not in (".", "..")
@@ -54,7 +55,7 @@ def test_any_id_comes_out_as_it_went_in(value: str) -> None:
 def test_half_a_character_is_no_id(value: str) -> None:
     """It cannot be sent, and the error says why."""
     with pytest.raises(InvalidRequestError, match="half a surrogate pair"):
-        segment(value)
+        path_segment(value)
 
 
 # -- what may be sent as a header

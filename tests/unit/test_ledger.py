@@ -13,8 +13,8 @@ from typing import Any, Iterator
 import pytest
 
 from langgraph_runs import BatchResult, InvalidRequestError, Ledger, LedgerError, RunFailedError
-from langgraph_runs.claims import Claim, Claims
-from langgraph_runs.ledgerfile import LedgerFile, LockFile
+from langgraph_runs.batch.ledger.sqlite_file import LockFile, SqliteFile
+from langgraph_runs.batch.ledger.writer import Claim, LedgerWriter
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOR = {"url": "http://server", "assistant_id": "agent"}
@@ -26,24 +26,24 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 @pytest.fixture
-def claims(ledger: Ledger) -> Iterator[Claims]:
-    claims = Claims(ledger.path, **FOR)
+def claims(ledger: Ledger) -> Iterator[LedgerWriter]:
+    claims = LedgerWriter(ledger.path, **FOR)
     yield claims
     claims.close()
 
 
-def take(claims: Claims, key: str, place: int = 0) -> Any:
+def take(claims: LedgerWriter, key: str, place: int = 0) -> Any:
     with claims.change():
         return claims.take(key, f"digest of {key}", place)
 
 
-def finish(claims: Claims, claim: Claim, *, delete: bool = True, **result: Any) -> None:
+def finish(claims: LedgerWriter, claim: Claim, *, delete: bool = True, **result: Any) -> None:
     with claims.change():
         told = {"index": 0, "key": claim.key, "thread_id": claim.thread_id, "attempts": claim.attempts, **result}
         claims.finish(BatchResult(**told), delete=delete)
 
 
-def leave(claims: Claims, claim: Claim, *, given_up: bool = False, begun: bool = True) -> None:
+def leave(claims: LedgerWriter, claim: Claim, *, given_up: bool = False, begun: bool = True) -> None:
     with claims.change():
         claims.leave(claim, error=None, given_up=given_up, begun=begun)
 
@@ -51,7 +51,7 @@ def leave(claims: Claims, claim: Claim, *, given_up: bool = False, begun: bool =
 # -- taking and finishing
 
 
-def test_an_input_is_noted_with_its_thread_before_it_is_run(ledger: Ledger, claims: Claims) -> None:
+def test_an_input_is_noted_with_its_thread_before_it_is_run(ledger: Ledger, claims: LedgerWriter) -> None:
     claim = take(claims, "a", 7)
     (entry,) = ledger.entries()
     assert ("a", 7, "started", claim.thread_id, 1, None) == (
@@ -65,7 +65,7 @@ def test_an_input_is_noted_with_its_thread_before_it_is_run(ledger: Ledger, clai
     assert (False, False) == (claim.look, claim.redo)
 
 
-def test_what_is_finished_is_read_back(ledger: Ledger, claims: Claims) -> None:
+def test_what_is_finished_is_read_back(ledger: Ledger, claims: LedgerWriter) -> None:
     good, bad = take(claims, "a"), take(claims, "b")
     finish(claims, good, values={"n": [1, None, "é"]}, run_id="r1", seconds=1.5)
     finish(claims, bad, error=RunFailedError("ValueError", "no ink", run_id="r2"), values={"n": 1}, delete=False)
@@ -88,20 +88,20 @@ def test_what_is_finished_is_read_back(ledger: Ledger, claims: Claims) -> None:
     assert None is take(claims, "a") is take(claims, "b")
 
 
-def test_a_value_of_null_is_a_value(claims: Claims) -> None:
+def test_a_value_of_null_is_a_value(claims: LedgerWriter) -> None:
     finish(claims, take(claims, "a"), values=None)
     found = claims.look("a", "digest of a", index=0, item=None)
     assert found is not None and (None, None) == (found.values, found.error)
 
 
-def test_a_changed_input_is_told(claims: Claims) -> None:
+def test_a_changed_input_is_told(claims: LedgerWriter) -> None:
     take(claims, "a")
     found = claims.look("a", "another", index=0, item=None)
     assert found is not None and isinstance(found.error, LedgerError)
     assert "'a' has changed" in str(found.error)
 
 
-def test_a_thread_that_is_swept_is_forgotten(claims: Claims) -> None:
+def test_a_thread_that_is_swept_is_forgotten(claims: LedgerWriter) -> None:
     claim = take(claims, "a")
     finish(claims, claim, values=1)
     with claims.change():
@@ -109,7 +109,7 @@ def test_a_thread_that_is_swept_is_forgotten(claims: Claims) -> None:
     assert [] == claims.litter(10)
 
 
-def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger, claims: Claims) -> None:
+def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger, claims: LedgerWriter) -> None:
     with pytest.raises(KeyError):
         with claims.change():
             claims.take("a", "d", 0)
@@ -117,9 +117,9 @@ def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger, claims: Claims)
     assert [] == list(ledger.entries())
 
 
-def test_occurrences_are_counted_for_each_map(ledger: Ledger, claims: Claims) -> None:
+def test_occurrences_are_counted_for_each_map(ledger: Ledger, claims: LedgerWriter) -> None:
     assert [1, 2, 1, 3] == [claims.occurrence(key) for key in ("a", "a", "b", "a")]
-    other = Claims(ledger.path, **FOR)
+    other = LedgerWriter(ledger.path, **FOR)
     assert 1 == other.occurrence("a")
     other.close()
 
@@ -137,7 +137,7 @@ def test_occurrences_are_counted_for_each_map(ledger: Ledger, claims: Claims) ->
     ],
 )
 def test_what_is_left_is_taken_up_by_the_next(
-    ledger: Ledger, claims: Claims, given_up: bool, begun: bool, status: str, look: bool, redo: bool
+    ledger: Ledger, claims: LedgerWriter, given_up: bool, begun: bool, status: str, look: bool, redo: bool
 ) -> None:
     claim = take(claims, "a")
     leave(claims, claim, given_up=given_up, begun=begun)
@@ -147,14 +147,14 @@ def test_what_is_left_is_taken_up_by_the_next(
     assert (again.thread_id == claim.thread_id) is look
 
 
-def test_what_was_given_up_stays_so_when_its_next_map_dies(ledger: Ledger, claims: Claims) -> None:
+def test_what_was_given_up_stays_so_when_its_next_map_dies(ledger: Ledger, claims: LedgerWriter) -> None:
     """Else the cancelled run would be taken for the result of the input."""
     leave(claims, take(claims, "a"), given_up=True)
     leave(claims, take(claims, "a"))
     assert take(claims, "a").redo
 
 
-def test_an_input_that_is_renewed_is_looked_for_nowhere_else(claims: Claims) -> None:
+def test_an_input_that_is_renewed_is_looked_for_nowhere_else(claims: LedgerWriter) -> None:
     leave(claims, take(claims, "a"), given_up=True)
     old = take(claims, "a")
     with claims.change():
@@ -165,7 +165,7 @@ def test_an_input_that_is_renewed_is_looked_for_nowhere_else(claims: Claims) -> 
     assert (new.thread_id, False) == (take(claims, "a").thread_id, False)
 
 
-def test_a_thread_that_is_gone_is_not_looked_at(claims: Claims) -> None:
+def test_a_thread_that_is_gone_is_not_looked_at(claims: LedgerWriter) -> None:
     claim = take(claims, "a")
     leave(claims, claim, given_up=True)
     with claims.change():
@@ -175,7 +175,7 @@ def test_a_thread_that_is_gone_is_not_looked_at(claims: Claims) -> None:
 
 
 @pytest.mark.parametrize("keys", [None, ["b"], ["a", "b"], ["nobody"], iter(["b"])])
-def test_failures_can_be_tried_again(ledger: Ledger, claims: Claims, keys: Any) -> None:
+def test_failures_can_be_tried_again(ledger: Ledger, claims: LedgerWriter, keys: Any) -> None:
     finish(claims, take(claims, "a"), values=1)
     finish(claims, take(claims, "b"), error=RunFailedError("E", "m"))
     changed = ledger.retry_failed(keys)
@@ -188,8 +188,8 @@ def test_failures_can_be_tried_again(ledger: Ledger, claims: Claims, keys: Any) 
 # -- owners
 
 
-def test_two_maps_do_not_take_the_same_input(ledger: Ledger, claims: Claims) -> None:
-    other = Claims(ledger.path, **FOR)
+def test_two_maps_do_not_take_the_same_input(ledger: Ledger, claims: LedgerWriter) -> None:
+    other = LedgerWriter(ledger.path, **FOR)
     claim = take(claims, "a")
     assert None is take(other, "a")
     assert not other.is_free("a")
@@ -201,22 +201,22 @@ def test_two_maps_do_not_take_the_same_input(ledger: Ledger, claims: Claims) -> 
 
 
 def test_what_a_map_holds_is_free_when_it_is_closed(ledger: Ledger) -> None:
-    one = Claims(ledger.path, **FOR)
+    one = LedgerWriter(ledger.path, **FOR)
     claim = take(one, "a")
     one.close()
-    other = Claims(ledger.path, **FOR)
+    other = LedgerWriter(ledger.path, **FOR)
     again = take(other, "a")
     assert (claim.thread_id, True, False) == (again.thread_id, again.look, again.redo)
     other.close()
     assert ["jobs.sqlite"] == os.listdir(os.path.dirname(ledger.path))
 
 
-def test_what_a_killed_process_held_is_free(ledger: Ledger, claims: Claims) -> None:
+def test_what_a_killed_process_held_is_free(ledger: Ledger, claims: LedgerWriter) -> None:
     """And only then, however long it takes."""
     code = f"""
 import sys, time
-from langgraph_runs.claims import Claims
-claims = Claims({ledger.path!r}, **{FOR!r})
+from langgraph_runs.batch.ledger.writer import LedgerWriter
+claims = LedgerWriter({ledger.path!r}, **{FOR!r})
 with claims.change():
     claims.take("a", "digest of a", 0)
 print("taken", flush=True)
@@ -250,11 +250,11 @@ def test_a_lock_is_held_within_a_process_too(tmp_path: Path) -> None:
 # -- files that are none
 
 
-def test_a_ledger_belongs_to_one_server_and_assistant(ledger: Ledger, claims: Claims) -> None:
+def test_a_ledger_belongs_to_one_server_and_assistant(ledger: Ledger, claims: LedgerWriter) -> None:
     assert FOR == ledger.about()
     for other in ({"url": "http://other"}, {"assistant_id": "other"}):
         with pytest.raises(LedgerError, match="is for another"):
-            Claims(ledger.path, **{**FOR, **other})
+            LedgerWriter(ledger.path, **{**FOR, **other})
     assert 1 == len([name for name in os.listdir(os.path.dirname(ledger.path)) if "-owner-" in name])
 
 
@@ -277,11 +277,11 @@ def test_another_file_is_not_taken_for_a_ledger(tmp_path: Path) -> None:
         with pytest.raises(LedgerError, match=told):
             Ledger(path).counts()
         with pytest.raises(LedgerError, match=told):
-            Claims(str(path), **FOR)
+            LedgerWriter(str(path), **FOR)
     assert before == (text.read_bytes(), database.read_bytes())
 
 
-def test_a_newer_ledger_is_refused(ledger: Ledger, claims: Claims) -> None:
+def test_a_newer_ledger_is_refused(ledger: Ledger, claims: LedgerWriter) -> None:
     with sqlite3.connect(ledger.path) as connection:
         connection.execute("PRAGMA user_version=2")
     connection.close()
@@ -304,7 +304,7 @@ def test_an_unknown_status_is_refused(ledger: Ledger) -> None:
 
 def test_every_commit_is_synced(ledger: Ledger) -> None:
     """What is promised of a power failure rests on it."""
-    file = LedgerFile(ledger.path, create=True)
+    file = SqliteFile(ledger.path, create=True)
     assert ((2,), ("wal",)) == (file.one("PRAGMA synchronous"), file.one("PRAGMA journal_mode"))
     file.close()
 
@@ -312,7 +312,7 @@ def test_every_commit_is_synced(ledger: Ledger) -> None:
 # -- reading
 
 
-def test_entries_come_page_by_page_in_order(ledger: Ledger, claims: Claims) -> None:
+def test_entries_come_page_by_page_in_order(ledger: Ledger, claims: LedgerWriter) -> None:
     with claims.change():
         for n in range(1203):
             claims.take(f"k{n}", "d", n)
@@ -325,7 +325,7 @@ def test_entries_come_page_by_page_in_order(ledger: Ledger, claims: Claims) -> N
     assert {"pending": 0, "started": 601, "done": 602, "failed": 0} == ledger.counts()
 
 
-def test_an_export_says_what_went_wrong(ledger: Ledger, claims: Claims) -> None:
+def test_an_export_says_what_went_wrong(ledger: Ledger, claims: LedgerWriter) -> None:
     claim = take(claims, "a")
     finish(claims, claim, error=RunFailedError("ValueError", "no ink"), values={"n": 1}, seconds=0.12345, delete=False)
     assert [
@@ -344,7 +344,7 @@ def test_an_export_says_what_went_wrong(ledger: Ledger, claims: Claims) -> None:
     ] == list(ledger.export())
 
 
-def test_a_ledger_can_be_read_while_it_is_written(ledger: Ledger, claims: Claims) -> None:
+def test_a_ledger_can_be_read_while_it_is_written(ledger: Ledger, claims: LedgerWriter) -> None:
     seen: list[int] = []
     reader = threading.Thread(target=lambda: seen.append(len(list(ledger.entries()))))
     with claims.change():

@@ -26,11 +26,11 @@ from langgraph_runs import (
     RunsCreatePayload,
     errors,
 )
-from langgraph_runs.brake import Brake
-from langgraph_runs.hands import Hands
-from langgraph_runs.inputs import Inputs
-from langgraph_runs.progress import Meter
-from langgraph_runs.results import Outlet, error_from, error_text
+from langgraph_runs.batch.concurrency import ConcurrencyLimit
+from langgraph_runs.batch.inputs import InputReader
+from langgraph_runs.batch.progress import Meter
+from langgraph_runs.batch.results import ResultBuffer, error_from, error_text
+from langgraph_runs.batch.thread_pool import DaemonThreadPool
 
 from .played import Time
 
@@ -45,8 +45,8 @@ def time() -> Time:
     return Time()
 
 
-def brake_of(time: Time, concurrency: int = 16) -> Brake:
-    return Brake(concurrency, wait_initial=0.5, wait_max=8.0, longest=60.0, clock=time.clock)
+def brake_of(time: Time, concurrency: int = 16) -> ConcurrencyLimit:
+    return ConcurrencyLimit(concurrency, wait_initial=0.5, wait_max=8.0, longest=60.0, clock=time.clock)
 
 
 def test_a_refusal_holds_all_back_and_halves_them(time: Time) -> None:
@@ -93,7 +93,7 @@ def test_it_grows_by_one_for_each_round_that_went_well(time: Time) -> None:
 
 
 def test_hands_do_what_they_are_given_and_no_more_at_once() -> None:
-    hands, gate, lock = Hands(3, "test-hands"), threading.Event(), threading.Lock()
+    hands, gate, lock = DaemonThreadPool(3, "test-hands"), threading.Event(), threading.Lock()
     now = most = 0
 
     def work(n: int) -> int:
@@ -117,7 +117,7 @@ def test_hands_do_what_they_are_given_and_no_more_at_once() -> None:
 
 
 def test_hands_that_rest_are_used_again() -> None:
-    hands = Hands(8, "test-hands")
+    hands = DaemonThreadPool(8, "test-hands")
     for n in range(20):
         assert n == hands.submit(int, n).result(20)
     assert len(hands._threads) <= 3  # a result may be there before its thread is free again
@@ -130,7 +130,7 @@ def test_hands_do_it_themselves_where_no_thread_can_be_started(monkeypatch: pyte
     def refuse(_: Any) -> None:
         raise RuntimeError("can't start new thread at interpreter shutdown")
 
-    hands = Hands(2, "test-hands")
+    hands = DaemonThreadPool(2, "test-hands")
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         assert 8 == hands.submit(pow, 2, 3).result(0)
@@ -142,7 +142,7 @@ def test_hands_do_it_themselves_where_no_thread_can_be_started(monkeypatch: pyte
 
 
 def items(inputs: Any, **options: Any) -> list[Any]:
-    read = Inputs(inputs, {}, key=None, digests=True, **options)
+    read = InputReader(inputs, {}, key=None, digests=True, **options)
     found = []
     while True:
         item = read.read()
@@ -157,8 +157,8 @@ def test_the_same_input_has_the_same_digest_in_every_process() -> None:
     code = f"""
 import json, sys
 sys.modules["orjson"] = None
-from langgraph_runs.inputs import Inputs
-print(Inputs([dict(reversed(list(json.loads({json.dumps(given)!r}).items())))], {{}}, key=None, digests=True).read().digest)
+from langgraph_runs.batch.inputs import InputReader
+print(InputReader([dict(reversed(list(json.loads({json.dumps(given)!r}).items())))], {{}}, key=None, digests=True).read().digest)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert item.digest == done.stdout.strip()
@@ -298,7 +298,7 @@ def test_an_error_of_a_newer_version_is_read_as_the_root() -> None:
 
 
 def test_results_in_order_wait_for_their_turn() -> None:
-    outlet = Outlet(ordered=True)
+    outlet = ResultBuffer(ordered=True)
     for index in (2, 1):
         outlet.put(BatchResult(index=index))
     assert (0, 2) == (outlet.ready, len(outlet))

@@ -13,7 +13,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from langgraph_runs import Client, NotFoundError, RetryPolicy
-from langgraph_runs.adapter import Connector, _Adapter
+from langgraph_runs.http.session import Connector, _Adapter
 
 from .played import RUN, THREAD, URL, Played, Reply, reply, run_json, session_of, sse
 

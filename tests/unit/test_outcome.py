@@ -7,20 +7,11 @@ from typing import Any, List, Optional, Tuple
 
 import pytest
 
-from langgraph_runs import (
-    Interrupt,
-    NotFoundError,
-    Run,
-    RunCancelledError,
-    RunError,
-    RunFailedError,
-    RunOutcome,
-    RunTimedOutError,
-)
+from langgraph_runs import Interrupt, NotFoundError, Run, RunCancelledError, RunError, RunFailedError, RunOutcome, RunTimedOutError
+from langgraph_runs.call.retry import RetryPolicy
+from langgraph_runs.call.scope import Scope
 from langgraph_runs.errors import APIConnectionError, LangGraphRunsError
-from langgraph_runs.outcome import Outcomes, error_for, gone, interrupts_in, told_error
-from langgraph_runs.retry import RetryPolicy
-from langgraph_runs.scope import Scope
+from langgraph_runs.runs.outcome import RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
 
 from .played import RUN, THREAD, Answer, Played, Reply, reply, run_json, transport_of
 
@@ -30,9 +21,9 @@ ONE = f"GET /threads/{THREAD}/runs/{RUN}"
 THE_THREAD = f"GET /threads/{THREAD}"
 
 
-def asking(*answers: Answer) -> Tuple[Outcomes, Scope, Played]:
+def asking(*answers: Answer) -> Tuple[RunOutcomes, Scope, Played]:
     transport, played, _ = transport_of(*answers, retry=RetryPolicy(attempts=1))
-    return Outcomes(transport), transport.scope(), played
+    return RunOutcomes(transport), transport.scope(), played
 
 
 def run_of(status: str) -> Run:
@@ -66,7 +57,7 @@ def state_json(run_id: str = RUN, **changes: Any) -> Any:
 )
 def test_errors_in_the_shapes_of_servers(value: Any, told: Any) -> None:
     """Class and message are found in each, and nothing in what is none of them."""
-    assert told == told_error(value)
+    assert told == reported_error(value)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +116,7 @@ def test_a_success_and_a_pause_are_no_errors() -> None:
 
 def test_a_run_that_is_gone_says_so() -> None:
     """The server's 404 stays what it is, and says what may have happened, with the values so far."""
-    error = gone(NotFoundError("Not Found", status_code=404), {"n": 1})
+    error = deleted_run_error(NotFoundError("Not Found", status_code=404), {"n": 1})
     assert "the run is gone: deleted, or rolled back by a cancel or by a later run (404: Not Found)" == str(error)
     assert {"n": 1} == error.values  # type: ignore[attr-defined]
 
@@ -136,10 +127,10 @@ def test_a_run_that_is_gone_says_so() -> None:
 def test_a_success_with_its_values_asks_nothing() -> None:
     """What was seen of it is its result; a question in it makes it a pause."""
     outcomes, scope, played = asking()
-    assert RunOutcome(status="success", values={"n": 1}, run=run_of("success")) == outcomes.conclude(
+    assert RunOutcome(status="success", values={"n": 1}, run=run_of("success")) == outcomes.outcome_of(
         run_of("success"), scope, values={"n": 1}
     )
-    paused = outcomes.conclude(run_of("success"), scope, values={"__interrupt__": [{"value": "sure?"}]})
+    paused = outcomes.outcome_of(run_of("success"), scope, values={"__interrupt__": [{"value": "sure?"}]})
     assert (True, (Interrupt(value="sure?"),)) == (paused.paused, paused.interrupts)
     assert [] == played.asked
 
@@ -148,7 +139,7 @@ def test_a_success_with_its_values_asks_nothing() -> None:
 def test_an_end_whose_values_were_seen_asks_nothing(status: str) -> None:
     """Cancelled and timed-out runs have no reason to be fetched."""
     outcomes, scope, played = asking()
-    outcome = outcomes.conclude(run_of(status), scope, values={"n": 1})
+    outcome = outcomes.outcome_of(run_of(status), scope, values={"n": 1})
     assert (status, {"n": 1}) == (outcome.status, outcome.values)
     assert [] == played.asked
 
@@ -156,7 +147,7 @@ def test_an_end_whose_values_were_seen_asks_nothing(status: str) -> None:
 def test_values_that_were_not_seen_come_from_the_runs_own_state() -> None:
     """One request, for the newest checkpoint of this very run."""
     outcomes, scope, played = asking(reply([state_json()]))
-    assert {"n": 1} == outcomes.conclude(run_of("interrupted"), scope).values
+    assert {"n": 1} == outcomes.outcome_of(run_of("interrupted"), scope).values
     assert [HISTORY] == played.asked
     assert {"limit": 1, "metadata": {"run_id": RUN}} == played.body()
 
@@ -174,14 +165,14 @@ def test_values_that_were_not_seen_come_from_the_runs_own_state() -> None:
 def test_another_runs_state_is_not_passed_off(answer: Answer) -> None:
     """A server that knows no filter, or no history, leaves the values unknown, and raises nothing."""
     outcomes, scope, played = asking(answer)
-    assert None is outcomes.conclude(run_of("interrupted"), scope).values
+    assert None is outcomes.outcome_of(run_of("interrupted"), scope).values
     assert 1 == len(played.asked)
 
 
 def test_an_error_that_was_told_asks_nothing_for_its_reason() -> None:
     """The reason came with the stream or the answer."""
     outcomes, scope, played = asking()
-    outcome = outcomes.conclude(run_of("error"), scope, values={"n": 1}, told=("ValueError", "boom"))
+    outcome = outcomes.outcome_of(run_of("error"), scope, values={"n": 1}, told=("ValueError", "boom"))
     assert ("ValueError", "boom", {"n": 1}) == (outcome.error, outcome.message, outcome.values)
     assert [] == played.asked
 
@@ -190,7 +181,7 @@ def test_a_missed_reason_comes_from_the_thread() -> None:
     """The thread tells the error of its newest run, in the server's words."""
     thread = {"thread_id": THREAD, "error": {"error": "ValueError", "message": "boom"}}
     outcomes, scope, played = asking(reply([]), reply([run_json()]), reply(thread))
-    outcome = outcomes.conclude(run_of("error"), scope, values={"n": 1})
+    outcome = outcomes.outcome_of(run_of("error"), scope, values={"n": 1})
     assert ("ValueError", "boom") == (outcome.error, outcome.message)
     assert [HISTORY, NEWEST, THE_THREAD] == played.asked
 
@@ -199,7 +190,7 @@ def test_a_later_runs_reason_is_not_passed_off() -> None:
     """Where another run has come, the thread is not asked, and the run's own checkpoint tells it."""
     state = state_json(tasks=[{"id": "1", "error": None}, {"id": "2", "error": "ValueError('boom')"}])
     outcomes, scope, played = asking(reply([state]), reply([run_json(run_id="a later one")]))
-    outcome = outcomes.conclude(run_of("error"), scope)
+    outcome = outcomes.outcome_of(run_of("error"), scope)
     assert ("ValueError", "boom", {"n": 1}) == (outcome.error, outcome.message, outcome.values)
     assert [HISTORY, NEWEST] == played.asked
 
@@ -208,7 +199,7 @@ def test_a_reason_that_nobody_knows_is_none() -> None:
     """The outcome is an error all the same, however the questions are answered."""
     for answers in ([reply([]), reply([])], [Reply(500), Reply(500)], [APIConnectionError("x"), APIConnectionError("x")]):
         outcomes, scope, _ = asking(*answers)
-        outcome = outcomes.conclude(run_of("error"), scope, values=1)
+        outcome = outcomes.outcome_of(run_of("error"), scope, values=1)
         assert ("error", None, None) == (outcome.status, outcome.error, outcome.message)
 
 
@@ -235,7 +226,7 @@ def test_a_reason_that_nobody_knows_is_none() -> None:
 def test_the_repr_of_an_exception_is_read(text: str, told: Any) -> None:
     """Class and message are found where they can be, the text as it is where not; nothing is evaluated."""
     outcomes, scope, _ = asking(reply([state_json(tasks=[{"error": text}])]), Reply(500))
-    outcome = outcomes.conclude(run_of("error"), scope)
+    outcome = outcomes.outcome_of(run_of("error"), scope)
     assert told == (outcome.error, outcome.message)
 
 
@@ -243,7 +234,7 @@ def test_the_repr_of_an_exception_is_read(text: str, told: Any) -> None:
 def test_a_hostile_repr_is_no_trouble(inner: str) -> None:
     """Text that the parser chokes on is the message as it came."""
     outcomes, scope, _ = asking(reply([state_json(tasks=[{"error": f"E({inner})"}])]), Reply(500))
-    outcome = outcomes.conclude(run_of("error"), scope)
+    outcome = outcomes.outcome_of(run_of("error"), scope)
     assert "E" == outcome.error
     assert outcome.message
 
@@ -316,7 +307,7 @@ def test_an_ended_call_does_not_take_silence_for_an_answer() -> None:
 
     outcomes, scope, played = asking(abort)
     with pytest.raises(LangGraphRunsError, match="aborted: enough"):
-        outcomes.conclude(run_of("interrupted"), scope)
+        outcomes.outcome_of(run_of("interrupted"), scope)
     assert 1 == len(played.asked)
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from langgraph_runs import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
 from langgraph_runs.errors import InvalidRequestError
-from langgraph_runs.payloads import check_choice, check_id, check_known, lay_over, to_body
+from langgraph_runs.payloads import merge_payload, to_body
+from langgraph_runs.validation import check_choice, check_id, check_known
 
 
 def refusal(cls: Any = RunsCreatePayload, **options: Any) -> str:
@@ -175,7 +176,7 @@ def test_a_field_is_not_given_twice(name: str) -> None:
 def test_keywords_are_laid_over_a_payload() -> None:
     """A keyword wins, None leaves the payload's value, and the payload itself stays as it is."""
     payload = RunsCreatePayload(input=1, metadata={"a": 1})
-    laid = lay_over(RunsCreatePayload, payload, {"input": 2, "metadata": None, "durability": "exit"}, call="create")
+    laid = merge_payload(RunsCreatePayload, payload, {"input": 2, "metadata": None, "durability": "exit"}, call="create")
     assert RunsCreatePayload(input=2, metadata={"a": 1}, durability="exit") == laid
     assert RunsCreatePayload(input=1, metadata={"a": 1}) == payload
 
@@ -183,28 +184,28 @@ def test_keywords_are_laid_over_a_payload() -> None:
 def test_a_payload_alone_is_taken_as_it_is() -> None:
     """No copy is made of it."""
     payload = RunsCreatePayload(input=1)
-    assert payload is lay_over(RunsCreatePayload, payload, {"input": None}, call="create")
+    assert payload is merge_payload(RunsCreatePayload, payload, {"input": None}, call="create")
 
 
 def test_any_payload_serves_any_call_that_knows_its_fields() -> None:
     """A shared RunsInvokePayload goes everywhere; a wait payload with on_disconnect not into create."""
-    assert RunsStreamPayload(input=1) == lay_over(RunsStreamPayload, RunsInvokePayload(input=1), {}, call="stream")
-    assert RunsCreatePayload(input=1) == lay_over(RunsCreatePayload, RunsWaitPayload(input=1), {}, call="create")
+    assert RunsStreamPayload(input=1) == merge_payload(RunsStreamPayload, RunsInvokePayload(input=1), {}, call="stream")
+    assert RunsCreatePayload(input=1) == merge_payload(RunsCreatePayload, RunsWaitPayload(input=1), {}, call="create")
     with pytest.raises(InvalidRequestError, match=r"create\(\) has no option 'on_disconnect'"):
-        lay_over(RunsCreatePayload, RunsWaitPayload(on_disconnect="cancel"), {}, call="create")
+        merge_payload(RunsCreatePayload, RunsWaitPayload(on_disconnect="cancel"), {}, call="create")
 
 
 def test_keywords_and_payload_are_checked_together() -> None:
     """Two halves that are fine alone may exclude each other."""
     with pytest.raises(InvalidRequestError, match="exclude each other"):
-        lay_over(RunsCreatePayload, RunsCreatePayload(input=1), {"command": {"resume": 1}}, call="create")
+        merge_payload(RunsCreatePayload, RunsCreatePayload(input=1), {"command": {"resume": 1}}, call="create")
 
 
 @pytest.mark.parametrize("payload", [{"input": 1}, [1], "hello", 5])
 def test_the_input_itself_as_third_argument_is_refused(payload: Any) -> None:
     """The error says how the graph's input is given."""
     with pytest.raises(InvalidRequestError) as caught:
-        lay_over(RunsCreatePayload, payload, {}, call="create")
+        merge_payload(RunsCreatePayload, payload, {}, call="create")
     assert (
         f"create(): the third argument is a payload such as RunsCreatePayload(input=...), not {type(payload).__name__}; "
         "pass the graph's input as input=..." == str(caught.value)
@@ -224,7 +225,7 @@ def test_the_input_itself_as_third_argument_is_refused(payload: Any) -> None:
 def test_an_unknown_option_is_refused_with_its_nearest(name: str, hint: str) -> None:
     """The server would ignore it silently."""
     with pytest.raises(InvalidRequestError) as caught:
-        lay_over(RunsCreatePayload, None, {name: None}, call="create")
+        merge_payload(RunsCreatePayload, None, {name: None}, call="create")
     assert f"create() has no option {name!r}{hint}" == str(caught.value)
 
 
@@ -295,7 +296,7 @@ def test_checkpoint_during_warns_at_the_callers_line() -> None:
         return RunsCreatePayload(checkpoint_during=False)  # the line to blame
 
     def lay() -> Any:
-        return lay_over(RunsCreatePayload, None, {"checkpoint_during": True}, call="create")  # the line to blame
+        return merge_payload(RunsCreatePayload, None, {"checkpoint_during": True}, call="create")  # the line to blame
 
     for action in (make, lay):
         (warning,) = warned(action)

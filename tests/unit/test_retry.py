@@ -12,7 +12,9 @@ import attrs
 import pytest
 
 from langgraph_runs import RetryDetails, RetryPolicy
-from langgraph_runs.deadline import Deadline
+from langgraph_runs.call.deadline import Deadline
+from langgraph_runs.call.retry import RetryBudget, repeat
+from langgraph_runs.call.scope import Scope
 from langgraph_runs.errors import (
     AbortedError,
     APIConnectionError,
@@ -22,8 +24,6 @@ from langgraph_runs.errors import (
     LangGraphRunsError,
     RateLimitError,
 )
-from langgraph_runs.retry import RetryBudget, repeat
-from langgraph_runs.scope import Scope
 
 from .played import Time
 
@@ -279,7 +279,9 @@ def test_each_retry_is_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     """One line at INFO, with the call, the attempt, the wait and the kind of error; a success logs nothing here."""
     with caplog.at_level(logging.DEBUG, logger="langgraph_runs"):
         repeated([broken(), "fine"])
-    assert [("langgraph_runs.retry", logging.INFO, "GET /x: attempt 2 in 0.50 s after APIConnectionError")] == caplog.record_tuples
+    assert [
+        ("langgraph_runs.call.retry", logging.INFO, "GET /x: attempt 2 in 0.50 s after APIConnectionError")
+    ] == caplog.record_tuples
 
 
 # -- the budget

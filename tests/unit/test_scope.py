@@ -16,9 +16,9 @@ from typing import Any, Callable, List, Optional
 import pytest
 
 from langgraph_runs import AbortController
-from langgraph_runs.deadline import Deadline
+from langgraph_runs.call.deadline import Deadline
+from langgraph_runs.call.scope import Scope
 from langgraph_runs.errors import AbortedError, DeadlineExceededError, NotFoundError
-from langgraph_runs.scope import Scope
 
 from .played import Time
 
@@ -35,7 +35,7 @@ class Socket(socket.socket):
 def shut(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
     """The sockets that were shut down."""
     found: List[Any] = []
-    from langgraph_runs import scope
+    from langgraph_runs.call import scope
 
     monkeypatch.setattr(scope, "_shut_down", found.append)
     return found

@@ -10,7 +10,6 @@ from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 import pytest
 
 from langgraph_runs import Client
-from langgraph_runs.assistants import AssistantsClient
 from langgraph_runs.options import (
     CallOptions,
     CreateOptions,
@@ -22,8 +21,9 @@ from langgraph_runs.options import (
     WaitOptions,
     option_docs,
 )
-from langgraph_runs.runs import RunsClient
-from langgraph_runs.threads import ThreadsClient
+from langgraph_runs.resources.assistants import AssistantsClient
+from langgraph_runs.resources.runs import RunsClient
+from langgraph_runs.resources.threads import ThreadsClient
 
 #: What design.md, section 2, promises of ``client.runs``.
 PROMISED = {

@@ -9,7 +9,7 @@ from typing import Any, Iterator, Tuple
 
 import pytest
 
-from langgraph_runs.sockets import Bounds, bounds_of
+from langgraph_runs.http.sockets import Bounds, bounds_of
 
 Pair = Tuple[socket.socket, socket.socket]
 either = pytest.mark.parametrize("kind", [Bounds, bounds_of])

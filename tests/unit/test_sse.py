@@ -10,7 +10,7 @@ from typing import Iterable, List, Optional, Tuple
 import pytest
 
 from langgraph_runs.errors import ResponseDecodeError
-from langgraph_runs.sse import EventParser, ServerSentEvent
+from langgraph_runs.streaming.sse import EventParser, ServerSentEvent
 
 LINE_ENDS = ["\n", "\r", "\r\n"]
 

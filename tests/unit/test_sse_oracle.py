@@ -9,8 +9,8 @@ import sseclient
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from langgraph_runs import sse
-from langgraph_runs.sse import EventParser, _long_lines
+from langgraph_runs.streaming import sse
+from langgraph_runs.streaming.sse import EventParser, _long_lines
 
 
 class Expected(NamedTuple):
@@ -137,7 +137,9 @@ def by_sseclient(frames: List[List[bytes]]) -> List[Tuple[str, str]]:
 
 
 @settings(max_examples=150)
-@given(st.lists(FRAMES, min_size=1, max_size=12), st.lists(st.integers(0, 60_000), max_size=6), st.sampled_from(["\n", "\r\n", "\r"]))
+@given(
+    st.lists(FRAMES, min_size=1, max_size=12), st.lists(st.integers(0, 60_000), max_size=6), st.sampled_from(["\n", "\r\n", "\r"])
+)
 def test_a_frame_like_one_before_is_what_sseclient_py_makes_of_it(frames: List[List[str]], cuts: List[int], end: str) -> None:
     """The short way for frames whose event line was parsed before gives what sseclient-py gives for all, and the same ids."""
     lines = [[line.encode() for line in frame] for frame in [*frames, *frames]]

@@ -275,7 +275,7 @@ def test_it_holds_in_all_threads_and_for_clients_that_were_there_before() -> Non
 
 def test_blocks_nest_and_end() -> None:
     """After the last one, and only then, connections are made as before."""
-    connections = importlib.import_module("langgraph_runs.connections")
+    connections = importlib.import_module("langgraph_runs.http.connection")
     before = connections._Guarded._new_conn
     with no_network():
         with pytest.raises(LookupError), no_network():
@@ -286,7 +286,7 @@ def test_blocks_nest_and_end() -> None:
 
 def test_hosts_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard lets them pass; what connects then is as always."""
-    connections = importlib.import_module("langgraph_runs.connections")
+    connections = importlib.import_module("langgraph_runs.http.connection")
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise ConnectionRefusedError(111, "nobody there")

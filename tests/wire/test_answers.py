@@ -227,7 +227,9 @@ def test_a_redirect_is_an_error_and_goes_nowhere(connect: Connect, call: Call) -
         assert 0 == evil.connections
 
 
-@pytest.mark.parametrize("location", ["/relative", "//evil.example/x", "", "http://user:password@evil.example/", "\x00", "http://["])
+@pytest.mark.parametrize(
+    "location", ["/relative", "//evil.example/x", "", "http://user:password@evil.example/", "\x00", "http://["]
+)
 def test_odd_targets_of_redirects(connect: Connect, location: str) -> None:
     """Whatever Location holds, it is an error, no password of it is told, and nothing follows."""
     with ScriptedServer(reply(302, "", {"Location": location}), reply(302)) as server:
@@ -306,7 +308,11 @@ def test_the_end_within_the_head_is_no_answer(connect: Connect, call: Call) -> N
 @calls()
 def test_interim_answers_are_skipped(connect: Connect, call: Call) -> None:
     """100, 102 and 103, with headers of their own, are not the answer; what they say is not taken for the answer's."""
-    good = call.good.after_interim(100).after_interim(103, {"Link": "</x>", "Content-Location": "/threads/x/runs/y"}).after_interim(102)
+    good = (
+        call.good.after_interim(100)
+        .after_interim(103, {"Link": "</x>", "Content-Location": "/threads/x/runs/y"})
+        .after_interim(102)
+    )
     with ScriptedServer(good, call.good, routes=after(call)) as server:
         client = connect(server.url)
         first = call(client)
@@ -334,7 +340,13 @@ def test_odd_heads_that_are_fine(connect: Connect, call: Call) -> None:
     pieces = [item.encode() if isinstance(item, str) else item for item in call.good.pieces() if item]
     head, body = b"".join(pieces).split(b"\r\n\r\n", 1)  # type: ignore[arg-type]
     lines = head.split(b"\r\n")
-    odd = [lines[0].replace(b"OK", b""), *[line.replace(b"content-", b"CONTENT-") for line in lines[1:]], b"X-A: 1", b" 2", b"X-A: 3"]
+    odd = [
+        lines[0].replace(b"OK", b""),
+        *[line.replace(b"content-", b"CONTENT-") for line in lines[1:]],
+        b"X-A: 1",
+        b" 2",
+        b"X-A: 3",
+    ]
     with ScriptedServer(raw(b"\n".join(odd) + b"\n\n" + body), call.good, routes=after(call)) as server:
         client = connect(server.url)
         assert str(call(client)) is not None
@@ -353,7 +365,18 @@ records = pytest.mark.parametrize("call", RECORDS, ids=str)
 @JSON_DUE
 def test_what_is_no_json_is_an_error(connect: Connect, call: Call) -> None:
     """An empty, cut or foreign 200 where JSON is due is ResponseDecodeError, and is not asked for again."""
-    bodies = [b"", b" \n", HTML.encode(), b'{"run_id": ', b"{'a': 1}", b"NaN", b"{} {}", b"\xff\xfe{\0}\0", b"[" * 100_000, b'"\xff"']
+    bodies = [
+        b"",
+        b" \n",
+        HTML.encode(),
+        b'{"run_id": ',
+        b"{'a': 1}",
+        b"NaN",
+        b"{} {}",
+        b"\xff\xfe{\0}\0",
+        b"[" * 100_000,
+        b'"\xff"',
+    ]
     if call.kind == "create":
         bodies = [body for body in bodies if body is not None]
     for body in bodies:
@@ -383,7 +406,15 @@ def test_every_2xx_is_a_success(connect: Connect, call: Call, status: int) -> No
 @calls(due="nothing")
 def test_where_nothing_is_due_anything_is_fine(connect: Connect, call: Call) -> None:
     """204, an empty 200, text and HTML are all the same success."""
-    answers = [reply(204), reply(200), reply(202, "accepted"), reply(200, HTML), reply(200, b"\xff\0"), chunked(status=200), reply(205)]
+    answers = [
+        reply(204),
+        reply(200),
+        reply(202, "accepted"),
+        reply(200, HTML),
+        reply(200, b"\xff\0"),
+        chunked(status=200),
+        reply(205),
+    ]
     with ScriptedServer(*answers) as server:
         client = connect(server.url)
         assert 1 == len({repr(call(client)) for _ in answers})
@@ -394,7 +425,11 @@ def test_where_nothing_is_due_anything_is_fine(connect: Connect, call: Call) -> 
 def test_another_shape_is_an_error(connect: Connect, call: Call) -> None:
     """JSON of another kind than promised is ResponseDecodeError with the place."""
     for value in (None, 3, "text", True, [[]], [3], {"run_id": 3}, [{"run_id": None}]):
-        if value and "run_id" in str(value) and call.name in ("info", "threads.get_state", "threads.update_state", "threads.get_history"):
+        if (
+            value
+            and "run_id" in str(value)
+            and call.name in ("info", "threads.get_state", "threads.update_state", "threads.get_history")
+        ):
             continue  # any object will do for them: all fields may be missing
         with ScriptedServer(reply_json(200, value)) as server:
             error = _error(call, once(connect, server))
@@ -455,7 +490,9 @@ def test_bodies_are_utf8_whatever_they_claim(connect: Connect, call: Call) -> No
     first["note"] = "ü€😀\u2028"
     encoded = json.dumps(body, ensure_ascii=False).encode()
     kinds = ["application/json; charset=latin-1", "text/html; charset=utf-16", "nonsense", "", 'application/json; charset="x\\"y"']
-    answers = [reply(200, encoded, {"Content-Type": kind} if kind else {}) for kind in kinds] + [reply(200, b"\xef\xbb\xbf" + encoded)]
+    answers = [reply(200, encoded, {"Content-Type": kind} if kind else {}) for kind in kinds] + [
+        reply(200, b"\xef\xbb\xbf" + encoded)
+    ]
     with ScriptedServer(*answers) as server:
         client = connect(server.url)
         for _ in answers:
@@ -805,7 +842,9 @@ def test_an_unknown_run_is_not_found(connect: Connect, name: str) -> None:
     """This server answers 200 for a run that it does not know: NotFoundError all the same."""
     told = {"error": "HTTPException", "message": "404: Run not found"}
     answer = waiting(value={"__error__": told}) if name == "join" else sse(("error", told))
-    with ScriptedServer(answer, routes={("GET", "/threads/*/runs/*"): reply_json(404, {"detail": "Run not found"})}, always=reply(404)) as server:
+    with ScriptedServer(
+        answer, routes={("GET", "/threads/*/runs/*"): reply_json(404, {"detail": "Run not found"})}, always=reply(404)
+    ) as server:
         assert isinstance(_error(named(name), connect(server.url)), NotFoundError)
 
 
@@ -908,7 +947,9 @@ def test_encoded_ids_in_headers_are_decoded(connect: Connect, name: str) -> None
 
 def test_the_key_is_nowhere_in_an_error(connect: Connect) -> None:
     """A server that echoes the key, in body and headers: no trace of it on the error, in any form, nor in a pickle."""
-    echo = reply_json(403, {"detail": f"key {KEY} is bad", "headers": {"x-api-key": KEY}}, {"X-Echo": KEY, "Location": f"/?k={KEY}"})
+    echo = reply_json(
+        403, {"detail": f"key {KEY} is bad", "headers": {"x-api-key": KEY}}, {"X-Echo": KEY, "Location": f"/?k={KEY}"}
+    )
     with ScriptedServer(echo, reply(302, "", {"Location": f"/?k={KEY}"}), raw(f"{KEY}\r\n\r\n".encode()).then_cut()) as server:
         client = once(connect, server, api_key=KEY)
         for _ in range(3):

@@ -27,7 +27,10 @@ READS: dict[str, tuple[Callable[[requests.Response], Any], Any]] = {
     "raw stream": (lambda response: b"".join(response.raw.stream(3)), b'{"ok": true}'),
     "raw headers": (lambda response: response.raw.headers["X-A"], "1, 2"),
     "raw facts": (lambda response: (response.raw.status, response.raw.version, response.raw.reason), (200, 11, "OK")),
-    "headers": (lambda response: (response.headers["x-a"], "X-A" in response.headers, len(response.headers) > 1), ("1, 2", True, True)),
+    "headers": (
+        lambda response: (response.headers["x-a"], "X-A" in response.headers, len(response.headers) > 1),
+        ("1, 2", True, True),
+    ),
     "elapsed": (lambda response: 0 <= response.elapsed.total_seconds() < 5, True),
     "cookies": (lambda response: list(response.cookies), []),
     "closed": (lambda response: (response.raw.closed, response.raw.isclosed()), (False, False)),
@@ -65,9 +68,7 @@ def test_a_connection_that_a_hook_read_from_is_used_again(connect: Connect) -> N
 
 @pytest.mark.parametrize("place", ["requests.Session.send", "HTTPAdapter.send", "urllib3.HTTPConnectionPool.urlopen"])
 @pytest.mark.parametrize("own", [True, False])
-def test_what_is_put_in_place_of_a_part_is_called(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, place: str, own: bool
-) -> None:
+def test_what_is_put_in_place_of_a_part_is_called(connect: Connect, monkeypatch: pytest.MonkeyPatch, place: str, own: bool) -> None:
     """Tracing and mocks replace methods of requests and urllib3, before or while a client is used: they see every request."""
     owner: Any = {
         "requests.Session.send": requests.Session,
@@ -118,7 +119,12 @@ def test_opentelemetry(connect: Connect) -> None:
     instrumentor = instrumentation.RequestsInstrumentor()
     instrumentor.instrument(tracer_provider=provider)
     try:
-        replies = (reply_json(200, run_json()), reply_json(404, {"detail": "gone"}), named("stream").good, reply_json(200, run_json()))
+        replies = (
+            reply_json(200, run_json()),
+            reply_json(404, {"detail": "gone"}),
+            named("stream").good,
+            reply_json(200, run_json()),
+        )
         with ScriptedServer(*replies) as server:
             client = connect(server.url)
             assert RUN_ID == client.runs.get(THREAD_ID, RUN_ID).run_id

@@ -152,7 +152,9 @@ def test_exact_when_cut_after_every_event(connect: Connect, dialect: Dialect, ho
     with FakeLangGraph(burst, dialect, seed=7) as server:
         step = 2 + 2 * (dialect.siblings if dialect.ids == "ms" else 1)
         server.cuts = iter([(1 + n % step, how) for n in range(60 * step)])
-        with started(hasty(connect(server.url, retry=RetryPolicy(attempts=4 * step, wait_initial=0, budget=None))), count) as stream:
+        with started(
+            hasty(connect(server.url, retry=RetryPolicy(attempts=4 * step, wait_initial=0, budget=None))), count
+        ) as stream:
             check(list(stream), count)
 
 
@@ -271,7 +273,10 @@ def running(then: str = "success", times: int = 1) -> Callable[[Request], Reply]
 
 
 def routes(run: Any = None, **more: Any) -> Any:
-    found = {("GET", RUN_PATH): run or reply_json(200, run_json("success")), ("GET", f"/threads/{THREAD_ID}/runs"): reply_json(200, [])}
+    found = {
+        ("GET", RUN_PATH): run or reply_json(200, run_json("success")),
+        ("GET", f"/threads/{THREAD_ID}/runs"): reply_json(200, []),
+    }
     return {**found, **more}
 
 
@@ -317,7 +322,9 @@ def test_a_server_that_is_away_for_a_while(connect: Connect) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 410, 422])
 def test_a_refusal_on_the_way_back_ends_it(connect: Connect, status: int) -> None:
     """A status that will not pass ends the stream in StreamInterruptedError at once, caused by that answer."""
-    with ScriptedServer(sse(ONE, run=RUN).then_cut(), reply_json(status, {"detail": "no more"}), routes=routes(running(times=9))) as server:
+    with ScriptedServer(
+        sse(ONE, run=RUN).then_cut(), reply_json(status, {"detail": "no more"}), routes=routes(running(times=9))
+    ) as server:
         stream = hasty(connect(server.url)).runs.stream(THREAD_ID, "agent")
         assert {"i": 0} == next(stream).data
         with pytest.raises(StreamInterruptedError, match="no more") as caught:
@@ -448,7 +455,11 @@ def test_the_way_back_carries_key_and_headers(connect: Connect) -> None:
     """The request that goes on has the client's key, the call's headers and the modes of a join."""
     with ScriptedServer(sse(ONE).then_cut(), routes=routes(), always=NO_MORE) as server:
         client = connect(server.url, api_key="k", headers={"a": "b"})
-        list(client.runs.join_stream(THREAD_ID, RUN_ID, stream_mode="custom", headers={"c": "d"}, params={"e": "f"}, last_event_id="0"))
+        list(
+            client.runs.join_stream(
+                THREAD_ID, RUN_ID, stream_mode="custom", headers={"c": "d"}, params={"e": "f"}, last_event_id="0"
+            )
+        )
         first, again, *_ = [request for request in server.requests if request.path == STREAM_PATH]
 
     assert first.query == again.query
@@ -501,7 +512,32 @@ def evil_locations(evil: ScriptedServer, own: str) -> dict[str, str]:
     }
 
 
-KINDS = ["absolute", "scheme-relative", "three slashes", "backslashes", "slash and backslash", "userinfo", "userinfo and backslash", "another port", "another scheme", "tab", "newline", "blank before", "without slashes", "javascript", "file", "at the end", "bad port", "bracket", "fragment", "query", "not ASCII", "full width slashes", "dots", "encoded dots"]
+KINDS = [
+    "absolute",
+    "scheme-relative",
+    "three slashes",
+    "backslashes",
+    "slash and backslash",
+    "userinfo",
+    "userinfo and backslash",
+    "another port",
+    "another scheme",
+    "tab",
+    "newline",
+    "blank before",
+    "without slashes",
+    "javascript",
+    "file",
+    "at the end",
+    "bad port",
+    "bracket",
+    "fragment",
+    "query",
+    "not ASCII",
+    "full width slashes",
+    "dots",
+    "encoded dots",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -634,9 +670,13 @@ def test_messages_that_were_lost_are_marked(connect: Connect) -> None:
     with FakeLangGraph(talk) as server:
         server.cuts = iter([(3, "fin")])
         modes: Any = ["messages", "values"]
-        with hasty(connect(server.url)).runs.stream(THREAD_ID, "agent", stream_mode=modes, if_not_exists="create", on_gap="mark") as stream:
+        with hasty(connect(server.url)).runs.stream(
+            THREAD_ID, "agent", stream_mode=modes, if_not_exists="create", on_gap="mark"
+        ) as stream:
             got = [next(stream).event for _ in range(3)]
-            opener = threading.Thread(target=lambda: (server.wait_until(lambda: server.listeners == 2, "a second listener"), gate.set()))
+            opener = threading.Thread(
+                target=lambda: (server.wait_until(lambda: server.listeners == 2, "a second listener"), gate.set())
+            )
             opener.start()
             got += [event.event for event in stream]
             opener.join()
@@ -979,4 +1019,3 @@ def test_a_failure_that_was_seen_live(connect: Connect) -> None:
 
     assert ["metadata", "values", "error"] == got
     assert ("KeyError", "'x'", {"n": 1}) == (caught.value.error, caught.value.message, caught.value.values)
-

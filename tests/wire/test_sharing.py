@@ -236,7 +236,9 @@ def test_four_children_at_once_get_their_own_answers() -> None:
 
 
 @forks
-@pytest.mark.parametrize("what", ["stream.close()", "client.close()", "stream.__del__()", "controller.abort()", "gc.collect()", "None"])
+@pytest.mark.parametrize(
+    "what", ["stream.close()", "client.close()", "stream.__del__()", "controller.abort()", "gc.collect()", "None"]
+)
 def test_what_a_child_does_with_the_parents_stream(what: str) -> None:
     """Closing, collecting, aborting in the child, and its exit, leave the parent's stream as it is."""
     script = f"""
@@ -253,7 +255,10 @@ def test_what_a_child_does_with_the_parents_stream(what: str) -> None:
     gate = threading.Event()
     with ScriptedServer(
         sse(("custom", 0), gate, ("custom", 1), ("custom", 2), run=("t", "r")),
-        routes={("GET", "/info"): lambda _: (gate.set(), reply_json(200, {}))[1], ("GET", "/threads/t/runs/r"): reply_json(200, run_json())},
+        routes={
+            ("GET", "/info"): lambda _: (gate.set(), reply_json(200, {}))[1],
+            ("GET", "/threads/t/runs/r"): reply_json(200, run_json()),
+        },
     ) as server:
         assert [0, "done", 1, 2] == in_process(script, server.url)
 

@@ -103,7 +103,9 @@ def test_each_event_is_delivered_before_the_next_is_sent(connect: Connect, name:
         reply_ = raw(b"HTTP/1.1 200 OK\r\n" + "".join(f"{n}: {v}\r\n" for n, v in reply_.headers).encode() + b"\r\n", *steps)
     with ScriptedServer(reply_, routes=routes(), always=sse()) as server:
         runs = connect(server.url).runs
-        opened = runs.join_stream(*RUN) if name == "join_stream" else runs.stream(None if "stateless" in name else THREAD_ID, "agent")
+        opened = (
+            runs.join_stream(*RUN) if name == "join_stream" else runs.stream(None if "stateless" in name else THREAD_ID, "agent")
+        )
         with opened:
             for number, one in enumerate(seen):
                 assert {"i": number} == next(opened).data
@@ -148,7 +150,7 @@ def test_any_cut_into_pieces_is_the_same_stream(connect: Connect, framing: str, 
 
 def test_mixed_line_ends(connect: Connect) -> None:
     """CR, LF and CRLF in one stream, also as the two ends of a blank line."""
-    body = b'event: custom\ndata: 1\r\revent: custom\r\ndata: 2\n\r\nevent: custom\rdata: 3\r\n\revent: custom\ndata: 4\n\n'
+    body = b"event: custom\ndata: 1\r\revent: custom\r\ndata: 2\n\r\nevent: custom\rdata: 3\r\n\revent: custom\ndata: 4\n\n"
     for size in (1, 2, 1000):
         assert [1, 2, 3, 4] == [e.data for e in received(connect, *[body[i : i + size] for i in range(0, len(body), size)])]
 
@@ -179,7 +181,9 @@ def test_a_bom_comments_and_odd_fields(connect: Connect) -> None:
 
 def test_bytes_that_are_no_utf8(connect: Connect) -> None:
     """They become U+FFFD, and the stream goes on."""
-    assert ["a\ufffdb", "\ufffd"] == [e.data for e in received(connect, b'event: custom\ndata: "a\xffb"\n\n', b"event: custom\ndata: \xc3\n\n")]
+    assert ["a\ufffdb", "\ufffd"] == [
+        e.data for e in received(connect, b'event: custom\ndata: "a\xffb"\n\n', b"event: custom\ndata: \xc3\n\n")
+    ]
 
 
 def test_a_stream_without_events(connect: Connect) -> None:
@@ -198,7 +202,10 @@ def test_a_large_event_takes_linear_time(connect: Connect, piece: int) -> None:
     for size in (4_000_000, 8_000_000):
         one = event("custom", {"x": "y" * size})
         steps = [one[i : i + piece] for i in range(0, len(one), piece)]
-        with ScriptedServer(sse(b"".join(steps[:1]), *steps[1:], run=RUN), routes=routes()) as server, stream(connect, server) as opened:
+        with (
+            ScriptedServer(sse(b"".join(steps[:1]), *steps[1:], run=RUN), routes=routes()) as server,
+            stream(connect, server) as opened,
+        ):
             begun = time.process_time()
             assert size == len(next(opened).data["x"])
             taken.append(time.process_time() - begun)
@@ -225,7 +232,12 @@ def test_an_event_that_is_too_large(connect: Connect) -> None:
 @pytest.mark.parametrize("what", ["a line", "lines", "comments", "gzip"])
 def test_an_event_that_never_ends_is_bounded(connect: Connect, what: str) -> None:
     """An endless line, endless lines without a blank one, an endless comment, a gzip bomb: an error, not memory."""
-    chunk = {"a line": b"data: " + b"x" * 65536, "lines": b"data: x\n" * 8192, "comments": b":" + b"x" * 65536, "gzip": b"x" * 1_000_000}[what]
+    chunk = {
+        "a line": b"data: " + b"x" * 65536,
+        "lines": b"data: x\n" * 8192,
+        "comments": b":" + b"x" * 65536,
+        "gzip": b"x" * 1_000_000,
+    }[what]
 
     def endless() -> Iterator[Item]:
         while True:
@@ -300,7 +312,9 @@ def test_values_of_a_subgraph_are_not_the_runs(connect: Connect) -> None:
     assert {"n": 1} == opened.values
 
 
-@pytest.mark.parametrize("data", [None, 0, 1.5, True, False, "text", "", [], {}, [1, [2]], {"a": None}, 2**64 - 1, "\u2028", "\ufffd"])
+@pytest.mark.parametrize(
+    "data", [None, 0, 1.5, True, False, "text", "", [], {}, [1, [2]], {"a": None}, 2**64 - 1, "\u2028", "\ufffd"]
+)
 def test_data_may_be_any_json(connect: Connect, data: Any) -> None:
     """A custom event carries whatever the node wrote."""
     [found] = received(connect, ("custom", data))
@@ -339,7 +353,13 @@ def test_ids_and_times(connect: Connect) -> None:
 
 def test_a_second_metadata_is_a_new_attempt(connect: Connect) -> None:
     """The server tries the run again on the same stream: all of it is delivered."""
-    found = received(connect, ("metadata", {"run_id": RUN_ID, "attempt": 1}), ("custom", 1), ("metadata", {"run_id": RUN_ID, "attempt": 2}), ("custom", 1))
+    found = received(
+        connect,
+        ("metadata", {"run_id": RUN_ID, "attempt": 1}),
+        ("custom", 1),
+        ("metadata", {"run_id": RUN_ID, "attempt": 2}),
+        ("custom", 1),
+    )
 
     assert [1, None, 2, None] == [getattr(e, "attempt", None) for e in found]
 
@@ -404,7 +424,9 @@ def test_an_error_event_is_delivered_then_raised(connect: Connect, data: Any, er
 @pytest.mark.parametrize("data", [None, 3, [], {}, {"x": 1}, {"error": None, "message": None}], ids=str)
 def test_an_error_event_of_no_known_shape(connect: Connect, data: Any) -> None:
     """It is an error all the same, whatever it says."""
-    with ScriptedServer(sse(("error", data), run=RUN), routes={**routes("error"), ("GET", "/threads/*"): reply(404), RUNS_ROUTE: reply(404)}) as server:
+    with ScriptedServer(
+        sse(("error", data), run=RUN), routes={**routes("error"), ("GET", "/threads/*"): reply(404), RUNS_ROUTE: reply(404)}
+    ) as server:
         with pytest.raises(RunFailedError):
             list(stream(connect, server))
 
@@ -471,7 +493,9 @@ def test_an_error_is_raised_once(connect: Connect) -> None:
 
 def test_a_run_that_is_unknown_when_asked(connect: Connect) -> None:
     """A stream that ended, of a run that nobody knows any more: not found, unless its whole thread is gone as a stateless one's."""
-    with ScriptedServer(sse(*EVENTS, run=RUN), routes={RUN_ROUTE: reply(404), RUNS_ROUTE: reply_json(200, [])}, always=reply(404)) as server:
+    with ScriptedServer(
+        sse(*EVENTS, run=RUN), routes={RUN_ROUTE: reply(404), RUNS_ROUTE: reply_json(200, [])}, always=reply(404)
+    ) as server:
         with pytest.raises(LangGraphRunsError):
             list(stream(connect, server))
 
@@ -617,7 +641,10 @@ def test_a_closed_stream_yields_nothing_more(connect: Connect) -> None:
 
 def test_a_stream_is_its_own_iterator(connect: Connect) -> None:
     """A second loop goes on where the first was left."""
-    with ScriptedServer(sse(*[("custom", n) for n in range(4)], run=RUN), routes=routes()) as server, stream(connect, server) as opened:
+    with (
+        ScriptedServer(sse(*[("custom", n) for n in range(4)], run=RUN), routes=routes()) as server,
+        stream(connect, server) as opened,
+    ):
         assert opened is iter(opened)
         first = [e.data for _, e in zip(range(2), opened)]
         assert [0, 1, 2, 3] == [*first, *[e.data for e in opened]]
@@ -686,14 +713,22 @@ def test_cancelling_where_the_thread_is_unknown(connect: Connect) -> None:
 
 @pytest.mark.parametrize(
     "dialect",
-    [Dialect(), Dialect(newline="\n", ids="int", end_event=True), Dialect(newline="\r", heartbeat=0.001), Dialect(locations=False), Dialect(prefix="/x")],
+    [
+        Dialect(),
+        Dialect(newline="\n", ids="int", end_event=True),
+        Dialect(newline="\r", heartbeat=0.001),
+        Dialect(locations=False),
+        Dialect(prefix="/x"),
+    ],
     ids=["this server", "LF and end", "CR", "no Location", "prefix"],
 )
 def test_a_burst_on_every_dialect(connect: Connect, dialect: Dialect) -> None:
     """2000 events at once, whole and in order."""
     with FakeLangGraph(dialect=dialect) as server:
         modes: Any = ["custom", "values"]
-        with connect(server.url).runs.stream(THREAD_ID, "agent", input={"n": 2000}, stream_mode=modes, if_not_exists="create") as opened:
+        with connect(server.url).runs.stream(
+            THREAD_ID, "agent", input={"n": 2000}, stream_mode=modes, if_not_exists="create"
+        ) as opened:
             assert list(range(2000)) == [e.data["i"] for e in opened if e.event == "custom"]
 
 
@@ -710,7 +745,9 @@ def test_two_streams_do_not_mix(connect: Connect) -> None:
 def test_calls_within_a_loop(connect: Connect) -> None:
     """Other calls on the same client while a stream is open go out on connections of their own."""
     gate = threading.Event()
-    with ScriptedServer(sse(("custom", 1), gate, ("custom", 2), run=RUN), reply_json(200, {"version": "1"}), routes=routes()) as server:
+    with ScriptedServer(
+        sse(("custom", 1), gate, ("custom", 2), run=RUN), reply_json(200, {"version": "1"}), routes=routes()
+    ) as server:
         client = connect(server.url)
         for e in client.runs.stream(THREAD_ID, "agent"):
             if e.data == 1:
@@ -723,7 +760,7 @@ def test_calls_within_a_loop(connect: Connect) -> None:
 def test_random_streams_in_random_pieces(connect: Connect, seed: int) -> None:
     """Random events, with random line ends, comments and heartbeats between, in random pieces, plain or gzip."""
     rng = random.Random(seed)
-    alphabet = "aü€😀\u2028\u0085\"\\ \t{}:"
+    alphabet = 'aü€😀\u2028\u0085"\\ \t{}:'
     events, body = [], b""
     for number in range(60):
         newline = rng.choice(["\r\n", "\n", "\r"])

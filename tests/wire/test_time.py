@@ -357,7 +357,9 @@ def test_on_timeout_cancels_the_run(connect: Connect, name: str) -> None:
         elif name == "wait":
             error = _error(client.runs.wait, THREAD_ID, "agent", if_not_exists="create", timeout=TIMEOUT, on_timeout="cancel")
         else:
-            error = _error(_read, client.runs.stream(THREAD_ID, "agent", if_not_exists="create", timeout=TIMEOUT, on_timeout="cancel"))
+            error = _error(
+                _read, client.runs.stream(THREAD_ID, "agent", if_not_exists="create", timeout=TIMEOUT, on_timeout="cancel")
+            )
         assert isinstance(error, DeadlineExceededError)
         assert "interrupted" == server.created[0].status
         cancels = [request.query for request in server.requests if request.path.endswith("/cancel")]

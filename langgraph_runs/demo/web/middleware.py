@@ -8,7 +8,7 @@ from typing import Callable, Optional
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 
-from ...errors import ConflictError, LangGraphRunsError, NotFoundError
+from ... import ConflictError, LangGraphRunsError, NotFoundError
 
 __all__ = ["ContentSecurityPolicy", "ServerErrors"]
 

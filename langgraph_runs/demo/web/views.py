@@ -18,11 +18,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from ...client import Client
+from ... import Client, CustomStreamEvent, MessagesStreamEvent, NotFoundError, Run, StreamEvent, Thread
 from ...django import ThreadOwner, get_client, resume_stream, stream_response
-from ...errors import NotFoundError
-from ...events import CustomStreamEvent, MessagesStreamEvent, StreamEvent
-from ...models import Run, Thread
 from ...options import StreamMode
 
 __all__ = ["again", "answer", "events", "page", "send", "state", "stop"]

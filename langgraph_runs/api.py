@@ -1,0 +1,109 @@
+"""Where things are on the server, and what its headers say of them. Pure text."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
+
+from .http import path_segment
+
+__all__ = ["RunIds", "cancelling", "ids_from", "local_path", "run_path", "runs_path", "thread_path"]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_RUN = re.compile(r"(?:/threads/(?P<thread>[^/?#]+))?/runs/(?P<run>[^/?#]+)")
+_NOT_A_RUN = frozenset({"wait", "stream", "batch", "cancel"})
+
+
+def thread_path(thread_id: str, *rest: str) -> str:
+    """``/threads/x`` and what is below it.
+
+    >>> thread_path("a/b", "state")
+    '/threads/a%2Fb/state'
+    """
+    return "/".join(("/threads", path_segment(thread_id), *rest))
+
+
+def runs_path(thread_id: Optional[str], *rest: str) -> str:
+    """The runs of a thread, or the stateless runs."""
+    return "/".join(("/runs", *rest)) if thread_id is None else thread_path(thread_id, "runs", *rest)
+
+
+def run_path(thread_id: str, run_id: str, *rest: str) -> str:
+    """One run."""
+    return runs_path(thread_id, path_segment(run_id), *rest)
+
+
+def cancelling(
+    thread_id: str, run_id: str, *, wait: bool = False, action: str = "interrupt"
+) -> Tuple[str, Tuple[Tuple[str, Any], ...]]:
+    """Path and query of the POST that cancels a run.
+
+    >>> cancelling("t", "r", wait=True)
+    ('/threads/t/runs/r/cancel', (('wait', 1), ('action', 'interrupt')))
+    """
+    return run_path(thread_id, run_id, "cancel"), (("wait", int(bool(wait))), ("action", action))
+
+
+class RunIds(NamedTuple):
+    """The ids that an answer's headers carry."""
+
+    run_id: Optional[str]
+    thread_id: Optional[str]
+
+
+def ids_from(headers: Mapping[str, str]) -> RunIds:
+    """Run and thread from ``Content-Location`` and ``Location``, as far as they are there.
+
+    >>> ids_from({"content-location": "/runs/r1", "location": "/threads/t1/runs/r1/join"})
+    RunIds(run_id='r1', thread_id='t1')
+    """
+    run_id = thread_id = None
+    for name in ("content-location", "location"):
+        found = _RUN.search(headers.get(name, ""))
+        if found is None or found.group("run") in _NOT_A_RUN:
+            continue
+        run_id = run_id or urllib.parse.unquote(found.group("run"))
+        if found.group("thread"):
+            thread_id = thread_id or urllib.parse.unquote(found.group("thread"))
+    return RunIds(run_id, thread_id)
+
+
+def local_path(location: Optional[str], base_url: str) -> Optional[str]:
+    """The path of a ``Location`` below *base_url*, or None where it leads, or could lead, to another server.
+
+    A path alone is taken as below the base URL: this server leaves its mount prefix out of the header.
+
+    >>> local_path("/threads/t/runs/r/stream", "http://h/api")
+    '/threads/t/runs/r/stream'
+    >>> local_path("//evil/threads", "http://h"), local_path("http://h@evil/x", "http://h"), local_path("/..", "http://h")
+    (None, None, None)
+    """
+    if not location or not location.isascii() or re.search(r"[\\\s\x00-\x1f\x7f]", location):
+        return None
+    base = urllib.parse.urlsplit(base_url)
+    try:
+        target = urllib.parse.urlsplit(location)
+        if target.scheme or target.netloc:
+            if "@" in target.netloc or not _same_origin(target, base):
+                return None
+        elif not location.startswith("/") or location.startswith("//"):
+            return None
+    except ValueError:
+        return None
+    path = target.path
+    if not path.startswith("/") or path.startswith("//"):
+        return None
+    if any(urllib.parse.unquote(part) in (".", "..") for part in path.split("/")):
+        return None
+    prefix = base.path.rstrip("/")
+    return path[len(prefix) :] if prefix and path.startswith(prefix + "/") else path
+
+
+def _same_origin(one: urllib.parse.SplitResult, other: urllib.parse.SplitResult) -> bool:
+    def origin(parts: urllib.parse.SplitResult) -> object:
+        scheme = parts.scheme.lower()
+        port = parts.port
+        return scheme, (parts.hostname or "").lower(), _DEFAULT_PORTS.get(scheme) if port is None else port
+
+    return origin(one) == origin(other)

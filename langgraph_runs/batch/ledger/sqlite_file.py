@@ -1,0 +1,202 @@
+"""The file of a ledger: an SQLite database in WAL mode, its tables, its transactions, its errors as ours. Knows no runs.
+
+The only importer of sqlite3, which is imported when the first ledger is opened. Every commit is synced to the disk before it
+returns (``synchronous=FULL``): what was committed is there after a kill and, as far as disk and file system keep their word,
+after a power failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import threading
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+
+from ...errors import InvalidRequestError, LedgerError
+
+__all__ = ["SqliteFile", "LockFile", "check_path"]
+
+#: In the header of the file, so that no other database is taken for a ledger: "LGRL".
+_APPLICATION = 0x4C47524C
+_VERSION = 1
+#: Seconds that one transaction waits for those of other processes, each of which takes milliseconds.
+_BUSY = 60.0
+_TABLES = (
+    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE entry (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        digest TEXT NOT NULL,
+        place INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        owner TEXT,
+        thread_id TEXT,
+        run_id TEXT,
+        redo INTEGER NOT NULL DEFAULT 0,
+        paused INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        seconds REAL NOT NULL DEFAULT 0,
+        "values" BLOB,
+        error TEXT
+    )
+    """,
+    "CREATE INDEX entry_status ON entry (status, id)",
+    "CREATE INDEX entry_owner ON entry (owner) WHERE owner IS NOT NULL",
+    "CREATE TABLE owner (id TEXT PRIMARY KEY, pid INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE litter (thread_id TEXT PRIMARY KEY) WITHOUT ROWID",
+)
+
+
+def check_path(path: Any) -> str:
+    """*path* as text, or an error that says what to give."""
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise InvalidRequestError(f"ledger={path!r}: give the path of a file, or a Ledger")
+    text = os.fspath(path)
+    if not isinstance(text, str) or text.startswith(":") or "\0" in text:
+        raise InvalidRequestError(f"ledger={path!r}: give the path of a file; a ledger in memory would not outlive the process")
+    return text
+
+
+class SqliteFile:
+    """One connection to a ledger; its methods may be called from any thread, one at a time."""
+
+    def __init__(self, path: Union[str, os.PathLike[str]], *, create: bool) -> None:
+        import sqlite3
+
+        self.path = check_path(path)
+        self._sqlite3 = sqlite3
+        self._lock = threading.RLock()
+        if not create and not os.path.exists(self.path):
+            raise LedgerError(f"there is no ledger at {self.path!r}")
+        with self._telling():
+            self._connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        try:
+            with self._telling():
+                self._prepare(create)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self, create: bool) -> None:
+        with self._transaction("DEFERRED"):  # one state: another process may be creating the tables
+            application, version = self._number("application_id"), self._number("user_version")
+            empty = self.one("SELECT count(*) FROM sqlite_master") == (0,)
+        if application != _APPLICATION and not (empty and application == 0 and create):
+            raise LedgerError(f"{self.path!r} is a database, but not a ledger; give another path")
+        if version > _VERSION:
+            raise LedgerError(f"the ledger {self.path!r} was made by a newer version of langgraph_runs: update it here too")
+        if self.one("PRAGMA journal_mode=WAL") != ("wal",):
+            raise LedgerError(f"the ledger {self.path!r} is on a file system without shared memory: put it on a local disk")
+        for pragma in ("synchronous=FULL", "fullfsync=1", "temp_store=1", "temp.journal_mode=OFF"):
+            self.run(f"PRAGMA {pragma}")
+        if application != _APPLICATION:
+            with self.transaction():
+                # Another process may have been quicker.
+                if self._number("application_id") == 0:
+                    for statement in _TABLES:
+                        self.run(statement)
+                    self.run(f"PRAGMA user_version={_VERSION}")
+                    self.run(f"PRAGMA application_id={_APPLICATION}")
+
+    def _number(self, pragma: str) -> int:
+        row = self.one(f"PRAGMA {pragma}")
+        return 0 if row is None else int(row[0])
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except self._sqlite3.Error as error:
+                raise LedgerError(f"the ledger {self.path!r}: {error}") from error
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """Execute one statement; how many rows it changed."""
+        with self._telling():
+            return self._connection.execute(statement, values).rowcount
+
+    def one(self, statement: str, values: Sequence[Any] = ()) -> Optional[Tuple[Any, ...]]:
+        """The first row, or None."""
+        with self._telling():
+            row: Optional[Tuple[Any, ...]] = self._connection.execute(statement, values).fetchone()
+            return row
+
+    def all(self, statement: str, values: Sequence[Any] = ()) -> List[Tuple[Any, ...]]:
+        """All rows."""
+        with self._telling():
+            return self._connection.execute(statement, values).fetchall()
+
+    def transaction(self) -> contextlib.AbstractContextManager[None]:
+        """All of it or nothing, on the disk when it returns. Keep it short: other processes wait."""
+        return self._transaction("IMMEDIATE")
+
+    @contextlib.contextmanager
+    def _transaction(self, kind: str) -> Iterator[None]:
+        with self._telling():
+            self._connection.execute(f"BEGIN {kind}")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """May be called twice."""
+        with self._telling():
+            self._connection.close()
+
+
+class LockFile:
+    """A lock that the system takes back when its process ends, however it ends; no clock has a part in it.
+
+    It is an empty SQLite database with an exclusive transaction open: SQLite knows how to lock on every system, between processes
+    and within one.
+    """
+
+    def __init__(self, path: str) -> None:
+        import sqlite3
+
+        self.path = path
+        with contextlib.ExitStack() as undo:
+            try:
+                self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+                undo.callback(self._connection.close)
+                self._connection.execute("PRAGMA journal_mode=MEMORY")  # else there would be another file
+                self._connection.execute("BEGIN EXCLUSIVE")
+            except sqlite3.Error as error:
+                raise LedgerError(f"the lock {path!r} beside the ledger cannot be taken: {error}") from error
+            undo.pop_all()
+
+    def release(self) -> None:
+        """Give it back, and remove the file."""
+        self._connection.close()
+        _remove(self.path)
+
+    @staticmethod
+    def break_if_dead(path: str) -> bool:
+        """Whether nobody holds the lock any more; then its file is removed."""
+        import sqlite3
+
+        if not os.path.exists(path):
+            return True
+        try:
+            probe = sqlite3.connect(pathlib.Path(path).absolute().as_uri() + "?mode=rw", uri=True, timeout=0, isolation_level=None)
+        except sqlite3.Error:
+            return False  # not ours to open: whoever made it may be alive
+        try:
+            probe.execute("PRAGMA journal_mode=MEMORY")
+            probe.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error:
+            return False
+        finally:
+            probe.close()
+        _remove(path)
+        return True
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):  # somebody else has removed it
+        os.unlink(path)

@@ -1,0 +1,5 @@
+"""A real LangGraph server on this machine, for tests and for trying things out (extra ``server``)."""
+
+from .server import DevServer, DevServerError, unavailable_reason
+
+__all__ = ["DevServer", "DevServerError", "unavailable_reason"]

@@ -1,0 +1,434 @@
+"""A real LangGraph server on this machine, for tests and for trying things out.
+
+Knows how to start it as a process of its own, how to know that it answers, and how to leave nothing behind. Does not
+know the API: it sends no request. The server comes with the extra: ``pip install "langgraph_runs[server]"``, on Python
+3.11 or newer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Dict, Mapping, Optional, Type, Union, cast
+
+from ..errors import LangGraphRunsError
+
+__all__ = ["DevServer", "DevServerError", "unavailable_reason"]
+
+#: Seconds that a server may take to end by itself when it is stopped; idle it takes 0.1. Then it is killed.
+STOP_GRACE = 1.0
+#: The same where what it has in memory is to be written first.
+PERSISTING_GRACE = 30.0
+#: Settings of the caller's environment that would make another server of it, or have it call out.
+_FOREIGN_PREFIXES = ("LANGGRAPH_", "LANGSERVE_", "LANGSMITH_", "LANGCHAIN_")
+_FOREIGN_NAMES = {"MOUNT_PREFIX", "DATABASE_URI", "REDIS_URI", "MIGRATIONS_PATH", "N_JOBS_PER_WORKER", "PYTHONWARNINGS"}
+_OFFLINE = {"LANGGRAPH_NO_VERSION_CHECK": "true", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false"}
+#: Options of the server that hold a path to code, and under which key.
+_CODE_OPTIONS = {"auth": "path", "http": "app", "checkpointer": "path"}
+
+
+class DevServerError(LangGraphRunsError):
+    """The local server cannot be started, or ended by itself.
+
+    ``str()`` is one line with the reason; ``log`` is the end of what the server had printed, also shown under the
+    traceback.
+    """
+
+    #: The last lines of the server's log; empty when there was no server yet.
+    log: str
+
+    def __init__(self, message: str, *, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+        if log and sys.version_info >= (3, 11):
+            self.add_note("The end of the server's log:\n" + log)
+
+
+def unavailable_reason() -> Optional[str]:
+    """Why this Python cannot run the server, and what to do about it, in one line; None when it can."""
+    if os.name != "posix":
+        return "the local server needs Linux or macOS; on Windows use WSL"
+    if sys.version_info < (3, 11):
+        running = ".".join(map(str, sys.version_info[:3]))
+        return (
+            f"the LangGraph server needs Python 3.11 or newer, and this is {running}: "
+            'with a newer one, pip install "langgraph_runs[server]"'
+        )
+    for module in ("langgraph_api", "langgraph_runtime_inmem"):
+        if importlib.util.find_spec(module) is None:
+            return 'the LangGraph server is not installed: pip install "langgraph_runs[server]"'
+    return None
+
+
+class DevServer:
+    """A LangGraph server with your graphs, in memory, on a free port of this machine.
+
+    ::
+
+        with DevServer(graphs={"agent": "my_agent.py:graph"}) as server:
+            client = Client(server.url)
+
+    It is the real server, in a process of its own, in a fresh temporary directory, silent and offline: settings of the
+    server in the caller's environment (``LANGGRAPH_*``, ``LANGSMITH_*``, ``LANGCHAIN_*``) do not reach it, those in
+    ``env`` do. Process and directory are gone after the ``with`` block, and also when the program ends in any other
+    way: exit, exception, Ctrl-C, a signal, even SIGKILL (then within a second).
+
+    :param graphs: graph name to ``"path.py:variable"`` (relative to the caller's working directory) or
+        ``"module:variable"``.
+    :param port: 0 takes a free port. A fixed port that is in use is an error.
+    :param env: environment variables for the server and the graphs, on top of the caller's.
+    :param workers: how many runs are executed at the same time.
+    :param startup_timeout: seconds until the server must answer; mostly the time that importing the graphs takes.
+    :param log: a file that the server's output is appended to, to be kept. By default it goes with the directory.
+    :param log_level: how much the server says there.
+    :param persistence: keep threads and runs in the directory, so that they survive :meth:`restart` (they are written
+        every ten seconds and when the server ends by SIGTERM). By default each start is an empty server.
+    :param options: further settings of the server, as in langgraph.json: ``auth={"path": "auth.py:auth"}``,
+        ``http={"app": "app.py:app", "mount_prefix": "/api"}``, ``webhooks={...}``, ``store={...}``.
+
+    May be used from any thread. Each raises :class:`DevServerError` where the server cannot be had; nothing is started
+    by the constructor. The graphs can import what the caller can import.
+
+    >>> server = DevServer(graphs={"agent": "my_agent.py:graph"})
+    >>> server.running
+    False
+    """
+
+    def __init__(
+        self,
+        graphs: Mapping[str, Union[str, Mapping[str, Any]]],
+        *,
+        port: int = 0,
+        env: Optional[Mapping[str, str]] = None,
+        workers: int = 10,
+        startup_timeout: float = 60.0,
+        log: Union[str, os.PathLike[str], None] = None,
+        log_level: str = "ERROR",
+        persistence: bool = False,
+        **options: Any,
+    ) -> None:
+        if not graphs:
+            raise DevServerError('a server needs at least one graph: DevServer(graphs={"agent": "my_agent.py:graph"})')
+        self._graphs = dict(graphs)
+        self._port = port
+        self._env = dict(env or {})
+        self._workers = workers
+        self._startup_timeout = startup_timeout
+        self._log = None if log is None else Path(log).absolute()
+        self._log_level = log_level.upper()
+        self._persistence = persistence
+        self._options = options
+        self._url: Optional[str] = None
+        self._directory: Optional[_Directory] = None
+        self._process: Optional[_Process] = None
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        state = f"pid={self.pid} url={self._url!r}" if self.running else "not running"
+        return f"<DevServer {', '.join(self._graphs)}: {state}>"
+
+    def __enter__(self) -> DevServer:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: Optional[Type[BaseException]],
+        exc: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The base URL for a client, mount prefix included; the same after a restart. Not known before a start."""
+        if self._url is None:
+            raise DevServerError("the server was not started: use `with DevServer(...)`, or start()")
+        return self._url
+
+    @property
+    def port(self) -> int:
+        """The port, chosen at the first start; 0 before that."""
+        return self._port
+
+    @property
+    def pid(self) -> Optional[int]:
+        """The id of the server's process, or None when it does not run."""
+        process = self._process
+        return process.pid if process is not None and process.alive() else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is alive."""
+        return self.pid is not None
+
+    @property
+    def log_path(self) -> Path:
+        """The file with what the server printed."""
+        if self._log is not None:
+            return self._log
+        if self._directory is None:
+            raise DevServerError("the server does not run, and its log went with its directory; to keep one pass log=")
+        return self._directory.path / "server.log"
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines of what the server printed."""
+        return _tail(self.log_path, lines)
+
+    def start(self) -> DevServer:
+        """Start the server and block until it answers, at most ``startup_timeout`` seconds.
+
+        Does nothing when it runs already.
+        """
+        with self._lock:
+            if self.running:
+                return self
+            reason = unavailable_reason()
+            if reason is not None:
+                raise DevServerError(reason)
+            settings = self._settings()
+            if self._directory is None:
+                self._directory = _Directory()
+            elif not self._persistence:
+                shutil.rmtree(self._directory.path / ".langgraph_api", ignore_errors=True)
+            try:
+                self._launch(settings)
+            except BaseException:
+                self.stop()
+                raise
+            return self
+
+    def stop(self) -> None:
+        """End the server and remove its directory; nothing when that is done already.
+
+        Blocks until the process is gone: it is asked first (SIGTERM) and killed a second later. Runs that are executed
+        at that moment are lost.
+        """
+        with self._lock:
+            process, self._process = self._process, None
+            directory, self._directory = self._directory, None
+            if process is not None:
+                process.end()
+            if directory is not None:
+                directory.remove()
+
+    def restart(self) -> DevServer:
+        """End the server and start it on the same port, also after :meth:`kill`; empty, unless ``persistence``."""
+        with self._lock:
+            process, self._process = self._process, None
+            if process is not None:
+                if self._persistence and process.alive():
+                    process.signal(signal.SIGTERM)
+                    process.wait(PERSISTING_GRACE)
+                process.end()
+            return self.start()
+
+    def send_signal(self, signum: int) -> None:
+        """Send the server a signal and return at once: SIGSTOP makes a server hang, SIGTERM makes it go down."""
+        process = self._process
+        if process is None or not process.alive():
+            raise DevServerError("the server does not run")
+        process.signal(signum)
+
+    def kill(self, signum: int = signal.SIGKILL, *, timeout: float = 30.0) -> None:
+        """End the server with a signal, as a crash or a shutdown would, and block until it is gone.
+
+        The directory stays until :meth:`stop`; :meth:`restart` brings the server back at the same URL.
+        """
+        self.send_signal(signum)
+        process = self._process
+        if process is not None and not process.wait(timeout):
+            message = f"the server was still there {timeout:g} s after signal {int(signum)}"
+            raise DevServerError(message, log=self.log_tail())
+
+    def _settings(self) -> Dict[str, Any]:
+        graphs = {name: _located(f"graph {name!r}", value, "path") for name, value in self._graphs.items()}
+        options: Dict[str, Any] = {
+            "reload": False,
+            "open_browser": False,
+            "allow_blocking": True,
+            "server_level": self._log_level,
+            **{
+                name: _located(name, value, _CODE_OPTIONS[name]) if name in _CODE_OPTIONS and value else value
+                for name, value in self._options.items()
+            },
+            "graphs": graphs,
+            "n_jobs_per_worker": self._workers,
+            "disable_persistence": not self._persistence,
+        }
+        return {
+            "parent": os.getpid(),
+            "port": self._port,
+            "sys_path": [os.getcwd(), *(os.path.abspath(entry) for entry in sys.path)],
+            "options": options,
+        }
+
+    def _environment(self) -> Dict[str, str]:
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(_FOREIGN_PREFIXES) and name not in _FOREIGN_NAMES
+        }
+        defaults = {**_OFFLINE, "LOG_LEVEL": self._log_level, "LOG_COLOR": "false", "PYTHONUNBUFFERED": "1"}
+        encoding = {"PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING", "utf-8:backslashreplace")}
+        return {**inherited, **defaults, **encoding, **self._env}
+
+    def _launch(self, settings: Dict[str, Any]) -> None:
+        assert self._directory is not None
+        settings["directory"] = str(self._directory.path)
+        try:
+            encoded = json.dumps(settings).encode() + b"\n"
+        except (TypeError, ValueError) as error:
+            raise DevServerError(f"the server's options must be JSON: {error}") from error
+        begun = time.monotonic()
+        with open(self.log_path, "ab") as log:
+            self._process = process = _Process(self, self._directory.path, self._environment(), log)
+        answer = process.begin(encoded, self._startup_timeout)
+        if "url" in answer:
+            self._url, self._port = answer["url"], answer["port"]
+            return
+        log_tail = self.log_tail(60)  # enough for the graph's own traceback, which is not the last one
+        if "error" in answer:
+            raise DevServerError(answer["error"])
+        if process.alive():
+            waited = time.monotonic() - begun
+            raise DevServerError(f"the server did not answer within {waited:.0f} s of its start", log=log_tail)
+        raise DevServerError(f"the server ended while starting: {_last_words(log_tail)}", log=log_tail)
+
+
+class _Directory:
+    """A temporary directory that goes when it is removed, when its owner is collected or when the program exits."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="langgraph-runs-"))
+        self.remove = weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(path: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a fork of the program does not own it
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class _Process:
+    """One process of the server, in a session of its own so that a Ctrl-C in the terminal does not reach it.
+
+    Its standard input is the lifeline: the system closes our end in whatever way this program ends, and then the server
+    ends itself (``child.py``). Its standard output is open as long as it lives, which tells of its end without reaping
+    it: until the whole group is killed, its id cannot become that of a stranger.
+    """
+
+    def __init__(self, owner: object, directory: Path, env: Mapping[str, str], log: IO[bytes]) -> None:
+        self._popen = subprocess.Popen(
+            # -P: the directory of the script must not come first on the import path.
+            [sys.executable, "-P", str(Path(__file__).with_name("child.py"))],
+            cwd=directory,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            bufsize=0,
+            start_new_session=True,
+        )
+        self._stdin, self._stdout = cast("IO[bytes]", self._popen.stdin), cast("IO[bytes]", self._popen.stdout)
+        self._lifeline, self._status = self._stdin.fileno(), self._stdout.fileno()
+        self._owner_pid = os.getpid()
+        #: Ends and reaps the process, once; also when the owner is collected or the program exits.
+        self.end = weakref.finalize(owner, self._end)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def begin(self, settings: bytes, timeout: float) -> Dict[str, Any]:
+        """Hand over the settings and return the server's answer; empty when it ended, or did not answer in time."""
+        give_up = time.monotonic() + timeout
+        try:
+            while settings:
+                settings = settings[os.write(self._lifeline, settings) :]
+        except BrokenPipeError:
+            return {}
+        answer = b""
+        while not answer.endswith(b"\n"):
+            remaining = give_up - time.monotonic()
+            if remaining <= 0 or not self._poll(select.POLLIN, remaining):
+                return {}
+            piece = os.read(self._status, 4096)
+            if not piece:
+                return {}
+            answer += piece
+        return cast("Dict[str, Any]", json.loads(answer))
+
+    def alive(self) -> bool:
+        return self._popen.returncode is None and not self._poll(0, 0)
+
+    def wait(self, timeout: float) -> bool:
+        """Block until the process has ended; False when it has not within the timeout (seconds)."""
+        return self._popen.returncode is not None or self._poll(0, timeout)
+
+    def signal(self, signum: int) -> None:
+        if signum == signal.SIGKILL:
+            os.killpg(self.pid, signum)
+        else:
+            os.kill(self.pid, signum)
+
+    def _poll(self, events: int, timeout: float) -> bool:
+        """Whether the status pipe has one of the events, or was closed by the process' end, within the timeout."""
+        poll = select.poll()
+        poll.register(self._status, events)
+        return bool(poll.poll(max(0.0, timeout) * 1000))
+
+    def _end(self) -> None:
+        if os.getpid() == self._owner_pid:  # a fork of the program does not own it
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, signal.SIGTERM)
+                os.kill(self.pid, signal.SIGCONT)
+                self._poll(0, STOP_GRACE)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._popen.wait()
+        self._stdin.close()
+        self._stdout.close()
+
+
+def _located(what: str, value: Any, key: str) -> Any:
+    """The value with its path to code made absolute, which must exist: the server runs in another directory."""
+    if isinstance(value, Mapping):
+        return {**value, key: _located(what, value[key], key)} if key in value else dict(value)
+    if not isinstance(value, str) or ":" not in value:
+        raise DevServerError(f'{what} must be "path.py:variable" or "module:variable", not {value!r}')
+    place, _, variable = value.rpartition(":")
+    if "/" not in place and not place.endswith(".py"):
+        return value
+    path = Path(place).expanduser().absolute()
+    if not path.is_file():
+        raise DevServerError(f"{what}: there is no file {path}")
+    return f"{path}:{variable}"
+
+
+def _tail(path: Path, lines: int) -> str:
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))
+            return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
+
+
+def _last_words(log: str) -> str:
+    """The line of the log that most likely says why."""
+    said = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in said if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return (errors or said or ["it printed nothing"])[-1][:300]

@@ -1,0 +1,31 @@
+"""One request and its response: connections, limits, retries, typed errors, log lines.
+
+Knows HTTP, and neither the paths of the API nor what the bodies mean. The only importer of requests and urllib3, which are
+imported when the first connection is made.
+"""
+
+from typing import TYPE_CHECKING
+
+from .call_options import CALL_OPTIONS, CommonOptions, common_options, parse_call_options
+from .headers import as_utf8, http_date, path_segment, split_login
+from .session_factory import SessionFactory
+from .transport import Answer, Request, Settings, Transport
+
+if TYPE_CHECKING:
+    from .body import ByteStream as ByteStream
+
+__all__ = [
+    "CALL_OPTIONS",
+    "Answer",
+    "CommonOptions",
+    "Request",
+    "SessionFactory",
+    "Settings",
+    "Transport",
+    "as_utf8",
+    "common_options",
+    "http_date",
+    "parse_call_options",
+    "path_segment",
+    "split_login",
+]

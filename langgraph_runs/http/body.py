@@ -1,0 +1,129 @@
+"""The body of an answer, read as it comes; its faults as our errors. Knows requests and urllib3, not what a body means."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from typing import Any, Dict, List, Optional
+
+import requests
+
+from ..errors import RequestInfo, ResponseDecodeError
+from .exception_mapping import BELOW, translate
+from .exchange import Exchange
+from .headers import http_date
+from .response import Response
+
+__all__ = ["ByteStream"]
+
+_log = logging.getLogger(__name__)
+_PIECE = 1 << 16
+
+
+class ByteStream:
+    """The body of an answer, read as it comes. Closing it early closes the connection; at its end that goes back to the pool."""
+
+    def __init__(
+        self, raw: Any, status: int, headers: Dict[str, str], exchange: Exchange, info: RequestInfo, owner: Any = None
+    ) -> None:
+        self.exchange = exchange
+        self.info = info
+        self.status = status
+        #: Names in lower case; of a repeated header, the values joined by commas.
+        self.headers = headers
+        self._raw = raw
+        #: What closes it.
+        self._owner = raw if owner is None else owner
+        #: urllib3's answers decompress; what other adapters give is an ordinary file.
+        self._how = {"decode_content": True} if hasattr(raw, "stream") else {}
+        # Our own connections are read without the layers in between; compressed bodies, mocks, other adapters, and what a hook
+        # has looked into, through them.
+        below = raw.below if getattr(raw, "untouched", False) is True else None
+        direct = isinstance(below, Response) and "content-encoding" not in headers
+        self._below: Optional[Response] = below if direct else None
+        self._pid = os.getpid()
+        self._released = False
+
+    @classmethod
+    def of(cls, response: requests.Response, exchange: Exchange, info: RequestInfo) -> ByteStream:
+        """The body of what requests gives."""
+        raw: Any = response.raw
+        content = getattr(response, "_content", None)
+        if raw is None or isinstance(content, bytes):
+            raw = io.BytesIO(content or b"")  # a response hook has read it, or an adapter gave nothing else
+        headers: Dict[str, str] = dict(response.headers.lower_items())
+        return cls(raw, response.status_code, headers, exchange, info, raw if response.raw is None else response)
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether only the end of the connection ends the body, so that a cut cannot be told from its end."""
+        return (
+            self.exchange.phase == Exchange.ANSWERED
+            and "content-length" not in self.headers
+            and "chunked" not in self.headers.get("transfer-encoding", "").lower()
+        )
+
+    @property
+    def server_time(self) -> Optional[float]:
+        """The server's clock when it answered, in seconds since 1970, where it told it."""
+        return http_date(self.headers.get("date", ""))
+
+    def read1(self) -> bytes:
+        """The bytes that are there, decompressed, waiting for the first; b"" at the end."""
+        try:
+            if self._below is not None:
+                data = self._below.read_some()
+            elif hasattr(self._raw, "read1"):
+                data = self._raw.read1(_PIECE, **self._how)
+            else:
+                data = self._raw.read(_PIECE, **self._how)
+            if not data and self._how:
+                self._raw.release_conn()
+        except Exception as error:
+            raise translate(error, self.exchange, self.info) from error
+        if not data:
+            self.exchange.scope.check()
+        return data
+
+    def read_all(self, limit: int, *, strict: bool = True) -> bytes:
+        """The rest of the body. More than *limit* bytes are an error, or, if not *strict*, left out."""
+        pieces: List[bytes] = []
+        size = 0
+        while True:
+            piece = self.read1()
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+            if size <= limit:
+                if self._below is not None and self._below.isclosed():
+                    self._raw.release_conn()  # that was the last of it
+                    self._released = True
+                    self.exchange.scope.check()
+                    break
+            else:
+                if not strict:
+                    break
+                problem = f"$: more than {limit} bytes"
+                raise ResponseDecodeError(
+                    f"the answer is larger than max_response_bytes={limit}", problems=(problem,), request=self.info
+                )
+        return b"".join(pieces)[:limit] if len(pieces) != 1 else pieces[0][:limit]
+
+    def close(self) -> None:
+        """Let go of the connection. Only for the thread that reads; another one interrupts the scope."""
+        if self._released:
+            return
+        if self._pid == os.getpid():
+            self.exchange.scope.detach()
+        try:
+            self._owner.close()
+        except BELOW as error:
+            _log.debug("closing an answer failed: %r", error)
+
+    def __enter__(self) -> ByteStream:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()

@@ -1,0 +1,80 @@
+"""What every call takes beside its own arguments: time, signal, headers and query. Checked here, once."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Tuple
+
+import attrs
+
+from ..errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from .transport import Transport
+from ..call import AbortSignal, Scope
+from ..options import CallOptions, option_docs
+from ..validation import check_headers, check_known, check_seconds
+
+__all__ = ["CALL_OPTIONS", "CommonOptions", "common_options", "parse_call_options"]
+
+#: Names of the options that every call has.
+CALL_OPTIONS: FrozenSet[str] = frozenset(option_docs(CallOptions))
+
+
+@attrs.frozen
+class CommonOptions:
+    """The common options of one call."""
+
+    #: Seconds; ``...`` where nothing was given, None for no limit.
+    timeout: Any
+    signal: Optional[AbortSignal]
+    headers: Dict[str, str]
+    params: List[Tuple[str, str]]
+
+    def scope(self, transport: Transport) -> Scope:
+        """The limits of the call, from now on."""
+        return transport.scope(self.timeout, self.signal)
+
+
+def parse_call_options(call: str, options: Mapping[str, Any], further: Collection[str] = ()) -> CommonOptions:
+    """The common options among *options*; one that is neither common nor in *further* is refused."""
+    check_known(call, options, CALL_OPTIONS.union(further) if further else CALL_OPTIONS)
+    return common_options(options)
+
+
+def common_options(options: Mapping[str, Any]) -> CommonOptions:
+    """The common options among *options*, whatever else is there."""
+    timeout = options.get("timeout", ...)
+    if timeout is not ...:
+        timeout = check_seconds("timeout", timeout)
+    signal = options.get("signal")
+    if signal is not None and not isinstance(signal, AbortSignal):
+        raise InvalidRequestError(f"signal={signal!r}: give AbortController().signal")
+    return CommonOptions(timeout, signal, check_headers(options.get("headers")), _pairs(options.get("params")))
+
+
+def _pairs(params: Any) -> List[Tuple[str, str]]:
+    if params is None:
+        return []
+    if isinstance(params, Mapping):
+        items = list(params.items())
+    elif isinstance(params, (list, tuple)) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in params):
+        items = list(params)
+    else:
+        raise InvalidRequestError(f"params={params!r}: give a dict, or a list of pairs")
+    pairs: List[Tuple[str, str]] = []
+    for name, value in items:
+        if not isinstance(name, str) or not name:
+            raise InvalidRequestError(f"params: {name!r} is not a name")
+        for one in value if isinstance(value, (list, tuple, set, frozenset)) else [value]:
+            if one is not None:
+                pairs.append((name, _query_text(one)))
+    return pairs
+
+
+def _query_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, enum.Enum):
+        return _query_text(value.value)
+    return str(value)

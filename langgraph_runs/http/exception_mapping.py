@@ -1,0 +1,123 @@
+"""Exceptions of the libraries below, as ours. The one place where requests, urllib3, http.client, ssl and socket errors end."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import zlib
+from typing import Any, List, Optional, Sequence
+
+import requests
+import urllib3
+
+from ..errors import APIConnectionError, APITimeoutError, LangGraphRunsError, RequestInfo, ResponseDecodeError
+from .exchange import Exchange
+
+__all__ = ["BELOW", "translate"]
+
+#: Whatever may come from below: requests, urllib3, http.client, zlib, and through OSError and ValueError ssl, socket, json.
+BELOW = (
+    requests.RequestException,
+    requests.exceptions.RequestsWarning,
+    urllib3.exceptions.HTTPError,
+    urllib3.exceptions.HTTPWarning,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+    EOFError,
+    zlib.error,
+)
+
+
+def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> BaseException:
+    """*error* of a library below, as one of ours. What is not theirs (a bug, a user's hook) is raised as it is."""
+    scope = exchange.scope
+    if isinstance(error, LangGraphRunsError):
+        raise error
+    over = scope.over()
+    if over is not None:
+        over.request = info
+        if isinstance(over, APIConnectionError):
+            over.sent = _sent(error, exchange)
+        return over
+    if not isinstance(error, BELOW):
+        raise error
+    chain = _chain(error)
+    sent = _sent(error, exchange)
+    reason = _reason(chain)
+    if _is_timeout(chain):
+        if sent is False:
+            message = f"no connection within connect_timeout={exchange.connect_timeout} s: {reason}"
+        else:
+            message = f"the server was silent for longer than read_timeout={exchange.read_timeout} s"
+        return scope.identify(APITimeoutError(message, sent=sent, request=info))
+    if any(isinstance(e, (urllib3.exceptions.DecodeError, requests.exceptions.ContentDecodingError, zlib.error)) for e in chain):
+        problem = f"$: cannot be decompressed ({reason})"
+        return scope.identify(ResponseDecodeError("the answer cannot be decompressed", problems=(problem,), request=info))
+    if any(isinstance(e, ssl.SSLError) for e in chain) and sent is False:
+        reason = f"TLS: {reason}; for a private certificate authority give verify='/path/to/ca.pem'"
+    verb = "could not connect" if sent is False else "the connection broke"
+    return scope.identify(APIConnectionError(f"{verb}: {reason}", sent=sent, request=info))
+
+
+def _sent(error: BaseException, exchange: Exchange) -> Optional[bool]:
+    if exchange.phase == Exchange.CONNECTING:
+        return False
+    if exchange.phase == Exchange.ANSWERED:
+        return True
+    if exchange.phase == Exchange.UNKNOWN:
+        before = (
+            requests.exceptions.ConnectTimeout,
+            requests.exceptions.InvalidURL,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.MissingSchema,
+            urllib3.exceptions.ConnectTimeoutError,
+            urllib3.exceptions.NewConnectionError,
+            urllib3.exceptions.NameResolutionError,
+        )
+        if any(isinstance(e, before) for e in _chain(error)):
+            return False
+    return None
+
+
+def _chain(error: BaseException) -> List[BaseException]:
+    """*error* and all that it was made from: causes, and errors in its arguments, where requests and urllib3 put them."""
+    found: List[BaseException] = []
+    waiting: List[Any] = [error]
+    while waiting and len(found) < 20:
+        item = waiting.pop(0)
+        if not isinstance(item, BaseException) or item in found:
+            continue
+        found.append(item)
+        waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    return found
+
+
+def _is_timeout(chain: Sequence[BaseException]) -> bool:
+    kinds = (TimeoutError, socket.timeout, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout, ssl.SSLWantReadError)
+    # urllib3 derives "connection refused" and "unknown host" from its timeout.
+    not_really = urllib3.exceptions.NewConnectionError
+    return any(isinstance(e, kinds) and not isinstance(e, not_really) for e in chain) or any(
+        "timed out" in str(e) for e in chain if isinstance(e, ssl.SSLError)
+    )
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, (http.client.BadStatusLine, http.client.UnknownProtocol)) and not isinstance(error, ConnectionError):
+        return "the answer is not HTTP/1"  # its text is what the peer sent, which may be anything
+    try:
+        return str(error)
+    except Exception:  # some of their classes need arguments to say what they are
+        return type(error).__name__
+
+
+def _reason(chain: Sequence[BaseException]) -> str:
+    # The innermost error with a text says it without the names of the layers above.
+    for error in reversed(chain):
+        if isinstance(error, OSError) and error.strerror:
+            return str(error.strerror)
+    told = [text for text in map(_told, reversed(chain)) if text]
+    text = told[0] if told else type(chain[0]).__name__
+    return re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:? ?", "", text)

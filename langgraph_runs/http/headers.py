@@ -1,0 +1,121 @@
+"""Header fields, URLs and error texts: what may be sent, and what is read from an answer. Pure text, no I/O."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import re
+import time
+import urllib.parse
+from typing import Any, Mapping, Optional, Tuple
+
+from ..errors import InvalidRequestError
+
+__all__ = ["as_utf8", "error_text", "http_date", "retry_after", "path_segment", "split_login"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # as nearly all ids are
+
+
+def path_segment(value: str) -> str:
+    """*value* as one path segment that it cannot leave: dots, slashes, percent signs and the rest are encoded.
+
+    >>> path_segment("a/../b"), path_segment(".."), path_segment("%2e")
+    ('a%2F..%2Fb', '%2E%2E', '%252e')
+    """
+    if _PLAIN.match(value):
+        return value
+    try:
+        quoted = urllib.parse.quote(value, safe="")
+    except UnicodeEncodeError:
+        raise InvalidRequestError(f"id {value!r}: holds half a surrogate pair, which is no character") from None
+    return quoted.replace(".", "%2E") if quoted in (".", "..") else quoted
+
+
+def as_utf8(value: str) -> str:
+    """*value* as text that goes out as UTF-8, as event ids do (WHATWG HTML, 9.2.3): headers are sent in Latin-1.
+
+    >>> as_utf8("é").encode("latin-1") == "é".encode("utf-8")
+    True
+    """
+    return value if value.isascii() else value.encode("utf-8").decode("latin-1")
+
+
+def split_login(url: str) -> Tuple[str, Optional[str]]:
+    """*url* without its user and password, and the ``Authorization`` header that they make, or None."""
+    scheme, separator, rest = url.partition("://")
+    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    if not separator or "@" not in authority:
+        return url, None
+    login, _, host = authority.rpartition("@")
+    user, _, password = login.partition(":")
+    pair = f"{urllib.parse.unquote(user)}:{urllib.parse.unquote(password)}".encode()
+    return scheme + separator + host + rest[len(authority) :], "Basic " + base64.b64encode(pair).decode("ascii")
+
+
+def _message(parsed: Any) -> str:
+    if isinstance(parsed, dict):
+        error = parsed.get("error")
+        for told in (parsed.get("detail"), parsed.get("message"), error):
+            if isinstance(told, dict) and isinstance(told.get("message"), str):
+                told = told["message"]
+            if isinstance(told, str) and told:
+                named = isinstance(error, str) and told is not error and told == parsed.get("message")
+                return f"{error}: {told}" if named else told
+        return _shown(parsed.get("detail") or parsed)
+    return "" if parsed is None else _shown(parsed)
+
+
+def _shown(parsed: Any) -> str:
+    try:
+        return str(parsed)
+    except RecursionError:  # JSON may be nested deeper than Python can print
+        return f"a {type(parsed).__name__} that is nested too deep to be shown"
+
+
+def _without_tags(text: str) -> str:
+    if not re.match(r"\s*(<!doctype|<html|<\?xml|<head|<body)", text, re.IGNORECASE):
+        return text
+    # Not by a regular expression: a page of a million "<" would take it minutes.
+    first, *rest = text.split("<")
+    kept, unseen = [first], ""
+    for piece in rest:
+        tag, _, after = piece.partition(">")
+        name = re.match(r"/?\w*", tag).group().lower()  # type: ignore[union-attr]
+        if unseen and name != "/" + unseen:
+            continue
+        unseen = name if name in ("script", "style") else ""
+        kept.append("" if unseen else after)
+    return " ".join(" ".join(kept).split())
+
+
+def error_text(parsed: Any) -> str:
+    """The server's own words in the parsed body of an error, whatever its shape.
+
+    >>> error_text({"detail": "Not Found"}), error_text({"error": "E", "message": "m"}), error_text("<html><b>Bad</b>")
+    ('Not Found', 'E: m', 'Bad')
+    """
+    return _without_tags(parsed) if isinstance(parsed, str) else _message(parsed)
+
+
+def http_date(value: str) -> Optional[float]:
+    """Seconds since 1970 from a date as HTTP writes it, or None."""
+    try:
+        from email.utils import parsedate_to_datetime  # a large package, and most answers need no date
+
+        moment = parsedate_to_datetime(value)
+        # The old asctime form has no zone; it is GMT as well (RFC 9110, section 5.6.7).
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def retry_after(headers: Mapping[str, str]) -> Optional[float]:
+    """Seconds from ``Retry-After``: a number, or a date, which is read against the server's own clock where it told it."""
+    value = headers.get("retry-after", "").strip()
+    if re.match(r"\d+(\.\d+)?\Z", value, re.ASCII):
+        return float(value)
+    moment = http_date(value) if value else None
+    if moment is None:
+        return None
+    now = http_date(headers.get("date", ""))
+    return max(0.0, moment - (time.time() if now is None else now))

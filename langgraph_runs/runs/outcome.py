@@ -1,0 +1,264 @@
+"""How a run ended: asking the server, since neither the end of a stream nor a 200 says it. Raises the right `RunError`.
+
+Facts that this rests on: a cancelled or timed-out run answers ``wait`` with 200 and its last values; a stream just ends; ``join``
+of a finished run answers with the thread's *current* state, perhaps another run's; checkpoints carry the id of their run, so the
+thread's history, filtered by it, has the run's own last state.
+"""
+
+from __future__ import annotations
+
+import ast
+import logging
+import re
+from typing import Any, Mapping, Optional, Tuple
+
+import attrs
+
+from ..api import cancelling, run_path, runs_path, thread_path
+from ..call import Scope
+from ..errors import (
+    APIConnectionError,
+    APIStatusError,
+    LangGraphRunsError,
+    NotFoundError,
+    ResponseDecodeError,
+    RunCancelledError,
+    RunError,
+    RunFailedError,
+    RunTimedOutError,
+)
+from ..http import Request, Transport
+from ..models import Interrupt, Run, RunOutcome, Thread, ThreadState
+from ..serialization import decode, decode_body, decode_list, encode
+
+__all__ = ["RunOutcomes", "interrupts_in", "reported_error"]
+
+_log = logging.getLogger(__name__)
+#: Seconds for the cancel that follows a deadline.
+_LATE = 3.0
+#: A backslash that stands for nothing in a string of Python's. repr() writes none.
+_NO_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\[^\\'"abfnrtvxuUN0-7\n]""")
+_REPR = re.compile(r"(\w+)\((.*)\)\Z", re.DOTALL)
+
+
+def reported_error(value: Any) -> Optional[Tuple[Optional[str], Optional[str]]]:
+    """Class and message of a graph's error in any shape that servers use, or None where *value* is none of them.
+
+    >>> reported_error({"error": "ValueError", "message": "boom"}), reported_error("boom"), reported_error({"message": "boom"})
+    (('ValueError', 'boom'), (None, 'boom'), (None, 'boom'))
+    """
+    if isinstance(value, str):
+        return None, value
+    if not isinstance(value, Mapping):
+        return None
+    error, message = value.get("error"), value.get("message")
+    if isinstance(error, Mapping):
+        return reported_error(error)
+    if message is None and error is not None:
+        return None, str(error)
+    if message is None and error is None:
+        return None
+    return None if error is None else str(error), str(message)
+
+
+def interrupts_in(data: Any) -> Tuple[Interrupt, ...]:
+    """The open questions in values or updates (``__interrupt__``)."""
+    told = data.get("__interrupt__") if isinstance(data, dict) else None
+    if not isinstance(told, list):
+        return ()
+    return tuple(_interrupt(item) for item in told)
+
+
+def _interrupt(item: Any) -> Interrupt:
+    try:
+        return decode(item, Interrupt)
+    except ResponseDecodeError:
+        return Interrupt(value=item)  # the key may be one of the user's own data
+
+
+class RunOutcomes:
+    """Asks one server how runs ended."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def run(self, thread_id: str, run_id: str, scope: Scope) -> Run:
+        """The run as it stands now."""
+        answer = self._transport.call(Request(method="GET", path=run_path(thread_id, run_id)), scope)
+        return decode(decode_body(answer.body), Run)
+
+    def own_state(self, thread_id: str, run_id: str, scope: Scope) -> Optional[ThreadState]:
+        """The last state that this very run wrote, or None where the server does not keep or tell it."""
+        body = encode({"limit": 1, "metadata": {"run_id": run_id}})
+        request = Request(method="POST", path=thread_path(thread_id, "history"), body=body)
+        try:
+            states = decode_list(decode_body(self._transport.call(request, scope).body), ThreadState)
+        except (APIStatusError, APIConnectionError) as error:
+            scope.check(error)
+            return None
+        # A server that does not know the filter answers with the newest state, whosoever it is.
+        return next((state for state in states if state.metadata.get("run_id") == run_id), None)
+
+    def is_thread_gone(self, thread_id: str, scope: Scope) -> bool:
+        """Whether there is no such thread, as after the end of a stateless run, whose thread the server deletes with it."""
+        request = Request(method="GET", path=runs_path(thread_id), query=(("limit", 1),))
+        try:
+            self._transport.call(request, scope)
+        except NotFoundError:
+            return True
+        return False
+
+    def is_newest(self, thread_id: str, run_id: str, scope: Scope) -> Optional[bool]:
+        """Whether no run was created after this one on its thread; None where that cannot be known."""
+        newest = self._newest(thread_id, scope)
+        return None if newest is None else newest.run_id == run_id
+
+    def _newest(self, thread_id: str, scope: Scope) -> Optional[Run]:
+        request = Request(method="GET", path=runs_path(thread_id), query=(("limit", 1),))
+        try:
+            newest = decode_list(decode_body(self._transport.call(request, scope).body), Run)
+        except (APIStatusError, APIConnectionError) as error:
+            scope.check(error)
+            return None
+        return newest[0] if newest else None
+
+    def outcome_of(
+        self,
+        run: Run,
+        scope: Scope,
+        *,
+        values: Any = None,
+        told: Optional[Tuple[Optional[str], Optional[str]]] = None,
+    ) -> RunOutcome:
+        """The outcome of a run that has ended. *values* are what was seen of it, *told* is its error if that was seen too."""
+        if run.status == "success":
+            interrupts = interrupts_in(values)
+            return RunOutcome(status="success", values=values, run=run, interrupts=interrupts, paused=bool(interrupts))
+        state = None
+        if values is None or (run.status == "error" and told is None):
+            state = self.own_state(run.thread_id, run.run_id, scope)
+        if values is None and state is not None:
+            values = state.values
+        if run.status != "error":
+            return RunOutcome(status=run.status, values=values, run=run)
+        # The thread tells it in the server's words, as a live connection does; the checkpoint also when later runs have come.
+        error, message = told or self._from_thread(run, scope) or _from_tasks(state) or (None, None)
+        return RunOutcome(status="error", values=values, run=run, error=error, message=message)
+
+    def look_for_pause(self, outcome: RunOutcome, thread_id: Optional[str], scope: Scope) -> RunOutcome:
+        """*outcome* with ``paused`` and ``interrupts`` filled in from the run's own state. One request."""
+        if outcome.run is None or thread_id is None or not outcome.succeeded:
+            return outcome
+        state = self.own_state(thread_id, outcome.run.run_id, scope)
+        if state is None:
+            return outcome
+        found = tuple(state.interrupts) or tuple(i for task in state.tasks for i in task.interrupts)
+        return attrs.evolve(outcome, interrupts=outcome.interrupts or found, paused=outcome.paused or bool(state.next))
+
+    def own_values(self, run: Run, joined: Any, scope: Scope) -> RunOutcome:
+        """The outcome of a successful run that may have ended before it was joined, so that *joined* may be another run's."""
+        unknown = RunOutcome(status=run.status, run=run, exact=False)
+        state = self.own_state(run.thread_id, run.run_id, scope)
+        if state is None:
+            exact = self.is_newest(run.thread_id, run.run_id, scope) is True
+            return self.outcome_of(run, scope, values=joined) if exact else unknown
+        values = joined
+        changed = not isinstance(joined, dict) or {k: v for k, v in joined.items() if not k.startswith("__")} != state.values
+        if changed or not isinstance(state.values, dict) or not any(state.values.values()):
+            # The server reads a thread through the graph of its last run, and leaves out what another graph had written.
+            newest = self._newest(run.thread_id, scope)
+            if newest is None or _graph_of(newest) != _graph_of(run):
+                return unknown
+        if changed:
+            values = state.values
+            if state.interrupts and isinstance(values, dict):
+                asked = [{"value": item.value, "id": item.id, **item.extra} for item in state.interrupts]
+                values = {**values, "__interrupt__": asked}
+        outcome = self.outcome_of(run, scope, values=values)
+        return attrs.evolve(outcome, paused=outcome.paused or bool(state.next))
+
+    def cancel_late(self, thread_id: Optional[str], run_id: Optional[str]) -> None:
+        """Cancel a run whose caller's time is over, within a short time of its own; a failure is only logged."""
+        if thread_id is None or run_id is None:
+            _log.warning("on_timeout='cancel': the run is not known, so it was not cancelled")
+            return
+        path, query = cancelling(thread_id, run_id)
+        request = Request(method="POST", path=path, query=query)
+        try:
+            with self._transport.scope(timeout=_LATE) as scope:
+                self._transport.call(request, scope)
+        except NotFoundError:
+            pass  # it has ended by itself
+        except LangGraphRunsError as error:
+            _log.warning("on_timeout='cancel': run %s was not cancelled: %s", run_id, error)
+
+    def _from_thread(self, run: Run, scope: Scope) -> Optional[Tuple[Optional[str], Optional[str]]]:
+        # The thread tells the error of its last run only.
+        if self.is_newest(run.thread_id, run.run_id, scope) is not True:
+            return None
+        try:
+            answer = self._transport.call(Request(method="GET", path=thread_path(run.thread_id)), scope)
+            return reported_error(decode(decode_body(answer.body), Thread).error)
+        except (APIStatusError, APIConnectionError) as error:
+            scope.check(error)
+            return None
+
+
+def _from_tasks(state: Optional[ThreadState]) -> Optional[Tuple[Optional[str], Optional[str]]]:
+    for task in state.tasks if state is not None else ():
+        if isinstance(task.error, str) and task.error:
+            return _from_repr(task.error)
+        if task.error is not None:
+            return reported_error(task.error)
+    return None
+
+
+def _graph_of(run: Run) -> Optional[str]:
+    graph_id = run.metadata.get("graph_id")
+    return graph_id if isinstance(graph_id, str) else run.assistant_id
+
+
+def _from_repr(text: str) -> Tuple[Optional[str], Optional[str]]:
+    """Class and message from a Python exception's repr, as checkpoints keep it."""
+    found = _REPR.match(text)
+    if found is None:
+        return None, text
+    if _NO_ESCAPE.search(found.group(2)):
+        return found.group(1), found.group(2)  # a repr of the class's own making, of which Python would warn
+    try:
+        arguments: Tuple[Any, ...] = ast.literal_eval(f"({found.group(2)},)") if found.group(2) else ()
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that ast.literal_eval is documented to raise
+        return found.group(1), found.group(2)
+    if len(arguments) == 1:
+        return found.group(1), str(arguments[0])
+    return found.group(1), str(arguments) if arguments else ""
+
+
+def error_for(outcome: RunOutcome) -> Optional[RunError]:
+    """The error that *outcome* is, or None for a success."""
+    run, values = outcome.run, outcome.values
+    ids = {"run_id": run.run_id if run else None, "thread_id": run.thread_id if run else None}
+    if outcome.status == "success":
+        if outcome.exact:
+            return None
+        return RunError(
+            "the run succeeded, but later runs changed its thread and the server does not tell the run's own result",
+            run=run,
+            **ids,
+        )
+    if outcome.status == "error":
+        return RunFailedError(outcome.error, outcome.message, run=run, values=values, **ids)
+    if outcome.status == "interrupted":
+        return RunCancelledError("the run was cancelled", run=run, values=values, **ids)
+    if outcome.status == "timeout":
+        return RunTimedOutError("the server stopped the run: it took longer than the server allows", run=run, values=values, **ids)
+    return RunError(
+        f"the run ended with status {outcome.status!r}, which this library does not know", run=run, values=values, **ids
+    )
+
+
+def deleted_run_error(error: NotFoundError, values: Any) -> NotFoundError:
+    """*error* of a run that was there before: it was deleted, or rolled back."""
+    error._text = f"the run is gone: deleted, or rolled back by a cancel or by a later run ({error._text})"
+    error.values = values  # type: ignore[attr-defined]
+    return error

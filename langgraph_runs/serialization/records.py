@@ -1,0 +1,163 @@
+"""Parsed JSON to the records of `models`, strictly. The only importer of cattrs; imported when the first record is decoded.
+
+Wire decisions, all made here:
+
+- a string is a string and a number a number: nothing is converted silently (cattrs alone would turn None into ``"None"``);
+- a null, or a missing field, is the field's default where it has one;
+- fields that the record does not have are kept in its ``extra``;
+- a time is ISO 8601 text; without an offset it is taken for UTC.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
+
+import attrs
+import cattrs
+from cattrs.gen import make_dict_structure_fn, override
+
+from .. import models
+from ..errors import ResponseDecodeError
+from ..models import kind_of
+
+__all__ = ["structure"]
+
+T = TypeVar("T")
+_MODELS = (
+    models.Interrupt,
+    models.Checkpoint,
+    models.ThreadTask,
+    models.ThreadState,
+    models.ThreadUpdate,
+    models.Thread,
+    models.Run,
+    models.Assistant,
+    models.ServerInfo,
+)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|z|[+-]\d\d:?\d\d)?\Z", re.ASCII)
+
+
+class _Misfit(Exception):
+    """A value that is not of the promised type; the text says what was expected."""
+
+
+def structure(value: Any, cls: Type[T], path: str) -> T:
+    """*value* as a *cls*, or `ResponseDecodeError` that lists every problem with its path, which begins with *path*."""
+    try:
+        return _converter.structure(value, cls)
+    except Exception as error:  # cattrs raises groups of whatever its hooks raised; all of it means: another shape
+        problems = tuple(_problems(error, path)) or (f"{path}: {error}",)
+        raise ResponseDecodeError(
+            f"the answer has another shape than promised: {'; '.join(problems)}", problems=problems
+        ) from error
+
+
+def _problems(error: BaseException, path: str) -> Iterator[str]:
+    if isinstance(error, cattrs.ClassValidationError):
+        with_notes, without = error.group_exceptions()
+        for inner, note in with_notes:
+            yield from _problems(inner, f"{path}.{note.name}")
+        for inner in without:
+            yield from _problems(inner, path)
+    elif isinstance(error, cattrs.IterableValidationError):
+        of_items, others = error.group_exceptions()
+        for inner, item in of_items:
+            index = item.index if isinstance(item.index, int) else repr(item.index)
+            yield from _problems(inner, f"{path}[{index}]")
+        for inner in others:
+            yield from _problems(inner, path)
+    elif isinstance(error, KeyError):
+        yield f"{path}: missing"  # the note that led here has the field's name
+    else:
+        yield f"{path}: {error}"
+
+
+def _exactly(kind: type, name: str) -> Any:
+    def check(value: Any, _: Any) -> Any:
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise _Misfit(f"expected {name}, not {kind_of(value)}")
+        return value
+
+    return check
+
+
+def _time(value: Any, _: Any) -> datetime.datetime:
+    found = _TIME.match(value) if isinstance(value, str) else None
+    if found is None:
+        shown = repr(value) if isinstance(value, str) else kind_of(value)
+        raise _Misfit(f"expected a time such as 2026-11-21T01:09:53+00:00, not {shown}")
+    whole, fraction, offset = found.groups()
+    offset = "+00:00" if offset in (None, "Z", "z") else offset if ":" in offset else f"{offset[:3]}:{offset[3:]}"
+    try:
+        return datetime.datetime.fromisoformat(f"{whole}.{(fraction or '0')[:6].ljust(6, '0')}{offset}")
+    except ValueError as error:
+        raise _Misfit(f"expected a time, not {value!r}: {error}") from error
+
+
+_HOOKS: Dict[Any, Any] = {
+    Optional[str]: _exactly(str, "a string"),
+    Optional[datetime.datetime]: _time,
+    Dict[str, Any]: _exactly(dict, "an object"),
+}
+
+
+def _is_object(kind: Any) -> bool:
+    return bool(kind == Dict[str, Any])
+
+
+def _make_hook(converter: cattrs.Converter, cls: Type[Any]) -> Any:
+    attrs.resolve_types(cls)
+    fields = attrs.fields_dict(cls)
+    lists = {name for name, field in fields.items() if getattr(field.type, "__origin__", None) in (list, tuple)}
+    needed = {name for name, field in fields.items() if field.default is attrs.NOTHING}
+    known_names = fields.keys() - {"extra"}
+    # A null never comes to a field that has a default, so its hook need not look for one.
+    hooks: Dict[str, Any] = {
+        name: override(struct_hook=_HOOKS[field.type]) for name, field in fields.items() if field.type in _HOOKS
+    }
+    inner = make_dict_structure_fn(cls, converter, **hooks)
+
+    def hook(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _Misfit(f"expected an object, not {kind_of(value)}")
+        known: Dict[str, Any] = {}
+        extra: Dict[str, Any] = {}
+        for name, item in value.items():
+            if name not in known_names:
+                extra[name] = item
+            elif item is not None or name in needed:
+                known[name] = item
+        for name in lists & known.keys() if lists else ():
+            if not isinstance(known[name], list):
+                known[name] = _NotAList(known[name])
+        known["extra"] = extra
+        return inner(known, cls)
+
+    return hook
+
+
+class _NotAList:
+    """Makes cattrs report, with its path, what stands where a list is due."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __iter__(self) -> Any:
+        raise _Misfit(f"expected a list, not {kind_of(self.value)}")
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=True)
+    simple: List[Tuple[type, str]] = [(str, "a string"), (int, "a whole number"), (bool, "a boolean")]
+    for kind, name in simple:
+        converter.register_structure_hook(kind, _exactly(kind, name))
+    converter.register_structure_hook(datetime.datetime, _time)
+    converter.register_structure_hook_func(_is_object, _exactly(dict, "an object"))
+    for cls in _MODELS:
+        converter.register_structure_hook(cls, _make_hook(converter, cls))
+    return converter
+
+
+_converter = _make_converter()

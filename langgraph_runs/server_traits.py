@@ -1,0 +1,22 @@
+"""What differs between servers of this API: one documented trait each.
+
+A trait says how it is recognised (by behaviour, never by a server's name or version), what it changes, and what holds while it
+is unknown.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import attrs
+
+__all__ = ["ServerTraits"]
+
+
+@attrs.define
+class ServerTraits:
+    """The traits of one server as far as they were observed; shared by the copies of a client. None: not observed yet."""
+
+    #: Whether the server stores the ``x-request-id`` of a create with its run. Recognised by the first run that a create returns.
+    #: Where it is False, creates carry the id in the run's metadata as well; while it is unknown, they do not.
+    stores_request_id: Optional[bool] = None

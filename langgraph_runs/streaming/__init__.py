@@ -1,0 +1,48 @@
+"""The events of a run: bytes to server-sent events, the position in the stream, reconnecting, and what the caller iterates.
+
+Knows what the events say about their run; how a run ended is asked through `runs`.
+"""
+
+from .cursor import Cursor
+from .events import (
+    CheckpointsStreamEvent,
+    CustomStreamEvent,
+    DebugStreamEvent,
+    EndStreamEvent,
+    ErrorStreamEvent,
+    EventsStreamEvent,
+    FeedbackStreamEvent,
+    MessagesStreamEvent,
+    MetadataStreamEvent,
+    StreamEvent,
+    TasksStreamEvent,
+    UpdatesStreamEvent,
+    ValuesStreamEvent,
+    build_event,
+    event_class,
+    mode_of,
+)
+from .run_stream import Gap, RunStream, StreamConfig
+
+__all__ = [
+    "CheckpointsStreamEvent",
+    "Cursor",
+    "CustomStreamEvent",
+    "DebugStreamEvent",
+    "EndStreamEvent",
+    "ErrorStreamEvent",
+    "EventsStreamEvent",
+    "FeedbackStreamEvent",
+    "Gap",
+    "MessagesStreamEvent",
+    "MetadataStreamEvent",
+    "RunStream",
+    "StreamConfig",
+    "StreamEvent",
+    "TasksStreamEvent",
+    "UpdatesStreamEvent",
+    "ValuesStreamEvent",
+    "build_event",
+    "event_class",
+    "mode_of",
+]
