@@ -22,7 +22,7 @@ from .. import (
     __version__,
 )
 from ..client import KEY_VARIABLES
-from ..http import Answer, Request, http_date, split_login
+from ..http import Request, Response, http_date, split_login
 from . import codes
 from .command import Command
 from .connection import add_connection, client_of
@@ -147,7 +147,7 @@ def proxy(url: str) -> Tuple[bool, Finding]:
     return True, Finding("ok", "proxy", told)
 
 
-def asked(client: Client) -> Tuple[Answer, List[float]]:
+def asked(client: Client) -> Tuple[Response, List[float]]:
     """The server's answer, and how long each of some took."""
     request = Request(method="GET", path="/ok")
     seconds = []
@@ -210,7 +210,7 @@ def reached(client: Client, seconds: List[float]) -> Finding:
     return Finding("ok", "reach", f"{told}; version {info.version or 'not told'}")
 
 
-def clock(answer: Answer, now: float) -> Finding:
+def clock(answer: Response, now: float) -> Finding:
     """Whether the clocks agree."""
     theirs: Optional[float] = http_date(answer.headers.get("date", ""))
     if theirs is None:

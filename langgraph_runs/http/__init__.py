@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from .call_options import CALL_OPTIONS, CommonOptions, common_options, parse_call_options
 from .headers import as_utf8, http_date, path_segment, split_login
 from .session_factory import SessionFactory
-from .transport import Answer, Request, Settings, Transport
+from .transport import Request, Response, Settings, Transport
 
 if TYPE_CHECKING:
     from .body import ByteStream as ByteStream
 
 __all__ = [
     "CALL_OPTIONS",
-    "Answer",
+    "Response",
     "CommonOptions",
     "Request",
     "SessionFactory",

@@ -13,7 +13,7 @@ from ..errors import RequestInfo, ResponseDecodeError
 from .exception_mapping import BELOW, translate
 from .exchange import Exchange
 from .headers import http_date
-from .response import Response
+from .response import HTTPResponse
 
 __all__ = ["ByteStream"]
 
@@ -40,8 +40,8 @@ class ByteStream:
         # Our own connections are read without the layers in between; compressed bodies, mocks, other adapters, and what a hook
         # has looked into, through them.
         below = raw.below if getattr(raw, "untouched", False) is True else None
-        direct = isinstance(below, Response) and "content-encoding" not in headers
-        self._below: Optional[Response] = below if direct else None
+        direct = isinstance(below, HTTPResponse) and "content-encoding" not in headers
+        self._below: Optional[HTTPResponse] = below if direct else None
         self._pid = os.getpid()
         self._released = False
 

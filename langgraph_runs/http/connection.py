@@ -23,7 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from .connect import dial
 from .exchange import Exchange
-from .response import Response
+from .response import HTTPResponse
 from .sockets import Bounds, bounds_of
 
 __all__ = ["PlainConnection", "TLSConnection", "as_text", "made"]
@@ -193,11 +193,11 @@ class _Guarded:
             return super().getresponse()  # type: ignore[misc]
         return made(self.answer(asked["request_method"]), asked)
 
-    def answer(self, method: str) -> Response:
+    def answer(self, method: str) -> HTTPResponse:
         """The answer to what was asked, its head read."""
         exchange = self._exchange()
         assert exchange is not None
-        answer = Response(self.sock, method=method, connection=self, exchange=exchange, bounds=self.bounds())
+        answer = HTTPResponse(self.sock, method=method, connection=self, exchange=exchange, bounds=self.bounds())
         try:
             answer.begin()
         except BaseException:
@@ -230,7 +230,7 @@ def _head(lines: List[str]) -> bytes:
     return (text + "\r\n\r\n").encode("latin-1")
 
 
-def made(answer: Response, asked: Mapping[str, Any], of: Any = urllib3.HTTPResponse) -> Any:
+def made(answer: HTTPResponse, asked: Mapping[str, Any], of: Any = urllib3.HTTPResponse) -> Any:
     """urllib3's answer over ours."""
     # Without its original_response, requests looks for no cookies in it.
     return of(

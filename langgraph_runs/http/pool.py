@@ -26,7 +26,7 @@ from urllib3 import connectionpool
 from urllib3.exceptions import ClosedPoolError
 
 from .connection import PlainConnection, TLSConnection, made
-from .response import Response
+from .response import HTTPResponse
 
 __all__ = ["guard_pools", "is_own", "is_urlopen_own"]
 
@@ -37,7 +37,7 @@ _CLOSED_EARLY = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE})
 class _LateResponse(urllib3.HTTPResponse):
     """urllib3's answer, whose making costs as much as reading a small one: made when somebody wants more of it than we do."""
 
-    def __init__(self, answer: Response, target: str, conn: Any, pool: Any) -> None:
+    def __init__(self, answer: HTTPResponse, target: str, conn: Any, pool: Any) -> None:
         self._late: Any = target
         self._original_response = None
         self._connection, self._pool = conn, pool

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from .exchange import Exchange
 from .sockets import Bounds
 
-__all__ = ["Response"]
+__all__ = ["HTTPResponse"]
 
 #: Bytes that one read takes from the socket at the most.
 _BUFFER = 1 << 16
@@ -35,7 +35,7 @@ _STATUS = re.compile(r"[0-9]{3}\Z")
 _BLANK = " \t\n\r\v\f"
 
 
-class Response:
+class HTTPResponse:
     """An answer that is read within the limits of its exchange, and tells its connection when it was read to the end."""
 
     __slots__ = (
@@ -258,7 +258,7 @@ class Response:
 class _Body(io.RawIOBase):
     """The body of an answer as a file."""
 
-    def __init__(self, answer: Response) -> None:
+    def __init__(self, answer: HTTPResponse) -> None:
         self._answer = answer
         self._rest = b""
 

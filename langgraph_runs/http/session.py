@@ -25,7 +25,7 @@ from .connection import as_text
 from .exception_mapping import translate
 from .exchange import Exchange
 from .pool import guard_pools, is_own, is_urlopen_own
-from .response import Response
+from .response import HTTPResponse
 
 __all__ = ["Connector"]
 
@@ -68,7 +68,7 @@ class _Fields(CaseInsensitiveDict):  # type: ignore[type-arg]
 class _FieldsOfAnswer(_Fields):
     """The fields of an answer, where a name may come again: its values are joined."""
 
-    def __init__(self, answer: Response) -> None:
+    def __init__(self, answer: HTTPResponse) -> None:
         super().__init__(answer.told)
         self._pairs = answer.fields
 

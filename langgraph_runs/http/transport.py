@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .body import ByteStream
     from .session import Connector
 
-__all__ = ["Answer", "Request", "Settings", "Transport"]
+__all__ = ["Response", "Request", "Settings", "Transport"]
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Request:
 
 
 @attrs.frozen
-class Answer:
+class Response:
     """An answer that was read to its end."""
 
     status: int
@@ -167,16 +167,16 @@ class Transport:
         again: Optional[Callable[[LangGraphRunsError], bool]] = None,
         once: bool = False,
         on_headers: Optional[Callable[[Mapping[str, str]], None]] = None,
-    ) -> Answer:
+    ) -> Response:
         """The answer, asked again as the policy says where *again* (default: any passing failure) allows it.
 
         With *once* it is asked once, and whoever calls does the counting.
         """
 
-        def attempt() -> Answer:
+        def attempt() -> Response:
             return self.send(request, scope, on_headers=on_headers)
 
-        answer: Answer = attempt() if once else self.retrying(attempt, request, scope, again)
+        answer: Response = attempt() if once else self.retrying(attempt, request, scope, again)
         return answer
 
     def retrying(
@@ -239,13 +239,13 @@ class Transport:
         scope: Scope,
         *,
         on_headers: Optional[Callable[[Mapping[str, str]], None]] = None,
-    ) -> Answer:
+    ) -> Response:
         """One attempt. *on_headers* is called before the body is read, for successes alone."""
         with self.open(request, scope) as stream:
             if on_headers is not None:
                 on_headers(stream.headers)
             body = stream.read_all(self.settings.max_response_bytes)
-            return Answer(stream.status, stream.headers, body)
+            return Response(stream.status, stream.headers, body)
 
     # -- open answers
 

@@ -25,7 +25,7 @@ from ..errors import (
     PermissionDeniedError,
     ResponseDecodeError,
 )
-from ..http import Answer, CommonOptions, Request, Transport, parse_call_options
+from ..http import CommonOptions, Request, Response, Transport, parse_call_options
 from ..models import Run
 from ..options import CallOptions, CreateOptions, ModeOption, StreamMode, StreamOptions, WaitOptions, documented
 from ..payloads import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
@@ -150,7 +150,7 @@ class RunStarts:
             ticket=ticket,
             scope=scope,
         )
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, Response)
         runs = decode_list(decode_body(answer.body), Run)
         if len(runs) != count:
             problem = f"$: expected {count} runs, not {len(runs)}"

@@ -9,7 +9,7 @@ import attrs
 
 from ..call import Scope
 from ..errors import InvalidRequestError, ResponseDecodeError
-from ..http import Answer, CommonOptions, Request, Transport
+from ..http import CommonOptions, Request, Response, Transport
 from ..models import RUN_STATUSES, Run
 from ..serialization import decode_body, decode_list
 from ..validation import check_choice
@@ -83,7 +83,7 @@ class Filters:
             wanted += [name for name, used in needed if used and name not in wanted]
         return pairs + [("select", name) for name in wanted]
 
-    def decode(self, answer: Answer, thread_id: str) -> List[Run]:
+    def decode(self, answer: Response, thread_id: str) -> List[Run]:
         """The runs of one page; fields that were not selected are filled with what stands for "not known"."""
         rows = decode_body(answer.body)
         if self.select and isinstance(rows, list):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional, Union
 
 from ..call import Scope
-from ..http import Answer, Transport
+from ..http import Response, Transport
 from ..models import RunOutcome
 from ..server_traits import ServerTraits
 from .create_once import RecoveredRun, RunCreator
@@ -25,7 +25,7 @@ class RunStarter:
         self.creator = RunCreator(transport, traits)
         self.waiter = RunWaiter(transport, self.outcomes)
 
-    def send_once(self, start: Start, scope: Scope, *, recover: bool = True) -> Union[Answer, RecoveredRun]:
+    def send_once(self, start: Start, scope: Scope, *, recover: bool = True) -> Union[Response, RecoveredRun]:
         """Send the request of a create or a wait once; after a fault, look the run up where *recover* allows it."""
         scope.thread_id = start.thread_id
         return self.creator.once(

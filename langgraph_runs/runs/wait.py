@@ -7,7 +7,7 @@ from typing import Any, Mapping, NoReturn, Optional, Tuple, Union
 from ..api import run_path
 from ..call import Scope
 from ..errors import APIConnectionError, APIStatusError, DeadlineExceededError, NotFoundError
-from ..http import Answer, Request, Transport, http_date
+from ..http import Request, Response, Transport, http_date
 from ..models import Run, RunOutcome
 from ..serialization import decode_body
 from .create_once import RecoveredRun
@@ -35,13 +35,13 @@ class RunWaiter:
         return self._conclude(self._join_until_answered(request, scope), scope, joined=True, request=request)
 
     def finish(
-        self, first: Union[Answer, RecoveredRun], scope: Scope, *, stateless: bool, headers: Optional[Mapping[str, str]] = None
+        self, first: Union[Response, RecoveredRun], scope: Scope, *, stateless: bool, headers: Optional[Mapping[str, str]] = None
     ) -> RunOutcome:
         """How the run ended that was started with a wait: *first* is its answer, or the run, if the answer was lost."""
         if isinstance(first, RecoveredRun):
             scope.run_id, scope.thread_id = first.run_id, first.thread_id
         request = self._join_request(scope, headers)
-        if isinstance(first, Answer):
+        if isinstance(first, Response):
             return self._conclude(first, scope, joined=False, stateless=stateless, request=request)
         if request is None:
             raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
@@ -70,12 +70,12 @@ class RunWaiter:
             return None
         return Request(method="GET", path=run_path(scope.thread_id, scope.run_id, "join"), headers=headers or {})
 
-    def _join_until_answered(self, request: Request, scope: Scope) -> Answer:
+    def _join_until_answered(self, request: Request, scope: Scope) -> Response:
         """The answer to *request*; while the server says that the run goes on, a broken connection uses up no attempt."""
-        answer: Answer = self._transport.logged(lambda: self._join_again_and_again(request, scope), request, scope)
+        answer: Response = self._transport.logged(lambda: self._join_again_and_again(request, scope), request, scope)
         return answer
 
-    def _join_again_and_again(self, request: Request, scope: Scope) -> Answer:
+    def _join_again_and_again(self, request: Request, scope: Scope) -> Response:
         transport = self._transport
         failures = rounds = 0
         while True:
@@ -110,7 +110,7 @@ class RunWaiter:
             return False
 
     def _conclude(
-        self, answer: Answer, scope: Scope, *, joined: bool, request: Optional[Request], stateless: bool = False
+        self, answer: Response, scope: Scope, *, joined: bool, request: Optional[Request], stateless: bool = False
     ) -> RunOutcome:
         rounds = 0
         while True:
@@ -171,7 +171,7 @@ class RunWaiter:
             raise (error if not_found else deleted_run_error(error, values)) from None
 
 
-def _read(answer: Answer, scope: Scope) -> Tuple[Any, Optional[Tuple[Optional[str], Optional[str]]]]:
+def _read(answer: Response, scope: Scope) -> Tuple[Any, Optional[Tuple[Optional[str], Optional[str]]]]:
     """The values of an answer, and the error in it where it is one."""
     value = _state(answer)
     if isinstance(value, dict) and "__error__" in value:
@@ -181,7 +181,7 @@ def _read(answer: Answer, scope: Scope) -> Tuple[Any, Optional[Tuple[Optional[st
     return value, None
 
 
-def _state(answer: Answer) -> Any:
+def _state(answer: Response) -> Any:
     return decode_body(answer.body)
 
 
@@ -191,7 +191,7 @@ def _unasked(values: Any, told: Optional[Tuple[Optional[str], Optional[str]]]) -
     return RunOutcome(status="success", values=values)
 
 
-def _was_live(run: Run, answer: Answer) -> bool:
+def _was_live(run: Run, answer: Response) -> bool:
     """Whether the run surely ended after the join had begun, so that the answer is its own result and not the thread's state."""
     begun = http_date(answer.headers.get("date", ""))  # of the same clock as updated_at, but behind it
     return begun is not None and run.updated_at is not None and run.updated_at.timestamp() > begun + _DATE_LAG

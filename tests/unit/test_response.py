@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from langgraph_runs.call.deadline import Deadline
 from langgraph_runs.call.scope import Scope
 from langgraph_runs.http.exchange import Exchange
-from langgraph_runs.http.response import Response
+from langgraph_runs.http.response import HTTPResponse
 from langgraph_runs.http.sockets import Bounds
 
 
@@ -37,12 +37,12 @@ class Wire:
         return data
 
 
-def answer(data: bytes, sizes: Any = (), method: str = "GET") -> Tuple[Response, Any]:
+def answer(data: bytes, sizes: Any = (), method: str = "GET") -> Tuple[HTTPResponse, Any]:
     """An answer whose head was read, and the connection that it came on."""
     connection = SimpleNamespace(surplus=False)
     exchange = Exchange(Scope(Deadline(None)), connect_timeout=None, read_timeout=None, idle_limit=1.0)
     wire = Wire(data, list(sizes))
-    response = Response(wire, method=method, connection=connection, exchange=exchange, bounds=Bounds(wire))
+    response = HTTPResponse(wire, method=method, connection=connection, exchange=exchange, bounds=Bounds(wire))
     response.begin()
     return response, connection
 
@@ -231,5 +231,5 @@ def test_a_kernel_that_is_early_ends_no_call_before_its_time(deadline: Any) -> N
     connection = SimpleNamespace(surplus=False)
     began = time.monotonic()
     with pytest.raises(TimeoutError, match="timed out" if deadline is None else "the deadline of the call is over"):
-        Response(wire, method="GET", connection=connection, exchange=exchange, bounds=Bounds(wire)).begin()
+        HTTPResponse(wire, method="GET", connection=connection, exchange=exchange, bounds=Bounds(wire)).begin()
     assert (deadline or 0.0) <= time.monotonic() - began < 5
