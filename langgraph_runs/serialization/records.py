@@ -11,7 +11,6 @@ Wire decisions, all made here:
 from __future__ import annotations
 
 import datetime
-import re
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
 
 import attrs
@@ -21,6 +20,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from .. import models
 from ..errors import ResponseDecodeError
 from ..models import kind_of
+from ..times import parse_time
 
 __all__ = ["structure"]
 
@@ -36,7 +36,6 @@ _MODELS = (
     models.Assistant,
     models.ServerInfo,
 )
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|z|[+-]\d\d:?\d\d)?\Z", re.ASCII)
 
 
 class _Misfit(Exception):
@@ -84,16 +83,14 @@ def _exactly(kind: type, name: str) -> Any:
 
 
 def _time(value: Any, _: Any) -> datetime.datetime:
-    found = _TIME.match(value) if isinstance(value, str) else None
-    if found is None:
-        shown = repr(value) if isinstance(value, str) else kind_of(value)
-        raise _Misfit(f"expected a time such as 2026-11-21T01:09:53+00:00, not {shown}")
-    whole, fraction, offset = found.groups()
-    offset = "+00:00" if offset in (None, "Z", "z") else offset if ":" in offset else f"{offset[:3]}:{offset[3:]}"
     try:
-        return datetime.datetime.fromisoformat(f"{whole}.{(fraction or '0')[:6].ljust(6, '0')}{offset}")
+        moment = parse_time(value) if isinstance(value, str) else None
     except ValueError as error:
         raise _Misfit(f"expected a time, not {value!r}: {error}") from error
+    if moment is None:
+        shown = repr(value) if isinstance(value, str) else kind_of(value)
+        raise _Misfit(f"expected a time such as 2026-11-21T01:09:53+00:00, not {shown}")
+    return moment
 
 
 _HOOKS: Dict[Any, Any] = {

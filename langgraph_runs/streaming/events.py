@@ -1,13 +1,18 @@
-"""What a stream yields: one frozen record per server-sent event, its class by the kind of event. Knows no bytes and no HTTP."""
+"""What a stream yields: one frozen record per server-sent event, its class by the kind of event. Knows no bytes and no HTTP.
+
+A class of events is registered by declaring it: ``class X(StreamEvent, kinds=("x",))``.
+"""
 
 from __future__ import annotations
 
 import datetime
 import re
 import time
-from typing import Any, Dict, Optional, Tuple, Type
+from typing import Any, ClassVar, Dict, Optional, Tuple, Type
 
 import attrs
+
+from ..times import parse_time
 
 __all__ = [
     "KINDS",
@@ -29,6 +34,9 @@ __all__ = [
     "mode_of",
 ]
 
+#: The class of each kind of event that is known by its whole name. Classes of events add themselves.
+KINDS: Dict[str, Type[StreamEvent]] = {}
+
 #: Ids that carry the time: milliseconds since 1970, a dash, a counter.
 _CLOCK_ID = re.compile(r"(\d{13})-\d+\Z")
 
@@ -46,21 +54,18 @@ def _utc(seconds: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, tz=datetime.timezone.utc)
 
 
-def _parsed(text: Any) -> Optional[datetime.datetime]:
-    if not isinstance(text, str) or len(text) < 19:
-        return None
+def _time_in(value: Any) -> Optional[datetime.datetime]:
+    """Return the time that *value* holds as text, in UTC, or None if it holds none."""
     try:
-        moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
-        if moment.tzinfo is None:
-            return moment.replace(tzinfo=datetime.timezone.utc)
-        return moment.astimezone(datetime.timezone.utc)
+        moment = parse_time(value) if isinstance(value, str) else None
+        return None if moment is None else moment.astimezone(datetime.timezone.utc)
     except (ValueError, OverflowError):
         return None
 
 
 @attrs.frozen
 class StreamEvent:
-    """One event. Kinds that this library does not know come as this class, the known ones as a subclass.
+    """One event of a run. Each kind that this library knows has a subclass; events of other kinds are of this class.
 
     >>> event = StreamEvent("values|child:1f0c", {"n": 1})
     >>> event.mode, event.namespace
@@ -69,7 +74,7 @@ class StreamEvent:
 
     #: What the server sent: ``values``, ``messages/partial``, ``values|child:uuid``.
     event: str
-    #: The parsed data: any JSON value; None where the event had none.
+    #: The parsed data: any JSON value; None if the event had none.
     data: Any = None
     #: The last event id as of this event (WHATWG: it persists until the next one), or None. Not unique on every server.
     id: Optional[str] = None
@@ -77,10 +82,17 @@ class StreamEvent:
     raw: str = attrs.field(default="", repr=False, eq=False)
     #: When it arrived: seconds since 1970.
     received_at: float = attrs.field(factory=time.time, repr=False, eq=False)
+    #: Whether the data of these events must be JSON. Others may be plain text on some servers, and are then passed on as text.
+    must_be_json: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, kinds: Tuple[str, ...] = (), must_be_json: bool = True, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.must_be_json = must_be_json
+        KINDS.update(dict.fromkeys(kinds, cls))
 
     @property
     def mode(self) -> str:
-        """The stream mode that it belongs to, without namespace and detail: ``values``, ``messages``."""
+        """Its stream mode, without namespace and detail: ``values``, ``messages``."""
         return mode_of(self.event)
 
     @property
@@ -90,32 +102,33 @@ class StreamEvent:
 
     @property
     def timestamp(self) -> datetime.datetime:
-        """When it happened, aware UTC: from the data where they have a time, else from the id, else the time of arrival."""
-        told = _parsed(self._told("timestamp"))
-        if told is not None:
-            return told
+        """When it happened, aware UTC: the time in its data if there is one, else the time in its id, else the time of arrival."""
+        moment = _time_in(self._detail("timestamp"))
+        if moment is not None:
+            return moment
         clock = _CLOCK_ID.match(self.id) if self.id else None
         return _utc(int(clock.group(1)) / 1000.0 if clock else self.received_at)
 
     @property
     def tags(self) -> Tuple[str, ...]:
         """The tags in its data, or ()."""
-        told = self._told("tags")
-        return tuple(str(tag) for tag in told) if isinstance(told, (list, tuple)) else ()
+        tags = self._detail("tags")
+        return tuple(str(tag) for tag in tags) if isinstance(tags, (list, tuple)) else ()
 
-    def _told(self, key: str) -> Any:
+    def _detail(self, key: str) -> Any:
+        """What the server says about the event, under *key* of its data; None where the data are not such an object."""
         return self.data.get(key) if isinstance(self.data, dict) else None
 
 
 class _StateEvent(StreamEvent):
     __slots__ = ()
 
-    def _told(self, key: str) -> Any:
-        return None  # the data are the user's state: its keys are not ours to interpret
+    def _detail(self, key: str) -> Any:
+        return None  # the data are the state of the user's graph, whose keys say nothing about the event
 
 
-class ValuesStreamEvent(_StateEvent):
-    """The full state after a step; with ``__interrupt__`` where the run waits for a human.
+class ValuesStreamEvent(_StateEvent, kinds=("values",)):
+    """The full state after a step; with ``__interrupt__`` if the run waits for a human.
 
     >>> ValuesStreamEvent("values", {"n": 1}).data
     {'n': 1}
@@ -124,8 +137,8 @@ class ValuesStreamEvent(_StateEvent):
     __slots__ = ()
 
 
-class UpdatesStreamEvent(_StateEvent):
-    """What a step changed, by node.
+class UpdatesStreamEvent(_StateEvent, kinds=("updates",)):
+    """The changes of a step, by node.
 
     >>> UpdatesStreamEvent("updates|child:1f0c", {"add": {"n": 1}}).namespace  # of a subgraph
     ('child:1f0c',)
@@ -134,7 +147,7 @@ class UpdatesStreamEvent(_StateEvent):
     __slots__ = ()
 
 
-class MessagesStreamEvent(StreamEvent):
+class MessagesStreamEvent(StreamEvent, kinds=("messages", "messages-tuple")):
     """Messages of a chat model: ``messages`` (chunk and metadata), or ``messages/partial``, ``/complete``, ``/metadata``.
 
     The first comes with the mode ``messages-tuple``, the others with ``messages``.
@@ -146,14 +159,14 @@ class MessagesStreamEvent(StreamEvent):
 
     __slots__ = ()
 
-    def _told(self, key: str) -> Any:
+    def _detail(self, key: str) -> Any:
         if isinstance(self.data, list) and len(self.data) == 2 and isinstance(self.data[1], dict):
             return self.data[1].get(key)
         return None
 
 
-class EventsStreamEvent(StreamEvent):
-    """What langchain's ``astream_events`` tells: ``on_chain_start``, ``on_chat_model_stream`` and so on.
+class EventsStreamEvent(StreamEvent, kinds=("events",)):
+    """The events of langchain's ``astream_events``: ``on_chain_start``, ``on_chat_model_stream`` and so on.
 
     >>> EventsStreamEvent("events", {"event": "on_chain_start", "tags": ["seq:step:1"]}).tags
     ('seq:step:1',)
@@ -162,7 +175,7 @@ class EventsStreamEvent(StreamEvent):
     __slots__ = ()
 
 
-class DebugStreamEvent(StreamEvent):
+class DebugStreamEvent(StreamEvent, kinds=("debug",)):
     """Tasks and checkpoints in detail: ``step``, ``timestamp``, ``type``, ``payload``.
 
     >>> DebugStreamEvent("debug", {"timestamp": "2026-01-02T03:04:05+00:00"}).timestamp.isoformat()
@@ -172,10 +185,10 @@ class DebugStreamEvent(StreamEvent):
     __slots__ = ()
 
 
-class MetadataStreamEvent(StreamEvent):
-    """Comes first, with ``run_id`` and ``attempt``; once more when the server tries the run again.
+class MetadataStreamEvent(StreamEvent, kinds=("metadata",)):
+    """The first event, with ``run_id`` and ``attempt``. It is sent again when the server tries the run again.
 
-    Then the events of the run so far come again as well, for the new attempt.
+    The events of the run so far are then sent again as well, for the new attempt.
 
     >>> MetadataStreamEvent("metadata", {"run_id": "1f0c", "attempt": 2}).attempt
     2
@@ -186,12 +199,12 @@ class MetadataStreamEvent(StreamEvent):
     @property
     def attempt(self) -> int:
         """The server's own attempt at the run; 1 is the first."""
-        told = self._told("attempt")
-        return told if isinstance(told, int) else 1
+        attempt = self._detail("attempt")
+        return attempt if isinstance(attempt, int) else 1
 
 
-class CustomStreamEvent(StreamEvent):
-    """What a node wrote with a stream writer: any JSON value.
+class CustomStreamEvent(StreamEvent, kinds=("custom",), must_be_json=False):
+    """Data that a node wrote with a stream writer: any JSON value.
 
     >>> CustomStreamEvent("custom", {"progress": 0.5}).data["progress"]
     0.5
@@ -200,7 +213,7 @@ class CustomStreamEvent(StreamEvent):
     __slots__ = ()
 
 
-class TasksStreamEvent(StreamEvent):
+class TasksStreamEvent(StreamEvent, kinds=("tasks",)):
     """The start or the result of a step.
 
     >>> TasksStreamEvent("tasks", {"id": "t1", "name": "add", "result": {"n": 1}}).data["name"]
@@ -210,8 +223,8 @@ class TasksStreamEvent(StreamEvent):
     __slots__ = ()
 
 
-class CheckpointsStreamEvent(StreamEvent):
-    """A checkpoint that was written.
+class CheckpointsStreamEvent(StreamEvent, kinds=("checkpoints",)):
+    """A checkpoint that the server wrote.
 
     >>> CheckpointsStreamEvent("checkpoints", {"next": ["add"]}).mode
     'checkpoints'
@@ -220,7 +233,7 @@ class CheckpointsStreamEvent(StreamEvent):
     __slots__ = ()
 
 
-class ErrorStreamEvent(StreamEvent):
+class ErrorStreamEvent(StreamEvent, kinds=("error",), must_be_json=False):
     """The run failed. The stream raises `RunFailedError` after it.
 
     >>> event = ErrorStreamEvent("error", {"error": "ValueError", "message": "no ink"})
@@ -232,22 +245,22 @@ class ErrorStreamEvent(StreamEvent):
 
     @property
     def error(self) -> Optional[str]:
-        """The class of the graph's exception, as text; None where the server gave only a message."""
-        told = self._told("error")
-        return told if isinstance(told, str) and self._told("message") is not None else None
+        """The class of the graph's exception, as text; None if the server sent only a message."""
+        error = self._detail("error")
+        return error if isinstance(error, str) and self._detail("message") is not None else None
 
     @property
     def message(self) -> Optional[str]:
-        """Its message."""
+        """The message of the graph's exception; None if there is none."""
         if isinstance(self.data, str):
             return self.data
-        told = self._told("message")
-        if told is None:
-            told = self._told("error")
-        return told if told is None or isinstance(told, str) else str(told)
+        message = self._detail("message")
+        if message is None:
+            message = self._detail("error")
+        return message if message is None or isinstance(message, str) else str(message)
 
 
-class FeedbackStreamEvent(StreamEvent):
+class FeedbackStreamEvent(StreamEvent, kinds=("feedback",), must_be_json=False):
     """URLs to post feedback to, by key.
 
     >>> FeedbackStreamEvent("feedback", {"score": "http://localhost/feedback"}).data["score"]
@@ -257,32 +270,14 @@ class FeedbackStreamEvent(StreamEvent):
     __slots__ = ()
 
 
-class EndStreamEvent(StreamEvent):
-    """The server said that the stream is complete; not every server does.
+class EndStreamEvent(StreamEvent, kinds=("end",), must_be_json=False):
+    """The server says that the stream is complete. Not every server sends it.
 
     >>> EndStreamEvent("end").data is None
     True
     """
 
     __slots__ = ()
-
-
-#: The class of each kind of event that is known by its whole name.
-KINDS: Dict[str, Type[StreamEvent]] = {
-    "values": ValuesStreamEvent,
-    "updates": UpdatesStreamEvent,
-    "messages": MessagesStreamEvent,
-    "messages-tuple": MessagesStreamEvent,
-    "events": EventsStreamEvent,
-    "debug": DebugStreamEvent,
-    "metadata": MetadataStreamEvent,
-    "custom": CustomStreamEvent,
-    "tasks": TasksStreamEvent,
-    "checkpoints": CheckpointsStreamEvent,
-    "error": ErrorStreamEvent,
-    "feedback": FeedbackStreamEvent,
-    "end": EndStreamEvent,
-}
 
 
 def event_class(event: str) -> Type[StreamEvent]:
@@ -297,8 +292,8 @@ def event_class(event: str) -> Type[StreamEvent]:
     return found
 
 
-# The one place where speed comes before plainness: an event is built for every frame of a stream, and the constructor of a
-# frozen class takes half as long again as setting its slots.
+# Written for speed: an event is built for every frame of a stream, and the constructor of a frozen class takes half as long
+# again as setting its slots.
 _new = object.__new__
 _set_event = StreamEvent.event.__set__  # type: ignore[attr-defined]
 _set_data = StreamEvent.data.__set__

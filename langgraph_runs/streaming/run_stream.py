@@ -49,7 +49,6 @@ from .events import (
     ValuesStreamEvent,
     build_event,
     event_class,
-    mode_of,
 )
 from .sse import ServerSentEvent
 
@@ -62,8 +61,6 @@ E = TypeVar("E", bound=StreamEvent, covariant=True)
 
 #: Kinds that say something about the run itself.
 _NOTED = frozenset({ErrorStreamEvent, EndStreamEvent, MetadataStreamEvent})
-#: Events whose data must be JSON. Others may be plain text on some servers, and come as that.
-_JSON_KINDS = frozenset({"values", "updates", "messages", "events", "debug", "tasks", "checkpoints", "metadata"})
 #: Seconds within which the run is asked after its stream has ended; later, it may have gone on in between.
 _AT_ONCE = 0.25
 #: Seconds that events may come later than they happened before they count as a backlog.
@@ -321,7 +318,7 @@ class RunStream(Generic[E], Iterator[E]):
             self._interrupts += tuple(i for i in interrupts_in(event.data) if i not in self._interrupts)
 
     def _plain_text(self, name: str, text: str, error: ValueError) -> str:
-        if mode_of(name) not in _JSON_KINDS:
+        if not event_class(name).must_be_json:
             return text
         problem = f"$: the data of event {name!r} are not JSON ({error})"
         raise self._identified(ResponseDecodeError(problem[3:], problems=(problem,))) from error
