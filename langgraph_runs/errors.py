@@ -1,33 +1,37 @@
-"""Every error of this package, and nothing else: this floor imports nothing of ours.
+"""The exceptions of this package. Imports nothing of the package but the records that an error may carry.
 
 ::
 
-    LangGraphRunsError                      .request  .run_id  .thread_id  .attempts
-    ├── InvalidRequestError (ValueError)    we were called wrongly; nothing was sent
-    ├── LedgerError                         the ledger of a map cannot be used, or not for this
+    LangGraphRunsError                      .request  .run_id  .thread_id  .attempts  .created  .uncertain
+    ├── InvalidRequestError (ValueError)    a wrong argument; nothing was sent
+    ├── LedgerError                         the ledger of a map cannot be used, or not for this map
     ├── AbortedError                        the caller's signal fired, or the client was closed
-    ├── APIConnectionError                  no usable answer; .sent: False, True or None (unknown)
-    │   ├── APITimeoutError (TimeoutError)  connect, or silence longer than ``read_timeout``
-    │   │   └── DeadlineExceededError       ``timeout`` is over
+    ├── APIConnectionError                  no usable response; .sent: False, True or None (unknown)
+    │   ├── APITimeoutError (TimeoutError)  connecting, or silence for longer than ``read_timeout``
+    │   │   └── DeadlineExceededError       ``timeout`` has passed; .timeout
     │   ├── StreamInterruptedError          .last_event_id  .events_seen
     │   ├── CreateUncertainError            the run may exist; .request_id
     │   └── ResponseDecodeError             .problems
-    ├── APIStatusError                      .status_code  .message  .body  .headers  .request_id
-    │   ├── BadRequestError  AuthenticationError  PermissionDeniedError  NotFoundError
-    │   ├── ConflictError  UnprocessableEntityError  RateLimitError (.retry_after)
+    ├── APIStatusError                      .status_code  .message  .body  .headers  .request_id  .retry_after
+    │   ├── BadRequestError  AuthenticationError  PermissionDeniedError  NotFoundError (.values)
+    │   ├── ConflictError  UnprocessableEntityError  RateLimitError
     │   └── InternalServerError
     └── RunError                            the request worked, the run did not; .run  .values
         ├── RunFailedError                  .error  .message
         ├── RunCancelledError
         └── RunTimedOutError
 
-The three branches below the root answer three questions: did we get an answer (``APIConnectionError``), did we like it
-(``APIStatusError``), and how did the run end (``RunError``). All errors pickle; ``str()`` is one line, ``repr()`` is complete.
+The three branches say how far a call came: no usable response (``APIConnectionError``), a response with an error status
+(``APIStatusError``), or a run that did not end well (``RunError``). All errors pickle. Every attribute has a default on its class.
+
+``str()`` is one line, with at most 500 characters of text from the server. ``repr()`` shows the attributes as well, cut to about
+2,000 characters; the attributes themselves (``body``, ``message``, ``problems``) are never cut.
 """
 
-from __future__ import annotations
-
+import types
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+
+from .models import Run
 
 __all__ = [
     "APIConnectionError",
@@ -54,37 +58,72 @@ __all__ = [
     "RunTimedOutError",
     "StreamInterruptedError",
     "UnprocessableEntityError",
+    "shortened",
     "status_error",
 ]
 
+#: Characters of text from elsewhere (the server, the graph, an argument) in the text of an error.
+_TEXT_LIMIT = 500
+#: Characters that the attributes share in a repr, and that each of them gets at least.
+_REPR_LIMIT = 2000
+_REPR_LEAST = 100
+_NOTHING: Mapping[Any, Any] = types.MappingProxyType({})
+
 
 class RequestInfo(NamedTuple):
-    """What was asked: the HTTP method and the URL, without credentials and without the query."""
+    """The HTTP method and the URL of a request, without credentials and without the query.
+
+    >>> RequestInfo("GET", "http://localhost:2024/ok").url
+    'http://localhost:2024/ok'
+    """
 
     method: str
     url: str
+
+
+def shortened(text: str, limit: int = _TEXT_LIMIT) -> str:
+    """*text* for a message: at most *limit* characters of it, and how many there were.
+
+    >>> shortened("x" * 600, 10)
+    'xxxxxxxxxx... (600 characters)'
+    """
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _repr_of(value: Any) -> str:
+    try:
+        return repr(value)
+    except RecursionError:  # JSON may be nested deeper than Python can print
+        return f"<{type(value).__name__} that is nested too deep to be shown>"
+
+
 class LangGraphRunsError(Exception):
-    """The root of all errors of this package; may be used as a catch-all.
+    """The base class of all errors of this package.
 
     >>> error = LangGraphRunsError("it did not work", run_id="1f0c")
     >>> error.run_id
     '1f0c'
     """
 
-    #: The request that failed, or None where none was made.
-    request: Optional[RequestInfo]
-    #: The run that the call was about, as far as it was known when the error was raised.
-    run_id: Optional[str]
+    #: The request that failed; None if none was made.
+    request: Optional[RequestInfo] = None
+    #: The run of the call, if it was known when the error was raised.
+    run_id: Optional[str] = None
     #: The thread of that run.
-    thread_id: Optional[str]
-    #: How many times the request was tried; 0 where nothing was sent.
-    attempts: int
+    thread_id: Optional[str] = None
+    #: How many times the request was tried; 0 if nothing was sent.
+    attempts: int = 0
+    #: For ``create_batch``: the runs that were created before the error, by the index of their payload.
+    created: Mapping[int, Run] = _NOTHING
+    #: For ``create_batch``: the indexes of the payloads whose runs may have been created.
+    uncertain: Tuple[int, ...] = ()
+
+    #: Attributes that a repr leaves out: the state of the user's graph.
+    _not_shown = frozenset({"run", "values"})
 
     def __init__(
         self,
@@ -111,24 +150,31 @@ class LangGraphRunsError(Exception):
         return text
 
     def __repr__(self) -> str:
-        fields = "".join(
-            f", {name}={value!r}" for name, value in sorted(self.__dict__.items()) if not name.startswith("_") and value is not None
-        )
-        return f"{type(self).__name__}({self._text!r}{fields})"
+        shown = [repr(self._text)]
+        left = _REPR_LIMIT
+        for name, value in sorted(self.__dict__.items()):
+            if value is None or name.startswith("_") or name in self._not_shown:
+                continue
+            text = shortened(_repr_of(value), max(left, _REPR_LEAST))
+            left -= len(text)
+            shown.append(f"{name}={text}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return _rebuild, (type(self), self._text, self.__dict__.copy())
+        return self._restored, (self._text, self.__dict__.copy())
 
-
-def _rebuild(cls: Type[LangGraphRunsError], message: str, state: Dict[str, Any]) -> LangGraphRunsError:
-    error = cls.__new__(cls, message)
-    error.args = (message,)
-    error.__dict__.update(state)
-    return error
+    @classmethod
+    def _restored(cls, text: str, attributes: Mapping[str, Any]) -> "LangGraphRunsError":
+        """An error from another process or from a ledger; what *attributes* leaves out is the default of the class."""
+        error = cls.__new__(cls, text)
+        error.args = (text,)
+        error._text = text
+        error.__dict__.update(attributes)
+        return error
 
 
 class InvalidRequestError(LangGraphRunsError, ValueError):
-    """We were called wrongly. Nothing was sent; the message names the argument and the remedy.
+    """An argument is wrong. Nothing was sent; the message names the argument and what to give instead.
 
     >>> isinstance(InvalidRequestError("limit=0: give a whole number of at least 1"), ValueError)
     True
@@ -136,7 +182,7 @@ class InvalidRequestError(LangGraphRunsError, ValueError):
 
 
 class LedgerError(LangGraphRunsError):
-    """The ledger of a map cannot be used: made for another server or assistant, no ledger, not readable; or an input has changed.
+    """The ledger of a map cannot be used: another server's or assistant's, no ledger, not readable; or an input has changed.
 
     >>> str(LedgerError("there is no ledger at 'jobs.sqlite'"))
     "there is no ledger at 'jobs.sqlite'"
@@ -144,16 +190,16 @@ class LedgerError(LangGraphRunsError):
 
 
 class AbortedError(LangGraphRunsError):
-    """The call was ended from outside: by its `AbortSignal`, or because the client was closed.
+    """The call was ended by its `AbortSignal`, or because the client was closed.
 
-    The server was not told: a run that was started goes on. Cancel it with ``client.runs.cancel``.
+    A run that was started goes on. Cancel it with ``client.runs.cancel``.
 
     >>> AbortedError("aborted: enough", reason="enough", run_id="1f0c").reason
     'enough'
     """
 
-    #: What was given to `AbortController.abort`.
-    reason: Any
+    #: The argument of `AbortController.abort`.
+    reason: Any = None
 
     def __init__(self, message: str, *, reason: Any = None, **context: Any) -> None:
         super().__init__(message, **context)
@@ -161,17 +207,15 @@ class AbortedError(LangGraphRunsError):
 
 
 class APIConnectionError(LangGraphRunsError):
-    """No usable answer came.
-
-    *sent* says whether the server can have acted: False, surely not (no byte of the request left); True, it answered at
-    least in part; None, unknown.
+    """No usable response arrived.
 
     >>> APIConnectionError("could not connect: Connection refused", sent=False).sent
     False
     """
 
-    #: False, True or None (unknown); see above.
-    sent: Optional[bool]
+    #: Whether the server may have acted. False: it has not, since no byte of the request left. True: it has responded, at least
+    #: in part. None: unknown.
+    sent: Optional[bool] = None
 
     def __init__(self, message: str, *, sent: Optional[bool] = None, **context: Any) -> None:
         super().__init__(message, **context)
@@ -194,8 +238,8 @@ class DeadlineExceededError(APITimeoutError):
     (2.0, '1f0c')
     """
 
-    #: Seconds that the call was given.
-    timeout: Optional[float]
+    #: The ``timeout`` of the call, in seconds.
+    timeout: Optional[float] = None
 
     def __init__(self, message: str, *, timeout: Optional[float] = None, **context: Any) -> None:
         super().__init__(message, **context)
@@ -205,16 +249,16 @@ class DeadlineExceededError(APITimeoutError):
 class StreamInterruptedError(APIConnectionError):
     """The stream broke and could not be resumed without losing events. All events before it were delivered.
 
-    The run goes on; `langgraph_runs.Client.runs` can join it.
+    The run goes on, and can be joined.
 
     >>> StreamInterruptedError("the stream was cut", last_event_id="1795224633885-0", events_seen=7).events_seen
     7
     """
 
-    #: Resume by hand from here: ``client.runs.join_stream(thread_id, run_id, last_event_id=...)``.
-    last_event_id: Optional[str]
+    #: Where to resume: ``client.runs.join_stream(thread_id, run_id, last_event_id=...)``.
+    last_event_id: Optional[str] = None
     #: How many events were delivered.
-    events_seen: int
+    events_seen: int = 0
 
     def __init__(self, message: str, *, last_event_id: Optional[str] = None, events_seen: int = 0, **context: Any) -> None:
         super().__init__(message, **context)
@@ -223,18 +267,16 @@ class StreamInterruptedError(APIConnectionError):
 
 
 class CreateUncertainError(APIConnectionError):
-    """The run may exist or not: the connection broke after the request had left, and looking it up did not settle it.
+    """The run may exist or not: the connection broke after the request was sent, and looking the run up did not decide it.
 
-    It was not sent again. To look by hand: list the runs of the thread and compare
-    ``run.kwargs["config"]["configurable"]["langgraph_request_id"]`` with *request_id*, which this server stores with the run;
-    ``run.request_id`` is the short way to it.
+    The request was not repeated. To find the run, list the runs of the thread and compare ``run.request_id`` with *request_id*.
 
     >>> CreateUncertainError("the run may have been created", request_id="0d9f").request_id
     '0d9f'
     """
 
     #: The ``x-request-id`` that was sent with the create.
-    request_id: Optional[str]
+    request_id: Optional[str] = None
 
     def __init__(self, message: str, *, request_id: Optional[str] = None, **context: Any) -> None:
         super().__init__(message, **context)
@@ -242,14 +284,14 @@ class CreateUncertainError(APIConnectionError):
 
 
 class ResponseDecodeError(APIConnectionError):
-    """An answer came, but not in the shape that the API promises, or larger than the client allows. Not repeated.
+    """A response does not have the shape that the API documents, or is larger than the client allows. Not repeated.
 
     >>> ResponseDecodeError("another shape", problems=["$.status: expected a string, not a number"]).problems
     ('$.status: expected a string, not a number',)
     """
 
-    #: What is wrong, each with its place: ``"$.status: expected a string, not 3"``.
-    problems: Tuple[str, ...]
+    #: What is wrong, each with its place: ``"$.status: expected a string, not a number"``.
+    problems: Tuple[str, ...] = ()
 
     def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
         context.setdefault("sent", True)
@@ -258,7 +300,7 @@ class ResponseDecodeError(APIConnectionError):
 
 
 class APIStatusError(LangGraphRunsError):
-    """The server answered with a status that is not a success. Redirects (3xx) are not followed and end here too.
+    """The server responded with a status that is not a success. Redirects (3xx) are not followed and raise it too.
 
     >>> error = APIStatusError("teapot", status_code=418, body={"detail": "teapot"})
     >>> str(error), error.message
@@ -266,17 +308,17 @@ class APIStatusError(LangGraphRunsError):
     """
 
     #: The HTTP status.
-    status_code: int
+    status_code: int = 0
     #: The server's own text: the ``detail`` of a JSON body, else the body as text.
-    message: str
+    message: str = ""
     #: The parsed JSON body, else the text, else None for an empty body.
-    body: Any
-    #: The headers of the answer, names in lower case.
-    headers: Mapping[str, str]
-    #: The ``x-request-id`` of the answer, else that of the request.
-    request_id: Optional[str]
-    #: Seconds that the server asked to wait (``Retry-After``), or None.
-    retry_after: Optional[float]
+    body: Any = None
+    #: The headers of the response, names in lower case.
+    headers: Mapping[str, str] = _NOTHING
+    #: The ``x-request-id`` of the response, else that of the request.
+    request_id: Optional[str] = None
+    #: ``Retry-After`` of the response in seconds, or None.
+    retry_after: Optional[float] = None
 
     def __init__(
         self,
@@ -289,7 +331,7 @@ class APIStatusError(LangGraphRunsError):
         retry_after: Optional[float] = None,
         **context: Any,
     ) -> None:
-        super().__init__(f"{status_code}: {message}" if message else str(status_code), **context)
+        super().__init__(f"{status_code}: {shortened(message)}" if message else str(status_code), **context)
         self.message = message
         self.status_code = status_code
         self.body = body
@@ -299,7 +341,7 @@ class APIStatusError(LangGraphRunsError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the server could not make sense of the request.
+    """400: the server could not interpret the request.
 
     >>> str(BadRequestError("bad config", status_code=400))
     '400: bad config'
@@ -315,7 +357,7 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key is known, and may not do this.
+    """403: the key is valid, and does not allow this.
 
     >>> str(PermissionDeniedError("read only", status_code=403))
     '403: read only'
@@ -323,15 +365,18 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404: no such run, thread or assistant, or it belongs to somebody else.
+    """404: no such run, thread or assistant, or not for this key. Also: the run was deleted while it was waited for.
 
     >>> str(NotFoundError("Not Found", status_code=404))
     '404: Not Found'
     """
 
+    #: For a run that was deleted while it was waited for: the last values that were received. Else None.
+    values: Any = None
+
 
 class ConflictError(APIStatusError):
-    """409: the thread is busy (``multitask_strategy="reject"``), or the id is taken. Never retried: it is an answer.
+    """409: the thread is busy (``multitask_strategy="reject"``), or the id exists. Never repeated.
 
     >>> str(ConflictError("Thread is already running a task.", status_code=409))
     '409: Thread is already running a task.'
@@ -347,7 +392,7 @@ class UnprocessableEntityError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests; ``retry_after`` says in how many seconds to come back, where the server said so.
+    """429: too many requests; ``retry_after`` says when to try again, if the server said so.
 
     >>> RateLimitError("slow down", status_code=429, retry_after=7.0).retry_after
     7.0
@@ -355,7 +400,7 @@ class RateLimitError(APIStatusError):
 
 
 class InternalServerError(APIStatusError):
-    """5xx: the server, or something before it, failed.
+    """5xx: the server, or a gateway before it, failed.
 
     >>> str(InternalServerError("Bad Gateway", status_code=502))
     '502: Bad Gateway'
@@ -374,7 +419,7 @@ _BY_STATUS: Dict[int, Type[APIStatusError]] = {
 
 
 def status_error(status_code: int) -> Type[APIStatusError]:
-    """The class of the error for an HTTP status.
+    """Return the class of the error for an HTTP status.
 
     >>> status_error(404).__name__, status_error(502).__name__, status_error(418).__name__
     ('NotFoundError', 'InternalServerError', 'APIStatusError')
@@ -385,26 +430,21 @@ def status_error(status_code: int) -> Type[APIStatusError]:
 
 
 class RunError(LangGraphRunsError):
-    """The request worked, the run did not end well (or it cannot be known how it ended).
+    """The request worked, and the run did not end well, or it cannot be known how it ended.
 
     >>> RunError("the run ended with status 'lost'", values={"n": 1}, run_id="1f0c").values
     {'n': 1}
     """
 
-    #: The run as the server last described it, a `langgraph_runs.Run`, or None where it could not be asked.
-    run: Any
-    #: What the run had produced when it ended; None where nothing is known.
-    values: Any
+    #: The run as the server last described it; None if it could not be read.
+    run: Optional[Run] = None
+    #: What the run had produced when it ended; None if nothing is known.
+    values: Any = None
 
-    def __init__(self, message: str, *, run: Any = None, values: Any = None, **context: Any) -> None:
+    def __init__(self, message: str, *, run: Optional[Run] = None, values: Any = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.run = run
         self.values = values
-
-    def __repr__(self) -> str:
-        shown = {name: value for name, value in self.__dict__.items() if name not in ("run", "values")}
-        fields = "".join(f", {k}={v!r}" for k, v in sorted(shown.items()) if not k.startswith("_") and v is not None)
-        return f"{type(self).__name__}({self._text!r}{fields})"
 
 
 class RunFailedError(RunError):
@@ -415,20 +455,20 @@ class RunFailedError(RunError):
     'the run failed: ValueError: no ink (run 1f0c)'
     """
 
-    #: The class of the graph's exception, as text; None where the server no longer holds the reason.
-    error: Optional[str]
+    #: The class of the graph's exception, as text; None if the server no longer has the reason.
+    error: Optional[str] = None
     #: Its message; for classes that the server does not pass through, a general sentence.
-    message: Optional[str]
+    message: Optional[str] = None
 
     def __init__(self, error: Optional[str] = None, message: Optional[str] = None, **context: Any) -> None:
-        told = ": ".join(part for part in (error, message) if part)
-        super().__init__(f"the run failed: {told}" if told else "the run failed; the server did not say why", **context)
+        reason = shortened(": ".join(part for part in (error, message) if part))
+        super().__init__(f"the run failed: {reason}" if reason else "the run failed; the server did not say why", **context)
         self.error = error
         self.message = message
 
 
 class RunCancelledError(RunError):
-    """The run was cancelled before it ended; ``values`` is what there was so far.
+    """The run was cancelled before it ended; ``values`` is what it had produced.
 
     >>> str(RunCancelledError("the run was cancelled", run_id="1f0c"))
     'the run was cancelled (run 1f0c)'

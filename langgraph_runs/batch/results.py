@@ -120,10 +120,4 @@ def error_from(text: str) -> LangGraphRunsError:
     told: Dict[str, Any] = json.loads(text)
     found = getattr(errors, str(told.get("class")), None)
     cls = found if isinstance(found, type) and issubclass(found, LangGraphRunsError) else LangGraphRunsError
-    state: Dict[str, Any] = {}
-    for one in cls.__mro__:
-        state.update((name, None) for name in vars(one).get("__annotations__", ()))
-    empty: Dict[str, Any] = {"attempts": 0, "problems": (), "headers": {}, "_text": told["text"]}
-    state.update((name, value) for name, value in empty.items() if name in state or name == "_text")
-    state.update(told.get("fields", {}))
-    return errors._rebuild(cls, told["text"], state)
+    return cls._restored(told["text"], told.get("fields", {}))

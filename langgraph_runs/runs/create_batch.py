@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
@@ -69,8 +69,8 @@ def split_batch(items: Sequence[RunCreate], *, max_items: int, max_bytes: int) -
 
 def note_batch(error: LangGraphRunsError, created: Mapping[int, Run], uncertain: Sequence[int]) -> None:
     """Let *error* say what of a batch exists and what may."""
-    told: Dict[str, Any] = {"created": dict(created), "uncertain": tuple(uncertain)}
-    error.__dict__.update(told)
+    error.created = dict(created)
+    error.uncertain = tuple(uncertain)
     if created:
         error._text += f"; payloads {_spans(created)} were created before"
     if uncertain:

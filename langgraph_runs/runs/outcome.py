@@ -260,5 +260,5 @@ def error_for(outcome: RunOutcome) -> Optional[RunError]:
 def deleted_run_error(error: NotFoundError, values: Any) -> NotFoundError:
     """*error* of a run that was there before: it was deleted, or rolled back."""
     error._text = f"the run is gone: deleted, or rolled back by a cancel or by a later run ({error._text})"
-    error.values = values  # type: ignore[attr-defined]
+    error.values = values
     return error

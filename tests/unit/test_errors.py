@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import typing
 from typing import Any, Dict, List, Type
 
 import pytest
@@ -36,7 +37,9 @@ def made(cls: Type[LangGraphRunsError]) -> LangGraphRunsError:
         own = {"timeout": 2.0}
     elif issubclass(cls, errors.AbortedError):
         own = {"reason": "enough"}
-    return cls("it did not work", request=INFO, run_id="r", thread_id="t", attempts=2, **own)
+    error = cls("it did not work", request=INFO, run_id="r", thread_id="t", attempts=2, **own)
+    error.created, error.uncertain = {0: Run(run_id="r0", thread_id="t", status="pending")}, (1, 2)
+    return error
 
 
 def test_the_tree_is_the_documented_one() -> None:
@@ -99,9 +102,10 @@ def test_each_status_has_its_class(status: int, name: str) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_errors_pickle_and_copy(cls: Type[LangGraphRunsError]) -> None:
-    """Every error comes out of pickle, copy and deepcopy with its class, text and attributes."""
+    """Every error comes out of pickle (in every protocol), copy and deepcopy with its class, text and attributes."""
     error = made(cls)
-    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+    pickled = [pickle.dumps(error, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for again in (*map(pickle.loads, pickled), copy.copy(error), copy.deepcopy(error)):
         assert cls is type(again)
         assert str(error) == str(again)
         assert repr(error) == repr(again)
@@ -126,6 +130,62 @@ def test_repr_shows_what_the_error_knows(cls: Type[LangGraphRunsError]) -> None:
     assert shown.startswith(cls.__name__ + "(")
     assert [] == [name for name in ("attempts=2", "run_id='r'", "thread_id='t'", "request=") if name not in shown]
     assert "values=" not in shown
+
+
+def attributes_of(cls: Type[LangGraphRunsError]) -> Dict[str, Any]:
+    """The types of the attributes that the class documents, by name."""
+    return {name: hint for name, hint in typing.get_type_hints(cls).items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_every_attribute_is_declared_with_a_default(cls: Type[LangGraphRunsError]) -> None:
+    """What an error carries is declared, with its type, on its class, which has a default for it that cannot be changed."""
+    declared = attributes_of(cls)
+    assert set() == {name for name in vars(made(cls)) if not name.startswith("_")} - set(declared)
+    assert {"created", "uncertain"} <= set(declared)
+    for name in declared:
+        default = getattr(cls, name)
+        assert default in (None, 0, "", (), {}) and not isinstance(default, (dict, list)), name
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_an_error_of_text_alone_has_every_attribute(cls: Type[LangGraphRunsError]) -> None:
+    """An error that was read back from a ledger has the defaults for what was not kept."""
+    error = cls._restored("it did not work", {"run_id": "r1"})
+    assert ("it did not work (run r1)", ("it did not work",), "r1") == (str(error), error.args, error.run_id)
+    assert [] == [name for name in attributes_of(cls) if not hasattr(error, name)]
+    assert ({}, ()) == (error.created, error.uncertain)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.APIStatusError("x" * 10_000, status_code=400, body={"detail": "x" * 10_000}, headers={"x-long": "y" * 10_000}),
+        errors.RunFailedError("E" * 10_000, "m" * 10_000),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_long_texts_of_the_server_are_cut_in_messages_only(error: Any) -> None:
+    """500 characters in str(), about 2,000 in repr(); the attributes keep everything."""
+    assert 500 <= len(str(error)) < 600
+    assert 2000 <= len(repr(error)) < 3500
+    assert 10_000 == len(error.message)
+
+
+def test_short_attributes_stay_in_a_long_repr() -> None:
+    """A long body does not push the ids out."""
+    error = errors.NotFoundError("x" * 5000, status_code=404, body="x" * 5000, run_id="r1", request=INFO, request_id="rq")
+    assert [] == [text for text in ("run_id='r1'", "request_id='rq'", "status_code=404", "RequestInfo(") if text not in repr(error)]
+
+
+def test_a_body_of_any_depth_has_a_repr() -> None:
+    """JSON may be nested deeper than Python can print."""
+    body: Any = []
+    for _ in range(100_000):
+        body = [body]
+    assert "body=<list that is nested too deep to be shown>" in repr(errors.NotFoundError("x", status_code=404, body=body))
+    while body:
+        body = body.pop()  # taken apart here: the interpreter would do it recursively
 
 
 def test_a_text_of_several_lines_becomes_one_line() -> None:

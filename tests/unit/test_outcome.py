@@ -118,7 +118,7 @@ def test_a_run_that_is_gone_says_so() -> None:
     """The server's 404 stays what it is, and says what may have happened, with the values so far."""
     error = deleted_run_error(NotFoundError("Not Found", status_code=404), {"n": 1})
     assert "the run is gone: deleted, or rolled back by a cancel or by a later run (404: Not Found)" == str(error)
-    assert {"n": 1} == error.values  # type: ignore[attr-defined]
+    assert {"n": 1} == error.values
 
 
 # -- what is asked
