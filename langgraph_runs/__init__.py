@@ -10,7 +10,7 @@ PYTEST_DONT_REWRITE (for pytest, which loads our fixtures: this package may well
 
 import typing as _typing
 
-from . import _program as _early  # noqa: F401 - first
+from . import _program  # noqa: F401 - imported before anything else, see there
 from ._version import __version__
 from .call import AbortController, AbortSignal, RetryDetails, RetryPolicy
 from .client import Client

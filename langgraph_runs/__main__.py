@@ -1,4 +1,4 @@
-"""``python -m langgraph_runs`` is ``langgraph-runs``."""
+"""``python -m langgraph_runs`` runs the command line ``langgraph-runs``."""
 
 from __future__ import annotations
 

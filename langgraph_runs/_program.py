@@ -1,6 +1,7 @@
-"""The program ``langgraph-runs``: while it loads, Ctrl-C ends it silently. Imported first; does nothing in any other program.
+"""Let Ctrl-C end the command line silently while it loads. Has no effect in any other program.
 
-Python shows a traceback for a Ctrl-C during imports, and the package is imported before the first line of its command line runs.
+Python prints a traceback for a Ctrl-C during imports, and the package is imported before the first line of the command line runs.
+So the package imports this module first.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Sequence
 __all__ = ["is_program"]
 
 
-def is_program(argv: Sequence[str], whole: Sequence[str]) -> bool:
-    """Whether this process is the command line, by its arguments without and with those of the interpreter.
+def is_program(argv: Sequence[str], orig_argv: Sequence[str]) -> bool:
+    """Return True if this process is the command line, judging by ``sys.argv`` and ``sys.orig_argv``.
 
     >>> is_program(["/usr/bin/langgraph-runs", "list"], []), is_program(["-m"], ["python3", "-m", "langgraph_runs", "list"])
     (True, True)
@@ -22,7 +23,7 @@ def is_program(argv: Sequence[str], whole: Sequence[str]) -> bool:
     """
     first = argv[0] if argv else ""
     if first == "-m":
-        return "-m" in whole and whole[whole.index("-m") + 1 :][:1] == ["langgraph_runs"]
+        return "-m" in orig_argv and orig_argv[orig_argv.index("-m") + 1 :][:1] == ["langgraph_runs"]
     return os.path.splitext(os.path.basename(first))[0] == "langgraph-runs"
 
 

@@ -27,7 +27,7 @@ server_traits validation errors models times _version _program
 #: The modules that may import a library, by the library. A package stands for all its modules. No other library is imported.
 IMPORTERS: Dict[str, Set[str]] = {
     "attrs": {"batch", "call", "client", "http", "models", "payloads", "runs", "serialization", "server_traits"}
-    | {"streaming", "django.frames"},
+    | {"streaming", "django.browser_events"},
     "cattrs": {"serialization.records"},
     "orjson": {"serialization.json_codec"},
     "requests": {"http", "client"},

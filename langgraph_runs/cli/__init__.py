@@ -1,7 +1,8 @@
-"""The command line, ``langgraph-runs``: what a shell, cron or a person at a terminal can do without writing Python.
+"""The command line, ``langgraph-runs``: the library for shells, cron and people at a terminal.
 
-Knows arguments, exit codes (`codes`) and what to print where; the work is done by the library. A command is one `Command` in
-the table of `program`: its arguments and a function from the parsed arguments to an exit code. There is one noun per module.
+This package parses arguments, prints results and chooses exit codes; all requests are made through the public names of
+`langgraph_runs`. Each command is a `Command` in the table of the module ``program``: its arguments, and a function from the parsed
+arguments to an exit code.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ __all__ = ["main"]
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run one command and return its exit code; ``argv`` without the program's name, by default that of the process."""
+    """Run one command and return its exit code. *argv* does not include the program's name; the default is ``sys.argv[1:]``."""
     try:
-        # Imported within the guard, so that a Ctrl-C while it loads shows no traceback.
+        # Imported within the try statement, so that a Ctrl-C during the import shows no traceback.
         from .program import execute
 
         return execute(argv)

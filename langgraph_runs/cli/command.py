@@ -1,4 +1,4 @@
-"""`Command`: one command of the command line, and the page of help that is made of it."""
+"""`Command`: one command of the command line, and the help page that is generated from it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 import textwrap
 from typing import Callable, Iterator, List, NamedTuple, NoReturn, Sequence, Tuple
 
-from . import codes
+from . import exit_codes
 
-__all__ = ["Command", "CommandError", "Page", "Parser", "add_command"]
+__all__ = ["Command", "CommandError", "HelpFormatter", "Parser", "add_command"]
 
 
 class CommandError(Exception):
-    """A command ends with this line on stderr, and this exit code."""
+    """Ends the command with this line on stderr and this exit code."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
@@ -20,22 +20,22 @@ class CommandError(Exception):
 
 
 class Command(NamedTuple):
-    """One command: its name, a line about it, its arguments and what it does."""
+    """One command: its name, texts, arguments and function."""
 
-    #: ``run``, or with its group ``threads list``.
+    #: ``run``, or ``threads list`` for a command of a group.
     name: str
     summary: str
     description: str
     configure: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
-    #: What to type, each with a line that says what for.
+    #: Command lines, each with a comment.
     examples: Sequence[Tuple[str, str]] = ()
-    #: Exit codes that it can have, beside 0, 2 and 130.
+    #: The exit codes that it can have, except for 0, 2, 130 and 141, which every command can have.
     exits: Sequence[int] = ()
 
 
-class Page(argparse.RawDescriptionHelpFormatter):
-    """Help with wrapped paragraphs; lines that begin with a blank stay as they are."""
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Wraps paragraphs of help texts; leaves lines that begin with a space as they are."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30)
@@ -52,25 +52,25 @@ class Page(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """A parser that prints a usage error as one line, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(codes.USAGE, f"langgraph-runs: {' '.join(message.split())}; see `{self.prog} --help`\n")
+        self.exit(exit_codes.USAGE, f"langgraph-runs: {' '.join(message.split())}; see `{self.prog} --help`\n")
 
 
 def add_command(commands: argparse._SubParsersAction[Parser], command: Command) -> None:
-    """Add *command* to the parsers of its group."""
+    """Add a parser for *command* to the parsers of its group."""
     name = command.name.split()[-1]
     parser = commands.add_parser(
         name,
         help=command.summary,
         description=command.description,
         epilog=_epilog(command),
-        formatter_class=Page,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     command.configure(parser)
-    # In full it would be twenty lines of options, which the page lists anyway.
+    # The default usage text would list all options, which the help page lists anyway.
     parser.usage = " ".join(["%(prog)s", *_positionals(parser), "[options]"])
     parser.set_defaults(command=command, parser=parser)
 
@@ -86,10 +86,10 @@ def _epilog(command: Command) -> str:
     lines = []
     if command.examples:
         lines.append("examples:" if len(command.examples) > 1 else "example:")
-        for typed, about in command.examples:
-            lines += [f"  # {about}", f"  {typed}"]
+        for line, comment in command.examples:
+            lines += [f"  # {comment}", f"  {line}"]
         lines.append("")
     lines.append("exit codes:")
-    for code in sorted({codes.OK, codes.USAGE, codes.INTERRUPTED, codes.BROKEN_PIPE, *command.exits}):
-        lines.append(f"  {code:<4} {codes.MEANINGS[code]}")
+    for code in sorted({exit_codes.OK, exit_codes.USAGE, exit_codes.INTERRUPTED, exit_codes.BROKEN_PIPE, *command.exits}):
+        lines.append(f"  {code:<4} {exit_codes.MEANINGS[code]}")
     return "\n".join(lines)

@@ -1,28 +1,28 @@
-"""``langgraph-runs completion``: scripts for the Tab key, made from the tree of parsers, so that they know what it knows."""
+"""``langgraph-runs completion``: completion scripts for shells, generated from the argument parsers."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
-from . import codes
+from . import exit_codes
 from .command import Command
-from .console import emit
+from .console import write_output
 
 __all__ = ["Word", "command_for", "words"]
 
 
 class Word(NamedTuple):
-    """What may stand behind the words of a command."""
+    """One word that may follow a command: an option, a subcommand or a value."""
 
     text: str
     about: str
-    #: What may follow an option: these words; ``None`` for a file or any text; for no value, ``()``.
+    #: The values that an option takes: these words; None for a file or any text; ``()`` for an option without a value.
     values: Any = ()
 
 
 def words(parser: argparse.ArgumentParser, path: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, ...], List[Word]]]:
-    """For each command, and for each group, what may follow."""
+    """Yield the path of each command and each group, with the words that may follow it."""
     found: List[Word] = []
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -43,14 +43,14 @@ def _about(action: argparse.Action) -> str:
 
 
 def bash(tree: Dict[Tuple[str, ...], List[Word]]) -> str:
-    """For bash 3.2 and newer, without the package bash-completion."""
+    """Return the script for bash 3.2 and newer; it does not need the package bash-completion."""
     cases = []
     options = []
     for path, found in sorted(tree.items()):
         cases.append(f"        {_quoted(' '.join(path))}) words={_quoted(' '.join(word.text for word in found))} ;;")
         texts = [_quoted(" ".join([*path, word.text])) for word in found if word.values is None]
         if texts:
-            options.append(f"        {'|'.join(texts)}) return ;;")  # nothing found: bash completes names of files
+            options.append(f"        {'|'.join(texts)}) return ;;")  # with no words, bash completes file names
         for word in found:
             if word.values:
                 options.append(f"        {_quoted(' '.join([*path, word.text]))}) words={_quoted(' '.join(word.values))} ;;")
@@ -86,7 +86,7 @@ complete -o bashdefault -o default -F _langgraph_runs langgraph-runs
 
 
 def zsh(tree: Dict[Tuple[str, ...], List[Word]]) -> str:
-    """For zsh with compinit."""
+    """Return the script for zsh with compinit."""
     cases = []
     for path, found in sorted(tree.items()):
         described = " ".join(_quoted(f"{word.text.replace(':', chr(92) + ':')}:{word.about}") for word in found)
@@ -130,7 +130,7 @@ compdef _langgraph_runs langgraph-runs
 
 
 def fish(tree: Dict[Tuple[str, ...], List[Word]]) -> str:
-    """For fish 3 and newer."""
+    """Return the script for fish 3 and newer."""
     lines = [
         "# fish completion for langgraph-runs:  langgraph-runs completion fish > ~/.config/fish/completions/langgraph-runs.fish"
     ]
@@ -174,14 +174,14 @@ SHELLS: Dict[str, Callable[[Dict[Tuple[str, ...], List[Word]]], str]] = {"bash":
 
 
 def command_for(whole: Callable[[], argparse.ArgumentParser]) -> Command:
-    """The command, which needs the tree that it is part of."""
+    """Return the command; *whole* returns the parser of the whole command line, which includes this command."""
 
     def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("shell", metavar="SHELL", choices=sorted(SHELLS), help="bash, zsh or fish")
 
     def run(args: argparse.Namespace) -> int:
-        emit(SHELLS[args.shell](dict(words(whole()))))
-        return codes.OK
+        write_output(SHELLS[args.shell](dict(words(whole()))))
+        return exit_codes.OK
 
     examples: Sequence[Tuple[str, str]] = [
         ('eval "$(langgraph-runs completion bash)"', "in ~/.bashrc"),
@@ -190,8 +190,8 @@ def command_for(whole: Callable[[], argparse.ArgumentParser]) -> Command:
     ]
     return Command(
         name="completion",
-        summary="print what makes the Tab key complete commands and options",
-        description="Prints a script for bash, zsh or fish that completes the commands, their options and the options' values.",
+        summary="print a shell completion script",
+        description="Prints a script for bash, zsh or fish that completes commands, options and the values of options.",
         configure=configure,
         run=run,
         examples=examples,

@@ -1,4 +1,4 @@
-"""Which server, with which key, and how patiently: the options of every command that asks a server."""
+"""The options of every command that sends requests: URL, API key, timeouts, attempts; and the client that they describe."""
 
 from __future__ import annotations
 
@@ -9,34 +9,40 @@ import sys
 from typing import Any, Dict, Iterator
 
 from .. import Client, RetryPolicy
-from . import codes
+from . import exit_codes
 from .command import CommandError
-from .console import complain
-from .inputs import count, limit
+from .console import print_message
+from .values import count, limit
 
 __all__ = ["add_connection", "client_of", "log_shown"]
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
-    """The options of every command that asks a server."""
+    """Add the options of every command that sends requests."""
     group = parser.add_argument_group("server")
-    group.add_argument("--url", metavar="URL", help="of the server; else LANGGRAPH_API_URL, else http://localhost:2024")
+    group.add_argument("--url", metavar="URL", help="URL of the server; default: LANGGRAPH_API_URL, else http://localhost:2024")
     group.add_argument(
         "--api-key-file",
         metavar="PATH",
-        help="file that holds the key; else the first of LANGGRAPH_API_KEY, LANGSMITH_API_KEY, LANGCHAIN_API_KEY",
+        help="file with the API key; default: the first of LANGGRAPH_API_KEY, LANGSMITH_API_KEY, LANGCHAIN_API_KEY that is set",
     )
-    group.add_argument("--api-key", metavar="KEY", help="the key itself: anybody on this machine can read it there")
-    group.add_argument("--header", metavar="NAME:VALUE", action="append", help="a further header; may be repeated")
-    group.add_argument("--ca-file", metavar="PATH", help="certificates to trust; else REQUESTS_CA_BUNDLE, else the usual ones")
-    group.add_argument("--connect-timeout", metavar="TIME", type=limit, default=5.0, help="to connect (5s)")
-    group.add_argument("--read-timeout", metavar="TIME", type=limit, default=30.0, help="of silence, before asking again (30s)")
-    group.add_argument("--attempts", metavar="N", type=count(1), default=4, help="tries of a request that fails (4)")
-    group.add_argument("-v", "--verbose", action="store_true", help="tell on stderr of each request, and of errors their causes")
+    group.add_argument(
+        "--api-key", metavar="KEY", help="the API key itself; other users of this machine can see it in the list of processes"
+    )
+    group.add_argument("--header", metavar="NAME:VALUE", action="append", help="an additional HTTP header; may be repeated")
+    group.add_argument(
+        "--ca-file", metavar="PATH", help="file of trusted CA certificates; default: REQUESTS_CA_BUNDLE, else those of certifi"
+    )
+    group.add_argument("--connect-timeout", metavar="TIME", type=limit, default=5.0, help="limit for connecting (5s)")
+    group.add_argument(
+        "--read-timeout", metavar="TIME", type=limit, default=30.0, help="longest silence before a request is repeated (30s)"
+    )
+    group.add_argument("--attempts", metavar="N", type=count(1), default=4, help="attempts per request, the first included (4)")
+    group.add_argument("-v", "--verbose", action="store_true", help="log each request, and the causes of errors, to stderr")
 
 
 def client_of(args: argparse.Namespace, **options: Any) -> Client:
-    """The client that the arguments ask for."""
+    """Return the client that the arguments describe. *options* are further options of `Client`."""
     given: Dict[str, Any] = {
         "headers": dict(_header(text) for text in args.header or ()),
         "connect_timeout": args.connect_timeout,
@@ -45,34 +51,34 @@ def client_of(args: argparse.Namespace, **options: Any) -> Client:
         **options,
     }
     if args.api_key is not None and args.api_key_file is not None:
-        raise CommandError("--api-key excludes --api-key-file", codes.USAGE)
+        raise CommandError("--api-key excludes --api-key-file", exit_codes.USAGE)
     if args.api_key is not None:
-        complain("warning: anybody on this machine can read --api-key in the list of processes; use --api-key-file")
+        print_message("warning: anybody on this machine can read --api-key in the list of processes; use --api-key-file")
         given["api_key"] = args.api_key
     elif args.api_key_file is not None:
-        given["api_key"] = key_in(args.api_key_file)
+        given["api_key"] = read_key(args.api_key_file)
     if args.ca_file is not None:
         given["verify"] = args.ca_file
     return Client(args.url, **given)
 
 
-def key_in(path: str) -> str:
-    """The key that stands in a file."""
+def read_key(path: str) -> str:
+    """Read the API key from a file."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             key = file.read(65536).strip()
     except OSError as error:
-        raise CommandError(f"--api-key-file {path}: {error.strerror or error}", codes.USAGE) from None
+        raise CommandError(f"--api-key-file {path}: {error.strerror or error}", exit_codes.USAGE) from None
     except UnicodeDecodeError:
-        raise CommandError(f"--api-key-file {path}: that is no text", codes.USAGE) from None
+        raise CommandError(f"--api-key-file {path}: not a text file", exit_codes.USAGE) from None
     if not key:
-        raise CommandError(f"--api-key-file {path}: the file is empty", codes.USAGE)
+        raise CommandError(f"--api-key-file {path}: the file is empty", exit_codes.USAGE)
     return key
 
 
 @contextlib.contextmanager
 def log_shown(args: argparse.Namespace) -> Iterator[None]:
-    """With --verbose, the log of the library on stderr."""
+    """With ``--verbose``, print the library's log records to stderr."""
     if not getattr(args, "verbose", False):
         yield
         return
@@ -92,5 +98,5 @@ def log_shown(args: argparse.Namespace) -> Iterator[None]:
 def _header(text: str) -> Any:
     name, sign, value = text.partition(":")
     if not sign or not name.strip():
-        raise CommandError(f"--header {name}: give NAME:VALUE", codes.USAGE)
+        raise CommandError(f"--header {name}: give NAME:VALUE", exit_codes.USAGE)
     return name.strip(), value.strip()

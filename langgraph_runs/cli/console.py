@@ -1,4 +1,4 @@
-"""Where the command line writes: results to stdout, everything else to stderr, each safe for what is at the other end."""
+"""Output of the command line: results to stdout, messages to stderr; whether stdout is a terminal or a pipe, in any encoding."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import sys
 from typing import Any, Iterator, Optional, Sequence
 
 from ..serialization import encode, parse
-from . import codes
+from . import exit_codes
 from .command import CommandError
 
 __all__ = [
-    "clean",
-    "complain",
-    "cut",
-    "emit",
+    "escape_controls",
+    "print_message",
+    "shorten",
+    "write_output",
     "in_utf8",
     "is_terminal",
-    "plain",
-    "prepare",
+    "as_json",
+    "prepare_streams",
     "print_json",
     "print_table",
-    "silence",
+    "discard_output",
     "styled",
-    "width",
+    "terminal_width",
 ]
 
-#: Columns where there is no terminal to ask.
+#: Columns of a terminal that does not report its size.
 _WIDTH = 100
 
 
-def prepare() -> None:
-    """Make stdout and stderr usable, however this process was started: closed, or in a locale that lacks most characters."""
+def prepare_streams() -> None:
+    """Make stdout and stderr usable if they are closed, or in an encoding that lacks most characters."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
         if stream is None:
@@ -44,15 +44,15 @@ def prepare() -> None:
             stream.reconfigure(errors="replace")
 
 
-def complain(text: str) -> None:
-    """One line on stderr, which is where errors go: stdout is for results."""
-    with contextlib.suppress(OSError, ValueError):  # nobody reads that either
-        print(f"langgraph-runs: {clean(' '.join(text.split()))}", file=sys.stderr, flush=True)
+def print_message(text: str) -> None:
+    """Print an error, warning or note to stderr, as one line with the program's name. Does nothing if stderr is closed."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"langgraph-runs: {escape_controls(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
 
-def silence() -> None:
-    """Let stdout go nowhere from now on: the interpreter flushes once more at exit, which must not fail aloud."""
-    with contextlib.suppress(OSError, ValueError):  # it is no file, or closed: then nothing is flushed
+def discard_output() -> None:
+    """Redirect stdout to the null device, so that the flush of the interpreter at exit prints no error."""
+    with contextlib.suppress(OSError, ValueError):  # stdout is not a file, or is closed: nothing will be flushed
         target = sys.stdout.fileno()
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, target)
@@ -60,46 +60,46 @@ def silence() -> None:
 
 
 @contextlib.contextmanager
-def writing() -> Iterator[None]:
-    """Failures to write the output are errors of one line. A broken pipe stays what it is."""
+def writing_output() -> Iterator[None]:
+    """Turn an `OSError` of the block into a `CommandError`, except for a ``BrokenPipeError``, which is raised unchanged."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        silence()
-        raise CommandError(f"the output cannot be written: {error.strerror or error}", codes.FAILED) from error
+        discard_output()
+        raise CommandError(f"the output cannot be written: {error.strerror or error}", exit_codes.FAILED) from error
 
 
-def emit(text: str) -> None:
-    """Write to stdout, at once."""
-    with writing():
+def write_output(text: str) -> None:
+    """Write to stdout and flush."""
+    with writing_output():
         sys.stdout.write(text)
         sys.stdout.flush()
 
 
 def is_terminal() -> bool:
-    """Whether a person may be looking at stdout."""
+    """Return True if stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 def styled() -> bool:
-    """Whether stdout is a terminal that shows bold and dim, and may."""
+    """Return True if stdout is a terminal that can show styled text, and ``NO_COLOR`` is not set."""
     return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def width() -> Optional[int]:
-    """Columns of the terminal, or None: what is not looked at is not cut."""
+def terminal_width() -> Optional[int]:
+    """Return the width of the terminal in columns, or None if stdout is not a terminal: then lines are not shortened."""
     return shutil.get_terminal_size((_WIDTH, 24)).columns if is_terminal() else None
 
 
 def in_utf8() -> bool:
-    """Whether stdout can show every character."""
+    """Return True if the encoding of stdout is UTF-8."""
     return (sys.stdout.encoding or "utf-8").lower().replace("-", "").replace("_", "") == "utf8"
 
 
-def plain(value: Any) -> Any:
-    """*value* as plain JSON; of records of this library, unknown fields among the known ones."""
+def as_json(value: Any) -> Any:
+    """Return *value* as dicts, lists and scalars. The ``extra`` fields of the library's records are merged into the record."""
     data = parse(encode(value).decode("utf-8"))
     return _with_extra(data)
 
@@ -114,7 +114,7 @@ def _with_extra(data: Any) -> Any:
 
 
 def print_json(value: Any, *, pretty: Optional[bool] = None) -> None:
-    """One line of JSON; on a terminal, or where *pretty* says so, indented."""
+    """Print one line of JSON; indented if *pretty* is true, or if it is None and stdout is a terminal."""
     indented = is_terminal() if pretty is None else pretty
     try:
         text = json.dumps(
@@ -124,15 +124,15 @@ def print_json(value: Any, *, pretty: Optional[bool] = None) -> None:
             separators=None if indented else (",", ":"),
         )
     except RecursionError:
-        raise CommandError("the result is nested too deep to be printed", codes.FAILED) from None
-    # What no encoding has, half of a pair, was refused by the decoder; a terminal must not obey what a graph says.
-    emit((clean(text) if is_terminal() else text) + "\n")
+        raise CommandError("the result is nested too deep to be printed", exit_codes.FAILED) from None
+    # Lone surrogates, which cannot be encoded, were refused by the decoder. A graph's output must not control the terminal.
+    write_output((escape_controls(text) if is_terminal() else text) + "\n")
 
 
-def clean(text: str) -> str:
-    """*text* without what a terminal would obey instead of show: control characters, but for line ends and tabs.
+def escape_controls(text: str) -> str:
+    """Return *text* with control characters replaced, except for newlines and tabs: they could control the terminal.
 
-    >>> clean("tides\\x1b[2J")
+    >>> escape_controls("tides\\x1b[2J")
     'tides\\ufffd[2J'
     """
     if text.isprintable():
@@ -144,10 +144,10 @@ def _controls(char: str) -> bool:
     return char < " " or "\x7f" <= char <= "\x9f"
 
 
-def cut(text: str, columns: Optional[int]) -> str:
-    """*text* on one line of at most so many columns.
+def shorten(text: str, columns: Optional[int]) -> str:
+    """Return *text* as one line of at most *columns* characters.
 
-    >>> cut("a long line", 8)
+    >>> shorten("a long line", 8)
     'a lon...'
     """
     line = " ".join(text.split())
@@ -155,14 +155,14 @@ def cut(text: str, columns: Optional[int]) -> str:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns below one another; on a terminal no line is longer than that is wide."""
-    emit("".join(line + "\n" for line in table(header, rows)))
+    """Print a table. On a terminal its lines are cut at the terminal's width."""
+    write_output("".join(line + "\n" for line in table(header, rows)))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Sequence[str]:
-    """The lines of a table."""
-    cells = [list(header), *([clean(cell) for cell in row] for row in rows)]
+    """Return the lines of a table."""
+    cells = [list(header), *([escape_controls(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
-    columns = width()
+    columns = terminal_width()
     return [line if columns is None else line[:columns] for line in lines]

@@ -1,4 +1,4 @@
-"""``langgraph-runs demo``: a real server on this machine, and the calls of this library shown on it."""
+"""``langgraph-runs demo``: show the calls of this library on a real server on this machine."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import os
 import sys
 from typing import Iterator
 
-from . import codes
+from . import exit_codes
 from .command import Command
-from .console import complain
+from .console import print_message
 
-__all__ = ["COMMAND", "configure_demo", "past_the_proxy", "run_demo"]
+__all__ = ["COMMAND", "configure_demo", "run_demo", "without_proxy_for"]
 
 
 @contextlib.contextmanager
-def past_the_proxy(host: str) -> Iterator[None]:
-    """Reach this host directly: a proxy of the environment cannot reach our own machine for us."""
+def without_proxy_for(host: str) -> Iterator[None]:
+    """Bypass the proxy of the environment for *host*: a proxy on another machine cannot reach this machine's loopback."""
     before = {name: os.environ.get(name) for name in ("no_proxy", "NO_PROXY")}
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, [*before.values(), host]))
     try:
@@ -32,14 +32,14 @@ def past_the_proxy(host: str) -> Iterator[None]:
 
 
 def configure_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--log", metavar="FILE", help="keep what the server prints in this file")
-    parser.add_argument("--web", action="store_true", help="serve a chat on this machine instead, until Ctrl-C; needs Django too")
-    parser.add_argument("--port", type=int, metavar="N", help="with --web: the port, by default a free one")
+    parser.add_argument("--log", metavar="FILE", help="write the server's log to this file")
+    parser.add_argument("--web", action="store_true", help="serve a chat for the browser instead, until Ctrl-C; also needs Django")
+    parser.add_argument("--port", type=int, metavar="N", help="with --web: the port (a free one)")
     parser.add_argument("--open", action="store_true", help="with --web: open the chat in the browser")
 
 
 def run_demo(args: argparse.Namespace) -> int:
-    # Not before it is asked for: `langgraph-runs --help` does without.
+    # Imported here, since no other command needs them.
     from ..demo import tour
     from ..devserver import DevServerError, unavailable_reason
 
@@ -49,10 +49,10 @@ def run_demo(args: argparse.Namespace) -> int:
     elif reason is None and args.web and importlib.util.find_spec("django") is None:
         reason = 'the chat needs Django: pip install "langgraph_runs[server,django]"'
     if reason is not None:
-        complain(reason)
-        return codes.USAGE
+        print_message(reason)
+        return exit_codes.USAGE
     try:
-        with past_the_proxy("127.0.0.1"):
+        with without_proxy_for("127.0.0.1"):
             if args.web:
                 from ..demo.web import serving
 
@@ -60,11 +60,11 @@ def run_demo(args: argparse.Namespace) -> int:
             else:
                 tour.run(tour.Screen.on(sys.stdout), log=args.log)
     except DevServerError as error:
-        complain(str(error))
+        print_message(str(error))
         if error.log:
             print(error.log, file=sys.stderr)
-        return codes.FAILED
-    return codes.OK
+        return exit_codes.FAILED
+    return exit_codes.OK
 
 
 COMMAND = Command(
@@ -72,9 +72,9 @@ COMMAND = Command(
     summary="start a real server with a sample graph and show the calls of this library on it",
     description=(
         "Starts a LangGraph server on a free port of this machine, in a temporary directory, offline, with a "
-        "sample graph that needs no model key, and walks through the calls of this library: streaming, answering "
+        "sample graph that needs no model key, and shows the calls of this library on it: streaming, answering "
         "a question of the graph, cancelling, a failing run, listing. Takes about ten seconds and leaves nothing "
-        "behind. With --web it serves a chat in the browser, until Ctrl-C. "
+        "behind. With --web it serves a chat for the browser instead, until Ctrl-C. "
         'Needs the extra: pip install "langgraph_runs[server]" on Python 3.11 or newer.'
     ),
     configure=configure_demo,
@@ -83,5 +83,5 @@ COMMAND = Command(
         ("langgraph-runs demo", "the calls of this library, one by one"),
         ("langgraph-runs demo --web --open", "a chat on Django, in the browser"),
     ],
-    exits=[codes.FAILED],
+    exits=[exit_codes.FAILED],
 )

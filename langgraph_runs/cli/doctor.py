@@ -23,11 +23,11 @@ from .. import (
 )
 from ..client import KEY_VARIABLES
 from ..http import Request, Response, http_date, split_login
-from . import codes
+from . import exit_codes
 from .command import Command
 from .connection import add_connection, client_of
-from .console import clean, emit, print_json
-from .inputs import limit
+from .console import escape_controls, print_json, write_output
+from .values import limit
 
 __all__ = ["COMMAND"]
 
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
     found: str
     #: What to do about it.
     remedy: str = ""
-    code: int = codes.OK
+    code: int = exit_codes.OK
 
 
 def configure_doctor(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +57,7 @@ def configure_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def run_doctor(args: argparse.Namespace) -> int:
-    worst = codes.OK
+    worst = exit_codes.OK
     with client_of(args, timeout=args.timeout) as client:
         for finding in examine(client, args):
             worst = worst or finding.code
@@ -65,9 +65,9 @@ def run_doctor(args: argparse.Namespace) -> int:
                 print_json({name: value for name, value in finding._asdict().items() if name != "code"}, pretty=False)
                 continue
             mark = {"ok": "ok", "warning": "!!", "failed": "FAILED"}[finding.verdict]
-            emit(f"{mark:<7} {finding.what + ':':<9} {clean(' '.join(finding.found.split()))}\n")
+            write_output(f"{mark:<7} {finding.what + ':':<9} {escape_controls(' '.join(finding.found.split()))}\n")
             if finding.remedy:
-                emit(f"{'':<18}{finding.remedy}\n")
+                write_output(f"{'':<18}{finding.remedy}\n")
     return worst
 
 
@@ -162,7 +162,7 @@ def asked(client: Client) -> Tuple[Response, List[float]]:
 def unreachable(error: LangGraphRunsError, url: str, *, proxied: bool) -> Finding:
     """Why the server did not answer, and what to do."""
     return Finding(
-        "failed", "reach", str(error), remedy_for(error, url, proxied=proxied), codes.code_of(error) or codes.UNREACHABLE
+        "failed", "reach", str(error), remedy_for(error, url, proxied=proxied), exit_codes.code_of(error) or exit_codes.UNREACHABLE
     )
 
 
@@ -231,10 +231,10 @@ def accepted(client: Client) -> Iterator[Finding]:
         client.threads.search(limit=1, select=["thread_id"])
     except (AuthenticationError, PermissionDeniedError) as error:
         remedy = "give a key that is valid on this server in LANGGRAPH_API_KEY or --api-key-file"
-        yield Finding("failed", "access", str(error), remedy, codes.REFUSED)
+        yield Finding("failed", "access", str(error), remedy, exit_codes.REFUSED)
         return
     except LangGraphRunsError as error:
-        yield Finding("failed", "access", str(error), "look at the server's log", codes.code_of(error))
+        yield Finding("failed", "access", str(error), "look at the server's log", exit_codes.code_of(error))
         return
     graphs = sorted({assistant.graph_id or assistant.assistant_id for assistant in found})
     if not graphs:
@@ -256,5 +256,5 @@ COMMAND = Command(
     configure=configure_doctor,
     run=run_doctor,
     examples=[("langgraph-runs doctor --url https://runs.example.com --api-key-file key.txt", "look at this server")],
-    exits=[codes.TIMED_OUT, codes.UNREACHABLE, codes.REFUSED],
+    exits=[exit_codes.TIMED_OUT, exit_codes.UNREACHABLE, exit_codes.REFUSED],
 )

@@ -1,4 +1,4 @@
-"""The table of commands, and what is common to all of them: parsing, signals, errors, exit codes."""
+"""The table of commands, and the steps common to all of them: parsing, signals, errors, exit codes."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import traceback
 from typing import Dict, Optional, Sequence
 
 from .. import APIStatusError, CreateUncertainError, LangGraphRunsError, __version__
-from . import batch, codes, completion, demo, doctor, ledger, prune, run, runs, stream, threads, watch
-from .command import Command, CommandError, Page, Parser, add_command
+from . import batch, completion, demo, doctor, exit_codes, ledger, prune, run, runs, stream, threads, watch
+from .command import Command, CommandError, HelpFormatter, Parser, add_command
 from .connection import log_shown
-from .console import complain, prepare, silence
-from .interrupts import Interrupts
+from .console import discard_output, prepare_streams, print_message
+from .signals import Signals
 
 __all__ = ["COMMANDS", "execute", "parser"]
 
-#: Groups of commands, each with a line about it.
+#: Groups of commands, each with its line in the list of commands.
 GROUPS: Dict[str, str] = {
-    "ledger": "look at and change the file that batch --ledger keeps",
-    "threads": "make, look at and delete threads: the state that runs work on",
+    "ledger": "show and change the file that batch --ledger writes",
+    "threads": "create, show and delete threads (the state that runs work on)",
 }
 
 
 def parser() -> Parser:
-    """The whole command line."""
+    """Build the parser of the whole command line."""
     whole = Parser(
         prog="langgraph-runs",
         description="Runs of a LangGraph server, from the command line.",
         epilog=_epilog(),
-        formatter_class=Page,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     whole.add_argument("--version", action="version", version=f"langgraph-runs {__version__}")
@@ -39,7 +39,7 @@ def parser() -> Parser:
         group = command.name.rpartition(" ")[0]
         if group not in groups:
             about = GROUPS[group]
-            of_group = commands.add_parser(group, help=about, description=about, formatter_class=Page, allow_abbrev=False)
+            of_group = commands.add_parser(group, help=about, description=about, formatter_class=HelpFormatter, allow_abbrev=False)
             groups[group] = of_group.add_subparsers(title="commands", metavar="COMMAND", required=True)
         add_command(groups[group], command)
     return whole
@@ -47,18 +47,19 @@ def parser() -> Parser:
 
 def _epilog() -> str:
     lines = [
-        "`langgraph-runs COMMAND --help` is a page about one command.",
+        "`langgraph-runs COMMAND --help` shows the options, examples and exit codes of one command.",
         "",
         "environment:",
-        "  LANGGRAPH_API_URL             the server, where --url does not say; else http://localhost:2024",
-        "  LANGGRAPH_API_KEY             the key, where --api-key-file does not say; else LANGSMITH_API_KEY,",
-        "                                LANGCHAIN_API_KEY",
+        "  LANGGRAPH_API_URL             URL of the server, if --url is not given; default http://localhost:2024",
+        "  LANGGRAPH_API_KEY             API key, if --api-key-file is not given; then LANGSMITH_API_KEY,",
+        "                                then LANGCHAIN_API_KEY",
         "  HTTP_PROXY, HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE",
-        "  NO_COLOR                      no dim text on terminals",
+        "                                as in curl and requests",
+        "  NO_COLOR                      print no styled text on terminals",
         "",
         "exit codes:",
     ]
-    return "\n".join([*lines, *(f"  {code:<4} {meaning}" for code, meaning in codes.MEANINGS.items())])
+    return "\n".join([*lines, *(f"  {code:<4} {meaning}" for code, meaning in exit_codes.MEANINGS.items())])
 
 
 COMMANDS: Sequence[Command] = (
@@ -79,62 +80,62 @@ COMMANDS: Sequence[Command] = (
 
 
 def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
-    """The parsed arguments; ``key=value`` pairs may stand before, between and behind the options."""
-    args, more = parser().parse_known_args(argv)
-    if more:
-        pairs = [tuple(text.split("=", 1)) for text in more]
-        if not hasattr(args, "pairs") or any(text.startswith(("-", "=")) or "=" not in text for text in more):
-            args.parser.error(f"unrecognized arguments: {' '.join(more)}")
+    """Parse the arguments. ``key=value`` pairs may stand before, between and after the options."""
+    args, rest = parser().parse_known_args(argv)
+    if rest:
+        pairs = [tuple(text.split("=", 1)) for text in rest]
+        if not hasattr(args, "pairs") or any(text.startswith(("-", "=")) or "=" not in text for text in rest):
+            args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
         args.pairs += pairs
     return args
 
 
 def execute(argv: Optional[Sequence[str]] = None) -> int:
-    """Run one command and return its exit code; ``argv`` without the program's name, by default that of the process."""
-    prepare()
-    with Interrupts() as interrupts:
+    """Run one command and return its exit code. *argv* does not include the program's name; the default is ``sys.argv[1:]``."""
+    prepare_streams()
+    with Signals() as signals:
         args = None
         try:
             args = parse(argv)
-            args.interrupts = interrupts
+            args.signals = signals
             with log_shown(args):
                 code: int = args.command.run(args)
             sys.stdout.flush()
             return code
         except KeyboardInterrupt:
-            return codes.INTERRUPTED
+            return exit_codes.INTERRUPTED
         except BrokenPipeError:
-            silence()
-            return codes.BROKEN_PIPE
+            discard_output()
+            return exit_codes.BROKEN_PIPE
         except CommandError as error:
-            complain(str(error))
-            tell_more(error, args)
+            print_message(str(error))
+            print_causes(error, args)
             return error.code
         except LangGraphRunsError as error:
-            complain(remedied(error))
-            tell_more(error, args)
-            return codes.code_of(error)
+            print_message(with_remedy(error))
+            print_causes(error, args)
+            return exit_codes.code_of(error)
 
 
-def remedied(error: LangGraphRunsError) -> str:
-    """The error's line, with what to do about it where that is known."""
-    code = codes.code_of(error)
+def with_remedy(error: LangGraphRunsError) -> str:
+    """Return the error's message, with a remedy if one is known."""
+    code = exit_codes.code_of(error)
     if isinstance(error, CreateUncertainError) and error.thread_id is not None:
         return f"{error}; request id {error.request_id}; to look for it: langgraph-runs list {error.thread_id} --created-after 1h"
-    if code == codes.REFUSED:
+    if code == exit_codes.REFUSED:
         return f"{error}; give a key that may do this in LANGGRAPH_API_KEY or --api-key-file"
-    if code == codes.UNREACHABLE and error.attempts and getattr(error, "sent", True) is False:
+    if code == exit_codes.UNREACHABLE and error.attempts and getattr(error, "sent", True) is False:
         return f"{error}; is the server running, and is --url right? `langgraph-runs doctor` looks"
     return str(error)
 
 
-def tell_more(error: BaseException, args: Optional[argparse.Namespace]) -> None:
-    """With --verbose: the error whole, and what led to it."""
+def print_causes(error: BaseException, args: Optional[argparse.Namespace]) -> None:
+    """With ``--verbose``, print the whole error and the chain of its causes."""
     if args is None or not getattr(args, "verbose", False):
         return
-    link: Optional[BaseException] = error
-    while link is not None:
-        if isinstance(link, APIStatusError) and link.request_id:
-            complain(f"request id: {link.request_id}")
-        complain(f"because of: {traceback.format_exception_only(type(link), link)[-1]}")
-        link = link.__cause__
+    cause: Optional[BaseException] = error
+    while cause is not None:
+        if isinstance(cause, APIStatusError) and cause.request_id:
+            print_message(f"request id: {cause.request_id}")
+        print_message(f"because of: {traceback.format_exception_only(type(cause), cause)[-1]}")
+        cause = cause.__cause__

@@ -1,4 +1,4 @@
-"""``langgraph-runs prune``: delete old runs, of one thread or of many."""
+"""``langgraph-runs prune``: delete old runs of one or many threads."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import Client, NotFoundError, Run
 from ..models import THREAD_STATUSES
-from . import codes
+from . import exit_codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of
-from .console import complain, emit, print_json
-from .inputs import count, duration, flat, pair
+from .console import print_json, print_message, write_output
 from .lock import add_lock, locked
 from .runs import when
+from .values import count, duration, flat, pair
 
 __all__ = ["COMMAND"]
 
-#: Statuses of runs that have ended; others are never deleted.
+#: The statuses of runs that have ended; other runs are never deleted.
 _ENDED = ("success", "error", "timeout", "interrupted")
 _PAGE = 100
 
@@ -26,17 +26,19 @@ _PAGE = 100
 def configure_prune(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("in which threads")
     where.add_argument("threads", metavar="THREAD", nargs="*", help="id of a thread")
-    where.add_argument("--all-threads", action="store_true", help="in all threads that there are")
-    where.add_argument("--thread-metadata", metavar="KEY=VALUE", action="append", type=pair, help="in threads that have this")
+    where.add_argument("--all-threads", action="store_true", help="in all threads of the server")
+    where.add_argument(
+        "--thread-metadata", metavar="KEY=VALUE", action="append", type=pair, help="in threads with this in their metadata"
+    )
     where.add_argument("--thread-status", choices=THREAD_STATUSES, help="in threads with this status")
     which = parser.add_argument_group("which runs")
-    which.add_argument("--status", choices=_ENDED, action="append", help="with this status; may be repeated")
-    which.add_argument("--older-than", metavar="TIME", type=duration, help="created longer ago than that: 12h, 7d")
-    which.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="with this in their metadata")
-    which.add_argument("--keep", metavar="N", type=count(0), default=0, help="but not the N newest of each thread (0)")
+    which.add_argument("--status", choices=_ENDED, action="append", help="runs with this status; may be repeated")
+    which.add_argument("--older-than", metavar="TIME", type=duration, help="runs created longer ago than this: 12h, 7d")
+    which.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="runs with this in their metadata")
+    which.add_argument("--keep", metavar="N", type=count(0), default=0, help="keep the N newest runs of each thread (0)")
     output = parser.add_argument_group("output")
-    output.add_argument("--dry-run", action="store_true", help="delete nothing, only tell what would be")
-    output.add_argument("--json", action="store_true", help="a line of JSON for each run")
+    output.add_argument("--dry-run", action="store_true", help="delete nothing, print what would be deleted")
+    output.add_argument("--json", action="store_true", help="print a line of JSON for each run")
     add_lock(parser)
     add_connection(parser)
 
@@ -44,22 +46,22 @@ def configure_prune(parser: argparse.ArgumentParser) -> None:
 def run_prune(args: argparse.Namespace) -> int:
     searched = bool(args.all_threads or args.thread_metadata or args.thread_status)
     if bool(args.threads) == searched:
-        raise CommandError("give threads, or one of --all-threads, --thread-metadata and --thread-status", codes.USAGE)
+        raise CommandError("give threads, or one of --all-threads, --thread-metadata and --thread-status", exit_codes.USAGE)
     if not (args.status or args.older_than is not None or args.metadata):
-        raise CommandError("give --status, --older-than or --metadata, so that not simply everything is deleted", codes.USAGE)
-    pruned = looked = 0
+        raise CommandError("give --status, --older-than or --metadata, so that not simply everything is deleted", exit_codes.USAGE)
+    pruned = searched_threads = 0
     with locked(args), client_of(args) as client:
-        for thread_id in searching(client, args) if searched else list(args.threads):
-            looked += 1
+        for thread_id in search_threads(client, args) if searched else list(args.threads):
+            searched_threads += 1
             for run in candidates(client, args, thread_id, missing_ok=searched):
                 pruned += _prune(client, args, run)
     verb = "would be deleted" if args.dry_run else "deleted"
-    complain(f"{pruned} runs {verb}, in {looked} threads")
-    return codes.OK
+    print_message(f"{pruned} runs {verb}, in {searched_threads} threads")
+    return exit_codes.OK
 
 
-def searching(client: Client, args: argparse.Namespace) -> List[str]:
-    """The ids of all threads that are meant. All are read before the first run is deleted, since that moves the pages."""
+def search_threads(client: Client, args: argparse.Namespace) -> List[str]:
+    """Return the ids of the selected threads. All pages are read before the first run is deleted, since that could shift them."""
     options: Dict[str, Any] = {"metadata": flat("--thread-metadata", args.thread_metadata), "status": args.thread_status}
     found: Dict[str, None] = {}
     while True:
@@ -73,7 +75,7 @@ def searching(client: Client, args: argparse.Namespace) -> List[str]:
 
 
 def candidates(client: Client, args: argparse.Namespace, thread_id: str, *, missing_ok: bool) -> Iterator[Run]:
-    """The runs of one thread that are meant, oldest first: a thread that is left halfway still has its newest."""
+    """Yield the selected runs of one thread, oldest first, so that the newest runs are left if the command is interrupted."""
     before: Optional[datetime.datetime] = None
     if args.older_than is not None:
         before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=args.older_than)
@@ -82,7 +84,7 @@ def candidates(client: Client, args: argparse.Namespace, thread_id: str, *, miss
     except NotFoundError:
         if not missing_ok:
             raise
-        return  # deleted since it was found
+        return  # the thread was deleted since the search
     wanted = flat("--metadata", args.metadata) or {}
     statuses: Tuple[str, ...] = tuple(args.status or _ENDED)
     for run in reversed(runs[args.keep :]):
@@ -96,12 +98,12 @@ def _prune(client: Client, args: argparse.Namespace, run: Run) -> int:
         try:
             client.runs.delete(run.thread_id, run.run_id)
         except NotFoundError:
-            return 0  # somebody else was faster
+            return 0  # deleted by another client in the meantime
     if args.json:
-        told = {"thread_id": run.thread_id, "run_id": run.run_id, "status": run.status, "deleted": not args.dry_run}
-        print_json(told, pretty=False)
+        data = {"thread_id": run.thread_id, "run_id": run.run_id, "status": run.status, "deleted": not args.dry_run}
+        print_json(data, pretty=False)
     else:
-        emit(f"{run.thread_id} {run.run_id} {run.status} {when(run.created_at)}\n")
+        write_output(f"{run.thread_id} {run.run_id} {run.status} {when(run.created_at)}\n")
     return 1
 
 
@@ -110,8 +112,8 @@ COMMAND = Command(
     summary="delete old runs",
     description=(
         "Deletes runs that have ended, in the threads that are given or searched for, and prints a line for each. Runs that "
-        "are pending or running are never deleted. The checkpoints that a run wrote go with it: without its newest run a "
-        "thread is as it was before that run; --keep 1 leaves every thread its newest."
+        "are pending or running are never deleted. The checkpoints that a run wrote are deleted with it: when its newest run is "
+        "deleted, a thread is as it was before that run. --keep 1 keeps the newest run of every thread."
     ),
     configure=configure_prune,
     run=run_prune,
@@ -119,5 +121,5 @@ COMMAND = Command(
         ("langgraph-runs prune --all-threads --status error --older-than 7d --dry-run", "what would be deleted"),
         ("langgraph-runs prune $THREAD --older-than 30d --keep 1", "in one thread"),
     ],
-    exits=[codes.UNREACHABLE, codes.REFUSED, codes.BUSY],
+    exits=[exit_codes.UNREACHABLE, exit_codes.REFUSED, exit_codes.BUSY],
 )

@@ -1,4 +1,4 @@
-"""``langgraph-runs run`` and ``join``: wait for a run and print its values."""
+"""``langgraph-runs run`` and ``join``: wait for a run and print its final values."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any, Dict, Optional
 
 from .. import RunOutcome
 from ..runs import error_for
-from . import codes
-from .attended import Attended, attended, on_own_thread
+from . import exit_codes
 from .command import Command
 from .connection import add_connection, client_of
-from .console import complain, plain, print_json
+from .console import as_json, print_json, print_message
+from .foreground_run import ForegroundRun, foreground_run, on_temporary_thread, paused_message
 from .lock import add_lock, locked
 from .options import add_endings, add_run_options, run_options
-from .pause import pause
 from .stream import show
 
 __all__ = ["JOIN", "RUN"]
@@ -31,8 +30,8 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
 def configure_join(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("thread", metavar="THREAD", help="id of the run's thread")
     parser.add_argument("run", metavar="RUN", help="id of the run")
-    parser.add_argument("--stream", action="store_true", help="print its events as they come, as the command stream does")
-    parser.add_argument("--last-event-id", metavar="ID", help="with --stream: from after this event; 0: from the start")
+    parser.add_argument("--stream", action="store_true", help="print the events as they arrive, as the command stream does")
+    parser.add_argument("--last-event-id", metavar="ID", help="with --stream: start after this event; 0: from the first event")
     add_endings(parser, default="detach")
     _add_output(parser)
     add_connection(parser)
@@ -43,51 +42,52 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--outcome",
         action="store_true",
-        help="print {status, values, error, message, paused, interrupts, run_id, thread_id} instead, for failed runs too",
+        help="print an object with the keys status, values, error, message, paused, interrupts, run_id and thread_id instead of "
+        "the values, also for a run that failed",
     )
-    group.add_argument("--json", action="store_true", help="on one line, as in a pipe")
+    group.add_argument("--json", action="store_true", help="print JSON on one line on a terminal too")
 
 
 def run_run(args: argparse.Namespace) -> int:
     options = run_options(args)
-    thread_id = on_own_thread(options) if args.thread is None else args.thread
-    with locked(args), client_of(args) as client, attended(client, args, thread_id, own=args.thread is None) as run:
-        with args.interrupts.calling():
+    thread_id = on_temporary_thread(options) if args.thread is None else args.thread
+    with locked(args), client_of(args) as client, foreground_run(client, args, thread_id, temporary=args.thread is None) as run:
+        with args.signals.during_call():
             outcome: RunOutcome = client.runs.wait(
                 thread_id,
                 args.assistant,
                 on_run_created=run.created,
                 raise_error=False,
                 timeout=args.timeout,
-                signal=args.interrupts.signal,
+                signal=args.signals.signal,
                 **options,
             )
-        return report(outcome, args, run, args.assistant)
+        return print_outcome(outcome, args, run, args.assistant)
 
 
 def run_join(args: argparse.Namespace) -> int:
-    with client_of(args) as client, attended(client, args, args.thread, args.run) as run:
+    with client_of(args) as client, foreground_run(client, args, args.thread, args.run) as run:
         if args.stream:
-            with args.interrupts.calling():
+            with args.signals.during_call():
                 stream = client.runs.join_stream(
                     args.thread,
                     args.run,
                     last_event_id=args.last_event_id,
                     timeout=args.timeout,
-                    signal=args.interrupts.signal,
+                    signal=args.signals.signal,
                 )
             return show(stream, args, run, None)
-        with args.interrupts.calling():
+        with args.signals.during_call():
             outcome: RunOutcome = client.runs.join(
-                args.thread, args.run, raise_error=False, timeout=args.timeout, signal=args.interrupts.signal
+                args.thread, args.run, raise_error=False, timeout=args.timeout, signal=args.signals.signal
             )
-        return report(outcome, args, run, None)
+        return print_outcome(outcome, args, run, None)
 
 
-def report(outcome: RunOutcome, args: argparse.Namespace, run: Attended, assistant: Optional[str]) -> int:
-    """Print how the run ended; raises the error that it is."""
+def print_outcome(outcome: RunOutcome, args: argparse.Namespace, run: ForegroundRun, assistant: Optional[str]) -> int:
+    """Print how the run ended and return the exit code; raise the run's error if it failed."""
     if outcome.paused:
-        run.temporary = False  # to answer, its thread is needed
+        run.temporary = False  # the thread is needed to answer
     pretty = False if args.json else None
     if args.outcome:
         print_json(described(outcome, run), pretty=pretty)
@@ -97,20 +97,20 @@ def report(outcome: RunOutcome, args: argparse.Namespace, run: Attended, assista
     if not args.outcome:
         print_json(outcome.values, pretty=pretty)
     if not outcome.paused:
-        return codes.OK
-    complain(pause(outcome.interrupts, run, assistant))
-    return codes.PAUSED
+        return exit_codes.OK
+    print_message(paused_message(outcome.interrupts, run, assistant))
+    return exit_codes.PAUSED
 
 
-def described(outcome: RunOutcome, run: Attended) -> Dict[str, Any]:
-    """The outcome as JSON."""
+def described(outcome: RunOutcome, run: ForegroundRun) -> Dict[str, Any]:
+    """Return the outcome as JSON."""
     return {
         "status": outcome.status,
         "values": outcome.values,
         "error": outcome.error,
         "message": outcome.message,
         "paused": outcome.paused,
-        "interrupts": plain(list(outcome.interrupts)),
+        "interrupts": as_json(list(outcome.interrupts)),
         "run_id": run.run_id,
         "thread_id": run.thread_id,
     }
@@ -120,10 +120,10 @@ RUN = Command(
     name="run",
     summary="run an assistant and print the final values",
     description=(
-        "Starts a run, waits for its end, and prints its final values as JSON: on one line, or indented on a terminal. "
-        "Nothing is printed for a run that fails; the reason stands on stderr.\n\n"
+        "Starts a run, waits until it ends, and prints its final values as JSON: on one line, or indented on a terminal. "
+        "If the run fails, nothing is printed to stdout, and the error to stderr.\n\n"
         "Without --thread the run gets a thread of its own, which is deleted afterwards, unless the run has paused for a "
-        "human or goes on. A broken connection does not end the wait, and never starts the run twice."
+        "human or is left running. A broken connection does not end the wait, and never starts the run twice."
     ),
     configure=configure_run,
     run=run_run,
@@ -133,25 +133,25 @@ RUN = Command(
         ("langgraph-runs run agent --thread $THREAD --resume '{\"approved\": true}'", "answer a question"),
     ],
     exits=[
-        codes.FAILED,
-        codes.PAUSED,
-        codes.TIMED_OUT,
-        codes.UNREACHABLE,
-        codes.REFUSED,
-        codes.BUSY,
+        exit_codes.FAILED,
+        exit_codes.PAUSED,
+        exit_codes.TIMED_OUT,
+        exit_codes.UNREACHABLE,
+        exit_codes.REFUSED,
+        exit_codes.BUSY,
     ],
 )
 
 JOIN = Command(
     name="join",
-    summary="wait for a run that exists and print its final values",
+    summary="wait for an existing run and print its final values",
     description=(
-        "Waits for the end of a run and prints its final values as JSON, as the command run does, or with --stream its "
-        "events. Ends with the exit code of the run, also when that ended long ago. On Ctrl-C the run goes on, unless "
-        "--on-interrupt says otherwise."
+        "Waits until a run ends and prints its final values as JSON, as the command run does, or with --stream its "
+        "events. The exit code is that of the run, also if it ended long ago. On Ctrl-C the run goes on, unless "
+        "--on-interrupt cancel is given."
     ),
     configure=configure_join,
     run=run_join,
     examples=[("langgraph-runs join $(langgraph-runs create agent topic=tides --ids)", "start in one place, wait in another")],
-    exits=[codes.FAILED, codes.PAUSED, codes.TIMED_OUT, codes.UNREACHABLE, codes.REFUSED],
+    exits=[exit_codes.FAILED, exit_codes.PAUSED, exit_codes.TIMED_OUT, exit_codes.UNREACHABLE, exit_codes.REFUSED],
 )

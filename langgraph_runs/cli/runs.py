@@ -1,4 +1,4 @@
-"""``langgraph-runs create``, ``get``, ``list``, ``cancel`` and ``delete``: runs in the background, and what is known of them."""
+"""``langgraph-runs create``, ``get``, ``list``, ``cancel`` and ``delete``: start, show and end runs in the background."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Dict, Iterable, List, Optional
 from .. import Client, NotFoundError, Run
 from ..models import RUN_STATUSES
 from ..options import CancelAction, OnCompletion
-from . import codes
+from . import exit_codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of
-from .console import complain, emit, is_terminal, plain, print_json, print_table
-from .inputs import count, flat, limit, moment, names, pair
+from .console import as_json, is_terminal, print_json, print_message, print_table, write_output
 from .lock import add_lock, locked
 from .options import add_run_options, run_options
+from .values import count, flat, limit, moment, names, pair
 
 __all__ = ["COMMANDS", "CREATE", "add_filters", "described", "filters", "when"]
 
@@ -33,11 +33,11 @@ def configure_create(parser: argparse.ArgumentParser) -> None:
         "--on-completion",
         choices=typing.get_args(OnCompletion),
         default="keep",
-        help="without --thread: whether the run's own thread, and with it the result, is deleted at its end (keep)",
+        help="without --thread: whether the run's own thread, and the result with it, is deleted when the run ends (keep)",
     )
-    background.add_argument("--resumable", action="store_true", help="the server keeps the events, for `join --stream`")
-    background.add_argument("--ids", action="store_true", help="print THREAD RUN, as join and get take them")
-    background.add_argument("--timeout", metavar="TIME", type=limit, help="how long creating may take (no limit)")
+    background.add_argument("--resumable", action="store_true", help="have the server keep the events, for `join --stream`")
+    background.add_argument("--ids", action="store_true", help="print only the ids, THREAD RUN, as join and get take them")
+    background.add_argument("--timeout", metavar="TIME", type=limit, help="limit for creating the run (no limit)")
     add_lock(parser)
     add_connection(parser)
 
@@ -55,15 +55,15 @@ def run_create(args: argparse.Namespace) -> int:
     with locked(args), client_of(args) as client:
         run = client.runs.create(thread_id, args.assistant, timeout=args.timeout, **options)
     if args.ids:
-        emit(f"{run.thread_id} {run.run_id}\n")
+        write_output(f"{run.thread_id} {run.run_id}\n")
     else:
         print_json(described(run))
-    return codes.OK
+    return exit_codes.OK
 
 
 def described(run: Run, *, whole: bool = False) -> Dict[str, Any]:
-    """A run as JSON; what it was started with only where *whole* asks for it, since it may hold what is not for logs."""
-    data: Dict[str, Any] = plain(run)
+    """Return a run as JSON; without ``kwargs`` (input, config, context) unless *whole*, since they may hold secrets."""
+    data: Dict[str, Any] = as_json(run)
     if not whole:
         data.pop("kwargs", None)
     return data
@@ -75,27 +75,27 @@ def described(run: Run, *, whole: bool = False) -> Dict[str, Any]:
 def configure_get(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("thread", metavar="THREAD", help="id of the run's thread")
     parser.add_argument("run", metavar="RUN", help="id of the run")
-    parser.add_argument("--full", action="store_true", help="with what the run was started with: its input, config and so on")
+    parser.add_argument("--full", action="store_true", help="include what the run was started with: input, config and so on")
     add_connection(parser)
 
 
 def run_get(args: argparse.Namespace) -> int:
     with client_of(args) as client:
         print_json(described(client.runs.get(args.thread, args.run), whole=args.full))
-    return codes.OK
+    return exit_codes.OK
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
-    """Which runs are meant; those of ``client.runs.list``."""
+    """Add the options that select runs: the filters of ``client.runs.list``."""
     group = parser.add_argument_group("which runs")
-    group.add_argument("--status", choices=RUN_STATUSES, help="with this status; interrupted means cancelled")
-    group.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="with this in their metadata")
-    group.add_argument("--created-after", metavar="TIME", type=moment, help="2026-01-31T12:00:00Z, or how long ago: 7d")
-    group.add_argument("--created-before", metavar="TIME", type=moment, help="the same")
+    group.add_argument("--status", choices=RUN_STATUSES, help="runs with this status; interrupted means cancelled")
+    group.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="runs with this in their metadata")
+    group.add_argument("--created-after", metavar="TIME", type=moment, help="as 2026-01-31T12:00:00Z, or how long ago, as 7d")
+    group.add_argument("--created-before", metavar="TIME", type=moment, help="as --created-after")
 
 
 def filters(args: argparse.Namespace) -> Dict[str, Any]:
-    """The same as options of ``client.runs``."""
+    """Return the given filters as arguments of ``client.runs``."""
     options = {
         "status": args.status,
         "metadata": flat("--metadata", args.metadata),
@@ -108,15 +108,15 @@ def filters(args: argparse.Namespace) -> Dict[str, Any]:
 def configure_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("thread", metavar="THREAD", help="id of the thread")
     add_filters(parser)
-    parser.add_argument("--request-id", metavar="ID", help="created by this request, as an error has told it")
+    parser.add_argument("--request-id", metavar="ID", help="the run that this request created, as named in an error message")
     page = parser.add_argument_group("how many")
-    page.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most so many, newest first (10)")
-    page.add_argument("--offset", metavar="N", type=count(0), default=0, help="after skipping so many (0)")
-    page.add_argument("--all", action="store_true", help="all of them")
+    page.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most N runs, newest first (10)")
+    page.add_argument("--offset", metavar="N", type=count(0), default=0, help="skip the N newest runs (0)")
+    page.add_argument("--all", action="store_true", help="all runs")
     output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
-    output.add_argument("--table", action="store_true", help="a table in a pipe too")
-    output.add_argument("--select", metavar="FIELDS", action="append", help="JSON lines of these fields alone: run_id,status")
+    output.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
+    output.add_argument("--table", action="store_true", help="print a table in a pipe too")
+    output.add_argument("--select", metavar="FIELDS", action="append", help="print JSON lines of these fields only: run_id,status")
     add_connection(parser)
 
 
@@ -137,25 +137,25 @@ def run_list(args: argparse.Namespace) -> int:
             found = client.runs.list(args.thread, limit=args.limit, offset=args.offset, **options)
         if in_table:
             print_runs(found)
-            return codes.OK
+            return exit_codes.OK
         for run in found:
             data = described(run, whole=bool(selected))
             print_json({name: data.get(name) for name in selected} if selected else data, pretty=False)
-    return codes.OK
+    return exit_codes.OK
 
 
 def print_runs(found: Iterable[Run]) -> None:
-    """A table of runs."""
+    """Print a table of runs."""
     print_table(["RUN", "STATUS", "CREATED", "GRAPH"], [row(run) for run in found])
 
 
 def row(run: Run) -> List[str]:
-    """One line of a table."""
+    """Return a run as one line of a table."""
     return [run.run_id, run.status, when(run.created_at), str(run.metadata.get("graph_id") or run.assistant_id or "")]
 
 
 def when(moment: Optional[datetime.datetime]) -> str:
-    """A time in this machine's time zone, as tables show it."""
+    """Return a time in this machine's time zone, as tables show it."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment is not None else ""
 
 
@@ -164,37 +164,37 @@ def when(moment: Optional[datetime.datetime]) -> str:
 
 def configure_cancel(parser: argparse.ArgumentParser) -> None:
     _add_ids(parser)
-    parser.add_argument("--wait", action="store_true", help="until they have stopped")
+    parser.add_argument("--wait", action="store_true", help="wait until the runs have stopped")
     parser.add_argument(
         "--action",
         choices=typing.get_args(CancelAction),
         default="interrupt",
-        help="rollback also deletes the run and undoes its changes (interrupt)",
+        help="rollback also deletes the run and reverts its changes (interrupt)",
     )
     add_connection(parser)
 
 
 def run_cancel(args: argparse.Namespace) -> int:
     with client_of(args) as client:
-        return max([_cancel(client, args, run_id) for run_id in args.runs], default=codes.OK)
+        return max([_cancel(client, args, run_id) for run_id in args.runs], default=exit_codes.OK)
 
 
 def _cancel(client: Client, args: argparse.Namespace, run_id: str) -> int:
     try:
         client.runs.cancel(args.thread, run_id, wait=args.wait, action=args.action)
     except NotFoundError:
-        # The server does not tell a run that has ended from one that it does not know.
+        # The server responds with the same status if the run has ended and if it does not exist.
         run = client.runs.get(args.thread, run_id)
         if not run.finished:
             raise
-        complain(f"run {run_id} has ended before, with status {run.status}")
-        return codes.OK if args.action == "interrupt" else codes.FAILED
-    return codes.OK
+        print_message(f"run {run_id} has ended before, with status {run.status}")
+        return exit_codes.OK if args.action == "interrupt" else exit_codes.FAILED
+    return exit_codes.OK
 
 
 def configure_delete(parser: argparse.ArgumentParser) -> None:
     _add_ids(parser)
-    parser.add_argument("--missing-ok", action="store_true", help="runs that are not there are no error")
+    parser.add_argument("--missing-ok", action="store_true", help="do not fail for runs that do not exist")
     add_connection(parser)
 
 
@@ -203,12 +203,14 @@ def run_delete(args: argparse.Namespace) -> int:
         for run_id in args.runs:
             try:
                 if not client.runs.get(args.thread, run_id).finished:
-                    raise CommandError(f"run {run_id} has not ended, and deleting does not stop it: cancel it first", codes.BUSY)
+                    raise CommandError(
+                        f"run {run_id} has not ended, and deleting does not stop it: cancel it first", exit_codes.BUSY
+                    )
                 client.runs.delete(args.thread, run_id)
             except NotFoundError:
                 if not args.missing_ok:
                     raise
-    return codes.OK
+    return exit_codes.OK
 
 
 def _add_ids(parser: argparse.ArgumentParser) -> None:
@@ -216,40 +218,47 @@ def _add_ids(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="id of a run")
 
 
-_ASKING = (codes.UNREACHABLE, codes.REFUSED)
+_REQUEST_CODES = (exit_codes.UNREACHABLE, exit_codes.REFUSED)
 
 CREATE = Command(
     name="create",
     summary="start a run in the background",
     description=(
-        "Starts a run and prints it, as JSON, without waiting for it. Without --thread the run gets a thread of its own, "
-        "whose id is printed with it, and which stays until somebody deletes it."
+        "Starts a run and prints it as JSON, without waiting for it to end. Without --thread the run gets a thread of its own, "
+        "whose id is printed too, and which stays until it is deleted."
     ),
     configure=configure_create,
     run=run_create,
     examples=[
         ('read -r thread run <<< "$(langgraph-runs create agent topic=tides --ids)"', "remember the ids"),
-        ("langgraph-runs create agent --thread $THREAD --multitask-strategy reject n=1", "only where the thread is free"),
+        (
+            "langgraph-runs create agent --thread $THREAD --multitask-strategy reject n=1",
+            "only if the thread has no unfinished run",
+        ),
     ],
-    exits=[codes.TIMED_OUT, codes.BUSY, *_ASKING],
+    exits=[exit_codes.TIMED_OUT, exit_codes.BUSY, *_REQUEST_CODES],
 )
 
 COMMANDS = (
     Command(
         name="get",
         summary="print a run as it stands now",
-        description="Prints a run as JSON: its status, its times, its metadata. The exit code says whether it could be asked.",
+        description=(
+            "Prints a run as JSON: its status, times and metadata. The exit code does not depend on the status: it is 0 also for "
+            "a run that failed."
+        ),
         configure=configure_get,
         run=run_get,
         examples=[("langgraph-runs get $THREAD $RUN | jq -r .status", "its status alone")],
-        exits=_ASKING,
+        exits=_REQUEST_CODES,
     ),
     Command(
         name="list",
         summary="list the runs of a thread",
         description=(
             "Lists the runs of a thread, newest first: a table on a terminal, a line of JSON for each in a pipe. --metadata, "
-            "--created-after and --created-before filter here; the rest the server does."
+            "--created-after and --created-before are applied on this machine, to all runs of the thread; the other options by "
+            "the server."
         ),
         configure=configure_list,
         run=run_list,
@@ -257,30 +266,30 @@ COMMANDS = (
             ("langgraph-runs list $THREAD --status error --created-after 1d", "what failed since yesterday"),
             ("langgraph-runs list $THREAD --all --select run_id,status", "all of them, for a program"),
         ],
-        exits=_ASKING,
+        exits=_REQUEST_CODES,
     ),
     Command(
         name="cancel",
         summary="cancel runs",
         description=(
-            "Cancels runs of a thread. A run that has ended before is no error, except with --action rollback, which then "
-            "cannot be done any more."
+            "Cancels runs of a thread. It is not an error if a run has already ended, except with --action rollback, which is "
+            "not possible then."
         ),
         configure=configure_cancel,
         run=run_cancel,
-        examples=[("langgraph-runs cancel $THREAD $RUN --wait", "and wait until it has stopped")],
-        exits=[codes.FAILED, *_ASKING],
+        examples=[("langgraph-runs cancel $THREAD $RUN --wait", "cancel a run and wait until it has stopped")],
+        exits=[exit_codes.FAILED, *_REQUEST_CODES],
     ),
     Command(
         name="delete",
         summary="delete runs",
         description=(
-            "Deletes runs of a thread that have ended, with the checkpoints that they wrote: without its newest run a thread "
-            "is as it was before that run."
+            "Deletes runs of a thread that have ended, with the checkpoints that they wrote: when its newest run is deleted, a "
+            "thread is as it was before that run."
         ),
         configure=configure_delete,
         run=run_delete,
-        examples=[("langgraph-runs delete $THREAD $RUN --missing-ok", "may be done twice")],
-        exits=[codes.BUSY, *_ASKING],
+        examples=[("langgraph-runs delete $THREAD $RUN --missing-ok", "succeeds even if the run is already deleted")],
+        exits=[exit_codes.BUSY, *_REQUEST_CODES],
     ),
 )

@@ -1,4 +1,4 @@
-"""``langgraph-runs threads``: the state that runs work on."""
+"""``langgraph-runs threads``: create, show and delete threads."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, Dict
 
 from .. import NotFoundError, Thread
 from ..models import THREAD_STATUSES
-from . import codes
+from . import exit_codes
 from .command import Command
 from .connection import add_connection, client_of
-from .console import emit, is_terminal, plain, print_json, print_table
-from .inputs import count, flat, limit, pair
+from .console import as_json, is_terminal, print_json, print_table, write_output
 from .runs import when
+from .values import count, flat, limit, pair
 
 __all__ = ["COMMANDS"]
 
@@ -24,11 +24,15 @@ def _add_thread(parser: argparse.ArgumentParser) -> None:
 
 
 def configure_create(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--id", metavar="UUID", help="of your choice; else the server chooses")
-    parser.add_argument("--if-exists", choices=("raise", "do_nothing"), help="what to do when --id is taken (raise)")
-    parser.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="may be repeated")
-    parser.add_argument("--ttl", metavar="TIME", type=limit, help="after which the server deletes it, if it can")
-    parser.add_argument("--json", action="store_true", help="print all that is known of it, not only its id")
+    parser.add_argument("--id", metavar="UUID", help="id of the new thread; default: the server chooses one")
+    parser.add_argument("--if-exists", choices=("raise", "do_nothing"), help="what to do if a thread --id exists (raise)")
+    parser.add_argument(
+        "-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="metadata of the thread; may be repeated"
+    )
+    parser.add_argument(
+        "--ttl", metavar="TIME", type=limit, help="the server deletes the thread after this time, if it supports that"
+    )
+    parser.add_argument("--json", action="store_true", help="print the whole thread as JSON instead of its id")
     add_connection(parser)
 
 
@@ -43,13 +47,13 @@ def run_create(args: argparse.Namespace) -> int:
     if args.json:
         print_json(described(thread))
     else:
-        emit(f"{thread.thread_id}\n")
-    return codes.OK
+        write_output(f"{thread.thread_id}\n")
+    return exit_codes.OK
 
 
 def described(thread: Thread) -> Dict[str, Any]:
-    """A thread as JSON, without the configuration of its last run, which may hold what is not for logs."""
-    data: Dict[str, Any] = plain(thread)
+    """Return a thread as JSON, without the configuration of its last run, which may hold secrets."""
+    data: Dict[str, Any] = as_json(thread)
     data.pop("config", None)
     return data
 
@@ -62,30 +66,30 @@ def configure_get(parser: argparse.ArgumentParser) -> None:
 def run_get(args: argparse.Namespace) -> int:
     with client_of(args) as client:
         print_json(described(client.threads.get(args.thread)))
-    return codes.OK
+    return exit_codes.OK
 
 
 def configure_state(parser: argparse.ArgumentParser) -> None:
     _add_thread(parser)
-    parser.add_argument("--checkpoint-id", metavar="ID", help="the state at this point of its history; else the current one")
-    parser.add_argument("--subgraphs", action="store_true", help="with the states of its subgraphs")
-    parser.add_argument("--values", action="store_true", help="print its values alone")
+    parser.add_argument("--checkpoint-id", metavar="ID", help="the state at this checkpoint; default: the current one")
+    parser.add_argument("--subgraphs", action="store_true", help="include the states of subgraphs")
+    parser.add_argument("--values", action="store_true", help="print only the values")
     add_connection(parser)
 
 
 def run_state(args: argparse.Namespace) -> int:
     with client_of(args) as client:
         state = client.threads.get_state(args.thread, checkpoint_id=args.checkpoint_id, subgraphs=args.subgraphs)
-    print_json(state.values if args.values else plain(state))
-    return codes.OK
+    print_json(state.values if args.values else as_json(state))
+    return exit_codes.OK
 
 
 def configure_history(parser: argparse.ArgumentParser) -> None:
     _add_thread(parser)
-    parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most so many, newest first (10)")
-    parser.add_argument("--before", metavar="ID", help="of a checkpoint: those before it")
-    parser.add_argument("--run", metavar="ID", help="those that this run wrote")
-    parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
+    parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most N states, newest first (10)")
+    parser.add_argument("--before", metavar="ID", help="only states before this checkpoint")
+    parser.add_argument("--run", metavar="ID", help="only states that this run wrote")
+    parser.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
     add_connection(parser)
 
 
@@ -95,26 +99,28 @@ def run_history(args: argparse.Namespace) -> int:
         states = client.threads.get_history(args.thread, limit=args.limit, before=args.before, metadata=metadata)
     if args.json or not is_terminal():
         for state in states:
-            print_json(plain(state), pretty=False)
-        return codes.OK
+            print_json(as_json(state), pretty=False)
+        return exit_codes.OK
     rows = []
     for state in states:
         checkpoint = state.checkpoint.checkpoint_id if state.checkpoint else None
         step = state.metadata.get("step")
         rows.append([checkpoint or "", "" if step is None else str(step), when(state.created_at), ", ".join(state.next)])
     print_table(["CHECKPOINT", "STEP", "CREATED", "NEXT"], rows)
-    return codes.OK
+    return exit_codes.OK
 
 
 def configure_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="with this in their metadata")
-    parser.add_argument("--status", choices=THREAD_STATUSES, help="with this status; interrupted means waiting for a human")
-    parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most so many (10)")
-    parser.add_argument("--offset", metavar="N", type=count(0), default=0, help="after skipping so many (0)")
-    parser.add_argument("--sort-by", choices=_SORT_FIELDS, help="in this order")
-    parser.add_argument("--sort-order", choices=("asc", "desc"), help="which way")
-    parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
-    parser.add_argument("--ids", action="store_true", help="the ids alone")
+    parser.add_argument(
+        "-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="threads with this in their metadata"
+    )
+    parser.add_argument("--status", choices=THREAD_STATUSES, help="threads with this status; interrupted: waiting for a human")
+    parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most N threads (10)")
+    parser.add_argument("--offset", metavar="N", type=count(0), default=0, help="skip the first N threads (0)")
+    parser.add_argument("--sort-by", choices=_SORT_FIELDS, help="sort by this field")
+    parser.add_argument("--sort-order", choices=("asc", "desc"), help="ascending or descending")
+    parser.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
+    parser.add_argument("--ids", action="store_true", help="print only the ids")
     add_connection(parser)
 
 
@@ -129,7 +135,7 @@ def run_list(args: argparse.Namespace) -> int:
             sort_order=args.sort_order,
         )
     if args.ids:
-        emit("".join(f"{thread.thread_id}\n" for thread in threads))
+        write_output("".join(f"{thread.thread_id}\n" for thread in threads))
     elif args.json or not is_terminal():
         for thread in threads:
             print_json(described(thread), pretty=False)
@@ -139,12 +145,12 @@ def run_list(args: argparse.Namespace) -> int:
             for thread in threads
         ]
         print_table(["THREAD", "STATUS", "UPDATED", "GRAPH"], rows)
-    return codes.OK
+    return exit_codes.OK
 
 
 def configure_delete(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("threads", metavar="THREAD", nargs="+", help="id of a thread")
-    parser.add_argument("--missing-ok", action="store_true", help="threads that are not there are no error")
+    parser.add_argument("--missing-ok", action="store_true", help="do not fail for threads that do not exist")
     add_connection(parser)
 
 
@@ -156,64 +162,64 @@ def run_delete(args: argparse.Namespace) -> int:
             except NotFoundError:
                 if not args.missing_ok:
                     raise
-    return codes.OK
+    return exit_codes.OK
 
 
-_ASKING = (codes.UNREACHABLE, codes.REFUSED)
+_REQUEST_CODES = (exit_codes.UNREACHABLE, exit_codes.REFUSED)
 
 COMMANDS = (
     Command(
         name="threads create",
-        summary="make a thread",
-        description="Makes a thread and prints its id.",
+        summary="create a thread",
+        description="Creates a thread and prints its id.",
         configure=configure_create,
         run=run_create,
-        examples=[("thread=$(langgraph-runs threads create --metadata customer=ada)", "make one, and remember its id")],
-        exits=[codes.BUSY, *_ASKING],
+        examples=[("thread=$(langgraph-runs threads create --metadata customer=ada)", "create a thread and keep its id")],
+        exits=[exit_codes.BUSY, *_REQUEST_CODES],
     ),
     Command(
         name="threads get",
         summary="print a thread",
-        description="Prints a thread as JSON: its status, metadata, values and open questions.",
+        description="Prints a thread as JSON: its status, metadata, values and unanswered questions (interrupts).",
         configure=configure_get,
         run=run_get,
-        examples=[("langgraph-runs threads get $THREAD | jq .interrupts", "what it asks")],
-        exits=_ASKING,
+        examples=[("langgraph-runs threads get $THREAD | jq .interrupts", "the questions it is paused at")],
+        exits=_REQUEST_CODES,
     ),
     Command(
         name="threads state",
         summary="print the state of a thread",
-        description="Prints the state of a thread as JSON: its values, and what comes next.",
+        description="Prints the state of a thread as JSON: its values, the next nodes and their tasks.",
         configure=configure_state,
         run=run_state,
-        examples=[("langgraph-runs threads state $THREAD --values", "what its runs have made so far")],
-        exits=_ASKING,
+        examples=[("langgraph-runs threads state $THREAD --values", "only the values")],
+        exits=_REQUEST_CODES,
     ),
     Command(
         name="threads history",
-        summary="list the states that a thread had",
+        summary="list the states of a thread",
         description="Lists the states of a thread, newest first: a table on a terminal, a line of JSON for each in a pipe.",
         configure=configure_history,
         run=run_history,
         examples=[("langgraph-runs threads history $THREAD --run $RUN", "the states that one run wrote")],
-        exits=_ASKING,
+        exits=_REQUEST_CODES,
     ),
     Command(
         name="threads list",
         summary="search threads",
-        description="Lists threads: a table on a terminal, a line of JSON for each in a pipe.",
+        description="Lists the threads that match all given options: a table on a terminal, a line of JSON for each in a pipe.",
         configure=configure_list,
         run=run_list,
-        examples=[("langgraph-runs threads list --status interrupted --ids", "those that wait for a human")],
-        exits=_ASKING,
+        examples=[("langgraph-runs threads list --status interrupted --ids", "the threads that wait for a human")],
+        exits=_REQUEST_CODES,
     ),
     Command(
         name="threads delete",
         summary="delete threads",
-        description="Deletes threads with their runs and their history. A run that is running is not stopped by that.",
+        description="Deletes threads with their runs and their history. This does not stop a run that is running.",
         configure=configure_delete,
         run=run_delete,
-        examples=[("langgraph-runs threads delete $THREAD --missing-ok", "may be done twice")],
-        exits=_ASKING,
+        examples=[("langgraph-runs threads delete $THREAD --missing-ok", "succeeds even if the thread is already deleted")],
+        exits=_REQUEST_CODES,
     ),
 )

@@ -8,32 +8,32 @@ import time
 from typing import Dict, List, Optional, Sequence, Set
 
 from .. import Run
-from . import codes
+from . import exit_codes
 from .command import Command
 from .connection import add_connection, client_of
-from .console import emit, is_terminal, print_json, styled, table
-from .inputs import count, limit
+from .console import is_terminal, print_json, styled, table, write_output
 from .runs import described, row
+from .values import count, limit
 
 __all__ = ["COMMAND"]
 
-#: What a run that ended in this way makes of the exit code.
-_BAD = {"error": codes.FAILED, "interrupted": codes.FAILED, "timeout": codes.TIMED_OUT}
+#: The exit code for a run that ended with this status.
+_BAD = {"error": exit_codes.FAILED, "interrupted": exit_codes.FAILED, "timeout": exit_codes.TIMED_OUT}
 
 
 def configure_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("thread", metavar="THREAD", help="id of the thread")
     parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="show the newest N runs (10)")
-    parser.add_argument("--interval", metavar="TIME", type=limit, default=1.0, help="between two looks (1s)")
-    parser.add_argument("--forever", action="store_true", help="go on when all runs have ended")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each change")
+    parser.add_argument("--interval", metavar="TIME", type=limit, default=1.0, help="time between two updates (1s)")
+    parser.add_argument("--forever", action="store_true", help="do not stop when all runs have ended")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each change")
     add_connection(parser)
 
 
 def run_watch(args: argparse.Namespace) -> int:
     view: View = Live() if styled() and not args.json else Changes(as_json=args.json)
     unfinished: Set[str] = set()
-    worst = codes.OK
+    worst = exit_codes.OK
     with client_of(args) as client:
         while True:
             runs = client.runs.list(args.thread, limit=args.limit)
@@ -43,23 +43,23 @@ def run_watch(args: argparse.Namespace) -> int:
                     unfinished.add(run.run_id)
                 elif run.run_id in unfinished:
                     unfinished.discard(run.run_id)
-                    worst = max(worst, _BAD.get(run.status, codes.OK))
+                    worst = max(worst, _BAD.get(run.status, exit_codes.OK))
             if not args.forever and all(run.finished for run in runs):
-                # Older ones than are shown may go on.
+                # Older runs than those that are shown may still be running.
                 if not any(client.runs.list(args.thread, limit=1, status=status) for status in ("pending", "running")):
                     return worst
             time.sleep(args.interval)
 
 
 class View:
-    """Shows runs in one way."""
+    """One way of showing the runs of a thread."""
 
     def show(self, runs: Sequence[Run]) -> None:
         raise NotImplementedError
 
 
 class Live(View):
-    """One table, drawn again in its place."""
+    """A table that is redrawn in place."""
 
     def __init__(self) -> None:
         self._lines = 0
@@ -67,13 +67,13 @@ class Live(View):
     def show(self, runs: Sequence[Run]) -> None:
         lines: List[str] = list(table(["RUN", "STATUS", "CREATED", "GRAPH", "FOR"], [[*row(run), age(run)] for run in runs]))
         up = f"\033[{self._lines}A" if self._lines else ""
-        more = max(0, self._lines - len(lines))  # runs may have been deleted
-        emit(up + "".join(f"\033[2K{line}\n" for line in [*lines, *[""] * more]))
-        self._lines = len(lines) + more
+        blank = max(0, self._lines - len(lines))  # runs may have been deleted
+        write_output(up + "".join(f"\033[2K{line}\n" for line in [*lines, *[""] * blank]))
+        self._lines = len(lines) + blank
 
 
 class Changes(View):
-    """A line for each change, for logs and programs."""
+    """A line for each change of a run's status, for logs and programs."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -87,11 +87,11 @@ class Changes(View):
             if self._as_json or not is_terminal():
                 print_json(described(run), pretty=False)
             else:
-                emit("  ".join(row(run)) + "\n")
+                write_output("  ".join(row(run)) + "\n")
 
 
 def age(run: Run, now: Optional[datetime.datetime] = None) -> str:
-    """How long a run took, or has taken so far.
+    """Return how long a run took, or has been running so far, as text.
 
     >>> begun = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
     >>> age(Run(run_id="r", thread_id="t", status="running", created_at=begun), begun + datetime.timedelta(seconds=75))
@@ -111,8 +111,8 @@ COMMAND = Command(
     summary="watch the runs of a thread",
     description=(
         "Shows a live table of the newest runs of a thread, until none is pending or running. In a pipe, or on a terminal "
-        "that cannot move its cursor: a line for each change. The exit code is that of the worst end seen: of the runs that "
-        "had not ended when they were first seen."
+        "that cannot move its cursor, it prints a line for each change. The exit code is that of the worst outcome among the "
+        "runs that ended while they were watched."
     ),
     configure=configure_watch,
     run=run_watch,
@@ -120,5 +120,5 @@ COMMAND = Command(
         ("langgraph-runs watch $THREAD", "until all have ended"),
         ("langgraph-runs watch $THREAD --forever --json | jq -r '[.run_id, .status] | @tsv'", "each change, for a program"),
     ],
-    exits=[codes.FAILED, codes.TIMED_OUT, codes.UNREACHABLE, codes.REFUSED],
+    exits=[exit_codes.FAILED, exit_codes.TIMED_OUT, exit_codes.UNREACHABLE, exit_codes.REFUSED],
 )

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Dict, Mapping, Optional, Type, Union, cast
 
-from ..errors import LangGraphRunsError
+from .. import LangGraphRunsError
 
 __all__ = ["DevServer", "DevServerError", "unavailable_reason"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from .clients import get_client
 from .configurations import SettingsError
 from .owners import ThreadOwner
-from .positions import ResumedStream, last_event_id, resume_stream
-from .reader import end_streams_at
 from .responses import browser_event, stream_response
+from .resume import ResumedStream, last_event_id, resume_stream
+from .stream_reader import end_streams_at
 from .webhooks import run_finished, webhook, webhook_url
 
 __all__ = [

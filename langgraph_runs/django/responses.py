@@ -11,9 +11,9 @@ from django.http import HttpResponse, StreamingHttpResponse
 from .. import AbortedError, InvalidRequestError, LangGraphRunsError, RunStream, StreamEvent
 from ..serialization import encode
 from ..validation import check_seconds
-from .frames import HEARTBEAT, browser_event, code_of, error_frame, event_frame, frame, is_passing
-from .positions import Position, ResumedStream
-from .reader import End, Item, Lost, Piece, Reader
+from .browser_events import HEARTBEAT, browser_event, code_of, error_frame, event_frame, frame, is_passing
+from .resume import Position, ResumedStream
+from .stream_reader import End, Item, Lost, Piece, Reader
 
 __all__ = ["browser_event", "stream_response"]
 

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
         updates_event,
         values_event,
     )
-    from .fake import FakeRuns, fake_server
     from .fake_langgraph import FakeLangGraph
-    from .loopback import Request
+    from .fake_run import FakeRun, GraphFailure, Paused, Stopped
+    from .fake_runs import FakeRuns, fake_server
+    from .loopback_server import Request
     from .network import NetworkRefusedError, no_network
-    from .policy import no_wait
-    from .programs import FakeRun, GraphFailure, Paused, Stopped
+    from .retry_policy import no_wait
     from .scripts import (
         Script,
         fails,
@@ -100,18 +100,18 @@ _HOMES = {
         "updates_event",
         "values_event",
     ),
-    "fake": (
+    "fake_runs": (
         "FakeRuns",
         "fake_server",
     ),
     "fake_langgraph": ("FakeLangGraph",),
-    "loopback": ("Request",),
+    "loopback_server": ("Request",),
     "network": (
         "NetworkRefusedError",
         "no_network",
     ),
-    "policy": ("no_wait",),
-    "programs": (
+    "retry_policy": ("no_wait",),
+    "fake_run": (
         "FakeRun",
         "GraphFailure",
         "Paused",

@@ -15,7 +15,7 @@ from typing import Any, Optional
 from .. import InvalidRequestError, Run, StreamEvent, Thread, ThreadState
 from ..serialization import decode, encode, parse
 from ..streaming import build_event, event_class
-from .records import interrupt_json, is_id, new_id, run_json, state_json, thread_json
+from .server_json import interrupt_json, is_id, new_id, run_json, state_json, thread_json
 
 __all__ = [
     "custom_event",

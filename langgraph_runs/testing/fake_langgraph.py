@@ -13,12 +13,12 @@ from typing import Any, Optional, Union
 from urllib.parse import parse_qs, unquote
 
 from .dialect import Dialect
-from .listening import NO_SUCH_RUN, Listening
-from .loopback import Answer, Request
-from .programs import FakeRun, Program
-from .records import assistant_id_of, assistant_json, is_id, new_id, now
+from .fake_run import FakeRun, Program
+from .loopback_server import Answer, Request
 from .replies import Reply, drop_before_answer, reply, reply_json, run_headers, sse
+from .run_replies import NO_SUCH_RUN, Listening
 from .scripted import matches
+from .server_json import assistant_id_of, assistant_json, is_id, new_id, now
 
 __all__ = ["FakeLangGraph"]
 

@@ -16,7 +16,7 @@ from ..client import KEY_VARIABLES
 
 if TYPE_CHECKING:
     from ..devserver import DevServer
-    from .fake import FakeRuns
+    from .fake_runs import FakeRuns
 
 __all__ = [
     "langgraph_dev_server",
@@ -50,7 +50,7 @@ def langgraph_runs_fake(langgraph_runs_no_network: None, monkeypatch: pytest.Mon
 
     The test fails at its end where a script was not used, or where a run was started that no script was for.
     """
-    with importlib.import_module("langgraph_runs.testing.fake").FakeRuns() as fake:
+    with importlib.import_module("langgraph_runs.testing.fake_runs").FakeRuns() as fake:
         monkeypatch.setenv("LANGGRAPH_API_URL", fake.url)
         for key in KEY_VARIABLES:
             monkeypatch.delenv(key, raising=False)

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional, Union
 
-from .loopback import Answer, LoopbackServer, Request
+from .loopback_server import Answer, LoopbackServer, Request
 from .replies import Reply, reply
 
 __all__ = ["Route", "ScriptedServer", "black_hole", "closed_port", "matches"]

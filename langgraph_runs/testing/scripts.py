@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
 from .. import InvalidRequestError, StreamEvent
-from .programs import FakeRun, GraphFailure, Paused, Stopped
-from .records import interrupt_json
+from .fake_run import FakeRun, GraphFailure, Paused, Stopped
 from .replies import Reply, reply_json
+from .server_json import interrupt_json
 
 __all__ = [
     "Script",

@@ -16,7 +16,7 @@ import pytest
 from django.http import StreamingHttpResponse
 
 from langgraph_runs import Client, InvalidRequestError, RetryPolicy
-from langgraph_runs.django import browser_event, reader, stream_response
+from langgraph_runs.django import browser_event, stream_reader, stream_response
 from langgraph_runs.streaming.events import StreamEvent, event_class
 from langgraph_runs.streaming.sse import EventParser, ServerSentEvent
 
@@ -327,7 +327,7 @@ def test_a_process_that_is_about_to_end_sends_its_browsers_to_the_next_one(site:
     body = iter(response)
     next(body), next(body)
 
-    reader._stop_all()
+    stream_reader._stop_all()
     events = EventParser().feed(b"".join(body))
     response.close()
 

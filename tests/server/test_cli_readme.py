@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_runs.cli import codes
+from langgraph_runs.cli import exit_codes
 from langgraph_runs.cli.program import COMMANDS
 from langgraph_runs.devserver import DevServer
 
@@ -82,7 +82,7 @@ def test_the_table_of_commands_has_all_of_them() -> None:
 def test_the_table_of_exit_codes_has_all_of_them() -> None:
     told = {int(number) for number in re.findall(r"^(\d+) ", table("code"), re.MULTILINE)}
 
-    assert set(codes.MEANINGS) == told
+    assert set(exit_codes.MEANINGS) == told
 
 
 def test_sessions_are_sessions() -> None:

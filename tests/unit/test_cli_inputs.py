@@ -12,7 +12,7 @@ from typing import Any, Dict, List
 import pytest
 
 from langgraph_runs import errors
-from langgraph_runs.cli import codes, inputs
+from langgraph_runs.cli import exit_codes, values
 from langgraph_runs.cli.command import CommandError
 from langgraph_runs.cli.options import run_options
 from langgraph_runs.cli.program import parse
@@ -28,7 +28,7 @@ def refused(*arguments: str) -> str:
     """What is said of a wrong call, and that it is one."""
     with pytest.raises(CommandError) as raised:
         options(*arguments)
-    assert codes.USAGE == raised.value.code
+    assert exit_codes.USAGE == raised.value.code
     return str(raised.value)
 
 
@@ -139,23 +139,23 @@ def test_a_wrong_option_is_not_taken_for_a_pair(arguments: List[str], capsys: py
     [("90", 90), ("1.5", 1.5), ("250ms", 0.25), ("10m", 600), ("1h30m", 5400), ("7d", 604800), ("2w", 1209600)],
 )
 def test_durations(typed: str, seconds: float) -> None:
-    assert seconds == inputs.duration(typed)
+    assert seconds == values.duration(typed)
 
 
 @pytest.mark.parametrize("typed", ["", "-1", "1x", "1 h", "m", "1h30", "1e3", "99999999w", "1.2.3s"])
 def test_what_is_no_duration(typed: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="give a time|thirty years"):
-        inputs.duration(typed)
+        values.duration(typed)
 
 
 def test_moments_are_aware_and_may_be_told_as_ages() -> None:
     now = datetime.datetime.now(datetime.timezone.utc)
 
-    assert datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.timezone.utc) == inputs.moment("2026-01-31T12:00:00Z")
-    assert inputs.moment("2026-01-31").tzinfo is not None
-    assert datetime.timedelta(days=7) <= now - inputs.moment("7d") + datetime.timedelta(minutes=1) < datetime.timedelta(days=8)
+    assert datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.timezone.utc) == values.moment("2026-01-31T12:00:00Z")
+    assert values.moment("2026-01-31").tzinfo is not None
+    assert datetime.timedelta(days=7) <= now - values.moment("7d") + datetime.timedelta(minutes=1) < datetime.timedelta(days=8)
     with pytest.raises(argparse.ArgumentTypeError, match="give a time as 2026"):
-        inputs.moment("yesterday")
+        values.moment("yesterday")
 
 
 def status(code: int) -> errors.APIStatusError:
@@ -163,37 +163,37 @@ def status(code: int) -> errors.APIStatusError:
 
 
 CODES = [
-    (errors.InvalidRequestError("x"), codes.USAGE),
-    (errors.LedgerError("x"), codes.USAGE),
-    (errors.AbortedError("x"), codes.INTERRUPTED),
-    (errors.APIConnectionError("x"), codes.UNREACHABLE),
-    (errors.APITimeoutError("x"), codes.UNREACHABLE),
-    (errors.DeadlineExceededError("x"), codes.TIMED_OUT),
-    (errors.StreamInterruptedError("x"), codes.UNREACHABLE),
-    (errors.CreateUncertainError("x"), codes.UNREACHABLE),
-    (errors.ResponseDecodeError("x"), codes.UNREACHABLE),
-    (status(302), codes.USAGE),
-    (status(400), codes.USAGE),
-    (status(401), codes.REFUSED),
-    (status(403), codes.REFUSED),
-    (status(404), codes.USAGE),
-    (status(407), codes.REFUSED),
-    (status(409), codes.BUSY),
-    (status(418), codes.USAGE),
-    (status(422), codes.USAGE),
-    (status(429), codes.BUSY),
-    (status(500), codes.UNREACHABLE),
-    (status(503), codes.UNREACHABLE),
-    (errors.RunError("x"), codes.FAILED),
-    (errors.RunFailedError("ValueError", "x"), codes.FAILED),
-    (errors.RunCancelledError("x"), codes.FAILED),
-    (errors.RunTimedOutError("x"), codes.TIMED_OUT),
+    (errors.InvalidRequestError("x"), exit_codes.USAGE),
+    (errors.LedgerError("x"), exit_codes.USAGE),
+    (errors.AbortedError("x"), exit_codes.INTERRUPTED),
+    (errors.APIConnectionError("x"), exit_codes.UNREACHABLE),
+    (errors.APITimeoutError("x"), exit_codes.UNREACHABLE),
+    (errors.DeadlineExceededError("x"), exit_codes.TIMED_OUT),
+    (errors.StreamInterruptedError("x"), exit_codes.UNREACHABLE),
+    (errors.CreateUncertainError("x"), exit_codes.UNREACHABLE),
+    (errors.ResponseDecodeError("x"), exit_codes.UNREACHABLE),
+    (status(302), exit_codes.USAGE),
+    (status(400), exit_codes.USAGE),
+    (status(401), exit_codes.REFUSED),
+    (status(403), exit_codes.REFUSED),
+    (status(404), exit_codes.USAGE),
+    (status(407), exit_codes.REFUSED),
+    (status(409), exit_codes.BUSY),
+    (status(418), exit_codes.USAGE),
+    (status(422), exit_codes.USAGE),
+    (status(429), exit_codes.BUSY),
+    (status(500), exit_codes.UNREACHABLE),
+    (status(503), exit_codes.UNREACHABLE),
+    (errors.RunError("x"), exit_codes.FAILED),
+    (errors.RunFailedError("ValueError", "x"), exit_codes.FAILED),
+    (errors.RunCancelledError("x"), exit_codes.FAILED),
+    (errors.RunTimedOutError("x"), exit_codes.TIMED_OUT),
 ]
 
 
 @pytest.mark.parametrize(("error", "code"), CODES, ids=lambda value: repr(value)[:40])
 def test_each_error_has_its_exit_code(error: errors.LangGraphRunsError, code: int) -> None:
-    assert code == codes.code_of(error)
+    assert code == exit_codes.code_of(error)
 
 
 def test_no_error_was_forgotten() -> None:

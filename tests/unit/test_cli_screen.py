@@ -16,12 +16,11 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 import langgraph_runs
-from langgraph_runs import _program as _early
-from langgraph_runs import cli
-from langgraph_runs.cli import codes, console, stream
+from langgraph_runs import _program, cli
+from langgraph_runs.cli import console, exit_codes, stream
 from langgraph_runs.cli.command import CommandError
-from langgraph_runs.cli.interrupts import Interrupts
 from langgraph_runs.cli.program import COMMANDS, parser
+from langgraph_runs.cli.signals import Signals
 from langgraph_runs.streaming.events import CustomStreamEvent, MessagesStreamEvent, StreamEvent, ValuesStreamEvent
 
 CHECKOUT = str(Path(langgraph_runs.__file__).resolve().parent.parent)
@@ -47,7 +46,7 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv("COLUMNS", "40")
         monkeypatch.delenv("NO_COLOR", raising=False)
-        console.prepare()
+        console.prepare_streams()
         return screen
 
     return use
@@ -66,7 +65,7 @@ def test_json_is_one_line_in_a_pipe_and_indented_on_a_terminal(on: Any) -> None:
 def test_an_output_without_umlauts_gets_json_escapes_and_question_marks(on: Any) -> None:
     screen = on("ascii")
     console.print_json({"a": "ü\U0001f30a"})
-    console.emit("Gezeiten: Flut ü\n")
+    console.write_output("Gezeiten: Flut ü\n")
 
     assert b'{"a":"\\u00fc\\ud83c\\udf0a"}\nGezeiten: Flut ?\n' == screen.bytes.getvalue()
     assert {"a": "ü\U0001f30a"} == json.loads(screen.bytes.getvalue().splitlines()[0])
@@ -91,7 +90,7 @@ def test_a_full_disk_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "stdout", Full())
 
     with pytest.raises(CommandError, match="the output cannot be written: No space left on device"):
-        console.emit("x")
+        console.write_output("x")
 
 
 def test_a_terminal_does_not_obey_what_a_graph_says(on: Any) -> None:
@@ -163,17 +162,16 @@ def test_a_table_is_as_wide_as_the_terminal_and_not_cut_in_a_pipe(on: Any) -> No
 
 
 def test_a_signal_raises_outside_of_calls_and_fires_within() -> None:
-    interrupts = Interrupts()
+    signals = Signals()
     fired = threading.Event()
-    interrupts.signal.subscribe(lambda _: fired.set())
-    with interrupts, interrupts.attending():
-        interrupts.run_is_known()
-        with interrupts.calling():
+    signals.signal.subscribe(lambda _: fired.set())
+    with signals, signals.aborting_calls():
+        signals.run_is_known()
+        with signals.during_call():
             os.kill(os.getpid(), signal.SIGTERM)
             assert fired.wait(10)
-    assert interrupts.came
 
-    again = Interrupts()
+    again = Signals()
     with pytest.raises(KeyboardInterrupt), again:
         os.kill(os.getpid(), signal.SIGINT)
         threading.Event().wait(10)
@@ -181,7 +179,7 @@ def test_a_signal_raises_outside_of_calls_and_fires_within() -> None:
 
 def test_handlers_are_as_before_afterwards() -> None:
     before = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
-    with Interrupts():
+    with Signals():
         assert before != [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
 
     assert before == [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
@@ -191,7 +189,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
     """As it is in a job that a shell has put into the background."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with Interrupts():
+        with Signals():
             assert signal.SIG_IGN is signal.getsignal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -211,7 +209,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
     ],
 )
 def test_only_the_program_changes_what_ctrl_c_does_while_it_loads(argv: List[str], whole: List[str], is_it: bool) -> None:
-    assert is_it is _early.is_program(argv, whole)
+    assert is_it is _program.is_program(argv, whole)
 
 
 # -- locks, before anything is sent
@@ -364,4 +362,4 @@ def test_every_option_says_what_it_is_for() -> None:
 def test_every_exit_code_has_a_meaning() -> None:
     used = {code for command in COMMANDS for code in command.exits}
 
-    assert used <= set(codes.MEANINGS)
+    assert used <= set(exit_codes.MEANINGS)

@@ -42,7 +42,7 @@ from langgraph_runs.testing import (
     updates_event,
     values_event,
 )
-from langgraph_runs.testing.records import assistant_id_of, is_id
+from langgraph_runs.testing.server_json import assistant_id_of, is_id
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 

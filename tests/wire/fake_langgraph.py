@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from langgraph_runs.testing import fake_langgraph
 from langgraph_runs.testing.dialect import Dialect
-from langgraph_runs.testing.programs import FakeRun, GraphFailure, LoggedEvent, Paused, Program
+from langgraph_runs.testing.fake_run import FakeRun, GraphFailure, LoggedEvent, Paused, Program
 
 __all__ = ["Dialect", "FakeLangGraph", "FakeRun", "GraphFailure", "LoggedEvent", "Paused", "Program", "burst"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from langgraph_runs.testing.loopback import PATIENCE, Answer, LoopbackServer, Request
+from langgraph_runs.testing.loopback_server import PATIENCE, Answer, LoopbackServer, Request
 from langgraph_runs.testing.scripted import Route, ScriptedServer, black_hole, closed_port
 
 from .replies import *  # noqa: F403

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Callable, Optional, Protocol
 
 from .dialect import Dialect
-from .loopback import Request
+from .loopback_server import Request
 
 __all__ = ["FakeRun", "GraphFailure", "LoggedEvent", "Paused", "Program", "RunWasCancelled", "Stopped"]
 

@@ -9,10 +9,10 @@ from typing import Any, Optional, Union
 from .. import Client, InvalidRequestError
 from .dialect import Dialect
 from .fake_langgraph import FakeLangGraph
-from .loopback import Request
-from .policy import no_wait
-from .programs import FakeRun, Program
+from .fake_run import FakeRun, Program
+from .loopback_server import Request
 from .replies import Reply, reply_json
+from .retry_policy import no_wait
 from .scripted import matches
 from .scripts import Script, check_json
 

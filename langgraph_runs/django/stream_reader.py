@@ -17,7 +17,7 @@ from collections import deque
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Union
 
 from .. import AbortedError, LangGraphRunsError, RunStream, StreamEvent
-from .positions import Position, Positions, ResumedStream
+from .resume import Position, Positions, ResumedStream
 
 __all__ = ["End", "Fault", "Item", "Lost", "Piece", "Reader", "end_streams_at"]
 

@@ -15,9 +15,9 @@ from typing import Any, Optional
 
 from ..streaming import mode_of
 from .dialect import Dialect
-from .loopback import LoopbackServer, Request
-from .programs import FakeRun, GraphFailure, LoggedEvent, Paused, Program, RunWasCancelled, Stopped
-from .records import assistant_id_of, is_id, new_id, now, run_json, state_json, thread_json
+from .fake_run import FakeRun, GraphFailure, LoggedEvent, Paused, Program, RunWasCancelled, Stopped
+from .loopback_server import LoopbackServer, Request
+from .server_json import assistant_id_of, is_id, new_id, now, run_json, state_json, thread_json
 
 __all__ = ["RunStore"]
 

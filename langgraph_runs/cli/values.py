@@ -1,4 +1,7 @@
-"""What is typed becomes values: JSON, ``key=value`` pairs, files, times. What cannot be meant is a wrong call, of one line."""
+"""Parse the values of arguments: JSON, ``key=value`` pairs, files, times.
+
+A value that cannot be parsed is a usage error: `CommandError`, or ``argparse.ArgumentTypeError`` in the functions for argparse.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import re
 import sys
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from . import codes
+from . import exit_codes
 from .command import CommandError
 
 __all__ = [
@@ -25,7 +28,7 @@ __all__ = [
     "names",
     "nested",
     "pair",
-    "parsed",
+    "parse_json",
     "read_input",
     "value_of",
 ]
@@ -34,16 +37,16 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w|)")
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
-def _usage(text: str) -> CommandError:
-    return CommandError(text, codes.USAGE)
+def _usage_error(text: str) -> CommandError:
+    return CommandError(text, exit_codes.USAGE)
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def parsed(text: str) -> Any:
-    """The value of a JSON text; `ValueError` where it is none, which NaN is not either."""
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text; raise ``ValueError`` if it is not JSON, or contains NaN or an infinity."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except RecursionError:
@@ -51,63 +54,63 @@ def parsed(text: str) -> Any:
 
 
 def _checked(name: str, text: str) -> str:
-    # A byte of the command line that the locale has no character for comes as half of a pair.
+    # A byte that is not a character in the locale is passed by Python as a lone surrogate.
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise _usage(f"{name}: not text in this locale; give it in a file, in UTF-8")
+        raise _usage_error(f"{name}: not text in this locale; give it in a file, in UTF-8")
     return text
 
 
 def json_value(name: str, text: str) -> Any:
-    """The JSON that an option was given, or that stands in the file which it names as ``@PATH``."""
+    """Return the JSON value of the option *name*: from *text*, or from a file if *text* is ``@PATH``."""
     where = name
     if text.startswith("@"):
         where, text = f"{name} {text}", file_text(name, text[1:])
     try:
-        return parsed(_checked(name, text))
+        return parse_json(_checked(name, text))
     except ValueError as error:
-        raise _usage(f"{where}: not JSON: {error}") from None
+        raise _usage_error(f"{where}: not JSON: {error}") from None
 
 
 def json_object(name: str, text: str) -> Dict[str, Any]:
-    """The same, where only an object can be meant."""
+    """Return the same value, which must be a JSON object."""
     value = json_value(name, text)
     if not isinstance(value, dict):
-        raise _usage(f'{name}: give a JSON object, such as {{"key": 1}}')
+        raise _usage_error(f'{name}: give a JSON object, such as {{"key": 1}}')
     return value
 
 
 def file_text(name: str, path: str) -> str:
-    """What stands in a file, ``-`` for stdin, in UTF-8 whatever the locale."""
+    """Return the text of a file, or of stdin for ``-``; in UTF-8, whatever the locale."""
     try:
         if path == "-":
             if sys.stdin is None:
-                raise _usage(f"{name} -: there is no stdin")
+                raise _usage_error(f"{name} -: there is no stdin")
             data = sys.stdin.buffer.read()
         else:
             with open(path, "rb") as file:
                 data = file.read()
     except OSError as error:
-        raise _usage(f"{name} {path}: {error.strerror or error}") from None
+        raise _usage_error(f"{name} {path}: {error.strerror or error}") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _usage(f"{name} {path}: not UTF-8: {error.reason} at byte {error.start}") from None
+        raise _usage_error(f"{name} {path}: not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def value_of(text: str) -> Any:
-    """JSON where it is some, else the text itself.
+    """Return the value of *text* if it is JSON, else *text* itself.
 
     >>> value_of("3"), value_of("true"), value_of('"3"'), value_of("tides"), value_of("NaN"), value_of("007")
     (3, True, '3', 'tides', 'NaN', '007')
     """
     try:
-        return parsed(text)
+        return parse_json(text)
     except ValueError:
         return text
 
 
 def pair(text: str) -> Tuple[str, str]:
-    """Key and text of ``key=value``, for argparse."""
+    """Split ``key=value``; for argparse."""
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise argparse.ArgumentTypeError(f"{text!r}: give key=value")
@@ -115,7 +118,7 @@ def pair(text: str) -> Tuple[str, str]:
 
 
 def nested(name: str, pairs: Sequence[Tuple[str, str]], *, base: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
-    """The object that pairs make, laid over *base*; a dot in a key goes one level down.
+    """Merge ``key=value`` pairs into a copy of *base*; ``a.b`` names the key ``b`` of the object ``a``.
 
     >>> nested("input", [("topic", "tides"), ("options.words", "30")])
     {'topic': 'tides', 'options': {'words': 30}}
@@ -125,11 +128,11 @@ def nested(name: str, pairs: Sequence[Tuple[str, str]], *, base: Optional[Dict[s
         place = whole
         *path, last = _checked(name, key).split(".")
         if not all([*path, last]):
-            raise _usage(f"{name}: {key!r}: an empty name between dots")
+            raise _usage_error(f"{name}: {key!r}: an empty name between dots")
         for part in path:
             inner = place.get(part)
             if inner is not None and not isinstance(inner, dict):
-                raise _usage(f"{name}: {key!r}: {part!r} has a value already")
+                raise _usage_error(f"{name}: {key!r}: {part!r} has a value already")
             inner = place[part] = dict(inner or {})
             place = inner
         place[last] = value_of(_checked(name, text))
@@ -137,38 +140,38 @@ def nested(name: str, pairs: Sequence[Tuple[str, str]], *, base: Optional[Dict[s
 
 
 def flat(name: str, pairs: Optional[Sequence[Tuple[str, str]]]) -> Optional[Dict[str, Any]]:
-    """The object that pairs make, dots being part of their keys; None for none."""
+    """Return the object that ``key=value`` pairs make, without treating dots in keys specially; None for no pairs."""
     return {_checked(name, key): value_of(_checked(name, text)) for key, text in pairs} if pairs else None
 
 
 def read_input(args: argparse.Namespace) -> Any:
-    """The input of a run: --input or --input-file, with the ``key=value`` pairs laid over it."""
+    """Return the input of a run: ``--input`` or ``--input-file``, with the ``key=value`` pairs merged into it."""
     if args.input is not None and args.input_file is not None:
-        raise _usage("--input excludes --input-file")
+        raise _usage_error("--input excludes --input-file")
     base: Any = None
     if args.input is not None:
         base = json_value("--input", args.input)
     elif args.input_file is not None:
         text = file_text("--input-file", args.input_file)
         try:
-            base = parsed(text)
+            base = parse_json(text)
         except ValueError as error:
-            raise _usage(f"--input-file {args.input_file}: not JSON: {error}") from None
+            raise _usage_error(f"--input-file {args.input_file}: not JSON: {error}") from None
     if not args.pairs:
         return base
     if base is not None and not isinstance(base, dict):
-        raise _usage("key=value pairs need an input that is a JSON object")
+        raise _usage_error("key=value pairs need an input that is a JSON object")
     return nested("input", args.pairs, base=base)
 
 
 def names(texts: Optional[List[str]]) -> Any:
-    """Names given with commas between, or by several options; ``*`` alone stands for all."""
+    """Return the names in comma-separated lists, ``"*"`` if the only name is ``*`` (all), or None for no names."""
     found = [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
     return "*" if found == ["*"] else found or None
 
 
 def duration(text: str) -> float:
-    """Seconds of ``90``, ``1.5s``, ``10m``, ``2h``, ``7d``, ``1h30m``, for argparse.
+    """Return the seconds of ``90``, ``1.5s``, ``10m``, ``2h``, ``7d`` or ``1h30m``; for argparse.
 
     >>> duration("90"), duration("1h30m"), duration("250ms")
     (90.0, 5400.0, 0.25)
@@ -184,7 +187,7 @@ def duration(text: str) -> float:
 
 
 def limit(text: str) -> float:
-    """A duration that is longer than nothing, for argparse."""
+    """Return a duration greater than 0, in seconds; for argparse."""
     seconds = duration(text)
     if seconds <= 0:
         raise argparse.ArgumentTypeError(f"{text!r}: give a time longer than 0")
@@ -192,7 +195,7 @@ def limit(text: str) -> float:
 
 
 def moment(text: str) -> datetime.datetime:
-    """A point in time: ISO 8601, in this machine's time zone unless it says another, or how long ago, such as ``7d``."""
+    """Return a point in time: ISO 8601 (local time if it has no offset), or a duration before now such as ``7d``; for argparse."""
     try:
         ago = duration(text)
     except argparse.ArgumentTypeError:
@@ -207,7 +210,7 @@ def moment(text: str) -> datetime.datetime:
 
 
 def count(least: int) -> Any:
-    """A whole number of at least *least*, for argparse."""
+    """Return a function that parses a whole number of at least *least*; for argparse."""
 
     def whole(text: str) -> int:
         if not text.isascii() or not text.isdecimal() or int(text) < least:

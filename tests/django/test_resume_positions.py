@@ -8,7 +8,7 @@ import pytest
 from django.test import RequestFactory
 
 from langgraph_runs.django import last_event_id
-from langgraph_runs.django.positions import Position, Positions
+from langgraph_runs.django.resume import Position, Positions
 from langgraph_runs.streaming.events import StreamEvent
 
 

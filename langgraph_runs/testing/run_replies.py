@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any, Callable, Optional, Union
 
 from ..streaming import mode_of
-from .programs import FakeRun, LoggedEvent
+from .fake_run import FakeRun, LoggedEvent
 from .replies import Break, Item, Reply, chunked, event, heartbeat, sse
-from .store import RunStore
+from .run_store import RunStore
 
 __all__ = ["NO_SUCH_RUN", "Listening"]
 

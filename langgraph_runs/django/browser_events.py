@@ -30,7 +30,7 @@ from .. import (
     ValuesStreamEvent,
 )
 from ..serialization import encode
-from .positions import PlaceLostError
+from .resume import PlaceLostError
 
 __all__ = ["HEARTBEAT", "browser_event", "code_of", "error_frame", "event_frame", "frame", "is_passing"]
 

@@ -1,4 +1,4 @@
-"""Exit codes: what a shell or cron learns from a command without reading what it printed."""
+"""The exit codes of the command line, and the exit code for each error of the library."""
 
 from __future__ import annotations
 
@@ -49,26 +49,26 @@ INTERRUPTED = 130
 #: 128 + SIGPIPE.
 BROKEN_PIPE = 141
 
-#: What each means, for the pages of help.
+#: The meaning of each exit code, for the help pages.
 MEANINGS: Dict[int, str] = {
     OK: "success",
     FAILED: "the run failed or was cancelled",
-    USAGE: "wrongly called: by this command line, or the server says so (400, 404, 422)",
+    USAGE: "usage error: wrong arguments, or the server rejected the request (400, 404, 422)",
     PAUSED: "the run waits for a human",
-    TIMED_OUT: "--timeout is over, or the server's own limit for the run",
-    UNREACHABLE: "the server could not be reached, or gave no usable answer",
-    REFUSED: "the server refused the key (401, 403)",
+    TIMED_OUT: "not done within --timeout, or within the server's own limit for a run",
+    UNREACHABLE: "the server could not be reached, or gave no usable response",
+    REFUSED: "the server refused the API key (401, 403)",
     BUSY: "busy, nothing was started: --lock is held, the thread has a run (409), or too many requests (429)",
     INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
-    BROKEN_PIPE: "nobody reads the output (`| head`)",
+    BROKEN_PIPE: "the reader of the output has closed it (`| head`)",
 }
 
-#: Statuses that refuse the caller rather than the request; 407 is a proxy's.
+#: HTTP statuses that refuse the caller rather than the request; 407 comes from a proxy.
 _REFUSALS = frozenset({401, 403, 407})
 
 
 def code_of(error: LangGraphRunsError) -> int:
-    """The exit code for an error of the library.
+    """Return the exit code for an error of the library.
 
     >>> code_of(RunTimedOutError("the server stopped the run")), code_of(APIConnectionError("refused", sent=False))
     (4, 5)

@@ -1,0 +1,142 @@
+"""A run in the foreground: the thread it runs on, and what happens to it when the command ends before the run does."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import uuid
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence
+
+from .. import (
+    AbortedError,
+    APIConnectionError,
+    Client,
+    DeadlineExceededError,
+    Interrupt,
+    LangGraphRunsError,
+    NotFoundError,
+    RunError,
+)
+from . import exit_codes
+from .command import CommandError
+from .console import print_message, shorten
+from .signals import Signals
+
+__all__ = ["ForegroundRun", "foreground_run", "on_temporary_thread", "paused_message"]
+
+#: Timeout of each request that is made after the command was ended, in seconds.
+_CLEANUP_TIMEOUT = 5.0
+
+
+def on_temporary_thread(options: Dict[str, Any]) -> str:
+    """Return the id of a new thread for one run, and set the *options* that create it with the run.
+
+    The id is chosen here, so that the run can be looked up after a broken connection and is never created twice. A run without a
+    thread could not be looked up: the server forgets the outcome of such a run together with the run.
+    """
+    options["if_not_exists"] = "create"
+    options["multitask_strategy"] = "reject"
+    return str(uuid.uuid4())
+
+
+class ForegroundRun:
+    """One run that the command waits for, and the actions that end it early."""
+
+    def __init__(self, client: Client, signals: Signals, thread_id: str, run_id: Optional[str], *, temporary: bool) -> None:
+        self._client = client
+        self._signals = signals
+        self.thread_id = thread_id
+        self.run_id = run_id
+        #: True if the thread is deleted when the run has ended.
+        self.temporary = temporary
+        if run_id is not None:
+            signals.run_is_known()
+
+    def created(self, run: Mapping[str, Any]) -> None:
+        """Note the run's id; the callback ``on_run_created``."""
+        self.run_id = run["run_id"]
+        self._signals.run_is_known()
+
+    def end_early(self, ending: str) -> str:
+        """Cancel the run, or leave it running if *ending* is ``detach``; return a sentence that says what was done."""
+        if self.run_id is None:
+            self._find_run()
+        if self.run_id is None:
+            return "no run is known to have been created"
+        if ending == "detach":
+            return f"the run goes on: langgraph-runs join {self.thread_id} {self.run_id}"
+        try:
+            self._client.runs.cancel(self.thread_id, self.run_id, wait=True, timeout=_CLEANUP_TIMEOUT)
+        except NotFoundError:
+            self.delete_temporary_thread()
+            return f"run {self.run_id} had ended"
+        except LangGraphRunsError as error:
+            return f"run {self.run_id} on thread {self.thread_id} could not be cancelled and may go on ({error})"
+        self.delete_temporary_thread()
+        return f"run {self.run_id} was cancelled"
+
+    def delete_temporary_thread(self) -> None:
+        """Delete the thread if it was made for this run alone. A failure is printed as a warning."""
+        if not self.temporary:
+            return
+        try:
+            self._client.threads.delete(self.thread_id, timeout=_CLEANUP_TIMEOUT)
+        except NotFoundError:
+            pass  # the thread was never created
+        except LangGraphRunsError as error:
+            print_message(f"warning: the run's own thread {self.thread_id} was not deleted: {error}")
+
+    def _find_run(self) -> None:
+        # Only on a thread that was made for this run is the newest run known to be this one.
+        if self.temporary:
+            with contextlib.suppress(LangGraphRunsError):
+                for run in self._client.runs.list(self.thread_id, limit=1, timeout=_CLEANUP_TIMEOUT):
+                    self.run_id = run.run_id
+
+
+@contextlib.contextmanager
+def foreground_run(
+    client: Client, args: argparse.Namespace, thread_id: str, run_id: Optional[str] = None, *, temporary: bool = False
+) -> Iterator[ForegroundRun]:
+    """Cancel, detach or clean up after the run that the block waits for, whichever way the block ends.
+
+    Without *run_id* the run is created within the block. Raises `CommandError` with what happened to the run.
+    """
+    signals: Signals = args.signals
+    run = ForegroundRun(client, signals, thread_id, run_id, temporary=temporary)
+    with signals.aborting_calls():
+        try:
+            yield run
+        except (KeyboardInterrupt, AbortedError) as error:
+            raise CommandError(f"interrupted: {run.end_early(args.on_interrupt)}", exit_codes.INTERRUPTED) from error
+        except BrokenPipeError:
+            run.end_early(args.on_interrupt)
+            raise
+        except DeadlineExceededError as error:
+            raise CommandError(f"{error}: {run.end_early(args.on_timeout)}", exit_codes.TIMED_OUT) from error
+        except APIConnectionError as error:
+            if run.run_id is None:
+                raise
+            text = f"{error}; it may go on: langgraph-runs join {thread_id} {run.run_id}"
+            raise CommandError(text, exit_codes.code_of(error)) from error
+        except CommandError as error:
+            if run.run_id is None:
+                raise
+            # The output cannot be written. The run and its thread stay, so that the result is not lost.
+            raise CommandError(f"{error}; to see the result: langgraph-runs join {thread_id} {run.run_id}", error.code) from error
+        except RunError:
+            run.delete_temporary_thread()
+            raise
+        run.delete_temporary_thread()
+
+
+def paused_message(interrupts: Sequence[Interrupt], run: ForegroundRun, assistant: Optional[str]) -> str:
+    """Return one line with the question of a paused run, and the command that resumes it."""
+    question = "at a node, no question"
+    if interrupts:
+        question = shorten(json.dumps(interrupts[0].value, ensure_ascii=False, default=str), 200)
+    more = f" and {len(interrupts) - 1} more questions" if len(interrupts) > 1 else ""
+    resume = " --resume ANSWER" if interrupts else ""
+    command = f"langgraph-runs run {assistant or 'ASSISTANT'} --thread {run.thread_id}{resume}"
+    return f"paused for a human: {question}{more}; go on with: {command}"
