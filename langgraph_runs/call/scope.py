@@ -135,6 +135,11 @@ class Scope:
             raise after  # it knows more: the request, its cause
         raise error
 
+    def note_run(self, run_id: Optional[str] = None, thread_id: Optional[str] = None) -> None:
+        """Note the ids of the run that the call is about, as far as they are not known yet."""
+        self.run_id = self.run_id or run_id
+        self.thread_id = self.thread_id or thread_id
+
     def identify(self, error: LangGraphRunsError) -> LangGraphRunsError:
         """Put what is known of the call on *error*."""
         error.run_id = error.run_id or self.run_id

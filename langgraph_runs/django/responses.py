@@ -66,7 +66,7 @@ def stream_response(
     if isinstance(stream, ResumedStream) and stream.stream is None:
         return HttpResponse(status=204)
     if on_disconnect == "cancel" and isinstance(stream, RunStream) and stream.thread_id is None:
-        if not stream._plan.dies_with_connection:
+        if not stream._config.dies_with_connection:
             stream.close()
             raise InvalidRequestError(
                 "on_disconnect='cancel': the server does not tell the thread of this run, so it could not be cancelled; give"

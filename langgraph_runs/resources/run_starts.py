@@ -314,8 +314,7 @@ class RunStarts:
         """
         start = prepare_start("stream", RunsStreamPayload, self._creator, thread_id, assistant_id, payload, options)
         modes = modes_of(start.payload.stream_mode)
-        cursor = Cursor(from_start=start.resumable)
-        cursor.unrepeatable = "messages" in modes and "messages-tuple" not in modes
+        cursor = Cursor(from_start=start.resumable, modes=modes)
         scope = start.given.scope(self._transport)
 
         def open_first() -> Optional[ByteStream]:

@@ -288,8 +288,7 @@ class RunsClient(RunStarts):
         if cancels:
             query.append(("cancel_on_disconnect", "true"))
         query += given.params
-        cursor = Cursor(from_start=False, start=start)
-        cursor.unrepeatable = "messages" in modes and "messages-tuple" not in modes
+        cursor = Cursor(from_start=False, start=start, modes=modes)
         scope = given.scope(self._transport)
         headers = dict(given.headers)
         if start is not None:

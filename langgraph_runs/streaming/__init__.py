@@ -1,6 +1,6 @@
 """The events of a run: bytes to server-sent events, the position in the stream, reconnecting, and what the caller iterates.
 
-Knows what the events say about their run; how a run ended is asked through `runs`.
+Knows what the events say about their run. How the run ended is requested through `runs`.
 """
 
 from .cursor import Cursor
@@ -22,7 +22,8 @@ from .events import (
     event_class,
     mode_of,
 )
-from .run_stream import Gap, RunStream, StreamConfig
+from .run_stream import RunStream
+from .stream_config import Gap, StreamConfig
 
 __all__ = [
     "CheckpointsStreamEvent",

@@ -1,17 +1,18 @@
 """The connections of one stream, one after the other, each opened where the last one ended; their bytes as server-sent events.
 
-Knows what going on takes on the wire and how often it is tried; not what the events say, nor how the run fares.
+Knows how a stream is resumed on the wire and how often that is tried. Does not know what the events mean.
 """
 
 from __future__ import annotations
 
+import urllib.parse
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple
 
 from ..api import ids_from, local_path, run_path
 from ..call import Scope
 from ..errors import APIConnectionError, APIStatusError, LangGraphRunsError, ResponseDecodeError, StreamInterruptedError
 from ..http import Request, Transport, as_utf8
-from .cursor import Cursor
+from .cursor import Cursor, Place
 from .sse import EventParser, ServerSentEvent
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamConnection"]
 
+#: Path below the base URL, and query.
+_Target = Tuple[str, List[Tuple[str, Any]]]
+
 
 class StreamConnection:
-    """Opens the connections of one stream, and reads them."""
+    """Opens the connections of one stream, and reads them. Keeps the ``Location`` that the server sent last."""
 
     def __init__(
         self, transport: Transport, scope: Scope, cursor: Cursor, *, query: Sequence[Tuple[str, Any]], headers: Mapping[str, str]
@@ -31,106 +35,121 @@ class StreamConnection:
         self._cursor = cursor
         self._query = query
         self._headers = headers
-        self._location: Optional[str] = None
-        # Both count from the last event on: attempts used up, and connections that ended although the run went on.
+        self._location: Optional[_Target] = None
+        # Both count since the last new event: attempts used up, and connections that ended although the run went on.
         self._failures = 0
         self._quiet_ends = 0
-        #: The connection that is read, or None.
-        self.body: Optional[ByteStream] = None
-        self.parser = EventParser(max_event_bytes=transport.settings.max_event_bytes)
-        #: What is to be raised after the events that `read` has given.
+        self._body: Optional[ByteStream] = None
+        self._parser = EventParser(max_event_bytes=transport.settings.max_event_bytes)
+        #: The error to raise after the events that `read` has returned.
         self.fault: Optional[LangGraphRunsError] = None
-        #: Whether only the end of the connection ended the last body, so that a cut would look the same.
+        #: Whether the end of the last body was marked by the end of the connection alone, so that a cut would look the same.
         self.ended_by_connection = False
-        #: Events that were new so far; whoever takes them in counts them.
-        self.taken = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True if there is a connection to read."""
+        return self._body is not None
+
+    @property
+    def has_end_frame(self) -> bool:
+        """True if the last connection had a frame ``event: end`` without data."""
+        return self._parser.ended
 
     # -- opening
 
     def begin(self, body: ByteStream) -> None:
-        """Read the answer that starts the stream; its headers tell the run."""
+        """Read the response that starts the stream. Its headers name the run."""
         ids = ids_from(body.headers)
-        self._scope.run_id = self._scope.run_id or ids.run_id
-        self._scope.thread_id = self._scope.thread_id or ids.thread_id
-        self._location = local_path(body.headers.get("location"), self._transport.base_url)
-        self._take(body)
+        self._scope.note_run(ids.run_id, ids.thread_id)
+        self._read_from(body)
 
-    def open_again(self) -> None:
-        """Open the next connection where the last one ended."""
-        paths = self._paths()
+    def open_again(self, *, all_published: bool = False) -> None:
+        """Open the next connection where the last one ended.
+
+        With *all_published* the run is known to have published all its events. The server then sends each of them once.
+        """
+        targets = self._targets()
         headers = dict(self._headers)
-        last_id = self._cursor.reconnect()
+        last_id = self._cursor.reconnect(all_published=all_published)
         if last_id is not None:
             headers["Last-Event-ID"] = as_utf8(last_id)
-        for index, path in enumerate(paths):
-            request = Request(method="GET", path=path, query=self._query, headers=headers, accept="text/event-stream")
+        for index, (path, query) in enumerate(targets):
+            request = Request(method="GET", path=path, query=query, headers=headers, accept="text/event-stream")
             try:
                 body = self._transport.open(request, self._scope)
             except APIStatusError as error:
-                if error.status_code in (404, 405) and index + 1 < len(paths):
+                if error.status_code in (404, 405) and index + 1 < len(targets):
                     continue
                 raise
-            self._take(body)
+            self._read_from(body)
             return
 
-    def _paths(self) -> List[str]:
-        paths = []
+    def _targets(self) -> List[_Target]:
+        """Where the run's stream is: the newest ``Location``, and the documented path for servers whose ``Location`` is wrong."""
+        targets = []
+        if self._location is not None:
+            path, query = self._location
+            own = {name for name, _ in self._query}
+            targets.append((path, [*(pair for pair in query if pair[0] not in own), *self._query]))
         if self._scope.thread_id is not None and self._scope.run_id is not None:
-            paths.append(run_path(self._scope.thread_id, self._scope.run_id, "stream"))
-        if self._location is not None and self._location not in paths:
-            paths.append(self._location)
-        if not paths:
+            target = (run_path(self._scope.thread_id, self._scope.run_id, "stream"), [*self._query])
+            if target not in targets:
+                targets.append(target)
+        if not targets:
             raise self.interrupted(None, "the server did not say where the run's stream is")
-        return paths
+        return targets
 
-    def _take(self, body: ByteStream) -> None:
+    def _read_from(self, body: ByteStream) -> None:
         self._cursor.opened(body.server_time)
-        claimed = body.headers.get("content-type", "text/event-stream").split(";", 1)[0].strip().lower()
-        if claimed != "text/event-stream":
+        media_type = body.headers.get("content-type", "text/event-stream").split(";", 1)[0].strip().lower()
+        if media_type != "text/event-stream":
             body.close()
-            problem = f"$: expected content-type text/event-stream, not {claimed!r}"
+            problem = f"$: expected content-type text/event-stream, not {media_type!r}"
             raise self._scope.identify(
-                ResponseDecodeError(f"the answer is no stream: {problem[3:]}", problems=(problem,), request=body.info)
+                ResponseDecodeError(f"the response is no stream: {problem[3:]}", problems=(problem,), request=body.info)
             )
-        self.body = body
-        self.parser = EventParser(max_event_bytes=self._transport.settings.max_event_bytes, last_id=self.parser.last_id)
+        self._location = _target_of(body.headers.get("location"), self._transport.base_url) or self._location
+        self._body = body
+        self._parser = EventParser(max_event_bytes=self._transport.settings.max_event_bytes, last_id=self._parser.last_id)
 
     # -- reading
 
     def read(self) -> Optional[List[ServerSentEvent]]:
-        """The events that are complete with the next bytes; None at a clean end. Raises `APIConnectionError` at any other.
+        """Return the events that are complete with the next bytes, or None at a clean end. Blocks until bytes come.
 
-        Where the bytes cannot be read as events, `fault` says so, and the events before are given.
+        Raise `APIConnectionError` at any other end. If the bytes cannot be read as events, `fault` is the error, and the events
+        before it are returned.
         """
-        body = self.body
+        body = self._body
         assert body is not None
         self.fault = None
         data = body.read1()
         if not data:
-            if self.parser.cut:
+            if self._parser.cut:
                 raise APIConnectionError("the connection ended within an event", sent=True, request=body.info)
             self.ended_by_connection = body.ends_with_connection
             return None
         try:
-            return self.parser.feed(data)
+            return self._parser.feed(data)
         except ResponseDecodeError as error:
             self.fault = self._scope.identify(error)
-            return self.parser.before_fault
+            return self._parser.before_fault
 
-    def let_go(self) -> None:
-        """Close the connection, if there is one."""
-        body, self.body = self.body, None
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        body, self._body = self._body, None
         if body is not None:
             body.close()
 
     # -- trying again
 
     def progressed(self) -> None:
-        """Something new has come: failures count from here."""
+        """A new event has come: failures are counted from here."""
         self._failures = self._quiet_ends = 0
 
     def count_failure(self, error: LangGraphRunsError, *, at_once: bool = False) -> None:
-        """Use up an attempt and wait; with *at_once* there is no wait after the first. Raises when there is none left."""
+        """Use up an attempt and wait; with *at_once* there is no wait after the first. Raise when no attempt is left."""
         first = not self._failures
         self._failures += 1
         policy = self._transport.settings.retry
@@ -142,27 +161,37 @@ class StreamConnection:
         self._pause(seconds, error)
 
     def wait_before_reopening(self) -> None:
-        """Wait where the server says that the run goes on. That is no failure, but who closes at once is not to be hammered."""
+        """Wait before the next connection of a run that goes on. Not a failure, but a server that closes at once is spared."""
         seconds = min(1.0, 0.05 * 2 ** min(self._quiet_ends, 10)) if self._quiet_ends else 0.0
         self._quiet_ends += 1
         self._pause(seconds, None)
 
     def _pause(self, seconds: float, error: Optional[LangGraphRunsError]) -> None:
-        if self.parser.retry is not None:
-            seconds = max(seconds, min(self.parser.retry / 1000.0, self._transport.settings.retry.wait_max))
+        if self._parser.retry is not None:
+            seconds = max(seconds, min(self._parser.retry / 1000.0, self._transport.settings.retry.wait_max))
         if error is not None and not self._scope.deadline.allows(seconds):
             raise self._scope.identify(error)
         self._scope.sleep(seconds)
 
-    def interrupted(self, cause: Optional[APIConnectionError], reason: str, *, after: Optional[str] = None) -> LangGraphRunsError:
-        """The error that says why the stream cannot go on."""
-        told = f"{cause._text}; " if cause is not None else ""
+    def interrupted(self, cause: Optional[APIConnectionError], reason: str, *, place: Optional[Place] = None) -> LangGraphRunsError:
+        """Return the error that says why the stream cannot go on."""
+        text = f"{cause._text}; " if cause is not None else ""
+        after_id, events_seen = place or self._cursor.place
         error = StreamInterruptedError(
-            f"the stream was cut after {self.taken} events and cannot be resumed: {told}{reason}",
+            f"the stream was cut after {events_seen} events and cannot be resumed: {text}{reason}",
             sent=True,
-            last_event_id=after or self._cursor.last,
-            events_seen=self.taken,
+            last_event_id=after_id,
+            events_seen=events_seen,
             request=cause.request if cause is not None else None,
         )
         error.__cause__ = cause
         return self._scope.identify(error)
+
+
+def _target_of(location: Optional[str], base_url: str) -> Optional[_Target]:
+    """Return where a ``Location`` leads, or None if there is none or it leads, or could lead, to another server."""
+    path = local_path(location, base_url)
+    if path is None or location is None:
+        return None
+    query = urllib.parse.urlsplit(location).query
+    return path, [*urllib.parse.parse_qsl(query, keep_blank_values=True)]

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Deque, List, Optional, Set, Tuple
+from typing import Deque, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-__all__ = ["Cursor"]
+__all__ = ["Cursor", "Place"]
 
 _CLOCK = re.compile(r"(\d+)-(\d+)\Z", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}\Z", re.ASCII)
@@ -51,6 +51,15 @@ def _key(event_id: str) -> Optional[Key]:
     return (int(event_id), -1) if _NUMBER.match(event_id) else None
 
 
+class Place(NamedTuple):
+    """A place between two events of a stream."""
+
+    #: Id of the event before it, if that had one.
+    after_id: Optional[str]
+    #: Number of events delivered before it.
+    events_seen: int
+
+
 class Cursor:
     """The position in one run's stream, over all its connections.
 
@@ -63,11 +72,13 @@ class Cursor:
     [False, False, True]
     """
 
-    def __init__(self, *, from_start: bool, start: Optional[str] = None) -> None:
+    def __init__(self, *, from_start: bool, start: Optional[str] = None, modes: Sequence[str] = ()) -> None:
         #: The last id that was delivered.
         self.last: Optional[str] = None
-        #: Whether an event came that the server cannot send again.
-        self.unrepeatable = False
+        #: Number of events that were new.
+        self.admitted = 0
+        # Whether an event came that the server cannot send again.
+        self._unrepeatable = "messages" in modes and "messages-tuple" not in modes
         #: The id that the caller wanted to begin after.
         self.start = start
         self._origin = start if start is not None else (_FROM_START if from_start else None)
@@ -100,19 +111,19 @@ class Cursor:
         self.doubt = False
         #: How often that was so.
         self.doubts = 0
-        #: Whether the run had ended before the next connection was opened, so that nothing comes twice on it.
-        self.settled = False
-        #: Whether the open connection began after events that were never delivered, and the last id before them.
+        self._settled = False
+        #: Whether the open connection began after events that were never delivered.
         self.gap = False
-        self.gap_after: Optional[str] = None
+        self._gap_place: Optional[Place] = None
 
     @property
     def resumable(self) -> bool:
         """Whether a new connection can begin exactly where the last one ended."""
-        return not self.unrepeatable and (self.last is not None or self._origin is not None)
+        return not self._unrepeatable and (self.last is not None or self._origin is not None)
 
-    def reconnect(self) -> Optional[str]:
+    def reconnect(self, *, all_published: bool = False) -> Optional[str]:
         """A new connection is about to be opened: the ``Last-Event-ID`` to send, or None for none."""
+        self._settled = all_published
         self._resumed = True
         self._skipping = self._expected = self.gap = False
         self._overlap_until = self._block = None
@@ -144,6 +155,21 @@ class Cursor:
 
     def admit(self, event: str, data: str, own_id: Optional[str]) -> bool:
         """Whether the event is new; notes it if so."""
+        new = self._admit(event, data, own_id)
+        self.admitted += new
+        return new
+
+    @property
+    def place(self) -> Place:
+        """The place after the last new event."""
+        return Place(self.last, self.admitted)
+
+    def take_gap(self) -> Optional[Place]:
+        """Return the place of the gap, and note that it was reported."""
+        self.gap, place, self._gap_place = False, self._gap_place, None
+        return place
+
+    def _admit(self, event: str, data: str, own_id: Optional[str]) -> bool:
         if not own_id:
             return not self.doubt and self._admit_without_id(event, data)
         # Nothing comes twice on the connection that made the run; what only another one needs is worked out there.
@@ -168,7 +194,7 @@ class Cursor:
         if len(data) < _SHORT:
             self._lately.append(one)
         if event[:9] == "messages/":
-            self.unrepeatable = True
+            self._unrepeatable = True
         return True
 
     def _admit_without_id(self, event: str, data: str) -> bool:
@@ -179,7 +205,7 @@ class Cursor:
             self._metadata = data
             return not again
         if name not in _WITHOUT_ID:
-            self.unrepeatable = True
+            self._unrepeatable = True
         return True
 
     # -- on a connection that replays
@@ -210,7 +236,7 @@ class Cursor:
             self._skip.clear()
             self._by_content, self._caught_up = False, True
             if self._expected:
-                self.gap, self.gap_after, self._expected = True, self.last, False
+                self.gap, self._gap_place, self._expected = True, self.place, False
             self._key = key
             return True
         if own_id in self._recent:
@@ -245,7 +271,7 @@ class Cursor:
             return True
         shares = self._repeats or self._key is None or self._key[1] == 0  # a counter that counts has no twins
         if shares and self._tells_twins():
-            if self.settled:
+            if self._settled:
                 return True
             if self._be_in_doubt(self._key):
                 return False

@@ -165,9 +165,9 @@ def read_twins(store: Store, rng: random.Random, cuts: int) -> List[Tuple[str, s
         published = min(total, published + rng.choice([0, 0, 1, 2, rng.randrange(total + 1)]))
         if connection >= cuts:
             published = total
-        cursor.settled = published == total
+        all_published = published == total
         listed = store.listed(published, rng.choice([0, 0, 1, 3, 20]))
-        events = store.connect(cursor.reconnect(), published, listed)
+        events = store.connect(cursor.reconnect(all_published=all_published), published, listed)
         cursor.opened(rng.choice([store.time(published), None]))
         position = max(position, listed if published < total else 0)
     raise AssertionError("there is no end to it")

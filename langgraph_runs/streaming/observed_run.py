@@ -1,0 +1,115 @@
+"""What a stream has shown of its run so far: the run's ids, its error, its open questions, its last values. Sends nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
+
+import attrs
+
+from ..call import Scope
+from ..errors import LangGraphRunsError
+from ..models import Interrupt, RunOutcome
+from ..runs import interrupts_in, reported_error
+from .events import EndStreamEvent, ErrorStreamEvent, MetadataStreamEvent, StreamEvent
+from .stream_config import StreamConfig
+
+__all__ = ["CHECKED_KINDS", "ObservedRun"]
+
+#: The events that `ObservedRun.note` is called with, beside those that have an interrupt in their data.
+CHECKED_KINDS = frozenset({ErrorStreamEvent, EndStreamEvent, MetadataStreamEvent})
+
+
+class ObservedRun:
+    """The run as its stream shows it. The ids are kept in the scope, which puts them on errors."""
+
+    def __init__(self, scope: Scope, config: StreamConfig) -> None:
+        self._scope = scope
+        self._config = config
+        self._announced = False
+        #: Class and message from the last error event; None if there was no error event.
+        self.reported_error: Optional[Tuple[Optional[str], Optional[str]]] = None
+        #: Whether an event said that the stream is complete.
+        self.has_end_event = False
+        #: The open questions of values and updates.
+        self.interrupts: Tuple[Interrupt, ...] = ()
+        #: The last full state that was delivered, and the number of events delivered.
+        self.values: Any = None
+        self.events_seen = 0
+        self._first: Optional[StreamEvent] = None
+        self._last: Optional[StreamEvent] = None
+        scope.note_run(config.run_id, config.thread_id)
+
+    # -- its ids
+
+    def announce(self) -> None:
+        """Call ``on_run_created``, once, when the run's id is known."""
+        callback = self._config.on_run_created
+        if callback is not None and self._scope.run_id is not None and not self._announced:
+            self._announced = True
+            callback({"run_id": self._scope.run_id, "thread_id": self._scope.thread_id})
+
+    def find(self) -> None:
+        """Look for the run on its thread if neither headers nor events have named it. Up to a few requests."""
+        if self._scope.run_id is None and self._config.find is not None:
+            found = self._config.find()
+            if found is not None:
+                self._scope.note_run(found.run_id)
+                self.announce()
+
+    # -- its events
+
+    def note(self, event: StreamEvent) -> None:
+        """Remember what an event says about the run itself."""
+        if isinstance(event, ErrorStreamEvent):
+            self.reported_error = reported_error(event.data) or (None, None)
+        elif isinstance(event, EndStreamEvent):
+            self.has_end_event = True
+        elif isinstance(event, MetadataStreamEvent):
+            run_id = event.data.get("run_id") if isinstance(event.data, dict) else None
+            if self._scope.run_id is None and isinstance(run_id, str):
+                self._scope.note_run(run_id)
+                self.announce()
+        else:
+            self.interrupts += tuple(i for i in interrupts_in(event.data) if i not in self.interrupts)
+
+    def note_delivered(self, last: Optional[StreamEvent], events_seen: int, values: Any) -> None:
+        """Remember what the caller has: the last event, the number of events, the last full state."""
+        self._last, self.events_seen, self.values = last, events_seen, values
+
+    def note_first(self, event: StreamEvent) -> None:
+        """Remember the first event of the stream."""
+        if self._first is None:
+            self._first = event
+
+    @property
+    def reports_not_found(self) -> bool:
+        """True if an error event says 404, as some servers send for an unknown run or thread."""
+        error, message = self.reported_error or (None, None)
+        return error == "HTTPException" and (message or "").startswith("404")
+
+    def lag(self) -> float:
+        """Return by how many seconds the delay between happening and arrival has grown from the first event to the last."""
+        first, last = self._first, self._last
+        if first is None or last is None or not first.id or not last.id:
+            return 0.0
+        delays = [event.received_at - event.timestamp.timestamp() for event in (first, last)]
+        return delays[1] - delays[0]
+
+    # -- its outcome
+
+    def with_interrupts(self, outcome: RunOutcome) -> RunOutcome:
+        """Return *outcome*, paused if the run succeeded and its events had open questions."""
+        if outcome.succeeded and self.interrupts:
+            return attrs.evolve(outcome, interrupts=self.interrupts, paused=True)
+        return outcome
+
+    def failure(self) -> Optional[RunOutcome]:
+        """Return the outcome that the error event reports, or None if there was no error event."""
+        if self.reported_error is None:
+            return None
+        error, message = self.reported_error
+        return RunOutcome(status="error", values=self.values, error=error, message=message)
+
+    def identify(self, error: LangGraphRunsError) -> LangGraphRunsError:
+        """Put what is known about the call on *error*."""
+        return self._scope.identify(error)

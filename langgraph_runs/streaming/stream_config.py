@@ -1,0 +1,58 @@
+"""How one stream is opened and what it does when a connection breaks, as chosen by the caller; and the record of a gap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple
+
+import attrs
+
+from ..models import Run
+from .cursor import Cursor
+
+if TYPE_CHECKING:
+    from ..http import ByteStream
+
+__all__ = ["Gap", "StreamConfig"]
+
+
+@attrs.frozen
+class Gap:
+    """A place in a stream where events are missing.
+
+    >>> Gap(after_id="1795224633885-0", events_seen=7, reason="the server no longer keeps them").events_seen
+    7
+    """
+
+    #: Id of the last event before the gap, or None if it had none.
+    after_id: Optional[str]
+    #: Number of events delivered before the gap.
+    events_seen: int
+    #: Why the missing events could not be fetched.
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class StreamConfig:
+    """How a stream is opened and what is done when it breaks."""
+
+    #: Opens the first connection. Returns None if the run was found after the response to its create had been lost.
+    open_first: Callable[[], Optional[ByteStream]]
+    thread_id: Optional[str]
+    run_id: Optional[str]
+    cursor: Cursor
+    #: Query of every later connection.
+    query: Sequence[Tuple[str, Any]] = ()
+    headers: Any = attrs.field(factory=dict)
+    on_gap: str = "error"
+    on_timeout: Optional[str] = None
+    raise_error: bool = True
+    on_run_created: Optional[Callable[[Any], None]] = None
+    #: Looks for the run on its thread, for a server whose response does not name the run.
+    find: Optional[Callable[[], Optional[Run]]] = None
+    #: Whether the server cancels the run when its connection breaks (``on_disconnect="cancel"``).
+    dies_with_connection: bool = False
+
+    @property
+    def on_given_thread(self) -> bool:
+        """True if this stream started the run, on a thread that the caller named."""
+        return self.thread_id is not None and self.run_id is None

@@ -1,0 +1,267 @@
+"""Decides what the end of a connection means: the stream ends as its run did, or the next connection is opened.
+
+1. The run is requested. If it is pending or running, the stream goes on; no attempt is used up by that.
+2. If the run has ended and its connection ended cleanly, the stream ends as the run did: normally, or with its `RunError`.
+3. If the connection broke, the missing events are fetched first, from those that the server keeps of a resumable run.
+4. What the server cannot send again is a gap: an error, or a mark in `gaps`, as the caller chose.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import List, Optional
+
+from ..call import Scope
+from ..errors import (
+    APIConnectionError,
+    APIStatusError,
+    DeadlineExceededError,
+    LangGraphRunsError,
+    NotFoundError,
+    ResponseDecodeError,
+    StreamInterruptedError,
+)
+from ..http import Transport
+from ..models import Run, RunOutcome
+from ..runs import RunOutcomes, deleted_run_error, error_for
+from .connection import StreamConnection
+from .cursor import Cursor, Place
+from .observed_run import ObservedRun
+from .stream_config import Gap, StreamConfig
+
+__all__ = ["NOT_KEPT", "StreamEnd"]
+
+#: Seconds within which the run is requested after its stream has ended. Later, the run may have gone on in between.
+_AT_ONCE = 0.25
+#: Seconds by which the delay of events may grow before they count as a backlog.
+_BACKLOG = 1.0
+#: Statuses that the server sets after it has published all events of the run. A cancelled run may still write some.
+_ALL_PUBLISHED = frozenset({"success", "error"})
+NOT_KEPT = "the server no longer keeps the events since the last one"
+_NEVER_KEPT = "the server does not keep this run's events"
+
+
+class StreamEnd:
+    """Ends one stream, or goes on with it. Not thread-safe: it is used by the thread that iterates."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        outcomes: RunOutcomes,
+        scope: Scope,
+        config: StreamConfig,
+        connection: StreamConnection,
+        run: ObservedRun,
+    ) -> None:
+        self._transport = transport
+        self._outcomes = outcomes
+        self._scope = scope
+        self._config = config
+        self._cursor: Cursor = config.cursor
+        self._connection = connection
+        self._run = run
+        self._checked_after_error = False
+        #: Whether a connection ended before the run did.
+        self._ended_early = False
+        #: Number of new events when the server was last requested to send more.
+        self._rest_requested_at = -1
+        #: Whether the run was known to have published all its events before the next connection is opened.
+        self._all_published = False
+        #: Whether no further connection is opened.
+        self.finished = False
+        #: How the run ended; None before, and if that could not be requested.
+        self.outcome: Optional[RunOutcome] = None
+        #: Where events are missing (``on_gap="mark"``).
+        self.gaps: List[Gap] = []
+
+    # -- what has happened
+
+    def after_clean_end(self) -> None:
+        """The response has ended as HTTP says it should."""
+        if not self._transport.settings.verify_outcome:
+            self._finish_unverified()
+            return
+        began = time.monotonic()
+        try:
+            run = self._request_run(at_end=True)
+        except NotFoundError:
+            raise
+        except (APIConnectionError, APIStatusError) as error:
+            self._scope.check(error)
+            if self._run.reported_error is None:
+                raise self._connection.interrupted(None, f"the run could not be requested ({error})") from error
+            run = None
+        if run is None:
+            self._finish_unverified()
+        elif not run.finished:
+            self._ended_early = True
+            if not self._cursor.resumable:
+                self.note_gap(_NEVER_KEPT)
+            self._connection.wait_before_reopening()
+        elif self._cursor.ended_early():
+            self.note_gap(NOT_KEPT)
+            self._finish(run)
+        elif self._may_lack_events(time.monotonic() - began) and self._cursor.resumable:
+            self._rest_requested_at = self._cursor.admitted
+            self._fetch_rest(run)
+        else:
+            self._finish(run)
+
+    def after_break(self, error: APIConnectionError) -> None:
+        """The connection broke, with this error."""
+        if self._config.dies_with_connection:
+            raise self._connection.interrupted(error, 'on_disconnect="cancel" made the server cancel the run')
+        self._ended_early = True
+        run = self._request_run_after(error) if self._transport.settings.verify_outcome else None
+        finished = run is not None and run.finished
+        self._note_status(run)
+        if run is not None and finished and self._run.reported_error is not None:
+            self._finish(run)
+            return
+        if not self._cursor.resumable:
+            self.note_gap(_NEVER_KEPT, error)
+            if run is not None and finished:
+                self._finish(run)
+                return
+        if run is None or finished:
+            self._connection.count_failure(error, at_once=True)
+        else:
+            self._connection.wait_before_reopening()
+
+    def after_error_event(self) -> None:
+        """Finish after an error event if the run has ended: the server sends nothing more, but may keep the connection open."""
+        if self._run.reported_error is not None and not self._checked_after_error:
+            self._checked_after_error = True
+            self.finish_if_ended()
+
+    def finish_if_ended(self) -> None:
+        """Request the run, and finish if it has ended. Raises `NotFoundError` for an unknown run or thread."""
+        if self._transport.settings.verify_outcome:
+            run = self._request_run(at_end=True)
+            if run is not None and run.finished:
+                self._connection.close()
+                self._finish(run)
+
+    def note_gap(self, reason: str, cause: Optional[APIConnectionError] = None, *, place: Optional[Place] = None) -> None:
+        """Events are missing, at *place* or after the last one: raise, or add to `gaps`."""
+        if self._config.on_gap != "mark":
+            raise self._connection.interrupted(cause, reason, place=place)
+        after_id, events_seen = place or self._cursor.place
+        self.gaps.append(Gap(after_id=after_id, events_seen=events_seen, reason=reason))
+
+    # -- the next connection
+
+    def reopen(self) -> None:
+        """Open the next connection. Transient failures use up attempts, and progress gives them back."""
+        if self._cursor.doubt:
+            # Long enough for the millisecond in doubt to be over; longer if doubts are many, so that each resolves more.
+            self._scope.sleep(min(0.2, 0.01 * self._cursor.doubts))
+            self._check_whether_all_published()
+        try:
+            self._open()
+        except APIStatusError as error:
+            if not self._transport.is_transient(error):
+                raise self._interrupted_by(error) from error
+            self._connection.count_failure(error)
+        except APIConnectionError as error:
+            self._scope.check(error)
+            if isinstance(error, (ResponseDecodeError, DeadlineExceededError, StreamInterruptedError)):
+                raise
+            self._connection.count_failure(error)
+
+    def _open(self) -> None:
+        self._run.find()
+        self._connection.open_again(all_published=self._all_published)
+
+    def _fetch_rest(self, run: Run) -> None:
+        """Open one more connection, for events that may follow the last one. If that fails, the stream is complete."""
+        self._note_status(run)
+        try:
+            self._open()
+        except (APIStatusError, APIConnectionError) as error:
+            self._scope.check(error)
+            self._finish(run)
+
+    def _check_whether_all_published(self) -> None:
+        # Of a run that has ended nothing comes twice, so that one more connection resolves all that is left.
+        if self._transport.settings.verify_outcome and not self._all_published:
+            try:
+                run = self._request_run()
+            except (APIStatusError, APIConnectionError) as error:
+                self._scope.check(error)
+            else:
+                self._note_status(run)
+
+    def _note_status(self, run: Optional[Run]) -> None:
+        self._all_published = run is not None and run.status in _ALL_PUBLISHED
+
+    def _interrupted_by(self, error: APIStatusError) -> LangGraphRunsError:
+        thread_id, run_id = self._scope.thread_id, self._scope.run_id
+        if error.status_code == 404 and thread_id is not None and run_id is not None:
+            self._outcomes.run(thread_id, run_id, self._scope)  # raises NotFoundError if the run is unknown
+        return self._connection.interrupted(None, str(error))
+
+    # -- the run
+
+    def _may_lack_events(self, seconds: float) -> bool:
+        """True if a clean end may have come before the last event, so that the server must be requested for more.
+
+        A server that shuts down ends its streams as cleanly as one whose run has ended. A second connection for every stream
+        would double the number of requests. So one is opened only after a sign: there was no event at all; the end of the
+        connection alone ended the body; this stream ended early before; the run was requested late (*seconds* after the end of
+        the stream), so that it may have gone on in between; or the events read were a backlog.
+        """
+        if self._connection.has_end_frame or self._run.has_end_event or self._rest_requested_at == self._cursor.admitted:
+            return False
+        late = seconds > _AT_ONCE or self._scope.attempts > 1
+        signs = not self._cursor.admitted or self._connection.ended_by_connection or self._ended_early or late
+        return signs or self._run.lag() > _BACKLOG
+
+    def _request_run_after(self, broken: APIConnectionError) -> Optional[Run]:
+        try:
+            return self._request_run()
+        except NotFoundError:
+            raise
+        except LangGraphRunsError as error:
+            self._scope.check(error)
+            raise self._connection.interrupted(broken, f"the run could not be requested ({error})") from error
+
+    def _request_run(self, *, at_end: bool = False) -> Optional[Run]:
+        """Return the run as it is now; None if its ids are unknown, or if the server has deleted it at its end."""
+        self._run.find()
+        thread_id, run_id = self._scope.thread_id, self._scope.run_id
+        if thread_id is None or run_id is None:
+            return None
+        try:
+            return self._outcomes.run(thread_id, run_id, self._scope)
+        except NotFoundError as error:
+            # The server deletes a stateless run and its thread when the run has ended. A server that was restarted in between
+            # may have lost both as well; and the server does not delete a thread that the caller named.
+            may_be_deleted = at_end and self._run.events_seen and error.attempts == 1 and not self._config.on_given_thread
+            if may_be_deleted and not self._run.reports_not_found and self._outcomes.is_thread_gone(thread_id, self._scope):
+                return None
+            raise deleted_run_error(error, self._run.values) if self._run.events_seen else error from None
+
+    def _finish(self, run: Run) -> None:
+        self.finished = True
+        outcome = self._outcomes.outcome_of(run, self._scope, values=self._run.values, told=self._run.reported_error)
+        self._end_with(self._run.with_interrupts(outcome))
+
+    def _finish_unverified(self) -> None:
+        self.finished = True
+        failure = self._run.failure()
+        if failure is not None:
+            self._end_with(failure)
+
+    def _end_with(self, outcome: RunOutcome) -> None:
+        self.outcome = outcome
+        error = error_for(outcome)
+        if error is not None and self._config.raise_error:
+            raise self._scope.identify(error)
+
+    def look_for_pause(self) -> None:
+        """Request whether the run stopped for a human, if its outcome does not say so, and add it to the outcome. One request."""
+        outcome = self.outcome
+        if outcome is not None and not outcome.paused:
+            with self._transport.scope() as scope:
+                self.outcome = self._outcomes.look_for_pause(outcome, self._scope.thread_id, scope)
