@@ -3,7 +3,7 @@
 >>> from langgraph_runs import Client
 >>> client = Client("http://localhost:2024", api_key=None)
 
-README.rst has an example of every call.
+README.rst is an introduction; ``resources/README.rst`` in this package has an example of every call.
 
 PYTEST_DONT_REWRITE (for pytest, which loads our fixtures: this package may well be imported before it)
 """

@@ -1,9 +1,9 @@
-"""The agent that README.rst talks to. Runs inside the server's process: imports nothing of ours and needs no model key.
+"""The graph of the examples in README.rst and in the chapters. The server imports it: it needs neither this library nor a model key.
 
-It answers the last message, token by token. The context of a run makes the rest of the page happen::
+It replies to the last message, token by token. The context of a run changes what it does::
 
-    {"review": True}     pauses with a question to a human once the answer is drafted; "yes" approves it
-    {"seconds": 60}      takes that long before it answers, for somebody to cancel
+    {"review": True}     pauses with a question to a human after the reply; "yes" approves it
+    {"seconds": 60}      waits that long before the reply, so that the run can be cancelled
     {"fail": "no ink"}   raises ValueError("no ink")
 """
 
@@ -20,7 +20,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 ANSWER = "Because the Earth turns under two bulges of water."
-#: Seconds between two looks at whether the run was cancelled.
+#: Seconds of one wait; the run can be cancelled between two of them.
 STEP = 0.05
 
 
@@ -36,7 +36,7 @@ class State(MessagesState, total=False):
 
 
 async def think(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Tells of its progress; takes its time, or fails, where it is asked to."""
+    """Write a custom event, then wait or raise, as the context says."""
     context = runtime.context or {}
     get_stream_writer()({"progress": "thinking"})
     for _ in range(round(context.get("seconds", 0) / STEP)):
@@ -47,13 +47,13 @@ async def think(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 
 async def answer(state: State) -> dict[str, Any]:
-    """Lets the model speak."""
+    """Call the model."""
     model = GenericFakeChatModel(messages=iter([AIMessage(ANSWER)]))
     return {"messages": [await model.ainvoke(state["messages"])]}
 
 
 def review(state: State) -> dict[str, Any]:
-    """Asks a human, where that is wanted."""
+    """Ask a human, if the context says so."""
     return {"approved": interrupt({"question": "Send this?"}) == "yes"} if state["review"] else {}
 
 

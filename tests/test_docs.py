@@ -1,4 +1,4 @@
-"""Every code block of README.rst and every example in a docstring runs and gives what it shows."""
+"""Every code block of README.rst and of the chapters, and every example in a docstring, runs and gives what it shows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import importlib
 import importlib.util
 import inspect
 import io
+import logging
 import os
 import pkgutil
 import re
 import shutil
+import subprocess
+import sys
+import textwrap
 import types
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
@@ -27,10 +31,10 @@ from langgraph_runs.resources.assistants import AssistantsClient
 from langgraph_runs.resources.runs import RunsClient
 from langgraph_runs.resources.threads import ThreadsClient
 
-from .readme import README, ROOT, Block, blocks
+from .readme import CHAPTERS, DOCUMENTS, README, ROOT, Block, Document, all_blocks, logging_restored
 
 AGENT = Path(__file__).with_name("docs_agent.py")
-#: The server that README.rst talks to; its examples are run on one of ours, in its place.
+#: The server of the examples; the tests put the URL of a server of their own in its place.
 URL = "http://localhost:2024"
 
 DJANGO = importlib.util.find_spec("django") is not None
@@ -48,82 +52,139 @@ OF_DJANGO = ("langgraph_runs.django", "langgraph_runs.demo.web")
 #: Literal blocks in docstrings that are not run, and why.
 NOT_RUN = {
     "langgraph_runs.errors": "the tree of the errors, no code",
-    "langgraph_runs.devserver.server.DevServer": "starts a server; README.rst has the same example, which runs",
+    "langgraph_runs.devserver.server.DevServer": "starts a server; langgraph_runs/testing/README.rst has the same example, which runs",
+}
+#: Literal blocks in documents, by the document, and what runs them; no other block is one.
+LITERAL_BLOCKS = {
+    "langgraph_runs/batch/README.rst": ["tests/server/test_recipes.py"] * 3 + ["nothing: a Spark cluster is not installed"],
+    "langgraph_runs/cli/README.rst": ["tests/server/test_cli_processes.py"],
+    "langgraph_runs/django/README.rst": ["nothing: JavaScript of a page"],
 }
 #: Public classes whose docstrings show no example, and why.
-NO_EXAMPLE = {"RunStream": "there is none without a server; README.rst has several"}
+NO_EXAMPLE = {"RunStream": "there is none without a server; README.rst and the chapters have several"}
 
 
-# -- README.rst: what its blocks do
+# -- documents: what their blocks do
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[DevServer]:
+    """The server that the documents share; each of them works on threads of its own."""
+    with DevServer(graphs={"agent": f"{AGENT}:graph"}) as server:
+        yield server
 
 
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
-def test_every_python_block_of_the_readme_runs_and_prints_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From top to bottom, in one namespace, as a reader would run them."""
+@pytest.mark.parametrize("document", [document for document in DOCUMENTS if document.blocks("python")], ids=str)
+def test_every_python_block_runs_and_prints_what_it_shows_and_logging_is_restored_afterwards(
+    document: Document, server: DevServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From top to bottom, in one namespace for each document, as a reader would run them."""
     for variable in ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", "MY_KEY"):
         monkeypatch.delenv(variable, raising=False)
     shutil.copy(AGENT, tmp_path / "my_agent.py")
     monkeypatch.chdir(tmp_path)
-    namespace: Dict[str, Any] = {"__name__": "readme"}
-    with DevServer(graphs={"agent": "my_agent.py:graph"}) as server, contextlib.ExitStack() as site:
-        for block in blocks("python"):
-            check_shown(block, run(block, namespace, server.url))
-            take_up(namespace, site)
-        namespace["client"].close()
+    run_document(document, server.url)
 
 
-def take_up(namespace: Dict[str, Any], site: contextlib.ExitStack) -> None:
-    """Django works with what stands on the page for settings.py and urls.py, from then on."""
+def run_document(document: Document, url: str) -> None:
+    """Run its Python blocks, compare what they print, and restore what they change outside of their namespace."""
+    namespace: Dict[str, Any] = {"__name__": "document"}
+    with logging_restored(), contextlib.ExitStack() as stack:
+        stack.callback(close_clients, namespace)
+        for block in document.blocks("python"):
+            check_shown(block, run(block, namespace, url))
+            use_django_settings(namespace, stack)
+
+
+def close_clients(namespace: Dict[str, Any]) -> None:
+    for value in namespace.values():
+        if isinstance(value, Client):
+            value.close()
+
+
+def use_django_settings(namespace: Dict[str, Any], stack: contextlib.ExitStack) -> None:
+    """Let Django work with what the document shows for settings.py and urls.py, until the end of the document."""
     found: Dict[str, Any] = {}
     if "LANGGRAPH_RUNS" in namespace:
         found["LANGGRAPH_RUNS"] = namespace.pop("LANGGRAPH_RUNS")
     if "urlpatterns" in namespace:
-        found["ROOT_URLCONF"] = types.ModuleType("readme_urls")
+        found["ROOT_URLCONF"] = types.ModuleType("document_urls")
         found["ROOT_URLCONF"].urlpatterns = namespace.pop("urlpatterns")
     if found:
         importlib.import_module("django").setup()
-        site.enter_context(importlib.import_module("django.test").override_settings(**found))
+        stack.enter_context(importlib.import_module("django.test").override_settings(**found))
 
 
 def run(block: Block, namespace: Dict[str, Any], url: str) -> str:
     """What the block prints."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        exec(compile(block.source().replace(URL, url), str(README), "exec", dont_inherit=True), namespace)
+        exec(compile(block.source().replace(URL, url), block.document, "exec", dont_inherit=True), namespace)
     return out.getvalue()
 
 
 def check_shown(block: Block, printed: str) -> None:
-    """``...`` stands for anything. A block that shows nothing prints nothing."""
+    """``...`` stands for any text. A block that shows nothing prints nothing."""
     shown = "\n".join(block.shown)
     same = doctest.OutputChecker().check_output(shown, printed.rstrip("\n"), doctest.ELLIPSIS)
-    assert same, f"README.rst, line {block.line}, shows\n\n{shown}\n\nand prints\n\n{printed}"
+    assert same, f"{block.place}, shows\n\n{shown}\n\nand prints\n\n{printed}"
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: f"line {block.line}")
+def test_a_log_level_that_a_document_sets_is_restored_after_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The levels, handlers and switches of loggers that exist and of loggers that the document makes."""
+    monkeypatch.setattr("tests.readme.ROOT", tmp_path)
+    code = """
+        .. code-block:: python
+
+           import logging
+
+           logging.basicConfig(level=logging.DEBUG, force=True)
+           logging.getLogger("langgraph_runs").setLevel(logging.INFO)
+           logging.getLogger("langgraph_runs").addHandler(logging.NullHandler())
+           logging.getLogger("a_logger_of_this_document").setLevel(logging.DEBUG)
+           logging.getLogger("a_logger_of_this_document").propagate = False
+           logging.disable(logging.ERROR)
+           print(logging.getLogger("langgraph_runs").level, logging.getLogger("a_logger_of_this_document").level)
+           # -> 20 10
+    """
+    (tmp_path / "README.rst").write_text(textwrap.dedent(code), encoding="utf-8")
+    ours, root = logging.getLogger("langgraph_runs"), logging.getLogger()
+    before = [(logger.level, list(logger.handlers)) for logger in (ours, root)]
+    assert logging.INFO != ours.level
+
+    run_document(Document(tmp_path / "README.rst"), URL)
+
+    assert before == [(logger.level, list(logger.handlers)) for logger in (ours, root)]
+    made = logging.getLogger("a_logger_of_this_document")
+    assert (logging.NOTSET, True) == (made.level, made.propagate)
+    assert logging.NOTSET == logging.Logger.manager.disable
+
+
+@pytest.mark.parametrize("block", all_blocks("python"), ids=lambda block: block.place)
 def test_every_python_block_is_python(block: Block) -> None:
-    compile(block.source(), str(README), "exec", dont_inherit=True)
+    compile(block.source(), block.document, "exec", dont_inherit=True)
 
 
-# -- README.rst: what it promises
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_block_has_a_language_that_is_tested(document: Document) -> None:
+    """Python blocks are run here, console blocks by tests/server/test_cli_readme.py, commands by .ci/run or as benchmarks."""
+    languages = re.findall(r"^\.\. code-block::(.*)$", document.text, re.MULTILINE)
 
-
-def test_every_block_has_a_language_that_is_tested() -> None:
-    languages = re.findall(r"^\.\. code-block::(.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
-
-    assert {"console", "python", "sh"} == {language.strip() for language in languages}
-    assert len(languages) == len(blocks("console")) + len(blocks("python")) + len(blocks("sh"))
+    assert set() == {language.strip() for language in languages} - {"console", "python", "sh"}
+    assert len(languages) == sum(len(document.blocks(language)) for language in ("console", "python", "sh"))
+    assert len(LITERAL_BLOCKS.get(document.name, [])) == len(document.blocks(""))
 
 
 def test_the_commands_are_those_that_are_run() -> None:
     """By .ci/run, from the extras and the entry point of setup.cfg; the chat by tests/server/test_demo_web.py."""
-    commands = [block.text.strip() for block in blocks("sh")]
+    commands = [block.text.strip() for block in README.blocks("sh")]
     assert commands == [
         'pip install ".[server]" && langgraph-runs demo',
-        'pip install ".[server,django]" && langgraph-runs demo --web',
         'pip install ".[test]" && pytest',
+        'pip install ".[server,django]" && langgraph-runs demo --web',
     ]
 
     config = configparser.ConfigParser()
@@ -136,6 +197,33 @@ def test_the_commands_are_those_that_are_run() -> None:
         steps = pipeline.read_text(encoding="utf-8").replace(" -q", "")
         assert 'pip install ".[test]" && pytest' in steps
         assert re.search(r"\[server\].*\n.*langgraph-runs\W* demo", steps)
+
+
+def benchmarks() -> Dict[str, List[str]]:
+    """The options of each benchmark that a document shows, by its module."""
+    found: Dict[str, List[str]] = {}
+    for document in DOCUMENTS:
+        for module, options in re.findall(r"python -m (tests\.bench(?:\.\w+)?)((?: [-\w.]+)*)", document.text):
+            found.setdefault(module, []).extend(re.findall(r"--[-\w]+", options))
+    return found
+
+
+@pytest.mark.parametrize("module", benchmarks())
+def test_every_benchmark_that_a_document_shows_exists_and_has_the_options(module: str) -> None:
+    command = [sys.executable, "-m", module, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert 0 == done.returncode, done.stderr
+    assert set() == set(benchmarks()[module]) - set(re.findall(r"--[-\w]+", done.stdout))
+
+
+def test_the_commands_of_a_chapter_are_benchmarks() -> None:
+    commands = [line for chapter in CHAPTERS.values() for block in chapter.blocks("sh") for line in block.text.splitlines()]
+
+    assert [] == [line for line in commands if not line.startswith("python -m tests.bench")]
+
+
+# -- documents: what they hold
 
 
 def methods(cls: type) -> List[str]:
@@ -152,35 +240,58 @@ CALLS = [
 
 @pytest.mark.parametrize("call", CALLS)
 def test_every_call_has_an_example(call: str) -> None:
-    assert any(call in block.text for block in blocks("python"))
+    assert any(call in block.text for block in all_blocks("python"))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_readme_lists_every_call(call: str) -> None:
+    name = call[:-1].rsplit(".", 1)[1]
+    assert re.search(rf"\b{name}\b", README.text)
 
 
 @pytest.mark.parametrize("name", [name for name in errors.__all__ if name.endswith("Error")])
 def test_every_error_is_explained(name: str) -> None:
-    assert f"``{name}``" in README.read_text(encoding="utf-8")
+    assert f"``{name}``" in README.text
 
 
 def test_every_argument_of_client_and_retry_policy_is_explained() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = "".join(document.text for document in DOCUMENTS)
     arguments = [*inspect.signature(Client).parameters, *inspect.signature(RetryPolicy).parameters]
 
     assert [] == [name for name in arguments if not re.search(rf"\b{name}\b", text)]
 
 
-def test_the_readme_is_valid_for_a_package_index() -> None:
-    core = pytest.importorskip("docutils.core", reason="docutils is not installed; .ci/run has twine check the same")
+def test_the_readme_has_at_most_500_lines() -> None:
+    assert len(README.text.splitlines()) <= 500
+
+
+def test_the_readme_names_every_chapter() -> None:
+    assert [] == [chapter.name for chapter in CHAPTERS.values() if f"``{chapter.name}``" not in README.text]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_a_document_names_only_files_that_exist(document: Document) -> None:
+    named = set(re.findall(r"``((?:langgraph_runs|tests|\.ci)/[\w./]+)``", document.text))
+
+    assert [] == sorted(name for name in named if not (ROOT / name).exists())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_a_document_is_valid_for_a_package_index(document: Document) -> None:
+    core = pytest.importorskip("docutils.core", reason="docutils is not installed; .ci/run has twine check README.rst")
     warnings = io.StringIO()
     settings = {"warning_stream": warnings, "report_level": 1, "raw_enabled": False, "file_insertion_enabled": False}
-    core.publish_doctree(README.read_text(encoding="utf-8"), settings_overrides=settings)
+    core.publish_doctree(document.text, settings_overrides=settings)
 
     assert "" == warnings.getvalue()
 
 
-def test_no_line_of_the_readme_is_too_long_to_read() -> None:
-    lines = README.read_text(encoding="utf-8").split("\n")
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_no_line_of_a_document_is_too_long_to_read(document: Document) -> None:
+    lines = document.text.split("\n")
 
     assert [] == [f"line {number}" for number, line in enumerate(lines, 1) if len(line) > 132]
-    assert [] == [block.line for block in blocks("python") for line in block.text.split("\n") if len(line) > 110]
+    assert [] == [block.line for block in document.blocks("python") for line in block.text.split("\n") if len(line) > 110]
 
 
 # -- docstrings

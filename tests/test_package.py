@@ -8,14 +8,20 @@ import importlib.util
 import json
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any, List
+from urllib.parse import urlsplit
 
 import pytest
 
 import langgraph_runs
+
+from .readme import DOCUMENTS
 
 PACKAGE = Path(langgraph_runs.__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
@@ -100,6 +106,49 @@ def test_what_is_no_python_is_packed_as_well() -> None:
     there = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".pyo")}
     assert there == set().union(*named.values())
     assert [] == [pattern for pattern, found in named.items() if not found]
+
+
+def test_project_urls_link_every_chapter() -> None:
+    """Each address ends with the path of a file of the checkout."""
+    config = configparser.ConfigParser()
+    config.read(CHECKOUT / "setup.cfg", encoding="utf-8")
+    links = [line.split(" = ", 1) for line in config["metadata"]["project_urls"].splitlines() if line]
+    paths = {urlsplit(url).path.lstrip("/") for _, url in links}
+
+    assert [] == [label for label, _ in links if len(label) > 32]  # a package index accepts no longer one
+    assert {"CHANGELOG.rst", *(document.name for document in DOCUMENTS)} == paths
+
+
+@pytest.mark.slow
+def test_the_source_distribution_and_the_wheel_contain_the_documentation(tmp_path: Path) -> None:
+    """README.rst and CHANGELOG.rst, the chapters, and in the wheel the chapters of the package."""
+    pytest.importorskip("setuptools", reason="setuptools is not installed; .ci/run builds both")
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist")
+    shutil.copytree(CHECKOUT, source, ignore=ignored)
+    build = """
+import sys
+from setuptools import build_meta
+
+folder = sys.argv[1]  # setuptools changes sys.argv
+build_meta.build_sdist(folder)
+build_meta.build_wheel(folder)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)], cwd=source, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert 0 == done.returncode, done.stderr
+    (archive,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
+    with tarfile.open(archive) as sdist:
+        in_source = {name.split("/", 1)[1] for name in sdist.getnames() if "/" in name}
+    with zipfile.ZipFile(wheel) as packed:
+        in_wheel = set(packed.namelist())
+
+    documents = {document.name for document in DOCUMENTS}
+    assert set() == {"CHANGELOG.rst", *documents} - in_source
+    assert {name for name in documents if name.startswith("langgraph_runs/")} == {
+        name for name in in_wheel if name.endswith("README.rst")
+    }
 
 
 def test_the_version_has_one_home() -> None:

@@ -3,7 +3,7 @@
 ``with fake_server() as fake`` gives a LangGraph server on a free port of this machine; ``fake.script(...)`` says what its runs do,
 ``fake.client()`` is a client for it, ``fake.assert_started(...)`` looks at what was asked. Scripts are made by ``succeeds``,
 ``fails``, ``pauses``, ``is_cancelled``, ``times_out`` and ``never_ends``, refusals by ``rate_limited``, ``unavailable``,
-``unauthorized`` and ``refuses``. README.rst has examples.
+``unauthorized`` and ``refuses``. README.rst in this package has examples.
 
 One level lower, for tests that care for bytes: `langgraph_runs.testing.scripted` plays raw replies in order, and
 `langgraph_runs.testing.replies` has what such a reply is made of. This library's own tests are written with both.

@@ -17,7 +17,7 @@ import pytest
 from langgraph_runs import Client
 from langgraph_runs.devserver import DevServer
 
-from ..readme import README
+from ..readme import CHAPTERS
 from .commands import CHECKOUT, PROGRAM, Commands, Ended, Terminal, ended_in_any_case, wait
 from .conftest import Gate, wait_until
 
@@ -282,17 +282,17 @@ def test_a_batch_that_is_told_to_end_leaves_its_runs_to_the_next_one(
     assert ["success", "success"] == statuses()
 
 
-# -- README.rst
+# -- the chapter of the command line
 
 
 def crontab() -> tuple[str, str]:
-    """The lines of README.rst for cron: the variable, and the command."""
-    found = re.search(r"^   (LANGGRAPH_API_URL=\S+)\n   30 2 \* \* \* (.+)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    """The lines of a crontab in the chapter of the command line: the variable, and the command."""
+    found = re.search(r"^   (LANGGRAPH_API_URL=\S+)\n   30 2 \* \* \* (.+)$", CHAPTERS["cli"].text, re.MULTILINE)
     assert found is not None
     return found.group(1), found.group(2)
 
 
-def test_the_cron_recipe_of_the_readme_does_what_it_says(run: Commands, tmp_path: Path, gate: Gate) -> None:
+def test_the_crontab_of_the_chapter_does_what_it_says(run: Commands, tmp_path: Path, gate: Gate) -> None:
     """Run as cron does: by /bin/sh at home, with the four variables that cron sets. Twice at once."""
     variable, command = crontab()
     assert "LANGGRAPH_API_URL=http://localhost:2024" == variable

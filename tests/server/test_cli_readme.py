@@ -1,4 +1,4 @@
-"""README.rst, "Command line": its sessions are run, and its tables are complete."""
+"""The chapter of the command line: its sessions are run, and its tables are complete."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from langgraph_runs.cli import exit_codes
 from langgraph_runs.cli.program import COMMANDS
 from langgraph_runs.devserver import DevServer
 
-from ..readme import README, Block, blocks
+from ..readme import CHAPTERS, DOCUMENTS, Block
 from ..test_docs import AGENT, URL
 from .commands import PROGRAM, Commands
 
+CHAPTER = CHAPTERS["cli"]
 #: Separates what one command printed from what the next one did.
 MARK = "=== next ==="
 
@@ -25,7 +26,7 @@ MARK = "=== next ==="
 def steps() -> list[tuple[int, str, str]]:
     """Line, command and what it prints, of all sessions from top to bottom."""
     found: list[tuple[int, str, str]] = []
-    for block in blocks("console"):
+    for block in CHAPTER.blocks("console"):
         for number, line in enumerate(block.text.splitlines(), block.line):
             if line.startswith("$ "):
                 found.append((number, line[2:], ""))
@@ -56,36 +57,29 @@ def test_every_session_prints_what_it_shows(tmp_path: Path) -> None:
         )
     printed = ended.stdout.decode("utf-8").split(f"{MARK}\n")
 
-    for (line, command, shown), told in zip(steps(), printed):
-        same = doctest.OutputChecker().check_output(shown, told, doctest.ELLIPSIS)
-        assert same, f"README.rst, line {line}: {command}\nshows\n{shown}\nand prints\n{told}"
+    for (line, command, shown), actual in zip(steps(), printed):
+        same = doctest.OutputChecker().check_output(shown, actual, doctest.ELLIPSIS)
+        assert same, f"{CHAPTER}, line {line}: {command}\nshows\n{shown}\nand prints\n{actual}"
     assert [*["" for _ in steps()], ""] == [*["" for _ in printed]]
     assert "Because the Earth turns" in (tmp_path / "answer.json").read_text(encoding="utf-8")
 
 
-def table(header: str) -> str:
-    """The table that begins with these columns."""
-    text = README.read_text(encoding="utf-8")
-    found = re.search(rf"^=+ [= ]+\n{header} [^\n]*\n=+ [= ]+\n(.*?)\n=+ [= ]+$", text, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found.group(1)
-
-
 def test_the_table_of_commands_has_all_of_them() -> None:
-    told = table("command")
+    rows = CHAPTER.table("command")
 
     for command in COMMANDS:
         for name in command.name.split():
-            assert f"``{name}``" in told
+            assert f"``{name}``" in rows
 
 
 def test_the_table_of_exit_codes_has_all_of_them() -> None:
-    told = {int(number) for number in re.findall(r"^(\d+) ", table("code"), re.MULTILINE)}
+    listed = {int(number) for number in re.findall(r"^(\d+) ", CHAPTER.table("code"), re.MULTILINE)}
 
-    assert set(exit_codes.MEANINGS) == told
+    assert set(exit_codes.MEANINGS) == listed
 
 
-def test_sessions_are_sessions() -> None:
-    found: list[Block] = blocks("console")
+def test_every_console_block_is_a_session_of_this_chapter() -> None:
+    """A session in another document would not be run."""
+    found: list[Block] = [block for document in DOCUMENTS for block in document.blocks("console")]
 
-    assert [] == [block.line for block in found if not block.text.startswith("$ ")]
+    assert [] == [block.place for block in found if block.document != CHAPTER.name or not block.text.startswith("$ ")]

@@ -1,4 +1,4 @@
-"""The recipes of README.rst for many inputs, run as they stand there: cron, Dask with processes, Celery with a real worker."""
+"""The recipes for many inputs in langgraph_runs/batch/README.rst, run as they stand there: cron, Dask with processes, Celery with a real worker."""
 
 from __future__ import annotations
 
@@ -16,25 +16,17 @@ import pytest
 from langgraph_runs import Client, Ledger
 from langgraph_runs.devserver import DevServer
 
-from ..readme import README, ROOT
+from ..readme import CHAPTERS, ROOT
 from .conftest import PATIENCE
 
 ANSWER = "Because the Earth turns under two bulges of water."
-#: The server that README.rst talks to.
+#: The server of the examples.
 URL = "http://localhost:2024"
 
 
 def recipe(name: str) -> str:
-    """The block that follows the paragraph that begins with *name*."""
-    text = README.read_text(encoding="utf-8")
-    paragraph = text.index(f"\n*{name}")
-    block = text[text.index("::\n\n", paragraph) + 4 :]
-    lines = []
-    for line in block.split("\n"):
-        if line and not line.startswith(" "):
-            break
-        lines.append(line)
-    return textwrap.dedent("\n".join(lines)).rstrip() + "\n"
+    """The code below the heading *name*."""
+    return CHAPTERS["batch"].block_below(name).text
 
 
 def needs(module: str) -> pytest.MarkDecorator:
@@ -43,7 +35,7 @@ def needs(module: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="module")
 def agent() -> Iterator[DevServer]:
-    """A server with the agent of README.rst."""
+    """A server with the agent of the examples."""
     with DevServer({"agent": f"{ROOT / 'tests' / 'docs_agent.py'}:graph"}, workers=20) as server:
         yield server
 
