@@ -1,11 +1,12 @@
 """Many inputs, each run once: the scheduler of `client.runs.map`, its workers, and the ledger that lets it resume.
 
-Knows how inputs, runs and results belong together; a single run is started and waited for by `runs`.
+Knows how inputs, runs and results belong together. A single run is started and waited for by `runs`.
 """
 
+from .config import MapConfig
 from .ledger import STATUSES, Ledger, LedgerEntry
 from .progress import MapProgress
 from .results import BatchResult
 from .run_map import MapCalls, RunMap
 
-__all__ = ["STATUSES", "BatchResult", "Ledger", "LedgerEntry", "MapCalls", "MapProgress", "RunMap"]
+__all__ = ["STATUSES", "BatchResult", "Ledger", "LedgerEntry", "MapCalls", "MapConfig", "MapProgress", "RunMap"]

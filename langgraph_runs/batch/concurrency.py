@@ -1,7 +1,4 @@
-"""How many inputs are under way at once, and when the next may begin, for a server that says that it is too much.
-
-One brake for a whole map: what one request is told holds up all that come after it. Knows nothing of requests.
-"""
+"""How many inputs run at once, and when the next may start: less and later while the server refuses. Knows nothing of requests."""
 
 from __future__ import annotations
 
@@ -12,10 +9,12 @@ __all__ = ["ConcurrencyLimit"]
 
 
 class ConcurrencyLimit:
-    """Halves the number of inputs at once when the server refuses, and lets it grow again by one for each round that went well.
+    """An adaptive concurrency limit, shared by all inputs of a map: a refusal of one request delays all that come after it.
 
-    >>> brake = ConcurrencyLimit(16, wait_initial=0.5, wait_max=8.0, longest=60.0, clock=lambda: 100.0)
-    >>> brake.refused(3.0), brake.seconds_left(), brake.limit
+    The limit is halved when the server refuses a request, and grows by one for each round of successes, up to *concurrency*.
+
+    >>> limit = ConcurrencyLimit(16, wait_initial=0.5, wait_max=8.0, retry_after_max=60.0, clock=lambda: 100.0)
+    >>> limit.refused(3.0), limit.seconds_left(), limit.current
     (3.0, 3.0, 8)
     """
 
@@ -25,41 +24,44 @@ class ConcurrencyLimit:
         *,
         wait_initial: float,
         wait_max: float,
-        longest: float,
+        retry_after_max: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._most = float(concurrency)
+        self._maximum = float(concurrency)
         self._limit = float(concurrency)
         self._wait_initial = wait_initial
         self._wait_max = wait_max
-        self._longest = longest
+        self._retry_after_max = retry_after_max
         self._clock = clock
-        self._until = clock()
-        self._strikes = 0
+        self._paused_until = clock()
+        self._consecutive_refusals = 0
 
     @property
-    def limit(self) -> int:
-        """How many may be under way at once, now."""
+    def current(self) -> int:
+        """How many inputs may run at once now."""
         return max(1, int(self._limit))
 
     def seconds_left(self) -> float:
-        """Seconds until another one may begin; 0 where it may now."""
-        return max(0.0, self._until - self._clock())
+        """Seconds until the next input may start; 0 if it may start now."""
+        return max(0.0, self._paused_until - self._clock())
 
-    def refused(self, asked: Optional[float] = None) -> float:
-        """The server refused, and *asked* for so many seconds of rest or for none; returns how long all hold back now.
+    def refused(self, retry_after: Optional[float] = None) -> float:
+        """The server has refused a request. Returns the seconds for which no input starts.
 
-        What was sent before the brake was on and is refused while it is counts as the same refusal.
+        *retry_after* is the wait that the server asked for, in seconds; if it is None, the wait doubles with each refusal. Refusals
+        that come during a wait are of requests that were sent before it, and count as the same refusal.
         """
         now = self._clock()
-        if now >= self._until:
-            self._strikes += 1
+        if now >= self._paused_until:
+            self._consecutive_refusals += 1
             self._limit = max(1.0, self._limit / 2)
-        seconds = asked if asked is not None else min(self._wait_max, self._wait_initial * 2.0 ** min(self._strikes - 1, 60))
-        self._until = max(self._until, now + min(seconds, self._longest))
-        return self._until - now
+        if retry_after is None:
+            doublings = min(self._consecutive_refusals - 1, 60)
+            retry_after = min(self._wait_max, self._wait_initial * 2.0**doublings)
+        self._paused_until = max(self._paused_until, now + min(retry_after, self._retry_after_max))
+        return self._paused_until - now
 
     def succeeded(self) -> None:
-        """An input went through."""
-        self._strikes = 0
-        self._limit = min(self._most, self._limit + 1.0 / self._limit)
+        """An input has succeeded."""
+        self._consecutive_refusals = 0
+        self._limit = min(self._maximum, self._limit + 1.0 / self._limit)

@@ -1,6 +1,7 @@
-"""Who does the errands of a map: an executor for the runs, a few threads for tidying up, one queue for what they report.
+"""Hands tasks to an executor and collects their results; deletes threads and cancels runs in a few cleanup workers.
 
-It knows what is in flight, and neither which inputs come next nor what their ends mean.
+Everything that ends comes back through one queue, on which the iterating thread waits. The dispatcher knows which tasks are in
+flight, but neither which inputs come next nor what their results mean.
 """
 
 from __future__ import annotations
@@ -10,138 +11,163 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ..call import AbortController
 from ..errors import AbortedError, LangGraphRunsError
-from .task import InFlightTask
+from .task import InFlightTask, Task, TaskResult
 from .thread_pool import DaemonThreadPool
-from .worker import Task, TaskResult, TaskRunner, run_task
+from .worker import TaskRunner, run_task
 
 __all__ = ["Dispatcher"]
 
-#: Threads that tidy up.
-_SWEEPERS = 8
+#: The most cleanup workers.
+_CLEANUP_WORKERS = 8
 
 
 class Dispatcher:
-    """Does errands, and tells what came of them to the one thread that asks."""
+    """Runs the tasks of one map. Used by the iterating thread, except for `wake`."""
 
-    def __init__(self, errands: TaskRunner, executor: Any, concurrency: int) -> None:
-        self._errands = errands
+    def __init__(self, runner: TaskRunner, executor: Any, concurrency: int) -> None:
+        self._runner = runner
         self._executor = executor
-        self._hands = DaemonThreadPool(concurrency, "langgraph_runs-map") if executor is None else None
-        self._sweepers = DaemonThreadPool(min(_SWEEPERS, concurrency), "langgraph_runs-tidy")
-        self._ending = AbortController()
-        #: ``(future, None)`` for an errand that was done, ``(None, (thread, whether it is gone))`` for a thread, ``(None, None)``.
-        self._news: queue.SimpleQueue[Tuple[Any, Optional[Tuple[str, bool]]]] = queue.SimpleQueue()
-        self._flights: Dict[Any, InFlightTask] = {}
-        #: Threads that are being tidied up.
-        self.sweeping = 0
-        #: What is wrong with the executor, or with us, once something is.
+        self._pool = DaemonThreadPool(concurrency, "langgraph_runs-map") if executor is None else None
+        self._cleanup_pool = DaemonThreadPool(min(_CLEANUP_WORKERS, concurrency), "langgraph_runs-cleanup")
+        self._abort = AbortController()
+        #: Futures that are done; None wakes the iterating thread.
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._tasks: Dict[Any, InFlightTask] = {}
+        #: The thread ids of the cleanups under way.
+        self._cleanups: Dict[Any, str] = {}
+        #: The first exception that was no result of a task, of the executor or of a worker thread; or None.
         self.failure: Optional[BaseException] = None
 
     @property
-    def is_ours(self) -> bool:
-        """Whether the errands are done by threads of ours, which can be told to stop."""
-        return self._hands is not None
+    def has_own_threads(self) -> bool:
+        """True if tasks run in the pool of the dispatcher, so that they can be aborted and are never run twice."""
+        return self._pool is not None
 
     @property
-    def flights(self) -> List[InFlightTask]:
-        """What is in flight."""
-        return list(self._flights.values())
+    def tasks(self) -> List[InFlightTask]:
+        """The tasks in flight."""
+        return list(self._tasks.values())
 
     @property
     def in_flight(self) -> int:
-        """How many that are."""
-        return len(self._flights)
+        """The number of tasks in flight."""
+        return len(self._tasks)
 
     @property
-    def has_news(self) -> bool:
-        """Whether `collect` would find something now."""
-        return not self._news.empty()
+    def cleaning(self) -> int:
+        """The number of cleanups under way."""
+        return len(self._cleanups)
 
-    # -- giving them something to do
+    @property
+    def has_results(self) -> bool:
+        """True if `collect` would return something without waiting."""
+        return not self._done.empty()
 
-    def launch(self, flight: InFlightTask, errand: Task) -> None:
-        """Have an errand done for *flight*."""
-        if self._hands is not None:
-            future = self._hands.submit(self._errands.do, errand, self._ending.signal, flight.note_created)
+    # -- starting work
+
+    def start(self, in_flight: InFlightTask, task: Task) -> None:
+        """Have *task* run. Raises `LangGraphRunsError` if the executor does not take it."""
+        in_flight.note_started()
+        if self._pool is not None:
+            future = self._pool.submit(self._runner.run, task, self._abort.signal, in_flight.note_created)
         else:
             try:
-                future = self._executor.submit(run_task, self._errands, errand)
+                future = self._executor.submit(run_task, self._runner, task)
             except Exception as error:
                 raise _executor_failed(error) from error
-        self._flights[future] = flight
-        news = self._news
-        future.add_done_callback(lambda done: news.put((done, None)))
+        self._tasks[future] = in_flight
+        future.add_done_callback(self._done.put)
 
-    def sweep(self, thread_id: str) -> None:
+    def delete_thread(self, thread_id: str) -> None:
         """Have a thread deleted."""
-        self._tidy(thread_id, self._errands.delete, thread_id)
+        self._clean_up(thread_id, self._runner.delete_thread)
 
-    def give_up(self, flight: InFlightTask, *, delete: bool, spare_success: bool) -> None:
-        """Have what runs for *flight* cancelled."""
-        thread_id, settle = flight.thread_id, not flight.created
-        self._tidy(thread_id, lambda: self._errands.give_up(thread_id, delete=delete, settle=settle, spare_success=spare_success))
+    def cancel_run(self, in_flight: InFlightTask, *, delete: bool, keep_successful: bool) -> None:
+        """Have the run of a task cancelled and, with *delete*, its thread deleted; see `TaskRunner.cancel_run`."""
+        may_still_arrive = in_flight.may_exist and not in_flight.is_created
+        self._clean_up(
+            in_flight.thread_id,
+            lambda thread_id: self._runner.cancel_run(
+                thread_id, delete=delete, may_still_arrive=may_still_arrive, keep_successful=keep_successful
+            ),
+        )
 
-    def _tidy(self, thread_id: str, work: Callable[..., bool], *arguments: Any) -> None:
-        self.sweeping += 1
-        news = self._news
-        future = self._sweepers.submit(work, *arguments)
-        future.add_done_callback(lambda done: news.put((None, (thread_id, done.exception() is None and done.result()))))
+    def _clean_up(self, thread_id: str, function: Callable[[str], bool]) -> None:
+        future = self._cleanup_pool.submit(function, thread_id)
+        self._cleanups[future] = thread_id
+        future.add_done_callback(self._done.put)
 
-    # -- hearing of it
+    # -- collecting results
 
     def wake(self) -> None:
-        """End a `collect` that waits, from any thread."""
-        self._news.put((None, None))
+        """End a `collect` that waits. May be called from any thread."""
+        self._done.put(None)
 
-    def collect(self, patience: float) -> Tuple[List[Tuple[InFlightTask, TaskResult]], List[str]]:
-        """What was done, and which threads are gone; waits so many seconds for the first news."""
-        landed: List[Tuple[InFlightTask, TaskResult]] = []
-        gone: List[str] = []
+    def collect(self, timeout: float) -> Tuple[List[Tuple[InFlightTask, TaskResult]], List[str]]:
+        """Return the tasks that have ended, with their results, and the threads that were deleted.
+
+        Waits at most *timeout* seconds for the first of them, or until `wake`.
+        """
+        results: List[Tuple[InFlightTask, TaskResult]] = []
+        deleted: List[str] = []
         while True:
             try:
-                future, swept = self._news.get(timeout=patience) if patience > 0 else self._news.get_nowait()
+                future = self._done.get(timeout=timeout) if timeout > 0 else self._done.get_nowait()
             except queue.Empty:
-                return landed, gone
-            patience = 0.0
-            if swept is not None:
-                self.sweeping -= 1
-                if swept[1]:
-                    gone.append(swept[0])
-            elif future is not None:
-                flight = self._flights.pop(future, None)
-                if flight is not None:
-                    landed.append((flight, self._report_of(future)))
+                return results, deleted
+            timeout = 0.0
+            self._collect(future, results, deleted)
 
-    def _report_of(self, future: Any) -> TaskResult:
+    def collect_lost(self) -> Tuple[List[Tuple[InFlightTask, TaskResult]], List[str]]:
+        """As `collect`, without waiting, for futures whose entry in the queue was lost to an exception in `collect`."""
+        results: List[Tuple[InFlightTask, TaskResult]] = []
+        deleted: List[str] = []
+        for future in [*self._tasks, *self._cleanups]:
+            if future.done():
+                self._collect(future, results, deleted)
+        return results, deleted
+
+    def _collect(self, future: Any, results: List[Tuple[InFlightTask, TaskResult]], deleted: List[str]) -> None:
+        if future in self._tasks:
+            in_flight = self._tasks[future]
+            results.append((in_flight, self._result_of(future)))
+            del self._tasks[future]
+        elif future in self._cleanups:
+            if future.exception() is None and future.result():
+                deleted.append(self._cleanups[future])
+            del self._cleanups[future]
+
+    def _result_of(self, future: Any) -> TaskResult:
         if future.cancelled():
             return TaskResult(error=AbortedError("the executor cancelled it"))
         error = future.exception()
         if error is None:
-            report: TaskResult = future.result()
-            return report
+            result: TaskResult = future.result()
+            return result
         if self.failure is None:
-            self.failure = error if self.is_ours or not isinstance(error, Exception) else _executor_failed(error)
+            self.failure = error if self.has_own_threads or not isinstance(error, Exception) else _executor_failed(error)
         return TaskResult(error=AbortedError(f"the executor failed: {type(error).__name__}"))
 
     # -- ending
 
-    def recall(self) -> List[InFlightTask]:
-        """Take back what nobody has begun with, as far as one can know that of an executor that is not ours."""
-        recalled = [self._flights.pop(future) for future in list(self._flights) if future.cancel()]
-        for flight in recalled:
-            flight.begun = flight.begun or not self.is_ours
-        return recalled
+    def withdraw(self) -> List[InFlightTask]:
+        """Take back and return the tasks that were not started."""
+        withdrawn = [self._tasks.pop(future) for future in list(self._tasks) if future.cancel()]
+        for in_flight in withdrawn:
+            # Another executor may have started a task on another machine and still let it be cancelled here.
+            in_flight.note_withdrawn(surely_not_started=self.has_own_threads)
+        return withdrawn
 
     def abort(self) -> None:
-        """End the calls of our own threads, at once."""
-        self._ending.abort("the map was stopped")
+        """End the calls of the dispatcher's own threads at once, each with an `AbortedError`."""
+        self._abort.abort("the map was stopped")
 
     def close(self) -> None:
-        """Let our own threads end."""
+        """End the dispatcher's own threads. The executor of the user is not shut down."""
         self.abort()
-        for hands in (self._hands, self._sweepers):
-            if hands is not None:
-                hands.close()
+        for pool in (self._pool, self._cleanup_pool):
+            if pool is not None:
+                pool.close()
 
 
 def _executor_failed(error: BaseException) -> LangGraphRunsError:

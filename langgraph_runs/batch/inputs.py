@@ -1,4 +1,4 @@
-"""The inputs of a map, read one at a time: key, payload, and what tells one input from another. Nothing is sent here."""
+"""Reads the inputs of a map one at a time, with their keys, payloads and digests. Sends nothing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..validation import check_id, check_known
 
 __all__ = ["InputReader", "Item", "RunsToJoin"]
 
-#: Fields of a payload that are the map's own business, and what to say instead.
-_OURS = {
+#: Fields of a payload that the map sets itself, and the reason or the remedy.
+_SET_BY_MAP = {
     "if_not_exists": "each input gets a thread of its own",
     "multitask_strategy": "each input gets a thread of its own",
     "on_completion": "use keep_threads",
@@ -33,20 +33,20 @@ class Item:
     """One input."""
 
     index: int
-    #: What was given, the key aside.
+    #: The input as it was given, without the key.
     given: Any
     key: Optional[str] = None
     payload: Optional[RunsWaitPayload] = None
-    #: What is told apart by: of the input alone, not of the options of the map. Empty where nobody asked.
+    #: A hash of the content of the input, without the options of the map. Empty without a ledger.
     digest: str = ""
-    #: A run that is only to be joined.
+    #: An existing run that is joined; then there is no payload.
     run: Optional[Run] = None
-    #: Why it cannot be run, in place of a payload.
+    #: Why the input cannot be run; then there is no payload.
     error: Optional[LangGraphRunsError] = None
 
 
 class InputReader:
-    """Reads items from what the user gave, in the thread that asks."""
+    """Reads the inputs of ``map``. Raises `InvalidRequestError` at once for options that no run can have."""
 
     def __init__(
         self,
@@ -57,41 +57,44 @@ class InputReader:
         digests: bool,
     ) -> None:
         _check_iterable("inputs", inputs)
-        if key is not None and not callable(key):
-            raise InvalidRequestError(f"key={key!r}: give a function that takes an input and returns its key")
-        check_known("map", options, {field.name for field in attrs.fields(RunsWaitPayload)} - {*_OURS, "input", "command"})
+        check_known("map", options, {field.name for field in attrs.fields(RunsWaitPayload)} - {*_SET_BY_MAP, "input", "command"})
         self._common = merge_payload(RunsWaitPayload, None, options, call="map")
-        encode(to_body(self._common))  # what cannot be sent is found before the first input
+        encode(to_body(self._common))  # raises for values that JSON cannot express, before the first input is read
         self._inputs = iter(inputs)
         self._key = key
         self._digests = digests
         self._next = 0
-        #: How many there are, where they tell it.
+        #: The number of inputs, or None if it is not known.
         self.total: Optional[int] = len(inputs) if isinstance(inputs, Sized) else None
 
     def read(self) -> Optional[Item]:
-        """The next one; None at the end. Blocks as long as the user's iterable does, and raises what it raises."""
+        """Return the next input, or None at the end.
+
+        Blocks as long as the iterable of the user does. What the iterable and the ``key`` function raise is raised here.
+        """
         try:
             given = next(self._inputs)
         except StopIteration:
             return None
         index = self._next
         self._next += 1
-        key = None
+        key: Any = None
+        if self._key is not None:
+            key = self._key(given)
+        elif isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str):
+            key, given = given
+        has_key = self._key is not None or key is not None
+        checked_key = None
         try:
-            if self._key is not None:
-                key = _checked_key(self._key(given))
-            elif isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str):
-                key, given = _checked_key(given[0]), given[1]
-            return Item(index=index, given=given, key=key, payload=self._payload(given), digest=self._digest(given))
+            checked_key = _checked_key(key) if has_key else None
+            return Item(index=index, given=given, key=checked_key, payload=self._payload(given), digest=self._digest(given))
         except InvalidRequestError as error:
-            told = InvalidRequestError(f"inputs[{index}]: {error._text}")
-            return Item(index=index, given=given, key=key, error=told)
+            return Item(index=index, given=given, key=checked_key, error=InvalidRequestError(f"inputs[{index}]: {error._text}"))
 
     def _payload(self, given: Any) -> RunsWaitPayload:
         if not isinstance(given, RunsInvokePayload):
             return attrs.evolve(self._common, input=given)
-        for name, remedy in _OURS.items():
+        for name, remedy in _SET_BY_MAP.items():
             if getattr(given, name, None) is not None:
                 raise InvalidRequestError(f"{name} cannot be set for an input: {remedy}")
         for name in ("assistant_id", "thread_id"):
@@ -104,22 +107,23 @@ class InputReader:
         if not self._digests:
             return ""
         body = to_body(given) if isinstance(given, RunsInvokePayload) else {"input": given}
-        # Sorted and spelled by one encoder, whichever wrote the value first: the same input has the same digest in every process.
+        # Sorted, and written by one encoder, so that equal inputs have the same digest in every process, with and without orjson.
         text = json.dumps(parse(encode(body)), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
 
 class RunsToJoin:
-    """Reads runs that exist, in the place of inputs."""
+    """Reads the runs of ``join_all``."""
 
     def __init__(self, runs: Iterable[Any]) -> None:
         _check_iterable("runs", runs)
         self._runs = iter(runs)
         self._next = 0
+        #: The number of runs, or None if it is not known.
         self.total: Optional[int] = len(runs) if isinstance(runs, Sized) else None
 
     def read(self) -> Optional[Item]:
-        """The next one; None at the end."""
+        """Return the next run, or None at the end. What the iterable of the user raises is raised here."""
         try:
             given = next(self._runs)
         except StopIteration:
@@ -132,7 +136,7 @@ class RunsToJoin:
                 thread_id, run_id = check_id("thread_id", given[0]), check_id("run_id", given[1])
                 run = Run(run_id=run_id, thread_id=thread_id, status="pending")
             if not isinstance(run, Run):
-                raise InvalidRequestError(f"give a Run, or its thread's id and its own as a pair, not {type(given).__name__}")
+                raise InvalidRequestError(f"give a Run, or a pair of thread id and run id, not {type(given).__name__}")
         except InvalidRequestError as error:
             return Item(index=index, given=given, error=InvalidRequestError(f"runs[{index}]: {error._text}"))
         return Item(index=index, given=given, run=run)
@@ -140,7 +144,7 @@ class RunsToJoin:
 
 def _check_iterable(name: str, given: Any) -> None:
     if isinstance(given, Mapping):
-        raise InvalidRequestError(f"{name}: give its items(), which are pairs of key and input, not the dict itself")
+        raise InvalidRequestError(f"{name}: give its items(), pairs of a key and an input, not the dict itself")
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise InvalidRequestError(f"{name}: give a list, a generator or another iterable, not {type(given).__name__}")
 
@@ -149,5 +153,5 @@ def _checked_key(key: Any) -> str:
     if isinstance(key, (int, uuid.UUID)) and not isinstance(key, bool):
         key = str(key)
     if not isinstance(key, str) or not key or "\0" in key or not key.isprintable():
-        raise InvalidRequestError(f"the key {key!r}: give text that is not empty and can be printed")
+        raise InvalidRequestError(f"the key {key!r}: give text that is not empty and has only printable characters")
     return key

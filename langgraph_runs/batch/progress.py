@@ -1,4 +1,4 @@
-"""How far a map has come: the numbers, and the bar or the line that shows them. The only importer of tqdm, and only for a bar."""
+"""The progress of a map: its numbers, and the bar, the line or the function that shows them. The only importer of tqdm."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from ..errors import InvalidRequestError
 
 __all__ = ["MapProgress", "Meter"]
 
-#: Seconds between two lines where nobody watches.
-_LINE = 5.0
-#: Seconds over which the rate is taken.
-_WINDOW = 30.0
+#: Seconds between two lines, if stderr is no terminal or tqdm is not installed.
+_LINE_INTERVAL = 5.0
+#: Seconds between two updates of a bar or a line while nothing ends.
+_UPDATE_INTERVAL = 1.0
+#: Seconds over which the rate is measured.
+_RATE_WINDOW = 30.0
 
 
 @attrs.frozen(kw_only=True)
 class MapProgress:
-    """How far ``client.runs.map`` has come; what a function that is given as ``progress=`` is called with.
+    """The progress of ``client.runs.map``. A function given as ``progress=`` is called with it.
 
     >>> progress = MapProgress(done=40, failed=2, in_flight=16, total=100, rate=2.9, elapsed=14.5)
     >>> progress.seconds_left
@@ -30,24 +32,24 @@ class MapProgress:
     '42 of 100, 2 failed, 16 in flight, 2.9/s, 20 s left'
     """
 
-    #: Inputs with a good result.
+    #: Inputs that succeeded.
     done: int = 0
-    #: Inputs with an error.
+    #: Inputs that failed.
     failed: int = 0
-    #: Of both, those whose result was in the ledger before.
+    #: Of both, the inputs whose result was read from the ledger.
     from_ledger: int = 0
-    #: Inputs that are being run.
+    #: Inputs that are being run now.
     in_flight: int = 0
-    #: How many there are in all; None where the inputs do not tell their length.
+    #: All inputs; None if the number is not known.
     total: Optional[int] = None
-    #: Inputs per second of late, those from the ledger not counted.
+    #: Inputs per second in the last half minute, without those from the ledger.
     rate: float = 0.0
-    #: Seconds since the map began.
+    #: Seconds since the map was made.
     elapsed: float = 0.0
 
     @property
     def seconds_left(self) -> Optional[float]:
-        """Seconds until the end at the present rate; None where that cannot be said."""
+        """Seconds until the end at the present rate; None if the rate or the number of inputs is not known."""
         if self.total is None or not self.rate:
             return None
         return max(0.0, (self.total - self.done - self.failed) / self.rate)
@@ -58,11 +60,11 @@ class MapProgress:
             parts.append(f"{self.failed} failed")
         parts += [f"{self.in_flight} in flight", f"{self.rate:.1f}/s"]
         if self.seconds_left is not None:
-            parts.append(f"{_spoken(self.seconds_left)} left")
+            parts.append(f"{_rounded(self.seconds_left)} left")
         return ", ".join(parts)
 
 
-def _spoken(seconds: float) -> str:
+def _rounded(seconds: float) -> str:
     whole = round(seconds)
     if whole < 90:
         return f"{whole} s"
@@ -70,7 +72,7 @@ def _spoken(seconds: float) -> str:
 
 
 class Meter:
-    """Counts, and shows what it counts in the way that was asked for."""
+    """Counts results, and shows the progress as the caller has chosen."""
 
     def __init__(
         self,
@@ -82,80 +84,90 @@ class Meter:
         if progress is not None and not isinstance(progress, bool) and not callable(progress):
             raise InvalidRequestError(f"progress={progress!r}: give True, False, or a function that takes a MapProgress")
         self.total = total
-        #: Inputs that were read.
+        #: The number of inputs that were read.
         self.read = 0
         self.done = self.failed = self.from_ledger = self.in_flight = 0
         self._lock = threading.Lock()
         self._clock = clock
-        self._began = clock()
-        self._told: Optional[Callable[[MapProgress], object]] = progress if callable(progress) else None
-        self._last_told: Any = None
+        self._started = clock()
+        self._callback: Optional[Callable[[MapProgress], object]] = progress if callable(progress) else None
+        #: The numbers with which the function was called last.
+        self._last_shown: Any = None
         self._bar: Any = None
         self._line_at: Optional[float] = None
-        self._marks: List[Tuple[float, int]] = [(self._began, 0)]
+        self._marks: List[Tuple[float, int]] = [(self._started, 0)]
         if progress is True:
             self._bar = _bar(total)
             if self._bar is None:
-                self._line_at = self._began + _LINE
+                self._line_at = self._started + _LINE_INTERVAL
 
     @property
-    def tick(self) -> Optional[float]:
-        """Seconds after which it wants to be shown again though nothing has happened; None where nothing is shown."""
-        return 1.0 if self._line_at is not None or self._bar is not None else None
+    def interval(self) -> Optional[float]:
+        """Seconds after which `show` is to be called even if nothing has ended; None if nothing is shown by time."""
+        return _UPDATE_INTERVAL if self._line_at is not None or self._bar is not None else None
 
     def count(self, *, failed: bool, from_ledger: bool) -> None:
-        """One more input has its result."""
+        """Count the result of one input."""
         self.failed += failed
         self.done += not failed
         self.from_ledger += from_ledger
 
     def now(self) -> MapProgress:
-        """The numbers, as they stand."""
+        """Return the progress now. May be called from any thread."""
         with self._lock:
             return self._now()
 
     def _now(self) -> MapProgress:
-        at, ran = self._clock(), self.done + self.failed - self.from_ledger
-        if at - self._marks[-1][0] >= 1.0:
-            self._marks.append((at, ran))
-            while len(self._marks) > 2 and at - self._marks[1][0] > _WINDOW:
+        now, finished = self._clock(), self.done + self.failed - self.from_ledger
+        if now - self._marks[-1][0] >= 1.0:
+            self._marks.append((now, finished))
+            while len(self._marks) > 2 and now - self._marks[1][0] > _RATE_WINDOW:
                 del self._marks[0]
-        since, before = self._marks[0]
+        since, finished_before = self._marks[0]
         return MapProgress(
             done=self.done,
             failed=self.failed,
             from_ledger=self.from_ledger,
             in_flight=self.in_flight,
             total=self.total,
-            rate=(ran - before) / (at - since) if at > since else 0.0,
-            elapsed=at - self._began,
+            rate=(finished - finished_before) / (now - since) if now > since else 0.0,
+            elapsed=now - self._started,
         )
 
     def show(self, *, last: bool = False) -> None:
-        """Show or tell it, if it is time."""
-        if self._told is not None:
-            now = (self.done, self.failed, self.in_flight)
-            if now != self._last_told:
-                self._last_told = now
-                self._told(self.now())
+        """Update the bar, print a line if it is time, or call the function if the numbers have changed; *last* at the end.
+
+        What the function raises is raised here. After that it is not called again.
+        """
+        if self._callback is not None:
+            numbers = (self.done, self.failed, self.in_flight)
+            if numbers != self._last_shown:
+                self._last_shown = numbers
+                self._call()
         elif self._bar is not None:
             self._bar.set_postfix(failed=self.failed, running=self.in_flight, refresh=False)
             self._bar.update(self.done + self.failed - self._bar.n)
             if last:
                 self._bar.close()
         elif self._line_at is not None and (last or self._clock() >= self._line_at):
-            self._line_at = self._clock() + _LINE
+            self._line_at = self._clock() + _LINE_INTERVAL
             print(f"langgraph_runs: {self.now()}", file=sys.stderr, flush=True)
+
+    def _call(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback(self.now())
+            self._callback = callback
 
 
 def _bar(total: Optional[int]) -> Any:
-    """A bar on the terminal, or None where there is no terminal or no tqdm."""
+    """Return a progress bar on stderr, or None if stderr is no terminal or tqdm is not installed."""
     if not sys.stderr.isatty():
         return None
     try:
         import tqdm
     except ImportError:
         return None
-    # Without the thread that tqdm keeps beside its bars: ours are renewed often enough.
+    # Without tqdm's monitor thread: the scheduler updates the bar often enough.
     bar = type("Bar", (tqdm.tqdm,), {"monitor_interval": 0})
     return bar(total=total, unit="run", file=sys.stderr, dynamic_ncols=True)

@@ -1,4 +1,4 @@
-"""What came of one of many inputs, and how its error is written down and read again."""
+"""The result of one input, the buffer that puts results in order, and errors as JSON text."""
 
 from __future__ import annotations
 
@@ -17,59 +17,59 @@ __all__ = ["BatchResult", "ResultBuffer", "error_from", "error_text"]
 
 @attrs.frozen(kw_only=True)
 class BatchResult:
-    """What came of one input of ``client.runs.map``, or of one run of ``client.runs.join_all``.
+    """The result of one input of ``client.runs.map``, or of one run of ``client.runs.join_all``.
 
     >>> result = BatchResult(index=0, key="order-17", input={"n": 1}, values={"n": 2}, attempts=1)
     >>> result.succeeded, result.get()
     (True, {'n': 2})
     """
 
-    #: The place among the inputs, from 0.
+    #: The position among the inputs, from 0.
     index: int
-    #: The key that was given with the input, or with a ledger the one that was made from it; else None.
+    #: The key that was given with the input; with a ledger and without a given key, the one made from the input; else None.
     key: Optional[str] = None
-    #: What was given, the very object; for ``join_all`` the run.
+    #: The input, the same object that was given; for ``join_all`` the run.
     input: Any = attrs.field(default=None, repr=False)
-    #: The final values of the run; for one that failed, what there was so far.
+    #: The final values of the run; of a failed run, the last known ones.
     values: Any = attrs.field(default=None, repr=False)
-    #: Why there is no result, or None: a `RunError` for a run that ended badly, else what went wrong on the way.
+    #: None after a success. A `RunError` if the run ended badly; another error if it was not run, or if its end is not known.
     error: Optional[LangGraphRunsError] = None
-    #: The run as the server last told it, or None where it was not asked (and where the result is from a ledger).
+    #: The run as the server returned it last; None if it was not requested, or if the result is from a ledger.
     run: Optional[Run] = attrs.field(default=None, repr=False)
-    #: The run's id, where it is known.
+    #: The id of the run, if it is known.
     run_id: Optional[str] = None
-    #: The thread that it ran on; deleted by now, unless it was to be kept.
+    #: The thread of the run. It is deleted, unless ``keep_threads`` says otherwise or the run is paused.
     thread_id: Optional[str] = None
-    #: How often this input was begun, restarts and refusals by the server included.
+    #: How often the input was started; restarts of the map and refusals by the server count.
     attempts: int = 1
-    #: Seconds that it took, the last time.
+    #: Seconds that it took.
     seconds: float = 0.0
-    #: Whether the run waits for a human; its thread is kept, so that it can be answered.
+    #: True if the run waits for a human. Its thread is kept, so that it can be resumed.
     paused: bool = False
-    #: Whether the result was there before, in the ledger, and nothing was run for it now.
+    #: True if the result was read from the ledger, and nothing was run for it now.
     from_ledger: bool = False
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run ended well; a pause for a human counts as well."""
+        """True if the run succeeded, or waits for a human."""
         return self.error is None
 
     def get(self) -> Any:
-        """The values; raises the error where there is one."""
+        """Return the values, or raise the error."""
         if self.error is not None:
             raise self.error
         return self.values
 
 
 class ResultBuffer:
-    """Results on their way to whoever asked: as they come, or in the order of their inputs.
+    """Results that the caller has not got yet, in the order in which they come or in the order of their inputs.
 
-    >>> outlet = ResultBuffer(ordered=True)
-    >>> outlet.put(BatchResult(index=1))
-    >>> outlet.ready, len(outlet)
+    >>> buffer = ResultBuffer(ordered=True)
+    >>> buffer.put(BatchResult(index=1))
+    >>> buffer.ready, len(buffer)
     (0, 1)
-    >>> outlet.put(BatchResult(index=0))
-    >>> outlet.pop().index, outlet.pop().index
+    >>> buffer.put(BatchResult(index=0))
+    >>> buffer.pop().index, buffer.pop().index
     (0, 1)
     """
 
@@ -77,35 +77,35 @@ class ResultBuffer:
         self._ordered = ordered
         self._ready: Deque[BatchResult] = deque()
         self._held: Dict[int, BatchResult] = {}
-        #: The place of the next result, where they come in order.
-        self.turn = 0
+        #: If ordered, the index of the next result.
+        self.next_index = 0
 
     @property
     def ready(self) -> int:
-        """How many can be handed out now."""
+        """The number of results that can be returned now."""
         return len(self._ready)
 
     def __len__(self) -> int:
-        """How many there are, those included that wait for their turn."""
+        """The number of all results; with those that wait for an earlier input."""
         return len(self._ready) + len(self._held)
 
     def put(self, result: BatchResult) -> None:
-        """Take one in."""
+        """Add a result."""
         if not self._ordered:
             self._ready.append(result)
             return
         self._held[result.index] = result
-        while self.turn in self._held:
-            self._ready.append(self._held.pop(self.turn))
-            self.turn += 1
+        while self.next_index in self._held:
+            self._ready.append(self._held.pop(self.next_index))
+            self.next_index += 1
 
     def pop(self) -> BatchResult:
-        """The next one."""
+        """Remove and return the next result."""
         return self._ready.popleft()
 
 
 def error_text(error: LangGraphRunsError) -> str:
-    """*error* as JSON text: its class, its message, and of its fields those that are plain.
+    """Return *error* as JSON text: its class, its message, and those of its attributes that are None, text, numbers or booleans.
 
     >>> error_from(error_text(errors.RunFailedError("ValueError", "no ink", run_id="1f0c"))).message
     'no ink'
@@ -116,8 +116,8 @@ def error_text(error: LangGraphRunsError) -> str:
 
 
 def error_from(text: str) -> LangGraphRunsError:
-    """The error that `error_text` wrote; what was not written is None or empty."""
-    told: Dict[str, Any] = json.loads(text)
-    found = getattr(errors, str(told.get("class")), None)
+    """Return the error that `error_text` wrote. Attributes that were not written are None or empty."""
+    written: Dict[str, Any] = json.loads(text)
+    found = getattr(errors, str(written.get("class")), None)
     cls = found if isinstance(found, type) and issubclass(found, LangGraphRunsError) else LangGraphRunsError
-    return cls._restored(told["text"], told.get("fields", {}))
+    return cls._restored(written["text"], written.get("fields", {}))

@@ -1,57 +1,63 @@
-"""``map`` and ``join_all``: from their arguments to the work that they mean, and the iterator that the caller holds."""
+"""``map`` and ``join_all``: puts the parts of a map together, and is the iterator that the caller gets."""
 
 from __future__ import annotations
 
 import weakref
 from types import TracebackType
-from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Type
+from typing import Any, Callable, Iterable, Iterator, Optional, Type, Union
 
 import attrs
 
-from ..call import AbortSignal
-from ..errors import InvalidRequestError
-from ..http import CALL_OPTIONS, Transport, parse_call_options
+from ..http import Transport
 from ..server_traits import ServerTraits
-from ..validation import check_choice, check_count, check_id, check_seconds
+from .concurrency import ConcurrencyLimit
+from .config import MapConfig
+from .dispatcher import Dispatcher
 from .inputs import InputReader, RunsToJoin
-from .ledger import Ledger, LedgerWriter
+from .ledger import LedgerStore, LedgerWriter
 from .progress import MapProgress, Meter
+from .recorder import LedgerRecorder, NullRecorder, Recorder
 from .results import BatchResult
-from .scheduler import MapConfig, Scheduler
+from .retries import InputRetries
+from .scheduler import Scheduler
 from .worker import TaskRunner, check_picklable
 
 __all__ = ["MapCalls", "RunMap"]
 
 
 class RunMap(Iterator[BatchResult]):
-    """The results of ``client.runs.map``, one for each input, as they come.
+    """The results of ``client.runs.map``: one for each input, as they come.
 
     >>> from langgraph_runs import Client
     >>> list(Client("http://localhost:2024", api_key=None).runs.map("agent", []))
     []
 
-    Nothing is run before the first one is asked for. Close it, use it in a ``with`` block, or let go of it, to stop early: what is
-    in flight is then cancelled, or detached from, as ``on_interrupt`` says. One thread at a time may iterate.
+    No run is started before the first result is requested. To stop early, close it, use it in a ``with`` block, or drop the last
+    reference to it: the runs in flight are then cancelled or left running, as ``on_interrupt`` says. One thread at a time may
+    iterate.
     """
 
-    def __init__(self, work: Scheduler) -> None:
-        self._work = work
-        self._finalizer = weakref.finalize(self, work.stop)
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._finalizer = weakref.finalize(self, scheduler.stop)
 
     def __iter__(self) -> RunMap:
         return self
 
     def __next__(self) -> BatchResult:
-        return self._work.next()
+        result = self._scheduler.next()
+        if result is None:
+            raise StopIteration
+        return result
 
     def close(self) -> None:
-        """Stop. Blocks until what was in flight is cancelled, which takes about a second. May be called twice."""
-        self._work.stop()
+        """Stop the map. Blocks until the runs in flight are cancelled, which takes about a second. May be called twice."""
+        self._scheduler.stop()
 
     @property
     def progress(self) -> MapProgress:
-        """How far it has come; may be read from any thread."""
-        return self._work.meter.now()
+        """How many inputs are done, failed and in flight. May be read from any thread."""
+        return self._scheduler.meter.now()
 
     def __enter__(self) -> RunMap:
         return self
@@ -64,104 +70,49 @@ class RunMap(Iterator[BatchResult]):
 
 
 class MapCalls:
-    """Begins maps on one server."""
+    """Makes maps for one client."""
 
-    def __init__(self, transport: Transport, knowledge: Optional[ServerTraits], connect: Optional[Callable[[], Any]]) -> None:
+    def __init__(self, transport: Transport, traits: Optional[ServerTraits], connect: Optional[Callable[[], Any]]) -> None:
         self._transport = transport
-        self._knowledge = knowledge
+        self._traits = traits
         self._connect = connect
 
-    def map(
-        self,
-        assistant_id: str,
-        inputs: Iterable[Any],
-        options: Mapping[str, Any],
-        *,
-        concurrency: int,
-        ordered: bool,
-        ledger: Any,
-        progress: Any,
-        executor: Any,
-        on_error: str,
-        on_interrupt: str,
-        timeout_each: Optional[float],
-        signal: Optional[AbortSignal],
-        key: Optional[Callable[[Any], Any]],
-        keep_threads: Any,
-    ) -> RunMap:
-        """See ``client.runs.map``."""
-        if keep_threads not in (True, False, "failed"):
-            raise InvalidRequestError(f"keep_threads={keep_threads!r}: give True, False or 'failed'")
-        if "timeout" in options:
-            raise InvalidRequestError("map() has no timeout: use timeout_each, for one input, or a signal, for all of them")
-        check_choice("on_error", on_error, ("yield", "raise", "stop"))
-        check_choice("on_interrupt", on_interrupt, ("cancel", "detach"))
-        plan = self._plan(
-            check_id("assistant_id", assistant_id),
-            options,
-            concurrency=concurrency,
-            ordered=ordered,
-            on_error=on_error,
-            on_interrupt=on_interrupt,
-            keep=(keep_threads is True, bool(keep_threads)),
-            timeout_each=timeout_each,
-            executor=executor,
-            signal=signal,
-        )
-        read = InputReader(
-            inputs,
-            {name: value for name, value in options.items() if name not in CALL_OPTIONS},
-            key=key,
-            digests=ledger is not None,
-        )
-        meter = Meter(progress, read.total)
-        errands = self._errands()
-        if executor is not None:
-            if not callable(getattr(executor, "submit", None)):
-                raise InvalidRequestError(f"executor={executor!r}: give a concurrent.futures.Executor, or None for threads")
-            check_picklable(errands)
-        claims = None
-        if ledger is not None:
-            path = ledger.path if isinstance(ledger, Ledger) else Ledger(ledger).path
-            claims = LedgerWriter(path, url=self._transport.base_url, assistant_id=plan.assistant_id)
-        return RunMap(Scheduler(errands, read, plan, claims, meter, self._transport.settings.retry))
+    def map(self, inputs: Iterable[Any], config: MapConfig) -> RunMap:
+        """Return the results of one run for each of *inputs*; see ``client.runs.map``."""
+        reader = InputReader(inputs, config.run_options, key=config.key, digests=config.ledger is not None)
+        return self._run_map(reader, config)
 
-    def join_all(
-        self,
-        runs: Iterable[Any],
-        *,
-        concurrency: int,
-        ordered: bool,
-        progress: Any,
-        timeout_each: Optional[float],
-        signal: Optional[AbortSignal],
-    ) -> RunMap:
-        """See ``client.runs.join_all``."""
-        plan = self._plan(
-            "",
-            {},
-            concurrency=concurrency,
-            ordered=ordered,
-            on_error="yield",
-            on_interrupt="detach",
-            keep=(True, True),
-            timeout_each=timeout_each,
-            executor=None,
-            signal=signal,
+    def join_all(self, runs: Iterable[Any], config: MapConfig) -> RunMap:
+        """Return how *runs*, which exist, end; see ``client.runs.join_all``."""
+        return self._run_map(RunsToJoin(runs), config)
+
+    def _run_map(self, inputs: Union[InputReader, RunsToJoin], config: MapConfig) -> RunMap:
+        policy = self._transport.settings.retry
+        meter = Meter(config.progress, inputs.total)
+        runner = self._task_runner()
+        if config.executor is not None:
+            check_picklable(runner)
+        limit = ConcurrencyLimit(
+            config.concurrency,
+            wait_initial=policy.wait_initial,
+            wait_max=policy.wait_max,
+            retry_after_max=policy.retry_after_max,
         )
-        read = RunsToJoin(runs)
-        return RunMap(Scheduler(self._errands(), read, plan, None, Meter(progress, read.total), self._transport.settings.retry))
+        retries = InputRetries(runner, policy, limit)
+        store: Optional[LedgerStore] = None
+        if config.ledger is not None:
+            store = LedgerWriter(config.ledger, url=self._transport.base_url, assistant_id=config.assistant_id)
+        dispatcher = Dispatcher(runner, config.executor, config.concurrency)
+        recorder: Recorder
+        if store is None:
+            recorder = NullRecorder(config, dispatcher, retries.is_final)
+        else:
+            recorder = LedgerRecorder(store, config, dispatcher, retries.is_final)
+        return RunMap(Scheduler(config, inputs, dispatcher, recorder, retries, meter))
 
-    def _plan(self, assistant_id: str, options: Mapping[str, Any], **wanted: Any) -> MapConfig:
-        check_count("concurrency", wanted["concurrency"], least=1)
-        wanted["timeout_each"] = check_seconds("timeout_each", wanted["timeout_each"])
-        common = {name: value for name, value in options.items() if name in CALL_OPTIONS}
-        given = parse_call_options("map", {**common, "signal": wanted["signal"]})
-        return MapConfig(assistant_id=assistant_id, headers=given.headers, params=given.params, **wanted)
-
-    def _errands(self) -> TaskRunner:
-        # What the server refuses because it is too much comes back at once: it holds up the whole map, not one thread of it.
+    def _task_runner(self) -> TaskRunner:
+        # A refusal because of too many requests is not retried in one thread: it is returned at once and slows down the whole map.
         settings = self._transport.settings
         policy = attrs.evolve(settings.retry, statuses=settings.retry.statuses - {429}, retry_after_max=0.0)
         transport = self._transport.with_settings(attrs.evolve(settings, retry=policy))
-        return TaskRunner(transport, self._knowledge, self._connect)
+        return TaskRunner(transport, self._traits, self._connect)

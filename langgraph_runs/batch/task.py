@@ -1,41 +1,177 @@
-"""An input of a map on its way: what was done for it so far. Knows nothing of who does it."""
+"""A task of a map: what a task runner is given for one input, what it returns, and what the scheduler knows of it meanwhile."""
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import enum
+from typing import Any, Mapping, Optional, Tuple
 
 import attrs
 
+from ..errors import LangGraphRunsError
+from ..models import RunOutcome
+from ..payloads import RunsWaitPayload
 from .inputs import Item
 from .ledger import Claim
+from .results import BatchResult
 
-__all__ = ["InFlightTask"]
+__all__ = ["InFlightTask", "RunPresence", "Task", "TaskResult"]
 
 
-@attrs.define(eq=False)
-class InFlightTask:
-    """An input on its way."""
+@attrs.frozen(kw_only=True)
+class Task:
+    """What a task runner does for one input. Pickled if an executor sends it to another process."""
 
-    item: Item
     thread_id: str
-    claim: Optional[Claim] = None
-    #: Whether a run may be on the thread already; and whether one may still be about to come into being.
-    look: bool = False
-    settle: bool = False
-    #: Times that it was sent and came back without an end.
-    tries: int = 0
-    #: Seconds that these took.
-    spent: float = 0.0
-    #: Whether the run is known to exist; set by the thread that runs it.
-    created: bool = False
-    #: Whether one may exist.
-    begun: bool = False
+    #: The run to join, or None if a run is created.
+    run_id: Optional[str]
+    assistant_id: str
+    #: None if a run is joined.
+    payload: Optional[RunsWaitPayload]
+    headers: Mapping[str, str]
+    params: Any
+    #: Seconds that the task may take, or None for no limit.
+    timeout: Optional[float]
+    #: True if a run for this input may be on the thread already.
+    may_exist: bool
+    #: True if an earlier create may still arrive at the server.
+    may_still_arrive: bool
+    #: True if a run that is found and ended badly is not the result.
+    rerun_failed: bool
+    #: Whether the task runner deletes the thread after a success, and after a failure.
+    delete: Tuple[bool, bool]
+
+
+@attrs.frozen(kw_only=True)
+class TaskResult:
+    """What a task runner returns."""
+
+    outcome: Optional[RunOutcome] = None
+    error: Optional[LangGraphRunsError] = None
+    run_id: Optional[str] = None
+    seconds: float = 0.0
+    #: True if the run that was found ended badly and is not the result: the input needs another thread. Nothing was created.
+    superseded: bool = False
+
+
+class RunPresence(enum.IntEnum):
+    """What is known of the run of an input. A higher value is never replaced by a lower one, except on a new thread."""
+
+    #: No create was sent, or the server surely did not execute it.
+    ABSENT = 0
+    #: A create may have been executed. If it was, the run is on the thread by now.
+    MAY_EXIST = 1
+    #: A create may have been executed, or may still arrive at the server.
+    MAY_STILL_ARRIVE = 2
+    #: The run exists.
+    CREATED = 3
+
+
+class InFlightTask:
+    """An input between its reading and its result. Used by the iterating thread, except for `note_created`.
+
+    >>> task = InFlightTask(Item(index=0, given=None), "a-thread")
+    >>> task.may_exist, task.presence
+    (False, <RunPresence.ABSENT: 0>)
+    >>> task.note_started()
+    >>> task.may_exist, task.presence
+    (True, <RunPresence.MAY_STILL_ARRIVE: 2>)
+    """
+
+    __slots__ = ("_created", "_presence", "_started", "claim", "item", "retries", "seconds", "thread_id")
+
+    def __init__(self, item: Item, thread_id: str = "") -> None:
+        self.item = item
+        #: Empty until a ledger has assigned a thread.
+        self.thread_id = thread_id
+        self.claim: Optional[Claim] = None
+        #: How often the input was started again by this map.
+        self.retries = 0
+        #: Seconds that its attempts took.
+        self.seconds = 0.0
+        self._presence = RunPresence.ABSENT
+        self._started = False
+        # A field of its own, so that the thread that sets it cannot overwrite another change.
+        self._created = False
+
+    @property
+    def presence(self) -> RunPresence:
+        """What is known of the run now. While the task is being run, its create may be on its way."""
+        if self._created:
+            return RunPresence.CREATED
+        return RunPresence.MAY_STILL_ARRIVE if self._started else self._presence
+
+    @property
+    def may_exist(self) -> bool:
+        """True if a run may exist, now or soon."""
+        return self.presence is not RunPresence.ABSENT
+
+    @property
+    def may_still_arrive(self) -> bool:
+        """True if a run that is not on the thread now may be there a moment later."""
+        return self.presence >= RunPresence.MAY_STILL_ARRIVE
+
+    @property
+    def is_created(self) -> bool:
+        """True if the run is known to exist."""
+        return self._created
+
+    @property
+    def rerun_failed(self) -> bool:
+        """True if a run that is found and ended badly is not the result."""
+        return self.claim is not None and self.claim.rerun_failed
 
     @property
     def attempts(self) -> int:
-        """How often it was begun, by this map and those before it."""
-        return self.tries + (self.claim.attempts if self.claim is not None else 1)
+        """How often the input was started, by this map and by earlier ones."""
+        return self.retries + (1 if self.claim is None else self.claim.attempts)
 
-    def note_created(self, _: Any) -> None:
-        """The run exists."""
-        self.created = True
+    # -- transitions
+
+    def assign(self, claim: Claim) -> None:
+        """The ledger has assigned the input and its thread to this map."""
+        self.claim = claim
+        self.thread_id = claim.thread_id
+        self._created = False
+        # An earlier map may have been killed a moment ago, with a create on its way.
+        self._presence = RunPresence.MAY_STILL_ARRIVE if claim.may_exist else RunPresence.ABSENT
+
+    def note_started(self) -> None:
+        """The task is about to be given to a task runner."""
+        self._started = True
+
+    def note_created(self, _: Any = None) -> None:
+        """The run exists. Called by the thread that runs the task."""
+        self._created = True
+
+    def note_withdrawn(self, *, surely_not_started: bool) -> None:
+        """The executor has given the task back."""
+        self._started = False
+        if not surely_not_started:
+            self._raise_to(RunPresence.MAY_STILL_ARRIVE)
+
+    def note_result(self, result: TaskResult, learned: RunPresence) -> None:
+        """The task runner has returned *result*, from which *learned* follows about the run."""
+        self.seconds += result.seconds
+        self._created = self._created or result.run_id is not None
+        self._raise_to(learned)
+        self._started = False
+
+    def _raise_to(self, presence: RunPresence) -> None:
+        self._presence = max(self._presence, presence)
+
+    def result(self, result: TaskResult) -> BatchResult:
+        """Return the result of the input, made from what the task runner returned last."""
+        outcome = result.outcome
+        return BatchResult(
+            index=self.item.index,
+            key=self.item.key,
+            input=self.item.given,
+            values=outcome.values if outcome is not None else None,
+            error=result.error,
+            run=outcome.run if outcome is not None else None,
+            run_id=result.run_id,
+            thread_id=self.thread_id,
+            attempts=self.attempts,
+            seconds=self.seconds,
+            paused=outcome is not None and outcome.paused,
+        )

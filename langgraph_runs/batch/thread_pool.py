@@ -1,7 +1,7 @@
-"""Threads that do what they are given: the executor of a map that was given none.
+"""A pool of daemon threads: the executor of a map that was given none.
 
-Unlike those of `concurrent.futures` they do not hold up the end of the program: one that ends by Ctrl-C does not wait for runs
-that nobody waits for.
+`concurrent.futures.ThreadPoolExecutor` makes the interpreter wait for its threads when the program ends. Daemon threads do not: a
+program that is ended by Ctrl-C does not wait for runs whose results nothing reads.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ __all__ = ["DaemonThreadPool"]
 
 
 class DaemonThreadPool:
-    """At most *most* threads, started as they are needed.
+    """At most *max_workers* daemon threads, started as they are needed.
 
-    >>> hands = DaemonThreadPool(2, "example")
-    >>> hands.submit(pow, 2, 10).result()
+    >>> pool = DaemonThreadPool(2, "example")
+    >>> pool.submit(pow, 2, 10).result()
     1024
-    >>> hands.close()
+    >>> pool.close()
     """
 
-    def __init__(self, most: int, name: str) -> None:
+    def __init__(self, max_workers: int, name: str) -> None:
         from concurrent.futures import Future
 
         self._new_future: Callable[[], Any] = Future
-        self._most = most
+        self._max_workers = max_workers
         self._name = name
         self._work: queue.SimpleQueue[Optional[Tuple[Any, Callable[..., Any], Any]]] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -34,39 +34,42 @@ class DaemonThreadPool:
         self._threads: List[threading.Thread] = []
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Have a thread call *function*; its result is that of the returned `concurrent.futures.Future`."""
+        """Call *function* in a thread of the pool. Returns a `concurrent.futures.Future`.
+
+        If no thread can be started and none is there, as while the interpreter shuts down, it is called in the calling thread.
+        """
         future = self._new_future()
         with self._lock:
-            if self._idle <= 0 and len(self._threads) < self._most:
+            if self._idle <= 0 and len(self._threads) < self._max_workers:
                 thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
                 try:
                     thread.start()
-                except RuntimeError:  # at the end of the program: those that are there have to do
+                except RuntimeError:  # the interpreter is shutting down: the existing threads do the work
                     self._idle -= 1
                 else:
                     self._threads.append(thread)
             else:
                 self._idle -= 1
-            anybody = bool(self._threads)
-        if anybody:
+            has_threads = bool(self._threads)
+        if has_threads:
             self._work.put((future, function, arguments))
         else:
-            _do(future, function, arguments)
+            _call(future, function, arguments)
         return future
 
     def _run(self) -> None:
         while True:
-            found = self._work.get()
-            if found is None:
+            work = self._work.get()
+            if work is None:
                 return
-            future, function, arguments = found
-            _do(future, function, arguments)
-            del found, future, function, arguments
+            future, function, arguments = work
+            _call(future, function, arguments)
+            del work, future, function, arguments  # an idle thread keeps no result alive
             with self._lock:
                 self._idle += 1
 
     def close(self, timeout: float = 5.0) -> None:
-        """Let the threads end when they have done what they were given; waits at most *timeout* seconds for each."""
+        """Let the threads end after the submitted work. Waits at most *timeout* seconds for each thread."""
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:
@@ -74,7 +77,7 @@ class DaemonThreadPool:
                 thread.join(timeout)
 
 
-def _do(future: Any, function: Callable[..., Any], arguments: Any) -> None:
+def _call(future: Any, function: Callable[..., Any], arguments: Any) -> None:
     if future.set_running_or_notify_cancel():
         try:
             result = function(*arguments)

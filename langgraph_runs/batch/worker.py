@@ -1,7 +1,8 @@
-"""One input of a map, from its thread to its end: done in whatever thread, process or machine an executor chooses.
+"""The task runner: runs one input from its thread to its end, in whatever thread, process or machine an executor chooses.
 
-An errand may be done twice, by a map that was restarted or by an executor that repeats what a lost worker had begun: its thread is
-chosen beforehand, so that a run that is there already is found and joined. It knows nothing of the other inputs, nor of a ledger.
+A task may be run twice: by a map that was restarted, or by an executor that repeats the tasks of a lost worker. Its thread is
+chosen before it is run, so that a run that exists already is found there and joined. A task runner knows neither other inputs nor
+a ledger.
 """
 
 from __future__ import annotations
@@ -9,9 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import pickle
-from typing import Any, Callable, List, Mapping, Optional, Tuple
-
-import attrs
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from ..api import cancelling, runs_path, thread_path
 from ..call import AbortSignal, Scope
@@ -22,195 +21,174 @@ from ..payloads import RunsWaitPayload
 from ..runs import RunStarter, error_for, prepare_start
 from ..serialization import decode_body, decode_list
 from ..server_traits import ServerTraits
+from .task import Task, TaskResult
 
-__all__ = ["Task", "TaskRunner", "TaskResult", "check_picklable", "run_task"]
+__all__ = ["TaskRunner", "check_picklable", "run_task"]
 
 _log = logging.getLogger(__name__)
-#: Seconds after which a create that was sent before, by somebody who is no more, has either arrived or never will.
-_SETTLE = (0.0, 0.2, 0.5, 1.0, 2.0)
-#: Seconds for tidying up after one input.
-_TIDY = 15.0
-
-
-@attrs.frozen(kw_only=True)
-class Task:
-    """What is to be done for one input."""
-
-    thread_id: str
-    #: A run that is only to be joined, or None.
-    run_id: Optional[str]
-    assistant_id: str
-    #: None where a run is only to be joined.
-    payload: Optional[RunsWaitPayload]
-    headers: Mapping[str, str]
-    params: Any
-    #: Seconds, or None.
-    timeout: Optional[float]
-    #: Whether a run may be on the thread already.
-    look: bool
-    #: Whether somebody had begun to create one and may have been cut off in the middle.
-    settle: bool
-    #: Whether a run that is there and ended badly is not the result.
-    redo: bool
-    #: Whether the thread is deleted after a success, and after a failure.
-    delete: Tuple[bool, bool]
-
-
-@attrs.frozen(kw_only=True)
-class TaskResult:
-    """What came of it."""
-
-    outcome: Optional[RunOutcome] = None
-    error: Optional[LangGraphRunsError] = None
-    run_id: Optional[str] = None
-    seconds: float = 0.0
-    #: The run that was there ended badly, and nothing was done: give it another thread.
-    stale: bool = False
+#: Seconds from the first check at which a thread is checked for a run that may still arrive. The last check decides.
+_ARRIVAL_CHECKS = (0.0, 0.2, 0.5, 1.0, 2.0)
+#: Seconds for the cleanup after one input.
+_CLEANUP_TIMEOUT = 15.0
 
 
 class TaskRunner:
-    """Does errands on one server. In a process that gets it by pickle there is one for each client that it came from."""
+    """Runs tasks on one server. Shared by threads. A process that gets it by pickle has one for each configuration of a client."""
 
-    def __init__(self, transport: Transport, knowledge: Optional[ServerTraits], connect: Optional[Callable[[], Any]]) -> None:
+    def __init__(self, transport: Transport, traits: Optional[ServerTraits], connect: Optional[Callable[[], Any]]) -> None:
         self._transport = transport
-        self._starter = RunStarter(transport, knowledge)
+        self._starter = RunStarter(transport, traits)
         self._waiter = self._starter.waiter
         self._outcomes = self._starter.outcomes
-        self._packed: Optional[bytes] = None
+        self._pickled: Optional[bytes] = None
         self._connect = connect
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        if self._packed is None:
-            self._packed = pickle.dumps((self._transport.settings, self._connect))
-        return _unpacked, (self._packed,)
+        if self._pickled is None:
+            self._pickled = pickle.dumps((self._transport.settings, self._connect))
+        return _unpickled, (self._pickled,)
 
-    def do(
+    def run(
         self,
-        errand: Task,
+        task: Task,
         signal: Optional[AbortSignal] = None,
         on_run_created: Optional[Callable[[Any], None]] = None,
     ) -> TaskResult:
-        """Run the input to its end; what goes wrong is in the report."""
-        outcome, error, stale = None, None, False
-        with self._transport.scope(errand.timeout, signal) as scope:
-            began = scope.deadline.clock()
-            scope.thread_id = errand.thread_id
+        """Run *task* to its end, and clean up as it says. A `LangGraphRunsError` is not raised: it is in the result."""
+        outcome: Optional[RunOutcome] = None
+        error: Optional[LangGraphRunsError] = None
+        with self._transport.scope(task.timeout, signal) as scope:
+            started = scope.deadline.clock()
+            scope.thread_id = task.thread_id
             try:
-                found = self._find(errand, scope) if errand.look and errand.run_id is None else None
-                if errand.run_id is not None:
-                    outcome = self._waiter.join(errand.thread_id, errand.run_id, scope, headers=errand.headers)
-                elif found is None:
-                    try:
-                        outcome = self._start(errand, scope, on_run_created)
-                    except ConflictError:
-                        # Busy: with a run for this very input, created by somebody who was cut off.
-                        found = self._find(errand, scope)
-                        if found is None:
-                            raise
-                if found is not None:
-                    if on_run_created is not None:
-                        on_run_created({"run_id": found.run_id, "thread_id": found.thread_id})
-                    if errand.redo and found.finished and found.status != "success":
-                        stale = True
-                    else:
-                        outcome = self._waiter.join(errand.thread_id, found.run_id, scope, headers=errand.headers)
-                if outcome is not None and errand.payload is not None and _may_pause(errand.payload):
-                    outcome = self._outcomes.look_for_pause(outcome, errand.thread_id, scope)
+                outcome = self._outcome_of(task, scope, on_run_created)
             except LangGraphRunsError as caught:
                 error = scope.identify(caught)
-            if outcome is not None:
-                told = error_for(outcome)
-                error = None if told is None else scope.identify(told)
-            seconds = scope.deadline.clock() - began
+            run_error = None if outcome is None else error_for(outcome)
+            if run_error is not None:
+                error = scope.identify(run_error)
+            seconds = scope.deadline.clock() - started
         if error is not None:
-            error.__traceback__ = None  # it would keep all that was going on here
-        if errand.run_id is not None:
-            pass  # not ours to cancel or delete
-        elif isinstance(error, DeadlineExceededError):
-            self.give_up(errand.thread_id, delete=errand.delete[1], settle=scope.run_id is None, spare_success=False)
-        elif outcome is not None and not outcome.paused and errand.delete[error is not None]:
-            self.delete(errand.thread_id)
-        return TaskResult(outcome=outcome, error=error, run_id=scope.run_id, seconds=seconds, stale=stale)
+            error.__traceback__ = None  # it would keep the locals of all frames alive as long as the result
+        self._clean_up(task, outcome, error, run_id=scope.run_id)
+        superseded = outcome is None and error is None
+        return TaskResult(outcome=outcome, error=error, run_id=scope.run_id, seconds=seconds, superseded=superseded)
 
-    def _start(self, errand: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> RunOutcome:
+    def _outcome_of(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> Optional[RunOutcome]:
+        """Return how the run of *task* ended; None if the run that was found is superseded."""
+        outcome = self._create_or_join(task, scope, on_run_created)
+        if outcome is not None and task.payload is not None and _may_pause(task.payload):
+            return self._outcomes.look_for_pause(outcome, task.thread_id, scope)
+        return outcome
+
+    def _create_or_join(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> Optional[RunOutcome]:
+        if task.run_id is not None:
+            return self._waiter.join(task.thread_id, task.run_id, scope, headers=task.headers)
+        run = self._find_run(task, scope) if task.may_exist else None
+        if run is None:
+            try:
+                return self._create_and_wait(task, scope, on_run_created)
+            except ConflictError:
+                # The thread is busy with a run of this very input, from a create whose sender was cut off.
+                run = self._find_run(task, scope)
+                if run is None:
+                    raise
+        if on_run_created is not None:
+            on_run_created({"run_id": run.run_id, "thread_id": run.thread_id})
+        if task.rerun_failed and run.finished and run.status != "success":
+            return None
+        return self._waiter.join(task.thread_id, run.run_id, scope, headers=task.headers)
+
+    def _create_and_wait(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> RunOutcome:
         options = {
-            "headers": errand.headers,
-            "params": errand.params,
+            "headers": task.headers,
+            "params": task.params,
             "on_run_created": on_run_created,
-            # Together they let one run be created on the thread as long as it goes on, however often it is asked for.
+            # Together they allow one unfinished run on the thread, however often the create is sent.
             "if_not_exists": "create",
             "multitask_strategy": "reject",
         }
         start = prepare_start(
-            "wait", RunsWaitPayload, self._starter.creator, errand.thread_id, errand.assistant_id, errand.payload, options
+            "wait", RunsWaitPayload, self._starter.creator, task.thread_id, task.assistant_id, task.payload, options
         )
         return self._starter.wait(start, scope)
 
-    def _find(self, errand: Task, scope: Scope) -> Optional[Run]:
-        """The run on the errand's thread, if there is one; the best one, should there be several."""
+    def _find_run(self, task: Task, scope: Scope) -> Optional[Run]:
+        """Return the run on the thread of *task*, or None. Of several, one that succeeded, else one that is not finished."""
+        checks = _ARRIVAL_CHECKS if task.may_still_arrive else _ARRIVAL_CHECKS[:1]
+        runs = self._wait_for_runs(task.thread_id, scope, checks)
+        return min(runs, key=lambda run: (run.status != "success", run.finished)) if runs else None
+
+    def _wait_for_runs(self, thread_id: str, scope: Scope, checks: Sequence[float]) -> List[Run]:
+        """Return the runs of a thread as soon as there are any. *checks* are the seconds at which the thread is checked."""
         waited = 0.0
-        for moment in _SETTLE if errand.settle else _SETTLE[:1]:
+        for moment in checks:
             scope.sleep(moment - waited)
             waited = moment
-            runs = self.runs_on(errand.thread_id, scope)
+            runs = self._runs_on(thread_id, scope)
             if runs:
-                return min(runs, key=lambda run: (run.status != "success", run.finished))
-        return None
+                return runs
+        return []
 
-    def is_transient(self, error: LangGraphRunsError) -> bool:
-        """Whether the same errand may well go through a little later."""
-        if isinstance(error, DeadlineExceededError):
-            return False
-        if isinstance(error, APIStatusError) and error.status_code in (429, 503):
-            return True
-        return self._transport.is_transient(error)
-
-    def runs_on(self, thread_id: str, scope: Scope) -> List[Run]:
-        """The runs of a thread; a thread that is not there has none."""
+    def _runs_on(self, thread_id: str, scope: Scope) -> List[Run]:
+        """Return the runs of a thread. A thread that does not exist has none."""
         request = Request(method="GET", path=runs_path(thread_id), query=(("limit", 10),))
         try:
             return decode_list(decode_body(self._transport.call(request, scope).body), Run)
         except NotFoundError:
             return []
 
-    # -- tidying up
+    def is_transient(self, error: LangGraphRunsError) -> bool:
+        """Return True if the same task may succeed a little later."""
+        if isinstance(error, DeadlineExceededError):
+            return False
+        if isinstance(error, APIStatusError) and error.status_code in (429, 503):
+            return True
+        return self._transport.is_transient(error)
 
-    def delete(self, thread_id: str) -> bool:
-        """Delete a thread; whether it is gone. A failure is only logged."""
+    # -- cleanup
+
+    def _clean_up(
+        self, task: Task, outcome: Optional[RunOutcome], error: Optional[LangGraphRunsError], *, run_id: Optional[str]
+    ) -> None:
+        if task.run_id is not None:
+            return  # a run that was joined belongs to the caller
+        if isinstance(error, DeadlineExceededError):
+            self.cancel_run(task.thread_id, delete=task.delete[1], may_still_arrive=run_id is None, keep_successful=False)
+        elif outcome is not None and not outcome.paused and task.delete[error is not None]:
+            self.delete_thread(task.thread_id)
+
+    def delete_thread(self, thread_id: str) -> bool:
+        """Delete a thread. Returns True if it is deleted; a failure is only logged."""
         try:
-            with self._transport.scope(_TIDY) as scope:
-                return self._delete(thread_id, scope)
+            with self._transport.scope(_CLEANUP_TIMEOUT) as scope:
+                return self._delete_thread(thread_id, scope)
         except LangGraphRunsError as error:
-            _log.warning("the thread %s is left behind on the server: %s", thread_id, error)
+            _log.warning("the thread %s is left behind on the server: %s", thread_id, str(error))
             return False
 
-    def give_up(self, thread_id: str, *, delete: bool, settle: bool, spare_success: bool) -> bool:
-        """Cancel what runs on a thread, and with *delete* delete it, unless *spare_success* and a run had ended well.
+    def cancel_run(self, thread_id: str, *, delete: bool, may_still_arrive: bool, keep_successful: bool) -> bool:
+        """Cancel the runs of a thread and, with *delete*, delete it. Returns True if no such thread is left.
 
-        *settle*: wait a little for a run that may be about to come into being. Returns whether the thread is gone. A failure is
-        only logged.
+        *may_still_arrive*: wait for about a second for a run that is not there yet. *keep_successful*: do not delete the thread if
+        a run on it has succeeded. A failure is only logged.
         """
+        checks = _ARRIVAL_CHECKS[:-1] if may_still_arrive else _ARRIVAL_CHECKS[:1]
         try:
-            with self._transport.scope(_TIDY) as scope:
-                runs: List[Run] = []
-                waited = 0.0
-                for moment in _SETTLE[:-1] if settle else _SETTLE[:1]:
-                    scope.sleep(moment - waited)
-                    waited = moment
-                    runs = self.runs_on(thread_id, scope)
-                    if runs:
-                        break
+            with self._transport.scope(_CLEANUP_TIMEOUT) as scope:
+                runs = self._wait_for_runs(thread_id, scope, checks)
                 ended = [run.finished or self._cancel(run, scope) for run in runs]
                 if not all(ended):
-                    runs = self.runs_on(thread_id, scope)  # one has ended by itself meanwhile
-                if not delete or (spare_success and any(run.status == "success" for run in runs)):
+                    runs = self._runs_on(thread_id, scope)  # a run has ended before its cancel arrived: how?
+                if not delete or (keep_successful and any(run.status == "success" for run in runs)):
                     return False
-                return self._delete(thread_id, scope) if runs else True
+                return self._delete_thread(thread_id, scope) if runs else True
         except LangGraphRunsError as error:
-            _log.warning("the thread %s, and perhaps its run, is left behind on the server: %s", thread_id, error)
+            _log.warning("the thread %s, and perhaps its run, is left behind on the server: %s", thread_id, str(error))
             return False
 
     def _cancel(self, run: Run, scope: Scope) -> bool:
+        """Cancel a run and wait until it has ended. Returns False if it had ended before, or was deleted."""
         path, query = cancelling(run.thread_id, run.run_id, wait=True)
         try:
             self._transport.call(Request(method="POST", path=path, query=query), scope)
@@ -218,11 +196,11 @@ class TaskRunner:
             return False
         return True
 
-    def _delete(self, thread_id: str, scope: Scope) -> bool:
+    def _delete_thread(self, thread_id: str, scope: Scope) -> bool:
         try:
             self._transport.call(Request(method="DELETE", path=thread_path(thread_id)), scope)
         except NotFoundError:
-            pass  # somebody else has
+            pass  # it is deleted already
         return True
 
 
@@ -230,15 +208,15 @@ def _may_pause(payload: RunsWaitPayload) -> bool:
     return bool(payload.interrupt_before or payload.interrupt_after)
 
 
-def run_task(errands: TaskRunner, errand: Task) -> TaskResult:
-    """What executors are given to do."""
-    return errands.do(errand)
+def run_task(runner: TaskRunner, task: Task) -> TaskResult:
+    """Run *task*: the function that an executor is given. Importable, so that it can be pickled."""
+    return runner.run(task)
 
 
-def check_picklable(errands: TaskRunner) -> None:
-    """Refuse a client that cannot be sent to another process."""
+def check_picklable(runner: TaskRunner) -> None:
+    """Raise `InvalidRequestError` if the client cannot be sent to another process."""
     try:
-        pickle.dumps(errands)
+        pickle.dumps(runner)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise InvalidRequestError(
             f"executor=...: the client does not pickle ({error}); a session, hook or on_retry of yours must be importable by name"
@@ -246,8 +224,8 @@ def check_picklable(errands: TaskRunner) -> None:
 
 
 @functools.lru_cache(maxsize=16)
-def _unpacked(packed: bytes) -> TaskRunner:
-    # One for each process and configuration, so that all that a process does goes over the same connections.
-    settings, connect = pickle.loads(packed)
+def _unpickled(pickled: bytes) -> TaskRunner:
+    # Cached, so that all tasks of one configuration in a process share their connections.
+    settings, connect = pickle.loads(pickled)
     assert isinstance(settings, Settings)
     return TaskRunner(Transport(settings, connect=connect), None, connect)

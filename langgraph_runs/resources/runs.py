@@ -115,10 +115,11 @@ class RunsClient(RunStarts):
         iterating, `AbortedError` when *signal* fires, what *inputs* raises, and `LedgerError` when the ledger cannot be written.
         What concerns one input is in its result.
         """
-        return self._many.map(
-            assistant_id,
-            inputs,
-            options,
+        from ..batch import MapConfig
+
+        config = MapConfig(
+            assistant_id=check_id("assistant_id", assistant_id),
+            options=options,
             concurrency=concurrency,
             ordered=ordered,
             ledger=ledger,
@@ -131,6 +132,7 @@ class RunsClient(RunStarts):
             key=key,
             keep_threads=keep_threads,
         )
+        return self._many.map(inputs, config)
 
     def join_all(
         self,
@@ -148,9 +150,18 @@ class RunsClient(RunStarts):
         results with an ``error``. Ending the iteration early leaves the runs alone. *timeout_each* is in seconds, from when a run
         is joined; it cancels nothing.
         """
-        return self._many.join_all(
-            runs, concurrency=concurrency, ordered=ordered, progress=progress, timeout_each=timeout_each, signal=signal
+        from ..batch import MapConfig
+
+        config = MapConfig(
+            concurrency=concurrency,
+            ordered=ordered,
+            progress=progress,
+            on_interrupt="detach",
+            timeout_each=timeout_each,
+            signal=signal,
+            keep_threads=True,
         )
+        return self._many.join_all(runs, config)
 
     # -- looking
 

@@ -1,4 +1,4 @@
-"""The ledger's file: what is in it after each step, who holds what, and what is refused."""
+"""The ledger of a map: what is in the file after each step, which map has claimed what, and which files are refused."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pytest
 
 from langgraph_runs import BatchResult, InvalidRequestError, Ledger, LedgerError, RunFailedError
 from langgraph_runs.batch.ledger.sqlite_file import LockFile, SqliteFile
-from langgraph_runs.batch.ledger.writer import Claim, LedgerWriter
+from langgraph_runs.batch.ledger.store import Claim
+from langgraph_runs.batch.ledger.writer import LedgerWriter
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-FOR = {"url": "http://server", "assistant_id": "agent"}
+MADE_FOR = {"url": "http://server", "assistant_id": "agent"}
 
 
 @pytest.fixture
@@ -26,33 +27,33 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 @pytest.fixture
-def claims(ledger: Ledger) -> Iterator[LedgerWriter]:
-    claims = LedgerWriter(ledger.path, **FOR)
-    yield claims
-    claims.close()
+def writer(ledger: Ledger) -> Iterator[LedgerWriter]:
+    writer = LedgerWriter(ledger.path, **MADE_FOR)
+    yield writer
+    writer.close()
 
 
-def take(claims: LedgerWriter, key: str, place: int = 0) -> Any:
-    with claims.change():
-        return claims.take(key, f"digest of {key}", place)
+def claim_input(writer: LedgerWriter, key: str, index: int = 0) -> Any:
+    with writer.transaction():
+        return writer.claim(key, f"digest of {key}", index)
 
 
-def finish(claims: LedgerWriter, claim: Claim, *, delete: bool = True, **result: Any) -> None:
-    with claims.change():
-        told = {"index": 0, "key": claim.key, "thread_id": claim.thread_id, "attempts": claim.attempts, **result}
-        claims.finish(BatchResult(**told), delete=delete)
+def finish(writer: LedgerWriter, claim: Claim, *, delete: bool = True, **result: Any) -> None:
+    with writer.transaction():
+        fields = {"index": 0, "key": claim.key, "thread_id": claim.thread_id, "attempts": claim.attempts, **result}
+        writer.finish(BatchResult(**fields), delete=delete)
 
 
-def leave(claims: LedgerWriter, claim: Claim, *, given_up: bool = False, begun: bool = True) -> None:
-    with claims.change():
-        claims.leave(claim, error=None, given_up=given_up, begun=begun)
+def release(writer: LedgerWriter, claim: Claim, *, cancelled: bool = False, may_exist: bool = True) -> None:
+    with writer.transaction():
+        writer.release(claim, error=None, cancelled=cancelled, may_exist=may_exist)
 
 
-# -- taking and finishing
+# -- claims and results
 
 
-def test_an_input_is_noted_with_its_thread_before_it_is_run(ledger: Ledger, claims: LedgerWriter) -> None:
-    claim = take(claims, "a", 7)
+def test_a_claim_is_recorded_with_its_thread(ledger: Ledger, writer: LedgerWriter) -> None:
+    claim = claim_input(writer, "a", 7)
     (entry,) = ledger.entries()
     assert ("a", 7, "started", claim.thread_id, 1, None) == (
         entry.key,
@@ -62,15 +63,15 @@ def test_an_input_is_noted_with_its_thread_before_it_is_run(ledger: Ledger, clai
         entry.attempts,
         entry.values,
     )
-    assert (False, False) == (claim.look, claim.redo)
+    assert (False, False) == (claim.may_exist, claim.rerun_failed)
 
 
-def test_what_is_finished_is_read_back(ledger: Ledger, claims: LedgerWriter) -> None:
-    good, bad = take(claims, "a"), take(claims, "b")
-    finish(claims, good, values={"n": [1, None, "é"]}, run_id="r1", seconds=1.5)
-    finish(claims, bad, error=RunFailedError("ValueError", "no ink", run_id="r2"), values={"n": 1}, delete=False)
+def test_a_final_result_is_read_back(ledger: Ledger, writer: LedgerWriter) -> None:
+    good, bad = claim_input(writer, "a"), claim_input(writer, "b")
+    finish(writer, good, values={"n": [1, None, "é"]}, run_id="r1", seconds=1.5)
+    finish(writer, bad, error=RunFailedError("ValueError", "no ink", run_id="r2"), values={"n": 1}, delete=False)
     item = object()
-    found = claims.look("a", "digest of a", index=3, item=item)
+    found = writer.find_result("a", "digest of a", index=3, item=item)
     assert found is not None and found.input is item
     assert ({"n": [1, None, "é"]}, None, "r1", 1.5, 3, True) == (
         found.values,
@@ -80,162 +81,162 @@ def test_what_is_finished_is_read_back(ledger: Ledger, claims: LedgerWriter) -> 
         found.index,
         found.from_ledger,
     )
-    failed = claims.look("b", "digest of b", index=0, item=None)
+    failed = writer.find_result("b", "digest of b", index=0, item=None)
     assert failed is not None and isinstance(failed.error, RunFailedError)
     assert ("no ink", "r2", {"n": 1}, bad.thread_id) == (failed.error.message, failed.error.run_id, failed.values, failed.thread_id)
-    assert [good.thread_id] == claims.litter(10)
+    assert [good.thread_id] == writer.orphaned_threads(10)
     assert {"pending": 0, "started": 0, "done": 1, "failed": 1} == ledger.counts()
-    assert None is take(claims, "a") is take(claims, "b")
+    assert None is claim_input(writer, "a") is claim_input(writer, "b")
 
 
-def test_a_value_of_null_is_a_value(claims: LedgerWriter) -> None:
-    finish(claims, take(claims, "a"), values=None)
-    found = claims.look("a", "digest of a", index=0, item=None)
+def test_a_value_of_null_is_a_value(writer: LedgerWriter) -> None:
+    finish(writer, claim_input(writer, "a"), values=None)
+    found = writer.find_result("a", "digest of a", index=0, item=None)
     assert found is not None and (None, None) == (found.values, found.error)
 
 
-def test_a_changed_input_is_told(claims: LedgerWriter) -> None:
-    take(claims, "a")
-    found = claims.look("a", "another", index=0, item=None)
+def test_a_changed_input_is_an_error(writer: LedgerWriter) -> None:
+    claim_input(writer, "a")
+    found = writer.find_result("a", "another", index=0, item=None)
     assert found is not None and isinstance(found.error, LedgerError)
     assert "'a' has changed" in str(found.error)
 
 
-def test_a_thread_that_is_swept_is_forgotten(claims: LedgerWriter) -> None:
-    claim = take(claims, "a")
-    finish(claims, claim, values=1)
-    with claims.change():
-        claims.swept([claim.thread_id])
-    assert [] == claims.litter(10)
+def test_a_deleted_thread_is_no_longer_orphaned(writer: LedgerWriter) -> None:
+    claim = claim_input(writer, "a")
+    finish(writer, claim, values=1)
+    with writer.transaction():
+        writer.remove_orphaned_threads([claim.thread_id])
+    assert [] == writer.orphaned_threads(10)
 
 
-def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger, claims: LedgerWriter) -> None:
+def test_a_failed_transaction_changes_nothing(ledger: Ledger, writer: LedgerWriter) -> None:
     with pytest.raises(KeyError):
-        with claims.change():
-            claims.take("a", "d", 0)
+        with writer.transaction():
+            writer.claim("a", "d", 0)
             raise KeyError("a")
     assert [] == list(ledger.entries())
 
 
-def test_occurrences_are_counted_for_each_map(ledger: Ledger, claims: LedgerWriter) -> None:
-    assert [1, 2, 1, 3] == [claims.occurrence(key) for key in ("a", "a", "b", "a")]
-    other = LedgerWriter(ledger.path, **FOR)
+def test_occurrences_are_counted_for_each_map(ledger: Ledger, writer: LedgerWriter) -> None:
+    assert [1, 2, 1, 3] == [writer.occurrence(key) for key in ("a", "a", "b", "a")]
+    other = LedgerWriter(ledger.path, **MADE_FOR)
     assert 1 == other.occurrence("a")
     other.close()
 
 
-# -- letting go
+# -- releasing claims
 
 
 @pytest.mark.parametrize(
-    ("given_up", "begun", "status", "look", "redo"),
+    ("cancelled", "may_exist", "status", "found_may_exist", "rerun_failed"),
     [
         (False, True, "started", True, False),  # joined by the next map
-        (True, True, "pending", True, True),  # looked at, and done again where it was cancelled
+        (True, True, "pending", True, True),  # looked up by the next map, and run again if it was cancelled
         (True, False, "pending", False, False),  # never sent
         (False, False, "pending", False, False),
     ],
 )
-def test_what_is_left_is_taken_up_by_the_next(
-    ledger: Ledger, claims: LedgerWriter, given_up: bool, begun: bool, status: str, look: bool, redo: bool
+def test_a_released_input_is_claimed_by_the_next_map(
+    ledger: Ledger, writer: LedgerWriter, cancelled: bool, may_exist: bool, status: str, found_may_exist: bool, rerun_failed: bool
 ) -> None:
-    claim = take(claims, "a")
-    leave(claims, claim, given_up=given_up, begun=begun)
+    claim = claim_input(writer, "a")
+    release(writer, claim, cancelled=cancelled, may_exist=may_exist)
     assert status == next(ledger.entries()).status
-    again = take(claims, "a")
-    assert (look, redo, 2) == (again.look, again.redo, again.attempts)
-    assert (again.thread_id == claim.thread_id) is look
+    again = claim_input(writer, "a")
+    assert (found_may_exist, rerun_failed, 2) == (again.may_exist, again.rerun_failed, again.attempts)
+    assert (again.thread_id == claim.thread_id) is found_may_exist
 
 
-def test_what_was_given_up_stays_so_when_its_next_map_dies(ledger: Ledger, claims: LedgerWriter) -> None:
-    """Else the cancelled run would be taken for the result of the input."""
-    leave(claims, take(claims, "a"), given_up=True)
-    leave(claims, take(claims, "a"))
-    assert take(claims, "a").redo
+def test_a_cancelled_input_is_run_again_even_if_the_next_map_dies(ledger: Ledger, writer: LedgerWriter) -> None:
+    """Otherwise the cancelled run would become the result of the input."""
+    release(writer, claim_input(writer, "a"), cancelled=True)
+    release(writer, claim_input(writer, "a"))
+    assert claim_input(writer, "a").rerun_failed
 
 
-def test_an_input_that_is_renewed_is_looked_for_nowhere_else(claims: LedgerWriter) -> None:
-    leave(claims, take(claims, "a"), given_up=True)
-    old = take(claims, "a")
-    with claims.change():
-        new = claims.renew(old, delete=True)
-    assert new.thread_id != old.thread_id and not new.look and not new.redo
-    assert [old.thread_id] == claims.litter(10)
-    leave(claims, new)
-    assert (new.thread_id, False) == (take(claims, "a").thread_id, False)
+def test_an_input_on_a_new_thread_has_no_run_yet(writer: LedgerWriter) -> None:
+    release(writer, claim_input(writer, "a"), cancelled=True)
+    old = claim_input(writer, "a")
+    with writer.transaction():
+        new = writer.replace_thread(old, delete=True)
+    assert new.thread_id != old.thread_id and not new.may_exist and not new.rerun_failed
+    assert [old.thread_id] == writer.orphaned_threads(10)
+    release(writer, new)
+    assert (new.thread_id, False) == (claim_input(writer, "a").thread_id, False)
 
 
-def test_a_thread_that_is_gone_is_not_looked_at(claims: LedgerWriter) -> None:
-    claim = take(claims, "a")
-    leave(claims, claim, given_up=True)
-    with claims.change():
-        claims.forget_thread("a", claim.thread_id)
-    again = take(claims, "a")
-    assert not again.look and again.thread_id != claim.thread_id
+def test_a_deleted_thread_is_replaced(writer: LedgerWriter) -> None:
+    claim = claim_input(writer, "a")
+    release(writer, claim, cancelled=True)
+    with writer.transaction():
+        writer.forget_thread("a", claim.thread_id)
+    again = claim_input(writer, "a")
+    assert not again.may_exist and again.thread_id != claim.thread_id
 
 
 @pytest.mark.parametrize("keys", [None, ["b"], ["a", "b"], ["nobody"], iter(["b"])])
-def test_failures_can_be_tried_again(ledger: Ledger, claims: LedgerWriter, keys: Any) -> None:
-    finish(claims, take(claims, "a"), values=1)
-    finish(claims, take(claims, "b"), error=RunFailedError("E", "m"))
+def test_failed_inputs_can_be_run_again(ledger: Ledger, writer: LedgerWriter, keys: Any) -> None:
+    finish(writer, claim_input(writer, "a"), values=1)
+    finish(writer, claim_input(writer, "b"), error=RunFailedError("E", "m"))
     changed = ledger.retry_failed(keys)
     assert (0 if keys == ["nobody"] else 1) == changed
-    again = take(claims, "b")
+    again = claim_input(writer, "b")
     assert (again is not None) is bool(changed)
-    assert None is take(claims, "a")
+    assert None is claim_input(writer, "a")
 
 
 # -- owners
 
 
-def test_two_maps_do_not_take_the_same_input(ledger: Ledger, claims: LedgerWriter) -> None:
-    other = LedgerWriter(ledger.path, **FOR)
-    claim = take(claims, "a")
-    assert None is take(other, "a")
-    assert not other.is_free("a")
-    assert 0 == other.free_the_dead()
-    leave(claims, claim)
-    assert other.is_free("a")
-    assert claim.thread_id == take(other, "a").thread_id
+def test_two_maps_do_not_claim_the_same_input(ledger: Ledger, writer: LedgerWriter) -> None:
+    other = LedgerWriter(ledger.path, **MADE_FOR)
+    claim = claim_input(writer, "a")
+    assert None is claim_input(other, "a")
+    assert not other.is_unclaimed("a")
+    assert 0 == other.release_dead_owners()
+    release(writer, claim)
+    assert other.is_unclaimed("a")
+    assert claim.thread_id == claim_input(other, "a").thread_id
     other.close()
 
 
-def test_what_a_map_holds_is_free_when_it_is_closed(ledger: Ledger) -> None:
-    one = LedgerWriter(ledger.path, **FOR)
-    claim = take(one, "a")
+def test_closing_a_map_releases_its_claims(ledger: Ledger) -> None:
+    one = LedgerWriter(ledger.path, **MADE_FOR)
+    claim = claim_input(one, "a")
     one.close()
-    other = LedgerWriter(ledger.path, **FOR)
-    again = take(other, "a")
-    assert (claim.thread_id, True, False) == (again.thread_id, again.look, again.redo)
+    other = LedgerWriter(ledger.path, **MADE_FOR)
+    again = claim_input(other, "a")
+    assert (claim.thread_id, True, False) == (again.thread_id, again.may_exist, again.rerun_failed)
     other.close()
     assert ["jobs.sqlite"] == os.listdir(os.path.dirname(ledger.path))
 
 
-def test_what_a_killed_process_held_is_free(ledger: Ledger, claims: LedgerWriter) -> None:
-    """And only then, however long it takes."""
+def test_claims_of_a_killed_process_are_released(ledger: Ledger, writer: LedgerWriter) -> None:
+    """And not before it has ended, however long that takes."""
     code = f"""
 import sys, time
 from langgraph_runs.batch.ledger.writer import LedgerWriter
-claims = LedgerWriter({ledger.path!r}, **{FOR!r})
-with claims.change():
-    claims.take("a", "digest of a", 0)
-print("taken", flush=True)
+writer = LedgerWriter({ledger.path!r}, **{MADE_FOR!r})
+with writer.transaction():
+    writer.claim("a", "digest of a", 0)
+print("claimed", flush=True)
 time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert b"taken\n" == process.stdout.readline()
-        assert 0 == claims.free_the_dead()
-        assert None is take(claims, "a")
+        assert b"claimed\n" == process.stdout.readline()
+        assert 0 == writer.release_dead_owners()
+        assert None is claim_input(writer, "a")
         assert 2 == len([name for name in os.listdir(os.path.dirname(ledger.path)) if "-owner-" in name])
         process.kill()
-    assert 1 == claims.free_the_dead()
-    assert take(claims, "a").look
+    assert 1 == writer.release_dead_owners()
+    assert claim_input(writer, "a").may_exist
     assert 1 == len([name for name in os.listdir(os.path.dirname(ledger.path)) if "-owner-" in name])
 
 
 def test_a_lock_is_held_within_a_process_too(tmp_path: Path) -> None:
-    """And looking at it does not take it away, which POSIX locks by themselves would do."""
+    """Checking it does not release it, as it would with plain POSIX locks."""
     path = str(tmp_path / "lock")
     lock = LockFile(path)
     for _ in range(3):
@@ -247,41 +248,77 @@ def test_a_lock_is_held_within_a_process_too(tmp_path: Path) -> None:
     assert [] == os.listdir(tmp_path)
 
 
-# -- files that are none
+# -- other files
 
 
-def test_a_ledger_belongs_to_one_server_and_assistant(ledger: Ledger, claims: LedgerWriter) -> None:
-    assert FOR == ledger.about()
+#: The tables as the first released version made them, with an input that had failed and is to be run again.
+FIRST_VERSION = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE entry (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, place INTEGER NOT NULL, status TEXT NOT NULL, owner TEXT,
+    thread_id TEXT, run_id TEXT, redo INTEGER NOT NULL DEFAULT 0, paused INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0, "values" BLOB, error TEXT
+);
+CREATE INDEX entry_status ON entry (status, id);
+CREATE INDEX entry_owner ON entry (owner) WHERE owner IS NOT NULL;
+CREATE TABLE owner (id TEXT PRIMARY KEY, pid INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE litter (thread_id TEXT PRIMARY KEY) WITHOUT ROWID;
+INSERT INTO about VALUES ('url', 'http://server'), ('assistant_id', 'agent');
+INSERT INTO litter VALUES ('an-old-thread');
+INSERT INTO entry (key, digest, place, status, thread_id, redo, attempts)
+    VALUES ('a', 'digest of a', 3, 'pending', 'thread-a', 1, 2);
+PRAGMA user_version=1;
+PRAGMA application_id=1279742540;
+"""
+
+
+def test_a_file_of_the_first_version_can_be_used(ledger: Ledger) -> None:
+    with sqlite3.connect(ledger.path) as connection:
+        connection.executescript(FIRST_VERSION)
+    connection.close()
+    writer = LedgerWriter(ledger.path, **MADE_FOR)
+    assert ["an-old-thread"] == writer.orphaned_threads(10)
+    claim = claim_input(writer, "a")
+    assert Claim("a", "thread-a", 3, may_exist=True, rerun_failed=True) == claim
+    finish(writer, claim, values={"n": 1}, error=RunFailedError("E", "m"))
+    assert 1 == ledger.retry_failed()
+    assert {"an-old-thread", "thread-a"} == set(writer.orphaned_threads(10))
+    writer.close()
+    assert {"pending": 1, "started": 0, "done": 0, "failed": 0} == ledger.counts()
+
+
+def test_a_ledger_belongs_to_one_server_and_assistant(ledger: Ledger, writer: LedgerWriter) -> None:
+    assert MADE_FOR == ledger.about()
     for other in ({"url": "http://other"}, {"assistant_id": "other"}):
         with pytest.raises(LedgerError, match="is for another"):
-            LedgerWriter(ledger.path, **{**FOR, **other})
+            LedgerWriter(ledger.path, **{**MADE_FOR, **other})
     assert 1 == len([name for name in os.listdir(os.path.dirname(ledger.path)) if "-owner-" in name])
 
 
-def test_there_must_be_a_ledger_to_look_at(ledger: Ledger) -> None:
-    for look in (ledger.counts, ledger.about, ledger.retry_failed, lambda: list(ledger.entries())):
+def test_a_missing_ledger_cannot_be_read(ledger: Ledger) -> None:
+    for read in (ledger.counts, ledger.about, ledger.retry_failed, lambda: list(ledger.entries())):
         with pytest.raises(LedgerError, match="there is no ledger at"):
-            look()
+            read()
     assert not ledger.exists
     assert not os.path.exists(ledger.path)
 
 
-def test_another_file_is_not_taken_for_a_ledger(tmp_path: Path) -> None:
+def test_other_files_are_refused_and_not_changed(tmp_path: Path) -> None:
     text, database = tmp_path / "text", tmp_path / "other.sqlite"
-    text.write_text("no database at all, but long enough to be looked at " * 50)
+    text.write_text("no database at all, but long enough for a header " * 50)
     with sqlite3.connect(database) as connection:
         connection.execute("CREATE TABLE mine (a)")
     connection.close()
     before = text.read_bytes(), database.read_bytes()
-    for path, told in ((text, "file is not a database"), (database, "not a ledger"), (tmp_path, "unable to open")):
-        with pytest.raises(LedgerError, match=told):
+    for path, message in ((text, "file is not a database"), (database, "not a ledger"), (tmp_path, "unable to open")):
+        with pytest.raises(LedgerError, match=message):
             Ledger(path).counts()
-        with pytest.raises(LedgerError, match=told):
-            LedgerWriter(str(path), **FOR)
+        with pytest.raises(LedgerError, match=message):
+            LedgerWriter(str(path), **MADE_FOR)
     assert before == (text.read_bytes(), database.read_bytes())
 
 
-def test_a_newer_ledger_is_refused(ledger: Ledger, claims: LedgerWriter) -> None:
+def test_a_newer_ledger_is_refused(ledger: Ledger, writer: LedgerWriter) -> None:
     with sqlite3.connect(ledger.path) as connection:
         connection.execute("PRAGMA user_version=2")
     connection.close()
@@ -303,7 +340,7 @@ def test_an_unknown_status_is_refused(ledger: Ledger) -> None:
 
 
 def test_every_commit_is_synced(ledger: Ledger) -> None:
-    """What is promised of a power failure rests on it."""
+    """The promise for power failures depends on it."""
     file = SqliteFile(ledger.path, create=True)
     assert ((2,), ("wal",)) == (file.one("PRAGMA synchronous"), file.one("PRAGMA journal_mode"))
     file.close()
@@ -312,22 +349,22 @@ def test_every_commit_is_synced(ledger: Ledger) -> None:
 # -- reading
 
 
-def test_entries_come_page_by_page_in_order(ledger: Ledger, claims: LedgerWriter) -> None:
-    with claims.change():
+def test_entries_come_page_by_page_in_order(ledger: Ledger, writer: LedgerWriter) -> None:
+    with writer.transaction():
         for n in range(1203):
-            claims.take(f"k{n}", "d", n)
-    with claims.change():
+            writer.claim(f"k{n}", "d", n)
+    with writer.transaction():
         for n in range(0, 1203, 2):
-            claims.finish(BatchResult(index=n, key=f"k{n}", values=n), delete=True)
+            writer.finish(BatchResult(index=n, key=f"k{n}", values=n), delete=True)
     assert list(range(1203)) == [entry.index for entry in ledger.entries()]
     assert list(range(0, 1203, 2)) == [entry.values for entry in ledger.entries("done")]
     assert list(range(1, 1203, 2)) == [one["index"] for one in ledger.export("started")]
     assert {"pending": 0, "started": 601, "done": 602, "failed": 0} == ledger.counts()
 
 
-def test_an_export_says_what_went_wrong(ledger: Ledger, claims: LedgerWriter) -> None:
-    claim = take(claims, "a")
-    finish(claims, claim, error=RunFailedError("ValueError", "no ink"), values={"n": 1}, seconds=0.12345, delete=False)
+def test_an_export_has_the_errors(ledger: Ledger, writer: LedgerWriter) -> None:
+    claim = claim_input(writer, "a")
+    finish(writer, claim, error=RunFailedError("ValueError", "no ink"), values={"n": 1}, seconds=0.12345, delete=False)
     assert [
         {
             "key": "a",
@@ -344,11 +381,11 @@ def test_an_export_says_what_went_wrong(ledger: Ledger, claims: LedgerWriter) ->
     ] == list(ledger.export())
 
 
-def test_a_ledger_can_be_read_while_it_is_written(ledger: Ledger, claims: LedgerWriter) -> None:
+def test_a_ledger_can_be_read_while_it_is_written(ledger: Ledger, writer: LedgerWriter) -> None:
     seen: list[int] = []
     reader = threading.Thread(target=lambda: seen.append(len(list(ledger.entries()))))
-    with claims.change():
-        claims.take("a", "d", 0)
+    with writer.transaction():
+        writer.claim("a", "d", 0)
         reader.start()
         reader.join(20)
     assert [0] == seen

@@ -659,8 +659,10 @@ def test_an_executor_that_breaks_ends_the_map(client: Client, server: FakeLangGr
     pool.shutdown()
     with pytest.raises(LangGraphRunsError, match="the executor failed: RuntimeError"):
         list(client.runs.map("agent", numbers(1), executor=pool, ledger=tmp_path / "jobs.sqlite"))
-    assert 1 == Ledger(tmp_path / "jobs.sqlite").counts()["started"]
+    assert {"pending": 1, "started": 0, "done": 0, "failed": 0} == Ledger(tmp_path / "jobs.sqlite").counts()
     assert {} == server.runs
+    (result,) = client.runs.map("agent", numbers(1), ledger=tmp_path / "jobs.sqlite")
+    assert result.succeeded
 
 
 def test_a_map_in_an_executor_can_be_ended(

@@ -1,6 +1,7 @@
-"""The ledger of a map: which inputs were taken, by whom, and what came of them. Knows no requests and no threads of execution."""
+"""The ledger of a map: which inputs were claimed, by which map, and the results. Knows no requests and starts no runs."""
 
 from .reader import STATUSES, Ledger, LedgerEntry
-from .writer import Claim, LedgerWriter
+from .store import Claim, LedgerStore
+from .writer import LedgerWriter
 
-__all__ = ["STATUSES", "Claim", "Ledger", "LedgerEntry", "LedgerWriter"]
+__all__ = ["STATUSES", "Claim", "Ledger", "LedgerEntry", "LedgerStore", "LedgerWriter"]

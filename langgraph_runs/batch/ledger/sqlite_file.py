@@ -1,8 +1,8 @@
-"""The file of a ledger: an SQLite database in WAL mode, its tables, its transactions, its errors as ours. Knows no runs.
+"""The file of a ledger: an SQLite database in WAL mode, its tables, its transactions, and `LedgerError` for its errors.
 
-The only importer of sqlite3, which is imported when the first ledger is opened. Every commit is synced to the disk before it
-returns (``synchronous=FULL``): what was committed is there after a kill and, as far as disk and file system keep their word,
-after a power failure.
+Knows nothing of runs. The only importer of sqlite3, which is imported when the first ledger is opened. Every commit is synced to
+the disk before it returns (``synchronous=FULL``), so that it survives a kill of the process and, if the disk and the file system
+sync as they promise, a power failure.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 from ...errors import InvalidRequestError, LedgerError
 
-__all__ = ["SqliteFile", "LockFile", "check_path"]
+__all__ = ["ORPHANED_THREADS", "RERUN_FAILED", "LockFile", "SqliteFile", "check_path"]
 
-#: In the header of the file, so that no other database is taken for a ledger: "LGRL".
+#: SQLite's application id in the header of the file, "LGRL": other databases are refused.
 _APPLICATION = 0x4C47524C
 _VERSION = 1
-#: Seconds that one transaction waits for those of other processes, each of which takes milliseconds.
-_BUSY = 60.0
+#: Seconds that a transaction waits for transactions of other processes. Each of those takes milliseconds.
+_BUSY_TIMEOUT = 60.0
+#: Two names on disk are those of the first version of the schema, so that existing files stay readable: the table of orphaned
+#: threads, and the column that says whether a failed run is run again (`Claim.rerun_failed`). ``place`` is the index of an input.
+ORPHANED_THREADS, RERUN_FAILED = "litter", "redo"
 _TABLES = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    """
+    f"""
     CREATE TABLE entry (
         id INTEGER PRIMARY KEY,
         key TEXT NOT NULL UNIQUE,
@@ -34,7 +37,7 @@ _TABLES = (
         owner TEXT,
         thread_id TEXT,
         run_id TEXT,
-        redo INTEGER NOT NULL DEFAULT 0,
+        {RERUN_FAILED} INTEGER NOT NULL DEFAULT 0,
         paused INTEGER NOT NULL DEFAULT 0,
         attempts INTEGER NOT NULL DEFAULT 0,
         seconds REAL NOT NULL DEFAULT 0,
@@ -45,12 +48,12 @@ _TABLES = (
     "CREATE INDEX entry_status ON entry (status, id)",
     "CREATE INDEX entry_owner ON entry (owner) WHERE owner IS NOT NULL",
     "CREATE TABLE owner (id TEXT PRIMARY KEY, pid INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE litter (thread_id TEXT PRIMARY KEY) WITHOUT ROWID",
+    f"CREATE TABLE {ORPHANED_THREADS} (thread_id TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 
 
 def check_path(path: Any) -> str:
-    """*path* as text, or an error that says what to give."""
+    """Return *path* as text. Raises `InvalidRequestError` for anything else than the path of a file."""
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise InvalidRequestError(f"ledger={path!r}: give the path of a file, or a Ledger")
     text = os.fspath(path)
@@ -60,7 +63,7 @@ def check_path(path: Any) -> str:
 
 
 class SqliteFile:
-    """One connection to a ledger; its methods may be called from any thread, one at a time."""
+    """One connection to a ledger. Its methods may be called from any thread, by one thread at a time."""
 
     def __init__(self, path: Union[str, os.PathLike[str]], *, create: bool) -> None:
         import sqlite3
@@ -70,17 +73,17 @@ class SqliteFile:
         self._lock = threading.RLock()
         if not create and not os.path.exists(self.path):
             raise LedgerError(f"there is no ledger at {self.path!r}")
-        with self._telling():
-            self._connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        with self._converted_errors():
+            self._connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
-            with self._telling():
+            with self._converted_errors():
                 self._prepare(create)
         except BaseException:
             self._connection.close()
             raise
 
     def _prepare(self, create: bool) -> None:
-        with self._transaction("DEFERRED"):  # one state: another process may be creating the tables
+        with self._transaction("DEFERRED"):  # all three of one state, since another process may be creating the tables
             application, version = self._number("application_id"), self._number("user_version")
             empty = self.one("SELECT count(*) FROM sqlite_master") == (0,)
         if application != _APPLICATION and not (empty and application == 0 and create):
@@ -93,7 +96,7 @@ class SqliteFile:
             self.run(f"PRAGMA {pragma}")
         if application != _APPLICATION:
             with self.transaction():
-                # Another process may have been quicker.
+                # Another process may have created the tables since.
                 if self._number("application_id") == 0:
                     for statement in _TABLES:
                         self.run(statement)
@@ -105,7 +108,7 @@ class SqliteFile:
         return 0 if row is None else int(row[0])
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _converted_errors(self) -> Iterator[None]:
         with self._lock:
             try:
                 yield
@@ -113,28 +116,28 @@ class SqliteFile:
                 raise LedgerError(f"the ledger {self.path!r}: {error}") from error
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> int:
-        """Execute one statement; how many rows it changed."""
-        with self._telling():
+        """Execute one statement. Returns the number of rows that it changed."""
+        with self._converted_errors():
             return self._connection.execute(statement, values).rowcount
 
     def one(self, statement: str, values: Sequence[Any] = ()) -> Optional[Tuple[Any, ...]]:
-        """The first row, or None."""
-        with self._telling():
+        """Return the first row, or None."""
+        with self._converted_errors():
             row: Optional[Tuple[Any, ...]] = self._connection.execute(statement, values).fetchone()
             return row
 
     def all(self, statement: str, values: Sequence[Any] = ()) -> List[Tuple[Any, ...]]:
-        """All rows."""
-        with self._telling():
+        """Return all rows."""
+        with self._converted_errors():
             return self._connection.execute(statement, values).fetchall()
 
     def transaction(self) -> contextlib.AbstractContextManager[None]:
-        """All of it or nothing, on the disk when it returns. Keep it short: other processes wait."""
+        """A transaction that locks out other writers. It is committed and synced to the disk at the end, or rolled back."""
         return self._transaction("IMMEDIATE")
 
     @contextlib.contextmanager
     def _transaction(self, kind: str) -> Iterator[None]:
-        with self._telling():
+        with self._converted_errors():
             self._connection.execute(f"BEGIN {kind}")
             try:
                 yield
@@ -144,40 +147,40 @@ class SqliteFile:
             self._connection.execute("COMMIT")
 
     def close(self) -> None:
-        """May be called twice."""
-        with self._telling():
+        """Close the connection. May be called twice."""
+        with self._converted_errors():
             self._connection.close()
 
 
 class LockFile:
-    """A lock that the system takes back when its process ends, however it ends; no clock has a part in it.
+    """A lock that the operating system releases when the process ends, in whatever way.
 
-    It is an empty SQLite database with an exclusive transaction open: SQLite knows how to lock on every system, between processes
-    and within one.
+    It is an empty SQLite database with an open exclusive transaction: SQLite's locks work on every system, between processes and
+    within one.
     """
 
     def __init__(self, path: str) -> None:
         import sqlite3
 
         self.path = path
-        with contextlib.ExitStack() as undo:
+        with contextlib.ExitStack() as cleanup:
             try:
                 self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-                undo.callback(self._connection.close)
-                self._connection.execute("PRAGMA journal_mode=MEMORY")  # else there would be another file
+                cleanup.callback(self._connection.close)
+                self._connection.execute("PRAGMA journal_mode=MEMORY")  # WAL would leave further files
                 self._connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.Error as error:
                 raise LedgerError(f"the lock {path!r} beside the ledger cannot be taken: {error}") from error
-            undo.pop_all()
+            cleanup.pop_all()
 
     def release(self) -> None:
-        """Give it back, and remove the file."""
+        """Release the lock and remove the file."""
         self._connection.close()
         _remove(self.path)
 
     @staticmethod
     def break_if_dead(path: str) -> bool:
-        """Whether nobody holds the lock any more; then its file is removed."""
+        """Return True if no process holds the lock; then its file is removed."""
         import sqlite3
 
         if not os.path.exists(path):
@@ -185,7 +188,7 @@ class LockFile:
         try:
             probe = sqlite3.connect(pathlib.Path(path).absolute().as_uri() + "?mode=rw", uri=True, timeout=0, isolation_level=None)
         except sqlite3.Error:
-            return False  # not ours to open: whoever made it may be alive
+            return False  # it cannot be opened by this user, so its owner may be alive
         try:
             probe.execute("PRAGMA journal_mode=MEMORY")
             probe.execute("BEGIN EXCLUSIVE")
@@ -198,5 +201,5 @@ class LockFile:
 
 
 def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):  # somebody else has removed it
+    with contextlib.suppress(OSError):  # another process has removed it
         os.unlink(path)

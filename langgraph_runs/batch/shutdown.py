@@ -1,0 +1,110 @@
+"""Ends a map early: the runs in flight are cancelled or left running, and the claims on their inputs are released."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, List, Sequence, Tuple
+
+from ..errors import RunCancelledError
+from .config import MapConfig
+from .dispatcher import Dispatcher
+from .recorder import FinishedTask, Recorder
+from .retries import InputRetries
+from .task import InFlightTask, TaskResult
+
+__all__ = ["Shutdown"]
+
+#: Seconds that a shutdown waits: for creates on their way, for the threads of the dispatcher, for cleanups and other executors.
+_CREATE_TIMEOUT, _THREADS_TIMEOUT, _CLEANUP_TIMEOUT = 2.0, 10.0, 15.0
+#: Seconds between two checks for runs that were created meanwhile.
+_CREATE_CHECK_INTERVAL = 0.05
+
+
+class Shutdown:
+    """The end of one map. Blocks for as long as the server takes to cancel the runs: about a second."""
+
+    def __init__(
+        self,
+        config: MapConfig,
+        dispatcher: Dispatcher,
+        recorder: Recorder,
+        retries: InputRetries,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._dispatcher = dispatcher
+        self._recorder = recorder
+        self._retries = retries
+        self._clock = clock
+        #: Tasks without a final result.
+        self._unfinished: List[InFlightTask] = []
+
+    def run(self, waiting: Sequence[InFlightTask], finished: Sequence[FinishedTask]) -> None:
+        """End the map. *waiting* are tasks that are not in flight, *finished* those whose results are not recorded."""
+        self._add_unfinished(waiting)
+        if waiting or finished or self._dispatcher.in_flight:
+            self._sort(finished)
+            self._end_tasks()
+            unfinished = [*self._unfinished, *self._dispatcher.tasks]
+            self._recorder.release(unfinished, cancelled=self._config.cancels)
+            if self._config.cancels:
+                self._cancel(unfinished)
+        self._wait_for_cleanups()
+
+    def _end_tasks(self) -> None:
+        self._add_unfinished(self._dispatcher.withdraw())
+        self._take_in(self._dispatcher.collect(0.0))
+        self._take_in(self._dispatcher.collect_lost())
+        if self._dispatcher.has_own_threads:
+            # When the create of a task has been executed, its run is known and can be cancelled.
+            end = self._clock() + _CREATE_TIMEOUT
+            while not all(in_flight.is_created for in_flight in self._dispatcher.tasks) and self._clock() < end:
+                self._take_in(self._dispatcher.collect(_CREATE_CHECK_INTERVAL))
+            self._dispatcher.abort()
+            self._wait_while(lambda: bool(self._dispatcher.in_flight), _THREADS_TIMEOUT)
+
+    def _cancel(self, unfinished: Sequence[InFlightTask]) -> None:
+        self._cancel_runs(unfinished)
+        if self._dispatcher.in_flight:
+            # Tasks in another executor end when their runs are cancelled. One that had not created its run may have done so since.
+            self._wait_while(lambda: bool(self._dispatcher.in_flight), _CLEANUP_TIMEOUT, drop=True)
+            self._cancel_runs(unfinished)
+        self._recorder.note_cancelled(unfinished)
+
+    def _cancel_runs(self, unfinished: Sequence[InFlightTask]) -> None:
+        for in_flight in unfinished:
+            self._recorder.cancel_run(in_flight)
+        self._wait_for_cleanups()
+
+    def _wait_for_cleanups(self) -> None:
+        self._wait_while(lambda: bool(self._dispatcher.cleaning), _CLEANUP_TIMEOUT, drop=True)
+
+    def _wait_while(self, condition: Callable[[], bool], seconds: float, *, drop: bool = False) -> None:
+        """Take in results while *condition* holds, at most for *seconds*. With *drop* results of tasks are not recorded."""
+        end = self._clock() + seconds
+        while condition() and self._clock() < end:
+            results, deleted = self._dispatcher.collect(end - self._clock())
+            self._take_in(([] if drop else results, deleted))
+
+    def _take_in(self, collected: Tuple[List[Tuple[InFlightTask, TaskResult]], List[str]]) -> None:
+        results, deleted = collected
+        self._recorder.note_deleted(deleted)
+        self._sort(
+            [
+                FinishedTask(in_flight, result, self._retries.evaluate(in_flight, result, may_retry=False))
+                for in_flight, result in results
+            ]
+        )
+
+    def _sort(self, finished: Sequence[FinishedTask]) -> None:
+        """Record final results; add all other tasks to the unfinished ones."""
+        final = [one for one in finished if one.result is not None and self._retries.is_final(one.result)]
+        # A cancelled run may have been cancelled by this very shutdown: its input is run again.
+        final = [one for one in final if one.result is None or not isinstance(one.result.error, RunCancelledError)]
+        if final:
+            self._recorder.record(final, [])
+        recorded = {one.in_flight for one in final}
+        self._add_unfinished([one.in_flight for one in finished if one.in_flight not in recorded])
+
+    def _add_unfinished(self, tasks: Sequence[InFlightTask]) -> None:
+        self._unfinished += [in_flight for in_flight in tasks if in_flight not in self._unfinished]
