@@ -11,6 +11,7 @@ PYTEST_DONT_REWRITE (for pytest, which loads our fixtures: this package may well
 import typing as _typing
 
 from . import _program  # noqa: F401 - imported before anything else, see there
+from ._public import name_public as _name_public
 from ._version import __version__
 from .call import AbortController, AbortSignal, RetryDetails, RetryPolicy
 from .client import Client
@@ -130,6 +131,8 @@ __all__ = [
     "ValuesStreamEvent",
     "__version__",
 ]
+
+_name_public(__name__, [item for name, item in globals().items() if name in __all__])
 
 #: Names that only maps need: importing `batch` is a tenth of what importing this package takes.
 _LATE = frozenset({"BatchResult", "Ledger", "LedgerEntry", "MapProgress", "RunMap"})

@@ -201,11 +201,11 @@ class Client:
         return f"Client({self.base_url!r}, api_key={key!r}, timeout={settings.timeout!r})"
 
     def __getstate__(self) -> Dict[str, Any]:
-        return {"settings": self._transport.settings, "made_with": self._made_with}
+        return {"settings": attrs.asdict(self._transport.settings, recurse=False), "made_with": self._made_with}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self._made_with = state["made_with"]
-        self._connect_to(state["settings"])
+        self._connect_to(Settings(**state["settings"]))
 
 
 def _find_key(given: Any) -> Optional[str]:

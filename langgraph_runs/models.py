@@ -4,8 +4,6 @@ Fields that a server may leave out have a default; fields that we do not know ar
 plain strings, since servers grow new ones.
 """
 
-from __future__ import annotations
-
 import datetime
 from typing import Any, Dict, List, Optional, Tuple
 

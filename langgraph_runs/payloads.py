@@ -1,7 +1,5 @@
 """What we send to start a run, checked before anything is sent. Knows the fields and their rules, not JSON and not HTTP."""
 
-from __future__ import annotations
-
 import functools
 import math
 import os
@@ -39,7 +37,7 @@ class RunsInvokePayload:
     >>> RunsInvokePayload(input={"n": 1}, interrupt_before="review")
     Traceback (most recent call last):
     ...
-    langgraph_runs.errors.InvalidRequestError: interrupt_before='review': give a list of node names, or '*' for all
+    langgraph_runs.InvalidRequestError: interrupt_before='review': give a list of node names, or '*' for all
     """
 
     input: Any = None

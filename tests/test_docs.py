@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import contextlib
 import doctest
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -19,7 +21,7 @@ import sys
 import textwrap
 import types
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Set, Tuple
 
 import pytest
 
@@ -304,12 +306,31 @@ def module_names() -> Iterator[str]:
             yield module.name
 
 
+class Finder(doctest.DocTestFinder):
+    """Finds the examples of a class in the module that defines it: public classes name the package as their module."""
+
+    def _from_module(self, module: Any, object: Any) -> bool:
+        if inspect.isclass(object):
+            return is_defined_in(module, object)
+        return bool(super()._from_module(module, object))  # type: ignore[misc]
+
+
+def is_defined_in(module: types.ModuleType, cls: type) -> bool:
+    """True if the source of *module* has the class, or the class around it."""
+    return cls.__module__.startswith("langgraph_runs") and cls.__qualname__.split(".")[0] in classes_in(module)
+
+
+@functools.cache
+def classes_in(module: types.ModuleType) -> Set[str]:
+    return {node.name for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef)}
+
+
 @pytest.mark.parametrize("name", sorted(module_names()))
 def test_the_examples_in_docstrings_give_what_they_show(name: str) -> None:
     module = importlib.import_module(name)
     report = io.StringIO()
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
+    for test in Finder(exclude_empty=True).find(module, name):
         runner.run(test, out=report.write)
 
     assert (0, report.getvalue()) == (runner.failures, "")
@@ -320,7 +341,11 @@ def docstrings() -> Iterator[Tuple[str, str]]:
         module = importlib.import_module(name)
         yield name, module.__doc__ or ""
         for key, value in vars(module).items():
-            if not inspect.isclass(value) and not inspect.isfunction(value) or value.__module__ != name:
+            if inspect.isclass(value):
+                defined_here = is_defined_in(module, value)
+            else:
+                defined_here = inspect.isfunction(value) and value.__module__ == name
+            if not defined_here:
                 continue
             yield f"{name}.{key}", getattr(value, "__doc__", None) or ""
             if inspect.isclass(value):

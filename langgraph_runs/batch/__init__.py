@@ -3,6 +3,7 @@
 Knows how inputs, runs and results belong together. A single run is started and waited for by `runs`.
 """
 
+from .._public import name_public
 from .config import MapConfig
 from .ledger import STATUSES, Ledger, LedgerEntry
 from .progress import MapProgress
@@ -10,3 +11,5 @@ from .results import BatchResult
 from .run_map import MapCalls, RunMap
 
 __all__ = ["STATUSES", "BatchResult", "Ledger", "LedgerEntry", "MapCalls", "MapConfig", "MapProgress", "RunMap"]
+
+name_public("langgraph_runs", [BatchResult, Ledger, LedgerEntry, MapProgress, RunMap])

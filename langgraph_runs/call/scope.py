@@ -32,7 +32,7 @@ class Scope:
     >>> scope.check()
     Traceback (most recent call last):
     ...
-    langgraph_runs.errors.AbortedError: aborted: enough
+    langgraph_runs.AbortedError: aborted: enough
     """
 
     __slots__ = (

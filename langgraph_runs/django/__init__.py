@@ -6,6 +6,7 @@ the rest works without. The only importer of Django in this package.
 
 from __future__ import annotations
 
+from .._public import name_public
 from .clients import get_client
 from .configurations import SettingsError
 from .owners import ThreadOwner
@@ -28,3 +29,5 @@ __all__ = [
     "webhook",
     "webhook_url",
 ]
+
+name_public(__name__, [ResumedStream, SettingsError, ThreadOwner])

@@ -51,7 +51,7 @@ def encode(body: Any) -> bytes:
     >>> encode({"input": {"score": float("nan")}})
     Traceback (most recent call last):
     ...
-    langgraph_runs.errors.InvalidRequestError: $.input.score: nan has no JSON form; use None or a string
+    langgraph_runs.InvalidRequestError: $.input.score: nan has no JSON form; use None or a string
     """
     if orjson is not None:
         try:

@@ -1,55 +1,47 @@
-"""Parsed JSON to the records of `models`, strictly. The only importer of cattrs; imported when the first record is decoded.
+"""Parsed JSON to record classes, strictly. The only importer of cattrs; imported when the first record is decoded.
 
-Wire decisions, all made here:
+A record class is an attrs class with a field ``extra``. Declaring it is enough: there is no list of them.
+
+The rules:
 
 - a string is a string and a number a number: nothing is converted silently (cattrs alone would turn None into ``"None"``);
-- a null, or a missing field, is the field's default where it has one;
+- a null, or a missing field, is the default of the field if it has one;
 - fields that the record does not have are kept in its ``extra``;
-- a time is ISO 8601 text; without an offset it is taken for UTC.
+- a time is ISO 8601 text; without an offset it is UTC.
 """
 
 from __future__ import annotations
 
 import datetime
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
+import functools
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type, TypeVar, cast
 
 import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from .. import models
-from ..errors import ResponseDecodeError
+from ..errors import ResponseDecodeError, shortened
 from ..models import kind_of
 from ..times import parse_time
 
 __all__ = ["structure"]
 
 T = TypeVar("T")
-_MODELS = (
-    models.Interrupt,
-    models.Checkpoint,
-    models.ThreadTask,
-    models.ThreadState,
-    models.ThreadUpdate,
-    models.Thread,
-    models.Run,
-    models.Assistant,
-    models.ServerInfo,
-)
 
 
-class _Misfit(Exception):
-    """A value that is not of the promised type; the text says what was expected."""
+class _WrongType(Exception):
+    """A value is not of the documented type; the text says what was expected."""
 
 
 def structure(value: Any, cls: Type[T], path: str) -> T:
-    """*value* as a *cls*, or `ResponseDecodeError` that lists every problem with its path, which begins with *path*."""
+    """Return *value* as a *cls*. Raise `ResponseDecodeError` with every problem and its path, which begins with *path*."""
+    hook = _hook_of(cls)
     try:
-        return _converter.structure(value, cls)
-    except Exception as error:  # cattrs raises groups of whatever its hooks raised; all of it means: another shape
+        return cast(T, hook(value, cls))
+    except Exception as error:  # cattrs raises groups of all that its hooks raised, and each of them means another shape
         problems = tuple(_problems(error, path)) or (f"{path}: {error}",)
         raise ResponseDecodeError(
-            f"the answer has another shape than promised: {'; '.join(problems)}", problems=problems
+            f"the response has another shape than promised: {shortened('; '.join(problems))}", problems=problems
         ) from error
 
 
@@ -76,7 +68,7 @@ def _problems(error: BaseException, path: str) -> Iterator[str]:
 def _exactly(kind: type, name: str) -> Any:
     def check(value: Any, _: Any) -> Any:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise _Misfit(f"expected {name}, not {kind_of(value)}")
+            raise _WrongType(f"expected {name}, not {kind_of(value)}")
         return value
 
     return check
@@ -86,10 +78,10 @@ def _time(value: Any, _: Any) -> datetime.datetime:
     try:
         moment = parse_time(value) if isinstance(value, str) else None
     except ValueError as error:
-        raise _Misfit(f"expected a time, not {value!r}: {error}") from error
+        raise _WrongType(f"expected a time, not {value!r}: {error}") from error
     if moment is None:
         shown = repr(value) if isinstance(value, str) else kind_of(value)
-        raise _Misfit(f"expected a time such as 2026-11-21T01:09:53+00:00, not {shown}")
+        raise _WrongType(f"expected a time such as 2026-11-21T01:09:53+00:00, not {shown}")
     return moment
 
 
@@ -104,21 +96,24 @@ def _is_object(kind: Any) -> bool:
     return bool(kind == Dict[str, Any])
 
 
-def _make_hook(converter: cattrs.Converter, cls: Type[Any]) -> Any:
+def _make_hook(cls: Any) -> Any:
+    """The function that makes a *cls*, a record class, from parsed JSON. `TypeError` if the class is not a record."""
     attrs.resolve_types(cls)
     fields = attrs.fields_dict(cls)
+    if "extra" not in fields:
+        raise TypeError(f"{cls.__name__} has no field 'extra': fields that it does not know would be lost")
     lists = {name for name, field in fields.items() if getattr(field.type, "__origin__", None) in (list, tuple)}
     needed = {name for name, field in fields.items() if field.default is attrs.NOTHING}
     known_names = fields.keys() - {"extra"}
-    # A null never comes to a field that has a default, so its hook need not look for one.
+    # The hook below removes a null of a field that has a default, so the hooks of the fields do not have to.
     hooks: Dict[str, Any] = {
         name: override(struct_hook=_HOOKS[field.type]) for name, field in fields.items() if field.type in _HOOKS
     }
-    inner = make_dict_structure_fn(cls, converter, **hooks)
+    inner = make_dict_structure_fn(cls, _converter, **hooks)
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
-            raise _Misfit(f"expected an object, not {kind_of(value)}")
+            raise _WrongType(f"expected an object, not {kind_of(value)}")
         known: Dict[str, Any] = {}
         extra: Dict[str, Any] = {}
         for name, item in value.items():
@@ -136,13 +131,13 @@ def _make_hook(converter: cattrs.Converter, cls: Type[Any]) -> Any:
 
 
 class _NotAList:
-    """Makes cattrs report, with its path, what stands where a list is due."""
+    """Raises when cattrs iterates over it, so that cattrs adds the path to the error."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
     def __iter__(self) -> Any:
-        raise _Misfit(f"expected a list, not {kind_of(self.value)}")
+        raise _WrongType(f"expected a list, not {kind_of(self.value)}")
 
 
 def _make_converter() -> cattrs.Converter:
@@ -152,9 +147,10 @@ def _make_converter() -> cattrs.Converter:
         converter.register_structure_hook(kind, _exactly(kind, name))
     converter.register_structure_hook(datetime.datetime, _time)
     converter.register_structure_hook_func(_is_object, _exactly(dict, "an object"))
-    for cls in _MODELS:
-        converter.register_structure_hook(cls, _make_hook(converter, cls))
+    converter.register_structure_hook_factory(attrs.has, _hook_of)
     return converter
 
 
+#: `_make_hook`, once for each class.
+_hook_of: Callable[[Any], Any] = functools.cache(_make_hook)
 _converter = _make_converter()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from .._public import name_public
+
 __all__ = ["Dialect"]
 
 
@@ -46,3 +48,6 @@ class Dialect:
     honest_join: bool = False
     #: Keep the states of a thread, by which a run that was joined late is told its own.
     history: bool = True
+
+
+name_public("langgraph_runs.testing", [Dialect])

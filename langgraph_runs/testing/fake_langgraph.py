@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, Optional, Union
 from urllib.parse import parse_qs, unquote
 
+from .._public import name_public
 from .dialect import Dialect
 from .fake_run import FakeRun, Program
 from .loopback_server import Answer, Request
@@ -312,3 +313,6 @@ class FakeLangGraph(Listening):
             known = {assistant_id_of(name): name for name in names}
             return reply_json(200, assistant_json(known[rest[0]], self.since)) if rest[0] in known else self.error(404, "Not Found")
         return None
+
+
+name_public("langgraph_runs.testing", [FakeLangGraph])

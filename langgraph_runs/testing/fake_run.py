@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Callable, Optional, Protocol
 
+from .._public import name_public
 from .dialect import Dialect
 from .loopback_server import Request
 
@@ -162,3 +163,6 @@ class FakeRun:
 
 
 Program = Callable[[FakeRun], Any]
+
+
+name_public("langgraph_runs.testing", [FakeRun, GraphFailure, Paused, Stopped])

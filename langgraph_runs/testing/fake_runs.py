@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from .. import Client, InvalidRequestError
+from .._public import name_public
 from .dialect import Dialect
 from .fake_langgraph import FakeLangGraph
 from .fake_run import FakeRun, Program
@@ -303,3 +304,6 @@ def _line(request: Request) -> str:
 
 def _changes(request: Request) -> bool:
     return request.method != "GET" and request.path.rstrip("/").rpartition("/")[2] not in _READS
+
+
+name_public("langgraph_runs.testing", [FakeRuns])

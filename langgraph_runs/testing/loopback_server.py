@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Optional, TypeVar, Union
 
+from .._public import name_public
 from .replies import Break, Reply
 
 __all__ = ["PATIENCE", "Answer", "LoopbackServer", "Request"]
@@ -419,3 +420,6 @@ class _Reader:
         if not data:
             raise EOFError
         self.taken += data
+
+
+name_public("langgraph_runs.testing", [Request])

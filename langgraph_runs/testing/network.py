@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import LangGraphRunsError
+from .._public import name_public
 
 __all__ = ["NetworkRefusedError", "no_network"]
 
@@ -34,7 +35,7 @@ def no_network(*allowed: str) -> Iterator[None]:
     ...     client.ok()
     Traceback (most recent call last):
     ...
-    langgraph_runs.testing.network.NetworkRefusedError: no_network(): this test wants to connect to api.example.com, port 443; ...
+    langgraph_runs.testing.NetworkRefusedError: no_network(): this test wants to connect to api.example.com, port 443; ...
     """
     from ..http import connection as connections  # urllib3 is not brought along with the plugin
 
@@ -62,3 +63,6 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host.split("%")[0]).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+name_public("langgraph_runs.testing", [NetworkRefusedError])

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
 from .. import InvalidRequestError, StreamEvent
+from .._public import name_public
 from .fake_run import FakeRun, GraphFailure, Paused, Stopped
 from .replies import Reply, reply_json
 from .server_json import interrupt_json
@@ -247,3 +248,6 @@ def _shown(value: Any) -> str:
         return ""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+name_public("langgraph_runs.testing", [Script])

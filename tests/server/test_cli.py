@@ -66,7 +66,7 @@ def test_verbose_tells_each_request_and_the_error_whole(run: Commands) -> None:
 
     assert 1 == ended.code
     assert "INFO POST /threads/" in ended.err
-    assert "because of: langgraph_runs.errors.RunFailedError: the run failed: ValueError: no ink" in ended.err
+    assert "because of: langgraph_runs.RunFailedError: the run failed: ValueError: no ink" in ended.err
     assert "Traceback" not in ended.err
 
 

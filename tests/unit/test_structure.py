@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from typing import Any, List
+from typing import Any, Dict, List, Optional
 
 import attrs
 import pytest
@@ -227,3 +227,48 @@ def test_first_use_by_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert [decode(run_json(), Run)] * 16 == found
+
+
+@attrs.frozen(kw_only=True)
+class Cron:
+    """A record class that only this file knows."""
+
+    cron_id: str
+    next_run: Optional[Interrupt] = None
+    extra: Dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Lossy:
+    """An attrs class that has no place for fields that it does not know."""
+
+    cron_id: str
+
+
+@attrs.frozen(kw_only=True)
+class HoldsLossy:
+    cron: Lossy
+    extra: Dict[str, Any] = attrs.field(factory=dict)
+
+
+def test_declaring_a_record_class_is_enough() -> None:
+    """A new class is decoded by the same rules, also within others, and keeps what it does not know."""
+    cron = decode({"cron_id": "c", "next_run": {"id": "i", "more": 1}, "schedule": "* * * * *"}, Cron)
+    assert Cron(cron_id="c", next_run=Interrupt(id="i", extra={"more": 1}), extra={"schedule": "* * * * *"}) == cron
+    assert ["$.cron_id: expected a string, not a number"] == problems_of({"cron_id": 5}, Cron)
+    assert ["$.cron_id: missing"] == problems_of({}, Cron)
+
+
+@pytest.mark.parametrize("cls", [Lossy, HoldsLossy])
+def test_a_class_that_would_lose_fields_is_refused(cls: Any) -> None:
+    """It is a mistake of the class, and not of the server."""
+    with pytest.raises(TypeError, match="Lossy has no field 'extra'"):
+        decode({"cron_id": "c", "cron": {"cron_id": "c"}}, cls)
+
+
+def test_many_problems_are_cut_in_the_text_only() -> None:
+    state = {"tasks": [{"id": number} for number in range(1000)]}
+    with pytest.raises(ResponseDecodeError) as caught:
+        decode(state, ThreadState)
+    assert len(str(caught.value)) < 600
+    assert 1000 == len(caught.value.problems)
