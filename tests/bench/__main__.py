@@ -204,7 +204,7 @@ def in_events(count: float) -> str:
 
 
 def median(rows: list[dict[str, Any]], key: str) -> float:
-    return statistics.median(row[key] for row in rows)
+    return float(statistics.median(row[key] for row in rows))
 
 
 def import_times() -> dict[str, float]:

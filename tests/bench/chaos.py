@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import sys
 import threading
@@ -72,7 +73,7 @@ class Ours(Side):
         self.client = Client(url, api_key=None, retry=RetryPolicy(wait_initial=0.05, wait_max=0.5, budget=None))
 
     def create(self, thread_id: str, key: str) -> str:
-        return self.client.runs.create(thread_id, "echo", input={"value": 1}, metadata={"client_key": key}).run_id
+        return str(self.client.runs.create(thread_id, "echo", input={"value": 1}, metadata={"client_key": key}).run_id)
 
     def wait_for(self, seconds: float, thread_id: str, graph: str, **options: Any) -> Any:
         return self.client.runs.wait(thread_id, graph, timeout=seconds, **options)
@@ -238,15 +239,15 @@ def truth(make: Callable[[str], Any], url: str) -> dict[str, int]:
                 if end is not None:
                     threading.Thread(target=lambda t=thread_id, e=end: e(t, wait_running(t)), daemon=True).start()
                 start_call = getattr(side, call)
-                judge(way, call, lambda c=start_call, t=thread_id, g=start["graph"], o=options: c(t, g, **o))
+                judge(way, call, functools.partial(start_call, thread_id, start["graph"], **options))
                 continue
             run = ask(url, "POST", f"/threads/{thread_id}/runs", {"assistant_id": start["graph"], **options})
             if end is not None:
                 threading.Thread(target=lambda t=thread_id, e=end: e(t, wait_running(t)), daemon=True).start()
-            judge(way, call, lambda c=getattr(side, call), t=thread_id, r=run["run_id"]: c(t, r))
-            judge(way, call + " later", lambda c=getattr(side, call), t=thread_id, r=run["run_id"]: c(t, r))
+            judge(way, call, functools.partial(getattr(side, call), thread_id, run["run_id"]))
+            judge(way, call + " later", functools.partial(getattr(side, call), thread_id, run["run_id"]))
     for call in ("join", "join_stream"):
-        judge("unknown run", call, lambda c=getattr(side, call): c(new_thread(url), str(uuid.uuid4())))
+        judge("unknown run", call, functools.partial(getattr(side, call), new_thread(url), str(uuid.uuid4())))
     thread_id = new_thread(url)
     old = ask(url, "POST", f"/threads/{thread_id}/runs", {"assistant_id": "echo", "input": {"value": "old"}})["run_id"]
     ask(url, "GET", f"/threads/{thread_id}/runs/{old}/join")

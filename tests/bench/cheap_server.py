@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from typing import Any
 
 RUN = "01a1fba7-134f-707a-814b-b1e6473e86be"
 RUN_OBJECT = {
@@ -106,7 +107,7 @@ def serve(conn: socket.socket) -> None:
             conn.sendall(RUN_ANSWER)
 
 
-def stream(conn: socket.socket, asked: dict, target: str) -> bool:
+def stream(conn: socket.socket, asked: dict[str, Any], target: str) -> bool:
     close = asked.get("close", False)
     runs = target[: -len("/stream")]
     head = b"HTTP/1.1 200 OK\r\n" + DATE + b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-store\r\n"

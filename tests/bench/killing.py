@@ -123,7 +123,7 @@ def count_on_server(url: str, series: str, found: Found) -> None:
     """Every run of the series, found by its metadata on every thread that there is."""
     per_input: collections.Counter[int] = collections.Counter()
     with Client(url, api_key=None) as client:
-        threads = []
+        threads: list[Any] = []
         while True:
             page = client.threads.search(limit=1000, offset=len(threads), metadata={"series": series}, sort_by="created_at")
             threads += page

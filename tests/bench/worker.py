@@ -5,6 +5,7 @@ python -m tests.bench.worker ours get http://127.0.0.1:PORT [count]
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -237,6 +238,10 @@ def main() -> None:
     small = {"n": 1, "text": "x" * 900}
     nulls = {"messages": [{"role": "user", "content": "x" * 1000, "score": 0.5, "name": None, "id": None} for _ in range(1000)]}
     large = {"messages": [{"role": "user", "content": "x" * 1000, "score": 0.5} for _ in range(1000)]}
+
+    def gets(threads: int, n: int) -> None:
+        told.update(failures=threads_of(side, side.get, threads, n))
+
     work: dict[str, Callable[[int], Any]] = {
         "get": lambda n: [side.get() for _ in range(n)],
         "create_1k": lambda n: [side.create(small) for _ in range(n)],
@@ -251,7 +256,7 @@ def main() -> None:
         "paced": lambda n: count_events(side, events=n, size=200, pace=0.02),
         "waits_100": lambda n: told.update(failures=sum(threads_of(side, side.wait, 64, n // 100) for _ in range(100))),
         "waits_64": lambda n: told.update(failures=threads_of(side, side.wait, 64, n)),
-        **{f"get_{t}": (lambda n, t=t: told.update(failures=threads_of(side, side.get, t, n))) for t in (1, 4, 16, 64)},
+        **{f"get_{threads}": functools.partial(gets, threads) for threads in (1, 4, 16, 64)},
         "delay_chunked": lambda n: told.update(delayed(side, n)),
         "delay_close": lambda n: told.update(delayed(side, n, close=True)),
     }

@@ -68,9 +68,9 @@ def start(client: Client, way: str, thread_id: Optional[str], **options: Any) ->
             events = [event.event for event in stream]
         assert ["metadata", "values", "values"] == events
         assert ("once", 1) == (stream.values["echo"], stream.values["turns"])
-        run_id = stream.run_id
+        run_id = str(stream.run_id)
     assert [run_id] == [ids["run_id"] for ids in created]
-    return str(run_id)
+    return run_id
 
 
 def runs_of(client: Client, thread_id: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -144,6 +144,7 @@ def test_a_run_is_reached_by_its_own_thread_only(client: Client) -> None:
         lambda: client.runs.cancel_many(thread_id=mine, run_ids=[run.run_id]),
         lambda: client.runs.delete(mine, run.run_id),
     ]
+    call: Callable[[], Any]
     for call in calls:
         with pytest.raises(NotFoundError):
             call()

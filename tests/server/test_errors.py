@@ -150,6 +150,7 @@ def test_a_run_that_took_too_long_for_the_server_raises(as_user: Callable[..., C
             result = start(alice, call, thread_id, "gated", input=gate.input(), timeout=30)
             list(result)
 
+    assert caught.value.run is not None
     assert (thread_id, "timeout") == (caught.value.thread_id, caught.value.run.status)
     assert ["begun"] == caught.value.values["passed"]
     assert not gate.passed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import multiprocessing
 import os
@@ -64,7 +65,11 @@ def test_parent_and_child_use_one_client_without_sharing_a_connection(server: De
         assert ids[1] == client.runs.get(*ids).run_id
         before = proxy.connections
         others = [client.runs.create(ids[0], "echo", input={"value": n}).run_id for n in range(4)]
-        answers = [in_child(lambda o=other: [client.runs.get(ids[0], o).run_id for _ in range(5)]) for other in others]
+
+        def ask(run_id: str) -> list[str]:
+            return [client.runs.get(ids[0], run_id).run_id for _ in range(5)]
+
+        answers = [in_child(functools.partial(ask, other)) for other in others]
         assert [[other] * 5 for other in others] == answers
         assert before + len(others) <= proxy.connections
         assert ids[1] == client.runs.get(*ids).run_id

@@ -217,6 +217,7 @@ def test_a_failure_is_an_event_and_then_an_error(client: Client, thread_id: str)
     assert ("ValueError", "boom") == (caught.value.error, caught.value.message)
     assert (stream.run_id, thread_id) == (caught.value.run_id, caught.value.thread_id)
     assert "the failure" == caught.value.values["before"]
+    assert caught.value.run is not None
     assert "error" == caught.value.run.status
 
 

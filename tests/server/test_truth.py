@@ -161,7 +161,7 @@ class Table:
         def learn() -> Any:
             if "join_stream" not in entry:
                 return client.runs.join(cell.thread_id, cell.run_id, raise_error="outcome" not in entry)
-            asked = {"stream_mode": "custom"} if "hidden" in entry else {}
+            asked: dict[str, Any] = {"stream_mode": "custom"} if "hidden" in entry else {}
             if "from the start" in entry:
                 asked["last_event_id"] = "0"
             return follow(cell, client.runs.join_stream(cell.thread_id, cell.run_id, **asked))
@@ -263,7 +263,7 @@ def check_error(way: str, cell: Cell, error: Optional[BaseException]) -> None:
         assert isinstance(error, NotFoundError)
         assert 404 == error.status_code
         return
-    assert isinstance(error, RunError)
+    assert isinstance(error, RunError) and error.run is not None
     # The server writes checkpoints behind the run's back: on a busy machine a cancel may come before the first is there.
     if way != "cancelled" or error.values:
         assert OPTIONS[way][1] == path_in(error.values)
@@ -284,7 +284,7 @@ def check_reason(way: str, told: Any) -> None:
 
 
 def check_outcome(way: str, entry: str, cell: Cell) -> None:
-    outcome = cell.stream.outcome if cell.stream is not None else cell.value
+    outcome: Any = cell.stream.outcome if cell.stream is not None else cell.value
     status = {"cancelled": "interrupted", "timed out": "timeout"}.get(way, "error")
     good = way == "success" or way in PAUSES
     assert ("success" if good else status) == outcome.status
@@ -309,7 +309,7 @@ def check_return(way: str, entry: str, cell: Cell) -> None:
         assert (["go on?"] if way == "question" else []) == asked
         assert OPTIONS[way][1] == path_in(cell.value)
         return
-    assert stream.outcome is not None
+    assert stream.outcome is not None and stream.outcome.run is not None
     assert ("success", cell.run_id) == (stream.outcome.status, stream.outcome.run.run_id)
     assert [] == [event for event in cell.events if isinstance(event, ErrorStreamEvent)]
     assert (cell.run_id, cell.thread_id) == (stream.run_id, stream.thread_id)
@@ -331,7 +331,7 @@ def check_pause(way: str, told: Any) -> None:
 @pytest.mark.parametrize("action", ["interrupt", "rollback"])
 @pytest.mark.parametrize("mode", ["values", "custom"])
 @pytest.mark.parametrize("entry", ["stream", "join_stream"])
-def test_a_stream_that_cancels_its_run(client: Client, gate: Gate, thread_id: str, entry: str, mode: Any, action: str) -> None:
+def test_a_stream_that_cancels_its_run(client: Client, gate: Gate, thread_id: str, entry: str, mode: Any, action: Any) -> None:
     """stream.cancel() ends the stream with the error of the run, from within the loop as from outside."""
     if entry == "stream":
         stream: RunStream[Any] = client.runs.stream(thread_id, "gated", input=gate.input(), stream_mode=mode)
@@ -346,6 +346,7 @@ def test_a_stream_that_cancels_its_run(client: Client, gate: Gate, thread_id: st
 
     assert (stream.run_id, thread_id) == (caught.value.run_id, caught.value.thread_id)
     if action == "interrupt":
+        assert isinstance(caught.value, RunCancelledError) and caught.value.run is not None
         assert ["begun"] == caught.value.values["passed"]
         assert "interrupted" == caught.value.run.status
     assert [] == list(stream)
@@ -460,7 +461,7 @@ def test_an_older_run_has_its_own_values(ending_server: DevServer, tmp_path: Pat
     with Client(ending_server.url, api_key=None) as client:
         thread_id = client.threads.create().thread_id
         for way in ("first", "question", "ValueError", "last"):
-            options = {"input": {**gate.input(way), "end": way}}
+            options: dict[str, Any] = {"input": {**gate.input(way), "end": way}}
             run_ids[way] = client.runs.create(thread_id, "ending", **options).run_id
             client.runs.join(thread_id, run_ids[way], raise_error=False)
         client.threads.update_state(thread_id, {"path": ["by hand"]})
@@ -492,6 +493,7 @@ def test_values_that_nobody_can_tell_are_not_made_up(client: Client, thread_id: 
 
     with pytest.raises(RunError) as caught:
         client.runs.join(thread_id, older)
+    assert caught.value.run is not None
     assert (older, thread_id, None, "success") == (
         caught.value.run_id,
         caught.value.thread_id,
@@ -517,7 +519,7 @@ def test_a_join_while_a_later_run_runs(client: Client, thread_id: str, gate: Gat
     assert ("early", ["begun", "early"]) == (values["tag"], values["passed"])
     assert (True, False, values) == (outcome.exact, outcome.paused, outcome.values)
     assert [] == list(streamed)
-    assert streamed.outcome is not None
+    assert streamed.outcome is not None and streamed.outcome.run is not None
     assert (run.run_id, "success", False) == (streamed.outcome.run.run_id, streamed.outcome.status, streamed.paused)
     assert not gate.passed("late")
     gate.open()
@@ -529,11 +531,13 @@ def test_a_run_in_a_queue_returns_its_own_values(client: Client, thread_id: str,
     """Runs that were enqueued behind one another each return what they made themselves, not what the last one left."""
     first = client.runs.create(thread_id, "gated", input=gate.input("0"))
     gate.wait_begun("0")
-    created: dict[str, str] = {}
+    created: dict[str, Any] = {}
 
     def one(tag: str) -> Any:
         if entry == "wait":
-            return client.runs.wait(thread_id, "gated", input=gate.input(tag), timeout=PATIENCE, on_run_created=created.update)
+            return client.runs.wait(
+                thread_id, "gated", input=gate.input(tag), timeout=PATIENCE, on_run_created=lambda ids: created.update(ids)
+            )
         return client.runs.join(thread_id, client.runs.create(thread_id, "gated", input=gate.input(tag)).run_id, timeout=PATIENCE)
 
     with ThreadPoolExecutor() as pool:

@@ -41,7 +41,11 @@ def test_one_signal_serves_many() -> None:
     controller = AbortController()
     told: List[int] = []
     for number in range(100):
-        controller.signal.subscribe(lambda _, number=number: told.append(number))
+
+        def subscriber(_: object, number: int = number) -> None:
+            told.append(number)
+
+        controller.signal.subscribe(subscriber)
     controller.abort()
     assert list(range(100)) == told
 
@@ -132,7 +136,7 @@ def test_a_signal_handler_may_abort_at_any_line_of_a_subscription(line: int) -> 
             at_each_line(
                 AbortSignal.subscribe.__code__,
                 lambda: controller.abort("handler"),
-                lambda: controller.signal.subscribe(told.append) and None,
+                lambda: (controller.signal.subscribe(told.append), None)[1],
                 line,
             )
         )

@@ -351,7 +351,7 @@ def test_no_redirect_is_followed(status: int, own: bool) -> None:
     session = session_of(played)
     client = Client(URL, api_key=KEY, session=session)
     if own:
-        client._transport._shared.connector().session.get_redirect_target = lambda _: None  # type: ignore[method-assign]
+        client._transport._shared.connector().session.get_redirect_target = lambda _: None
     with pytest.raises(APIStatusError) as caught:
         client.runs.create(THREAD, "agent", input={"secret": 1})
     assert f"{status}: redirects to 'http://evil/x?y', which is not followed; give the client the right url" in str(caught.value)

@@ -260,7 +260,7 @@ def test_what_each_fault_means(error: BaseException, cls: Any, sent: Any, text: 
 
 def test_addresses_of_objects_are_not_shown() -> None:
     """urllib3 names its connections by their place in memory; our text does not."""
-    error = connection_error(NEW.NewConnectionError(urllib3.connection.HTTPConnection("server"), "refused"))  # type: ignore[arg-type]
+    error = connection_error(NEW.NewConnectionError(urllib3.connection.HTTPConnection("server"), "refused"))
     with pytest.raises(APIConnectionError) as caught:
         never_again(error).ok()
     assert " at 0x" not in str(caught.value)

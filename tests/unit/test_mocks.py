@@ -182,7 +182,7 @@ def test_a_sessions_certificates_are_used(given: Any, used: Any) -> None:
     """What the session verifies with holds, unless the client is told something else."""
     played = Played(reply(run_json()))
     session = session_of(played)
-    session.verify = "/their/ca.pem"  # type: ignore[assignment]
+    session.verify = "/their/ca.pem"
     session.cert = "/their/cert.pem"
     Client(URL, api_key=None, session=session, **given).runs.get(THREAD, RUN)
     assert (used, "/their/cert.pem") == (played.options[0]["verify"], played.options[0]["cert"])
@@ -283,7 +283,7 @@ def test_a_users_own_adapter_stays(adapter: BaseAdapter) -> None:
 def test_in_a_forked_child_our_adapter_is_made_anew() -> None:
     """The child's copy of a user's session does not use its parent's connections."""
     session = requests.Session()
-    make = {"pool_size": 1, "session": session, "verify": True, "cert": None, "proxies": None}
+    make: dict[str, Any] = {"pool_size": 1, "session": session, "verify": True, "cert": None, "proxies": None}
     Connector(URL, **make)
     inherited: Any = session.get_adapter(URL)
     inherited.pid -= 1  # as if it had been made by another process

@@ -7,7 +7,7 @@ import inspect
 import pickle
 import uuid
 import warnings
-from typing import Any, Dict, List
+from typing import Any, Dict, List, cast
 
 import attrs
 import pytest
@@ -104,7 +104,7 @@ def test_what_is_not_given_is_not_sent() -> None:
 
 def test_falsy_values_are_sent() -> None:
     """Empty, zero and False are values; only None is not."""
-    falsy = {
+    falsy: Dict[str, Any] = {
         "input": {},
         "stream_subgraphs": False,
         "stream_resumable": False,
@@ -119,6 +119,7 @@ def test_falsy_values_are_sent() -> None:
         "stream_mode": [],
     }
     assert falsy == to_body(RunsCreatePayload(**falsy))
+    value: Any
     for value in (0, "", [], False):
         assert {"input": value} == to_body(RunsCreatePayload(input=value))
     assert {"command": {}} == to_body(RunsCreatePayload(command={}))
@@ -153,7 +154,7 @@ def test_modes_may_be_members_of_an_enum_of_text() -> None:
     class Mode(str, enum.Enum):
         VALUES = "values"
 
-    assert Mode.VALUES == to_body(RunsCreatePayload(stream_mode=Mode.VALUES))["stream_mode"]
+    assert Mode.VALUES == to_body(RunsCreatePayload(stream_mode=cast(Any, Mode.VALUES)))["stream_mode"]
 
 
 def test_further_fields_are_sent_as_they_are() -> None:

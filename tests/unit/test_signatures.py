@@ -149,7 +149,7 @@ def test_option_names_are_the_official_ones(cls: Any, name: str, method: Callabl
 @pytest.mark.parametrize(("cls", "name", "method"), OURS)
 def test_help_shows_every_option(cls: Any, name: str, method: Callable[..., Any]) -> None:
     """help() has the signature with all keywords, and a line for each option that is not the method's own."""
-    shown = pydoc.render_doc(method, renderer=pydoc.plaintext)
+    shown = pydoc.render_doc(method, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
     assert "**options" not in shown.split("\n\n")[1].splitlines()[0]
     own = set(inspect.signature(inspect.unwrap(method)).parameters)
     for option in keywords_of(method):

@@ -165,7 +165,7 @@ def _no_sleep(seconds: float) -> None:
     """Sleeps not at all."""
 
 
-def calls(*kinds: str, due: str = "") -> Any:
+def calls(*kinds: str, due: str = "") -> pytest.MarkDecorator:
     """Run a test with each call of these kinds; without kinds with every call."""
     chosen = [call for call in CALLS if (not kinds or call.kind in kinds) and (not due or call.due == due)]
     return pytest.mark.parametrize("call", chosen, ids=str)

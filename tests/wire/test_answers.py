@@ -424,6 +424,7 @@ def test_where_nothing_is_due_anything_is_fine(connect: Connect, call: Call) -> 
 @records
 def test_another_shape_is_an_error(connect: Connect, call: Call) -> None:
     """JSON of another kind than promised is ResponseDecodeError with the place."""
+    value: Any
     for value in (None, 3, "text", True, [[]], [3], {"run_id": 3}, [{"run_id": None}]):
         if (
             value
@@ -462,7 +463,7 @@ def test_the_place_of_what_is_wrong(connect: Connect, fields: Any, problem: str)
 
 def test_several_problems_are_all_told(connect: Connect) -> None:
     """Not only the first."""
-    wrong = run_json(status=3, metadata=[], created_at="x")
+    wrong = {**run_json(metadata=[], created_at="x"), "status": 3}
     del wrong["run_id"]
     with ScriptedServer(reply_json(200, wrong)) as server:
         problems = _error(once(connect, server).runs.get, *RUN).problems

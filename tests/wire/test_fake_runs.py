@@ -69,6 +69,7 @@ def test_a_run_succeeds_with_the_values_of_its_script() -> None:
         assert {"n": 2} == client.runs.join(thread_id, run.run_id)
         with client.runs.stream(thread_id, "agent") as stream:
             assert ["metadata", "values"] == names(stream)
+        assert stream.outcome is not None
         assert ({"n": 2}, "success") == (stream.values, stream.outcome.status)
 
 
@@ -107,7 +108,7 @@ def test_a_run_fails_as_its_script_says() -> None:
         with pytest.raises(RunFailedError) as caught:
             client.runs.wait(thread_id, "agent")
         assert ("KeyError", "ink", {"n": 1}) == (caught.value.error, caught.value.message, caught.value.values)
-        run, thread = client.runs.get(thread_id, caught.value.run_id), client.threads.get(thread_id)
+        run, thread = client.runs.get(thread_id, str(caught.value.run_id)), client.threads.get(thread_id)
         assert ("error", "error", "ink") == (run.status, thread.status, thread.error["message"])
         assert "KeyError('ink')" == client.threads.get_state(thread_id).tasks[0].error
         with client.runs.stream(thread_id, "agent") as stream, pytest.raises(RunFailedError):
@@ -168,7 +169,7 @@ def test_a_run_that_never_ends_is_cancelled() -> None:
         fake.script(never_ends({"n": 1}), never_ends())
         with pytest.raises(DeadlineExceededError) as caught:
             client.runs.wait(thread_id, "agent", timeout=0.3, on_timeout="cancel")
-        assert "interrupted" == client.runs.get(thread_id, caught.value.run_id).status
+        assert "interrupted" == client.runs.get(thread_id, str(caught.value.run_id)).status
         second = client.runs.create(thread_id, "agent")
         client.runs.cancel(thread_id, second.run_id, action="rollback")
         with pytest.raises(NotFoundError):
@@ -224,7 +225,7 @@ def test_a_stream_that_cannot_be_replayed_is_interrupted() -> None:
     """After what did come; the error says how many events that were."""
     with fake_server() as fake:
         fake.script(succeeds(events=NUMBERS).cut_after(3).unreplayable())
-        seen = []
+        seen: list[Any] = []
         with fake.client().runs.stream(str(uuid.uuid4()), "agent", if_not_exists="create", stream_mode="custom") as stream:
             with pytest.raises(StreamInterruptedError) as caught:
                 seen.extend(stream)
@@ -248,7 +249,9 @@ def test_a_create_whose_answer_is_lost_is_found_by_its_request_id() -> None:
         fake.script(*[succeeds({"n": 1}).unanswered()] * 2)
         assert fake.started == []
         run = client.runs.create(thread_id, "agent")
-        assert (run.run_id, run.request_id) == (fake.started[0].run_id, fake.started[0].request.header("x-request-id"))
+        request = fake.started[0].request
+        assert request is not None
+        assert (run.run_id, run.request_id) == (fake.started[0].run_id, request.header("x-request-id"))
         with pytest.raises(CreateUncertainError):
             client.runs.create(None, "agent")
 

@@ -168,7 +168,7 @@ def test_in_order_they_come_as_the_inputs_do(client: Client, doubler: Doubler) -
 def test_in_order_a_slow_one_holds_up_the_rest_after_four_times_the_concurrency(client: Client, doubler: Doubler) -> None:
     doubler.held.add(0)
     read: list[int] = []
-    inputs = (read.append(n) or {"n": n} for n in range(100))  # type: ignore[func-returns-value]
+    inputs = (read.append(n) or {"n": n} for n in range(100))
     controller = AbortController()
     results = client.runs.map("agent", inputs, concurrency=3, ordered=True, signal=controller.signal)
     ender = threading.Thread(target=lambda: (doubler.wait_for(12), controller.abort("enough")))
@@ -267,7 +267,7 @@ def test_a_text_and_an_input_are_a_key_and_its_input(client: Client) -> None:
 )
 def test_an_input_that_cannot_be_sent_is_a_result_of_its_own(client: Client, server: FakeLangGraph, bad: Any) -> None:
     for ledger in (None, "x.sqlite"):
-        given = {} if ledger is None else {"ledger": os.path.join(os.environ["PYTEST_TMP"], ledger)}
+        given: dict[str, Any] = {} if ledger is None else {"ledger": os.path.join(os.environ["PYTEST_TMP"], ledger)}
         results = sorted(client.runs.map("agent", [{"n": 1}, bad], **given), key=lambda result: result.index)
         assert results[0].succeeded
         assert isinstance(results[1].error, InvalidRequestError)

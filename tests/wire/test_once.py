@@ -676,7 +676,10 @@ def test_a_stream_whose_headers_were_lost_is_joined_from_its_start(connect: Conn
     def runs(request: Request) -> Reply:
         return listing(ours(server.requests[0]))
 
-    routes = {("GET", "/threads/*/runs"): runs, ("GET", "/threads/*/runs/*"): reply_json(200, run_json())}
+    routes: dict[tuple[str, str], Any] = {
+        ("GET", "/threads/*/runs"): runs,
+        ("GET", "/threads/*/runs/*"): reply_json(200, run_json()),
+    }
     with ScriptedServer(reset_before_answer(), sse(*events), routes=routes) as server:
         got = [event.data for event in connect(server.url).runs.stream(THREAD_ID, "agent")]
 

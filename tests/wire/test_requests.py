@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 import uuid
-from typing import Any, Callable
+from typing import Any, Callable, cast
 from urllib.parse import parse_qs, quote, unquote
 
 import pytest
 import requests
 
-from langgraph_runs import Client, InvalidRequestError, RunCreate, RunsCreatePayload, RunsStreamPayload
+from langgraph_runs import Client, InvalidRequestError, NotFoundError, RunCreate, RunsCreatePayload, RunsStreamPayload
 from langgraph_runs._version import __version__
 
 from .calls import CALLS, CREATES, EVENTS, Call, after, calls, named
@@ -160,7 +160,7 @@ def test_uuid_objects_are_ids(connect: Connect) -> None:
     """A uuid.UUID is sent as its text."""
     thread, run = uuid.uuid4(), uuid.uuid4()
     with ScriptedServer(reply_json(200, run_json())) as server:
-        connect(server.url).runs.get(thread, run)
+        connect(server.url).runs.get(cast(Any, thread), cast(Any, run))
 
     assert f"/threads/{thread}/runs/{run}" == server.requests[0].target
 
@@ -353,7 +353,7 @@ def test_cookies_of_an_error_are_not_kept_and_not_told(connect: Connect) -> None
     """A cookie that comes with an error is neither sent later nor on the exception."""
     with ScriptedServer(reply_json(404, {}).with_header("Set-Cookie", "a=b"), reply_json(200, {})) as server:
         client = connect(server.url)
-        with pytest.raises(Exception, match="404") as caught:
+        with pytest.raises(NotFoundError, match="404") as caught:
             client.info()
         client.ok()
 

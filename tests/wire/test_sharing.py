@@ -58,7 +58,7 @@ SOURCE = str(pathlib.Path(langgraph_runs.__file__).parent.parent)
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
-def in_threads(count: int, work: Callable[[int], None]) -> None:
+def in_threads(count: int, work: Callable[[int], object]) -> None:
     """Run `work` in so many threads at once; the first failure fails the test."""
     failures: list[BaseException] = []
     gate = threading.Barrier(count)
@@ -138,7 +138,7 @@ def test_connections_are_kept_and_used_again(connect: Connect) -> None:
     """Call after call of eight threads needs eight connections, not one for each call."""
     with ScriptedServer(always=echo) as server:
         client = connect(server.url)
-        in_threads(8, lambda number: [client.runs.get(f"t{number}", "r") for _ in range(30)] and None)
+        in_threads(8, lambda number: [client.runs.get(f"t{number}", "r") for _ in range(30)])
         assert server.connections <= 8 + 2
 
 
@@ -579,7 +579,7 @@ def failed(client: Client) -> None:
 def test_500_streams_that_ended_too_early_leave_nothing(connect: Connect) -> None:
     """After 500 streams, broken off in every way in turn: not a socket and not a thread more than before."""
     current: list[Reply] = []
-    routes = {
+    routes: dict[tuple[str, str], Any] = {
         ("POST", f"/threads/{THREAD_ID}/runs/stream"): lambda _: current[0],
         ("GET", f"/threads/{THREAD_ID}/runs/{RUN_ID}"): reply_json(200, run_json("error")),
     }

@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any, Callable, cast
 
 import pytest
 
@@ -369,8 +369,9 @@ def test_metadata_tells_the_run_where_the_headers_do_not(connect: Connect) -> No
     heard: list[Any] = []
     with ScriptedServer(sse(*EVENTS), routes={**routes(), RUNS_ROUTE: reply_json(200, [])}, always=sse()) as server:
         with stream(connect, server, on_run_created=heard.append) as opened:
-            assert opened.run_id is None
+            before = opened.run_id
             next(opened)
+            assert before is None
             assert RUN == (opened.thread_id, opened.run_id)
             list(opened)
 
@@ -693,7 +694,7 @@ def test_cancelling_in_a_way_that_there_is_not(connect: Connect) -> None:
         opened = stream(connect, server)
         sent = len(server.requests)
         with pytest.raises(InvalidRequestError, match=r"action='rolback': give one of .* did you mean 'rollback'"):
-            opened.cancel(action="rolback")
+            opened.cancel(action=cast(Any, "rolback"))
         assert sent == len(server.requests)
         opened.close()
 

@@ -164,7 +164,7 @@ def test_a_deadline_bounds_every_call(connect: Connect, kind: str) -> None:
 
     check_deadlines(results)
     for name, (_, error) in results.items():
-        assert isinstance(error, TimeoutError) and isinstance(error, APITimeoutError), name
+        assert isinstance(error, TimeoutError) and isinstance(error, DeadlineExceededError), name
         assert TIMEOUT == error.timeout
         assert error.request is not None and server.origin in error.request.url
         assert error.__cause__ is not None or error.__context__ is None
