@@ -16,7 +16,7 @@ import pytest
 
 from langgraph_runs.devserver import unavailable_reason
 
-from .readme import blocks
+from .readme import all_blocks
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
@@ -190,7 +190,7 @@ def test_the_server_fixture_says_what_it_lacks(project: Path) -> None:
 
 def test_the_example_of_the_readme_is_a_test_that_passes(project: Path) -> None:
     """And one that fails, if the agent is given another question."""
-    (block,) = [block for block in blocks("python") if "langgraph_runs_fake" in block.text]
+    (block,) = [block for block in all_blocks("python") if "langgraph_runs_fake" in block.text]
     (project / "test_readme.py").write_text(block.text)
     (project / "test_wrong.py").write_text(block.text.replace('input={"question": question}', 'input={"question": "?"}'))
     told = run_pytest(project, *BY_MODULE)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def items(inputs: Any, **options: Any) -> list[Any]:
     reader = InputReader(inputs, {}, key=None, digests=True, **options)
-    found = []
+    found: list[Any] = []
     while True:
         item = reader.read()
         if item is None:
