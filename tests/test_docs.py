@@ -15,6 +15,7 @@ import logging
 import os
 import pkgutil
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from langgraph_runs.resources.runs import RunsClient
 from langgraph_runs.resources.threads import ThreadsClient
 
 from .readme import CHAPTERS, DOCUMENTS, README, ROOT, Block, Document, all_blocks, logging_restored
+from .test_layers import LAYERS
 
 AGENT = Path(__file__).with_name("docs_agent.py")
 #: The server of the examples; the tests put the URL of a server of their own in its place.
@@ -42,6 +44,10 @@ URL = "http://localhost:2024"
 DJANGO = importlib.util.find_spec("django") is not None
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")  # for whoever looks at a module that uses them
 
+#: The command that starts a server for the examples.
+START_SERVER = """\
+python -i -c 'from langgraph_runs.devserver import DevServer
+server = DevServer({"agent": "tests/docs_agent.py:graph"}, port=2024).start()'"""
 #: Modules whose docstrings are not run, and why.
 NOT_IMPORTED = {
     "langgraph_runs.__main__": "is the program itself",
@@ -187,6 +193,7 @@ def test_the_commands_are_those_that_are_run() -> None:
         'pip install ".[server]" && langgraph-runs demo',
         'pip install ".[test]" && pytest',
         'pip install ".[server,django]" && langgraph-runs demo --web',
+        START_SERVER,
     ]
 
     config = configparser.ConfigParser()
@@ -199,6 +206,19 @@ def test_the_commands_are_those_that_are_run() -> None:
         steps = pipeline.read_text(encoding="utf-8").replace(" -q", "")
         assert 'pip install ".[test]" && pytest' in steps
         assert re.search(r"\[server\].*\n.*langgraph-runs\W* demo", steps)
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
+def test_the_command_for_the_examples_opens_a_prompt_with_a_server() -> None:
+    """On a free port, in place of the one that is shown, which another program may use."""
+    command = START_SERVER.replace("python", shlex.quote(sys.executable), 1).replace("port=2024", "port=0")
+    check = "from langgraph_runs import Client; print(Client(server.url).runs.wait(None, 'agent', input={'messages': 'Why?'}))\n"
+    done = subprocess.run(command, shell=True, cwd=ROOT, input=check, capture_output=True, text=True, timeout=120, check=False)
+
+    assert "Because the Earth turns" in done.stdout, done.stderr
+    assert 0 == done.returncode
 
 
 def benchmarks() -> Dict[str, List[str]]:
@@ -261,6 +281,14 @@ def test_every_argument_of_client_and_retry_policy_is_explained() -> None:
     arguments = [*inspect.signature(Client).parameters, *inspect.signature(RetryPolicy).parameters]
 
     assert [] == [name for name in arguments if not re.search(rf"\b{name}\b", text)]
+
+
+def test_the_layers_in_the_readme_are_those_that_are_tested() -> None:
+    """In the same order, though not all of them."""
+    shown = [name for names in re.findall(r"^``([a-z ]+)``", README.table("packages"), re.MULTILINE) for name in names.split()]
+
+    assert len(shown) >= 10
+    assert [name for name in LAYERS.split() if name in shown] == shown
 
 
 def test_the_readme_has_at_most_500_lines() -> None:
