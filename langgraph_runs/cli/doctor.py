@@ -1,4 +1,4 @@
-"""``langgraph-runs doctor``: what stands between this machine and the server, and what to do about it."""
+"""``langgraph-runs doctor``: find out why the server cannot be used, and what to do about it."""
 
 from __future__ import annotations
 
@@ -32,35 +32,38 @@ from .values import limit
 __all__ = ["COMMAND"]
 
 _LIBRARIES = ("requests", "urllib3", "sseclient-py", "tenacity", "attrs", "cattrs", "orjson")
-#: Requests whose time is measured.
+#: Requests on the open connection whose time is measured.
 _ROUNDS = 3
-#: Seconds that two clocks may differ before something that compares times goes wrong.
-_SKEW = 30.0
+#: Seconds that the two clocks may differ without a warning.
+_MAX_SKEW = 30.0
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     #: ``ok``, ``warning`` or ``failed``.
     verdict: str
+    #: The name of the check.
     what: str
+    #: What was found, in words.
     found: str
-    #: What to do about it.
+    #: What to do about it, or "".
     remedy: str = ""
+    #: The exit code that it makes.
     code: int = exit_codes.OK
 
 
 def configure_doctor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--timeout", metavar="TIME", type=limit, default=10.0, help="for each request (10s)")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each thing that was looked at")
+    parser.add_argument("--timeout", metavar="TIME", type=limit, default=10.0, help="limit for each request (10s)")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each check")
     add_connection(parser)
 
 
 def run_doctor(args: argparse.Namespace) -> int:
-    worst = exit_codes.OK
+    code = exit_codes.OK
     with client_of(args, timeout=args.timeout) as client:
         for finding in examine(client, args):
-            worst = worst or finding.code
+            code = code or finding.code
             if args.json:
                 print_json({name: value for name, value in finding._asdict().items() if name != "code"}, pretty=False)
                 continue
@@ -68,68 +71,68 @@ def run_doctor(args: argparse.Namespace) -> int:
             write_output(f"{mark:<7} {finding.what + ':':<9} {escape_controls(' '.join(finding.found.split()))}\n")
             if finding.remedy:
                 write_output(f"{'':<18}{finding.remedy}\n")
-    return worst
+    return code
 
 
 def examine(client: Client, args: argparse.Namespace) -> Iterator[Finding]:
-    """All that there is to look at; after a failure, only what can still be looked at."""
-    yield here()
+    """Yield the result of each check. If the server cannot be reached, the checks that need it are skipped."""
+    yield installed()
     yield address(client, args)
     yield key(client, args)
     proxied, finding = proxy(client.base_url)
     yield finding
     try:
-        answer, seconds = asked(client)
+        response, seconds = request_ok(client)
     except LangGraphRunsError as error:
         yield unreachable(error, client.base_url, proxied=proxied)
         return
     yield reached(client, seconds)
-    yield clock(answer, time.time())
-    yield from accepted(client)
+    yield clock(response, time.time())
+    yield from access(client)
 
 
-def here() -> Finding:
-    """Versions on this side."""
+def installed() -> Finding:
+    """Check the versions of the library, of Python and of the libraries that it needs."""
     import importlib.metadata
 
-    told = [f"langgraph_runs {__version__}", f"{platform.python_implementation()} {platform.python_version()}"]
+    versions = [f"langgraph_runs {__version__}", f"{platform.python_implementation()} {platform.python_version()}"]
     missing = []
     for name in _LIBRARIES:
         try:
-            told.append(f"{name} {importlib.metadata.version(name)}")
+            versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
-            # orjson is used where there is a wheel of it, and not needed.
+            # orjson is optional: it is installed only if there is a wheel for this platform.
             if name != "orjson":
                 missing.append(name)
     if missing:
         return Finding(
-            "warning", "here", ", ".join(told), f"not installed by pip: {', '.join(missing)}; pip install langgraph_runs"
+            "warning", "here", ", ".join(versions), f"not installed by pip: {', '.join(missing)}; pip install langgraph_runs"
         )
-    return Finding("ok", "here", ", ".join(told))
+    return Finding("ok", "here", ", ".join(versions))
 
 
 def address(client: Client, args: argparse.Namespace) -> Finding:
-    """Which server, and who said so."""
+    """Show the server's URL, and where it comes from."""
     variable = os.environ.get("LANGGRAPH_API_URL")
     source = "--url" if args.url else "LANGGRAPH_API_URL" if variable else "the default; set LANGGRAPH_API_URL or give --url"
     return Finding("ok", "server", f"{client.base_url}, from {source}")
 
 
 def key(client: Client, args: argparse.Namespace) -> Finding:
-    """Whether there is a key, and where it comes from; never the key itself."""
+    """Check whether there is an API key, and where it comes from. The key itself is not shown."""
     given = "--api-key-file" if args.api_key_file else "--api-key" if args.api_key else None
     source = given or next((name for name in KEY_VARIABLES if os.environ.get(name, "").strip("\"' \t\n")), None)
     if source is None:
         return Finding("ok", "key", f"none: neither --api-key-file nor any of {', '.join(KEY_VARIABLES)}")
     parts = urllib.parse.urlsplit(client.base_url)
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        remedy = "it goes over the network in clear text: use https:// where the server has it"
+        remedy = "the key is sent over the network unencrypted: use https:// if the server supports it"
         return Finding("warning", "key", f"from {source}", remedy)
     return Finding("ok", "key", f"from {source}")
 
 
 def proxy(url: str) -> Tuple[bool, Finding]:
-    """Which proxy of the environment a request would take."""
+    """Check which proxy of the environment is used for the server; return also True if one is used."""
     import urllib.request
 
     parts = urllib.parse.urlsplit(url)
@@ -138,94 +141,94 @@ def proxy(url: str) -> Tuple[bool, Finding]:
     host = parts.hostname or ""
     if found is None:
         return False, Finding("ok", "proxy", "none")
-    told = split_login(found if "://" in found else f"http://{found}")[0]
+    shown = split_login(found if "://" in found else f"http://{found}")[0]  # without user and password
     if urllib.request.proxy_bypass(f"{host}:{parts.port}" if parts.port else host):
-        return False, Finding("ok", "proxy", f"{told}, but not for {host}")
+        return False, Finding("ok", "proxy", f"{shown}, but not for {host}")
     if host in ("localhost", "127.0.0.1", "::1"):
-        remedy = f"a proxy cannot reach this machine for you: export NO_PROXY={host}"
-        return True, Finding("warning", "proxy", f"{told}, for {host}", remedy)
-    return True, Finding("ok", "proxy", told)
+        remedy = f"a proxy cannot reach this machine's own address: export NO_PROXY={host}"
+        return True, Finding("warning", "proxy", f"{shown}, for {host}", remedy)
+    return True, Finding("ok", "proxy", shown)
 
 
-def asked(client: Client) -> Tuple[Response, List[float]]:
-    """The server's answer, and how long each of some took."""
+def request_ok(client: Client) -> Tuple[Response, List[float]]:
+    """Request ``/ok`` several times; return the last response, and the seconds that each request took."""
     request = Request(method="GET", path="/ok")
     seconds = []
     for _ in range(_ROUNDS + 1):
-        begun = time.monotonic()
+        start = time.monotonic()
         with client._transport.scope() as scope:
-            answer = client._transport.call(request, scope)
-        seconds.append(time.monotonic() - begun)
-    return answer, seconds
+            response = client._transport.call(request, scope)
+        seconds.append(time.monotonic() - start)
+    return response, seconds
 
 
 def unreachable(error: LangGraphRunsError, url: str, *, proxied: bool) -> Finding:
-    """Why the server did not answer, and what to do."""
+    """Describe why there was no usable response, and what to do."""
     return Finding(
         "failed", "reach", str(error), remedy_for(error, url, proxied=proxied), exit_codes.code_of(error) or exit_codes.UNREACHABLE
     )
 
 
 def remedy_for(error: LangGraphRunsError, url: str, *, proxied: bool) -> str:
-    """What to do about a server that does not answer."""
+    """Return what to do about an error of the first request."""
     parts = urllib.parse.urlsplit(url)
     where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     text = str(error).lower()
     if isinstance(error, (AuthenticationError, PermissionDeniedError)):
-        return "give a key in LANGGRAPH_API_KEY or --api-key-file; perhaps a proxy before the server wants it"
+        return "give a key in LANGGRAPH_API_KEY or --api-key-file; perhaps a gateway in front of the server requires it"
     if isinstance(error, APIStatusError):
         if error.status_code == 407:
-            return "the proxy wants a login: put it into the proxy's URL, http://user:password@host:port"
+            return "the proxy requires a login: put it into the proxy's URL, http://user:password@host:port"
         if isinstance(error, NotFoundError):
-            return "something else answers there: does --url lack the server's mount prefix, or name another port?"
+            return "another program responds there: does --url lack the server's mount prefix, or have the wrong port?"
         if error.status_code < 400:
-            return "it redirects: give the URL that it names, with https:// perhaps"
-        return "the server, or what stands before it, is not well: look at its log, try again later"
+            return "it redirects: give the URL that it redirects to, perhaps with https://"
+        return "the server, or a gateway in front of it, has failed: see its log, or try again later"
     if isinstance(error, ResponseDecodeError):
-        return "something else answers there: is it a LangGraph server?"
+        return "another program responds there: is it a LangGraph server?"
     if "certificate" in text:
-        return "its certificate is not trusted here: give your authority's with --ca-file, or set REQUESTS_CA_BUNDLE"
+        return "its certificate is not trusted here: give the certificate of its CA with --ca-file, or set REQUESTS_CA_BUNDLE"
     if "ssl" in text or "tls" in text:
-        return "the server speaks no TLS there, or not as it should: try http:// in --url"
+        return "the server does not use TLS at this port, or the TLS handshake failed: try http:// in --url"
     if proxied:
-        return "is the proxy right? unset it, or name the server in NO_PROXY"
+        return "is the proxy right? if not, unset it, or name the server in NO_PROXY"
     if isinstance(error, APITimeoutError):
-        return f"nothing came back from {where}: a firewall, a wrong address, or a server that hangs"
+        return f"nothing came back from {where}: perhaps a firewall, a wrong address, or a server that hangs"
     if "refused" in text:
         return f"nothing listens on {where}: start the server (`langgraph dev`), or correct --url"
     if isinstance(error, APIConnectionError) and error.sent is False:
         return "is the host's name right, and does this machine have a network?"
-    return "it broke off in the middle: is it a LangGraph server, and does it speak http there and not https?"
+    return "it closed the connection without a response: is it a LangGraph server, and is it http at this port, not https?"
 
 
 def reached(client: Client, seconds: List[float]) -> Finding:
-    """The server's version and how fast it answers."""
-    told = f"connected and answered in {seconds[0] * 1000:.0f} ms, then in {sorted(seconds[1:])[_ROUNDS // 2] * 1000:.1f} ms"
+    """Show the server's version and its response times."""
+    repeated = sorted(seconds[1:])[_ROUNDS // 2]
+    times = f"first response after {seconds[0] * 1000:.0f} ms, on the open connection after {repeated * 1000:.1f} ms"
     try:
         info = client.info()
     except LangGraphRunsError as error:
         return Finding(
-            "warning", "reach", f"{told}; no version: {error}", "it may be another server with the same API; that is fine"
+            "warning", "reach", f"{times}; no version: {error}", "it may be another server with the same API, which is fine"
         )
-    return Finding("ok", "reach", f"{told}; version {info.version or 'not told'}")
+    return Finding("ok", "reach", f"{times}; version {info.version or 'unknown'}")
 
 
-def clock(answer: Response, now: float) -> Finding:
-    """Whether the clocks agree."""
-    theirs: Optional[float] = http_date(answer.headers.get("date", ""))
-    if theirs is None:
-        return Finding("ok", "clock", "the server does not tell its time")
-    ahead = theirs - now
-    told = f"the server's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
-    if abs(ahead) > _SKEW:
-        return Finding(
-            "warning", "clock", told, "set the wrong one (NTP): times of runs are the server's, --older-than counts here"
-        )
-    return Finding("ok", "clock", told)
+def clock(response: Response, now: float) -> Finding:
+    """Compare the server's clock with this machine's."""
+    server_time: Optional[float] = http_date(response.headers.get("date", ""))
+    if server_time is None:
+        return Finding("ok", "clock", "the server does not send its time")
+    ahead = server_time - now
+    difference = f"the server's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    if abs(ahead) > _MAX_SKEW:
+        remedy = "set the wrong one (NTP): the times of runs are the server's, while --older-than uses this machine's clock"
+        return Finding("warning", "clock", difference, remedy)
+    return Finding("ok", "clock", difference)
 
 
-def accepted(client: Client) -> Iterator[Finding]:
-    """Whether the server lets us in, and what can be run there."""
+def access(client: Client) -> Iterator[Finding]:
+    """Check whether the server accepts the key, and which graphs can be run."""
     try:
         found = client.assistants.search(limit=100)
         client.threads.search(limit=1, select=["thread_id"])
@@ -234,27 +237,27 @@ def accepted(client: Client) -> Iterator[Finding]:
         yield Finding("failed", "access", str(error), remedy, exit_codes.REFUSED)
         return
     except LangGraphRunsError as error:
-        yield Finding("failed", "access", str(error), "look at the server's log", exit_codes.code_of(error))
+        yield Finding("failed", "access", str(error), "see the server's log", exit_codes.code_of(error))
         return
     graphs = sorted({assistant.graph_id or assistant.assistant_id for assistant in found})
     if not graphs:
-        yield Finding("warning", "access", "granted, but there is no assistant to be seen", "does this key see those of others?")
+        yield Finding("warning", "access", "granted, but no assistant is visible", "may this key see the assistants?")
         return
     shown = ", ".join(graphs[:20]) + (" and more" if len(graphs) > 20 else "")
-    yield Finding("ok", "access", f"granted; it runs {shown}")
+    yield Finding("ok", "access", f"granted; graphs: {shown}")
 
 
 COMMAND = Command(
     name="doctor",
     summary="find out why the server cannot be used",
     description=(
-        "Looks at what a call needs, one thing after the other: the versions here, the address, the key (whether there is one, "
-        "not what it is), the proxy of the environment, whether the server answers and how fast, the two clocks, and whether "
-        "the key is accepted. Says what to do about each failure. A warning (!!) does not change the exit code. Nothing is "
-        "changed on the server."
+        "Checks one by one what a request needs: the installed versions, the URL, the API key (only whether there is one), the "
+        "proxy of the environment, whether the server responds and how fast, the difference of the clocks, and whether the key "
+        "is accepted. Says what to do about each failure. A warning (!!) does not change the exit code. Nothing is changed on "
+        "the server."
     ),
     configure=configure_doctor,
     run=run_doctor,
-    examples=[("langgraph-runs doctor --url https://runs.example.com --api-key-file key.txt", "look at this server")],
+    examples=[("langgraph-runs doctor --url https://runs.example.com --api-key-file key.txt", "check this server")],
     exits=[exit_codes.TIMED_OUT, exit_codes.UNREACHABLE, exit_codes.REFUSED],
 )

@@ -1,10 +1,10 @@
-"""The demo's graph: it drafts a text about a topic, asks a human whether to publish it, and does as told.
+"""The demo's graph: it drafts a text about a topic and asks a human whether to publish it.
 
-It is run by the server, never imported by the library. It needs no model key: the chat model is a fake that streams a
-fixed text. The input chooses the path::
+The server imports it, the library does not. It needs no model key: the chat model is a fake that streams a fixed text. The input
+decides what it does::
 
     {"topic": "tides"}                      drafts, then asks: resume with {"approved": true} or {"approved": false}
-    {"topic": "tides", "seconds": 30}       takes that long before it drafts, for somebody to cancel
+    {"topic": "tides", "seconds": 30}       takes that long before it drafts, so that it can be cancelled
     {"topic": "tides", "fail": True}        raises ValueError
 """
 
@@ -22,9 +22,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import interrupt
 
-#: Seconds between two tokens: about the speed of a real model.
+#: Seconds between two tokens, about as with a real model.
 TOKEN_INTERVAL = 0.02
-#: Seconds that one source takes to be read.
+#: Seconds for reading one source.
 SOURCE_INTERVAL = 0.15
 SOURCES = ("encyclopedia", "almanac", "logbook")
 TEXT = (
@@ -43,7 +43,7 @@ class State(TypedDict, total=False):
 
 
 class FakeModel(GenericFakeChatModel):
-    """Streams its text word by word, at the speed of a model."""
+    """Streams its text word by word, at the speed of a real model."""
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         for chunk in super()._stream(*args, **kwargs):
@@ -52,19 +52,19 @@ class FakeModel(GenericFakeChatModel):
 
 
 async def research(state: State) -> Dict[str, Any]:
-    """Read the sources, telling of each as a custom event."""
+    """Read the sources, with a custom event for each."""
     if state.get("fail"):
         raise ValueError(f"there is no source about {state['topic']}")
-    tell = get_stream_writer()
+    write_event = get_stream_writer()
     for number, source in enumerate(SOURCES, 1):
-        tell({"reading": source, "number": number, "of": len(SOURCES)})
-        # Asynchronous, so that a cancelled run stops here and not at the end of the wait.
+        write_event({"reading": source, "number": number, "of": len(SOURCES)})
+        # Asynchronous, so that a cancelled run stops at once, not after the sleep.
         await asyncio.sleep(state.get("seconds", 0) / len(SOURCES) or SOURCE_INTERVAL)
     return {"sources": list(SOURCES)}
 
 
 def draft(state: State) -> Dict[str, Any]:
-    """Let the model write."""
+    """Let the model write the text."""
     text = TEXT.format(topic=state["topic"], sources=", ".join(state["sources"]))
     model = FakeModel(messages=iter([AIMessage(text)]))
     return {"messages": [model.invoke([HumanMessage(f"Write about {state['topic']}.")])]}

@@ -1,6 +1,6 @@
-"""The tour of the demo: every step makes real calls on a real server, and shows the line of code that made them.
+"""The demo in the terminal: each step makes calls to a real server, and shows the code that made them.
 
-The lines shown with ``>>>`` are statements of this file, as they are run (a test compares the two).
+The lines shown after ``>>>`` are the statements of this file that are executed; a test compares the two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GRAPH = str(Path(__file__).with_name("graph.py")) + ":graph"
 
 
 class Screen:
-    """Plain lines on a text stream; bold and dim only where somebody looks at a terminal that can show them."""
+    """Prints the steps of the demo to a text stream; with styled text on a terminal that supports it."""
 
     INDENT = "    "
 
@@ -34,7 +34,7 @@ class Screen:
 
     @classmethod
     def on(cls, out: TextIO) -> Screen:
-        """A screen as wide as the terminal, at most 100 columns; styled on a terminal unless ``NO_COLOR`` is set."""
+        """Return a screen as wide as the terminal, at most 100 columns; styled on a terminal unless ``NO_COLOR`` is set."""
         styled = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         return cls(out, styled=styled, width=min(100, shutil.get_terminal_size().columns))
 
@@ -54,7 +54,7 @@ class Screen:
         self._line(self._style("2", self.INDENT + text))
 
     def token(self, text: str) -> None:
-        """A piece of a text, shown at once; a new line begins where the word would not fit."""
+        """Print a piece of a text and flush; start a new line if it does not fit on the current one."""
         if self._column == 0 or (self._column + len(text) > self._width and text.strip()):
             self._write("\n" * bool(self._column) + self.INDENT)
             self._column = len(self.INDENT)
@@ -62,11 +62,11 @@ class Screen:
         self._column += len(text)
 
     def values(self, values: Mapping[str, Any]) -> None:
-        """Each key on a line of its own, cut where the line ends."""
+        """Print each key on a line of its own, cut at the width of the screen."""
         for key, value in values.items():
             text = f"{key}: {json.dumps(value)}"
-            room = self._width - len(self.INDENT)
-            self.say(text if len(text) <= room else text[: room - 4] + " ...")
+            columns = self._width - len(self.INDENT)
+            self.say(text if len(text) <= columns else text[: columns - 4] + " ...")
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         widths = [max(map(len, column)) for column in zip(header, *rows)]
@@ -87,12 +87,12 @@ class Screen:
 
 
 def run(screen: Screen, *, log: Optional[str] = None) -> None:
-    """Start a server with the sample graph, show the calls on it, and leave nothing behind. Takes about ten seconds."""
-    begun = time.monotonic()
+    """Start a server with the sample graph, show calls on it, and end the server. Takes about ten seconds."""
+    start = time.monotonic()
     screen.step("Start a LangGraph server with a sample graph, in a temporary directory of this machine")
     screen.code('with DevServer(graphs={"agent": GRAPH}, log=log) as server:\n    ...')
     with DevServer(graphs={"agent": GRAPH}, log=log) as server:
-        screen.say(f"It answers at {server.url} after {time.monotonic() - begun:.1f} s.")
+        screen.say(f"It accepts requests at {server.url} after {time.monotonic() - start:.1f} s.")
         screen.step("Connect to it")
         screen.code("with Client(server.url) as client:\n    info = client.info()")
         with Client(server.url) as client:
@@ -104,12 +104,12 @@ def run(screen: Screen, *, log: Optional[str] = None) -> None:
             see_a_run_fail(client, screen, thread_id)
             list_the_runs(client, screen, thread_id)
     screen.step("Done")
-    screen.say(f"The server is stopped and its directory removed; it took {time.monotonic() - begun:.1f} s in all.")
+    screen.say(f"The server is stopped and its directory removed; it took {time.monotonic() - start:.1f} s in all.")
     screen.say("Your own graphs run the same way, in your tests for example: langgraph_runs.devserver.DevServer.")
 
 
 def stream_a_run(client: Client, screen: Screen) -> str:
-    """Until the graph asks its question."""
+    """Stream a run until the graph asks its question; return the thread's id."""
     screen.step("Create a thread, and stream a run on it: progress, tokens and values as they come")
     screen.code(
         "thread = client.threads.create()",
@@ -144,7 +144,7 @@ def stream_a_run(client: Client, screen: Screen) -> str:
 
 
 def answer_the_question(client: Client, screen: Screen, thread_id: str) -> None:
-    """With a resume command."""
+    """Resume the run with a command."""
     screen.step("Answer its question, and wait for the final values")
     screen.code('values = client.runs.wait(thread_id, "agent", command={"resume": {"approved": True}})')
     values = client.runs.wait(thread_id, "agent", command={"resume": {"approved": True}})
@@ -152,8 +152,8 @@ def answer_the_question(client: Client, screen: Screen, thread_id: str) -> None:
 
 
 def cancel_a_run(client: Client, screen: Screen, thread_id: str) -> None:
-    """While its events are read; the loop then ends with an error, as it does for whoever else reads them."""
-    screen.step("Cancel a run that takes too long: the stream does not end as if all were well")
+    """Cancel a run while its events are read: the loop ends with an error."""
+    screen.step("Cancel a run that takes too long: the stream raises an error instead of ending normally")
     screen.code(
         'slow = {"topic": "moons", "seconds": 60}',
         "try:\n"
@@ -175,8 +175,8 @@ def cancel_a_run(client: Client, screen: Screen, thread_id: str) -> None:
 
 
 def see_a_run_fail(client: Client, screen: Screen, thread_id: str) -> None:
-    """The server answers 200 to it; the library raises."""
-    screen.step("A run that fails is an error, whatever the status of the answer")
+    """Run the graph so that it fails. The server responds with status 200; the library raises."""
+    screen.step("Wait for a run that fails: an error, although the response has status 200")
     screen.code(
         "try:\n"
         '    client.runs.wait(thread_id, "agent", input={"topic": "unicorns", "fail": True})\n'
@@ -190,7 +190,7 @@ def see_a_run_fail(client: Client, screen: Screen, thread_id: str) -> None:
 
 
 def list_the_runs(client: Client, screen: Screen, thread_id: str) -> None:
-    """What became of all of them."""
+    """List the runs with their statuses."""
     screen.step("List the runs of the thread, newest first")
     screen.code("runs = client.runs.list(thread_id)")
     runs = client.runs.list(thread_id)

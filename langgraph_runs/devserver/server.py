@@ -1,8 +1,7 @@
-"""A real LangGraph server on this machine, for tests and for trying things out.
+"""`DevServer`: a real LangGraph server on this machine, for tests and for trying things out.
 
-Knows how to start it as a process of its own, how to know that it answers, and how to leave nothing behind. Does not
-know the API: it sends no request. The server comes with the extra: ``pip install "langgraph_runs[server]"``, on Python
-3.11 or newer.
+Starts the server as a child process, waits until it accepts requests, and removes everything afterwards. Sends no requests itself.
+The server is installed by the extra: ``pip install "langgraph_runs[server]"``, on Python 3.11 or newer.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from .. import LangGraphRunsError
 
 __all__ = ["DevServer", "DevServerError", "unavailable_reason"]
 
-#: Seconds that a server may take to end by itself when it is stopped; idle it takes 0.1. Then it is killed.
-STOP_GRACE = 1.0
-#: The same where what it has in memory is to be written first.
-PERSISTING_GRACE = 30.0
-#: Settings of the caller's environment that would make another server of it, or have it call out.
+#: Seconds that a server may take to end after SIGTERM before it is killed; an idle one takes 0.1.
+STOP_TIMEOUT = 1.0
+#: The same for a server with persistence, which first writes its state to the directory.
+PERSISTENCE_STOP_TIMEOUT = 30.0
+#: Environment variables that are not passed on: they would configure the server, or make it send data to other hosts.
 _FOREIGN_PREFIXES = ("LANGGRAPH_", "LANGSERVE_", "LANGSMITH_", "LANGCHAIN_")
 _FOREIGN_NAMES = {"MOUNT_PREFIX", "DATABASE_URI", "REDIS_URI", "MIGRATIONS_PATH", "N_JOBS_PER_WORKER", "PYTHONWARNINGS"}
 _OFFLINE = {"LANGGRAPH_NO_VERSION_CHECK": "true", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false"}
@@ -42,13 +41,13 @@ _CODE_OPTIONS = {"auth": "path", "http": "app", "checkpointer": "path"}
 
 
 class DevServerError(LangGraphRunsError):
-    """The local server cannot be started, or ended by itself.
+    """The local server cannot be started, or has ended by itself.
 
-    ``str()`` is one line with the reason; ``log`` is the end of what the server had printed, also shown under the
+    ``str()`` is one line with the reason. ``log`` is the end of the server's log, which Python 3.11 and newer also show below the
     traceback.
     """
 
-    #: The last lines of the server's log; empty when there was no server yet.
+    #: The last lines of the server's log; empty if the server was not started.
     log: str
 
     def __init__(self, message: str, *, log: str = "") -> None:
@@ -59,7 +58,7 @@ class DevServerError(LangGraphRunsError):
 
 
 def unavailable_reason() -> Optional[str]:
-    """Why this Python cannot run the server, and what to do about it, in one line; None when it can."""
+    """Return one line that says why this Python cannot run the server and what to do about it; None if it can."""
     if os.name != "posix":
         return "the local server needs Linux or macOS; on Windows use WSL"
     if sys.version_info < (3, 11):
@@ -82,26 +81,26 @@ class DevServer:
         with DevServer(graphs={"agent": "my_agent.py:graph"}) as server:
             client = Client(server.url)
 
-    It is the real server, in a process of its own, in a fresh temporary directory, silent and offline: settings of the
-    server in the caller's environment (``LANGGRAPH_*``, ``LANGSMITH_*``, ``LANGCHAIN_*``) do not reach it, those in
-    ``env`` do. Process and directory are gone after the ``with`` block, and also when the program ends in any other
+    It is the real server, in a process and a new temporary directory of its own, silent and offline. Variables of the caller's
+    environment that configure the server (``LANGGRAPH_*``, ``LANGSMITH_*``, ``LANGCHAIN_*``) are not passed on; those in ``env``
+    are. The process is ended and the directory removed at the end of the ``with`` block, and also if the program ends in any other
     way: exit, exception, Ctrl-C, a signal, even SIGKILL (then within a second).
 
     :param graphs: graph name to ``"path.py:variable"`` (relative to the caller's working directory) or
         ``"module:variable"``.
-    :param port: 0 takes a free port. A fixed port that is in use is an error.
-    :param env: environment variables for the server and the graphs, on top of the caller's.
-    :param workers: how many runs are executed at the same time.
-    :param startup_timeout: seconds until the server must answer; mostly the time that importing the graphs takes.
-    :param log: a file that the server's output is appended to, to be kept. By default it goes with the directory.
-    :param log_level: how much the server says there.
-    :param persistence: keep threads and runs in the directory, so that they survive :meth:`restart` (they are written
-        every ten seconds and when the server ends by SIGTERM). By default each start is an empty server.
+    :param port: the port; 0 for a free one. A fixed port that is in use is an error.
+    :param env: environment variables for the server and the graphs, in addition to the caller's.
+    :param workers: the number of runs that are executed at the same time.
+    :param startup_timeout: seconds until the server must accept requests; most of that time the graphs are imported.
+    :param log: a file to which the server's output is appended. By default it is written to the temporary directory.
+    :param log_level: the level of the server's log.
+    :param persistence: keep threads and runs in the directory, so that they survive :meth:`restart` (the server writes them
+        every ten seconds and when it is ended by SIGTERM). By default the server is empty after each start.
     :param options: further settings of the server, as in langgraph.json: ``auth={"path": "auth.py:auth"}``,
         ``http={"app": "app.py:app", "mount_prefix": "/api"}``, ``webhooks={...}``, ``store={...}``.
 
-    May be used from any thread. Each raises :class:`DevServerError` where the server cannot be had; nothing is started
-    by the constructor. The graphs can import what the caller can import.
+    May be used from any thread. The constructor does not start the server. Methods raise :class:`DevServerError` if the server
+    cannot be started or does not run. The graphs can import everything that the caller can import.
 
     >>> server = DevServer(graphs={"agent": "my_agent.py:graph"})
     >>> server.running
@@ -154,7 +153,7 @@ class DevServer:
 
     @property
     def url(self) -> str:
-        """The base URL for a client, mount prefix included; the same after a restart. Not known before a start."""
+        """The base URL for a client, with the mount prefix; it stays the same after a restart. Raises before the first start."""
         if self._url is None:
             raise DevServerError("the server was not started: use `with DevServer(...)`, or start()")
         return self._url
@@ -166,18 +165,18 @@ class DevServer:
 
     @property
     def pid(self) -> Optional[int]:
-        """The id of the server's process, or None when it does not run."""
+        """The id of the server's process, or None if it does not run."""
         process = self._process
         return process.pid if process is not None and process.alive() else None
 
     @property
     def running(self) -> bool:
-        """Whether the server's process is alive."""
+        """True if the server's process is alive."""
         return self.pid is not None
 
     @property
     def log_path(self) -> Path:
-        """The file with what the server printed."""
+        """The file with the server's output."""
         if self._log is not None:
             return self._log
         if self._directory is None:
@@ -185,13 +184,13 @@ class DevServer:
         return self._directory.path / "server.log"
 
     def log_tail(self, lines: int = 20) -> str:
-        """The last lines of what the server printed."""
+        """Return the last *lines* lines of the server's output."""
         return _tail(self.log_path, lines)
 
     def start(self) -> DevServer:
-        """Start the server and block until it answers, at most ``startup_timeout`` seconds.
+        """Start the server and block until it accepts requests, at most ``startup_timeout`` seconds.
 
-        Does nothing when it runs already.
+        Does nothing if it runs already.
         """
         with self._lock:
             if self.running:
@@ -212,10 +211,10 @@ class DevServer:
             return self
 
     def stop(self) -> None:
-        """End the server and remove its directory; nothing when that is done already.
+        """End the server and remove its directory. Does nothing if it does not run.
 
-        Blocks until the process is gone: it is asked first (SIGTERM) and killed a second later. Runs that are executed
-        at that moment are lost.
+        Sends SIGTERM, kills the process if it has not ended after a second, and blocks until it has ended. Runs that are being
+        executed are lost.
         """
         with self._lock:
             process, self._process = self._process, None
@@ -226,25 +225,25 @@ class DevServer:
                 directory.remove()
 
     def restart(self) -> DevServer:
-        """End the server and start it on the same port, also after :meth:`kill`; empty, unless ``persistence``."""
+        """End the server and start it on the same port, also after :meth:`kill`. It is empty, unless ``persistence`` was given."""
         with self._lock:
             process, self._process = self._process, None
             if process is not None:
                 if self._persistence and process.alive():
                     process.signal(signal.SIGTERM)
-                    process.wait(PERSISTING_GRACE)
+                    process.wait(PERSISTENCE_STOP_TIMEOUT)
                 process.end()
             return self.start()
 
     def send_signal(self, signum: int) -> None:
-        """Send the server a signal and return at once: SIGSTOP makes a server hang, SIGTERM makes it go down."""
+        """Send a signal to the server and return at once. SIGSTOP makes the server hang, SIGTERM shuts it down."""
         process = self._process
         if process is None or not process.alive():
             raise DevServerError("the server does not run")
         process.signal(signum)
 
     def kill(self, signum: int = signal.SIGKILL, *, timeout: float = 30.0) -> None:
-        """End the server with a signal, as a crash or a shutdown would, and block until it is gone.
+        """End the server with a signal, as a crash or a shutdown would, and block until the process has ended.
 
         The directory stays until :meth:`stop`; :meth:`restart` brings the server back at the same URL.
         """
@@ -296,21 +295,21 @@ class DevServer:
         begun = time.monotonic()
         with open(self.log_path, "ab") as log:
             self._process = process = _Process(self, self._directory.path, self._environment(), log)
-        answer = process.begin(encoded, self._startup_timeout)
-        if "url" in answer:
-            self._url, self._port = answer["url"], answer["port"]
+        status = process.begin(encoded, self._startup_timeout)
+        if "url" in status:
+            self._url, self._port = status["url"], status["port"]
             return
-        log_tail = self.log_tail(60)  # enough for the graph's own traceback, which is not the last one
-        if "error" in answer:
-            raise DevServerError(answer["error"])
+        log_tail = self.log_tail(60)  # long enough to contain the traceback of a graph, which other tracebacks follow
+        if "error" in status:
+            raise DevServerError(status["error"])
         if process.alive():
             waited = time.monotonic() - begun
             raise DevServerError(f"the server did not answer within {waited:.0f} s of its start", log=log_tail)
-        raise DevServerError(f"the server ended while starting: {_last_words(log_tail)}", log=log_tail)
+        raise DevServerError(f"the server ended while starting: {_reason_in(log_tail)}", log=log_tail)
 
 
 class _Directory:
-    """A temporary directory that goes when it is removed, when its owner is collected or when the program exits."""
+    """A temporary directory. It is removed by `remove`, when this object is garbage-collected, or when the program exits."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="langgraph-runs-"))
@@ -318,21 +317,21 @@ class _Directory:
 
 
 def _remove(path: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a fork of the program does not own it
+    if os.getpid() == owner:  # not in a forked child
         shutil.rmtree(path, ignore_errors=True)
 
 
 class _Process:
-    """One process of the server, in a session of its own so that a Ctrl-C in the terminal does not reach it.
+    """A process of the server, in a session of its own, so that a Ctrl-C in the terminal does not reach it.
 
-    Its standard input is the lifeline: the system closes our end in whatever way this program ends, and then the server
-    ends itself (``child.py``). Its standard output is open as long as it lives, which tells of its end without reaping
-    it: until the whole group is killed, its id cannot become that of a stranger.
+    Its standard input is a pipe that the operating system closes in whatever way this program ends; then the child process ends
+    itself (``child.py``). Its standard output is a pipe that is open as long as it lives: so its end is noticed without waiting for
+    the process, and until the whole process group is killed, its id cannot be reused by another process.
     """
 
     def __init__(self, owner: object, directory: Path, env: Mapping[str, str], log: IO[bytes]) -> None:
         self._popen = subprocess.Popen(
-            # -P: the directory of the script must not come first on the import path.
+            # -P: not to put the script's directory on the import path, where a graph's "import server" would find this file.
             [sys.executable, "-P", str(Path(__file__).with_name("child.py"))],
             cwd=directory,
             env=env,
@@ -343,9 +342,8 @@ class _Process:
             start_new_session=True,
         )
         self._stdin, self._stdout = cast("IO[bytes]", self._popen.stdin), cast("IO[bytes]", self._popen.stdout)
-        self._lifeline, self._status = self._stdin.fileno(), self._stdout.fileno()
         self._owner_pid = os.getpid()
-        #: Ends and reaps the process, once; also when the owner is collected or the program exits.
+        #: Ends the process and waits for it, once; also called when the owner is garbage-collected or the program exits.
         self.end = weakref.finalize(owner, self._end)
 
     @property
@@ -353,29 +351,29 @@ class _Process:
         return self._popen.pid
 
     def begin(self, settings: bytes, timeout: float) -> Dict[str, Any]:
-        """Hand over the settings and return the server's answer; empty when it ended, or did not answer in time."""
-        give_up = time.monotonic() + timeout
+        """Send the settings and return the status line of the child process; an empty dict if it ended, or sent none in time."""
+        deadline = time.monotonic() + timeout
         try:
             while settings:
-                settings = settings[os.write(self._lifeline, settings) :]
+                settings = settings[os.write(self._stdin.fileno(), settings) :]
         except BrokenPipeError:
             return {}
-        answer = b""
-        while not answer.endswith(b"\n"):
-            remaining = give_up - time.monotonic()
+        line = b""
+        while not line.endswith(b"\n"):
+            remaining = deadline - time.monotonic()
             if remaining <= 0 or not self._poll(select.POLLIN, remaining):
                 return {}
-            piece = os.read(self._status, 4096)
+            piece = os.read(self._stdout.fileno(), 4096)
             if not piece:
                 return {}
-            answer += piece
-        return cast("Dict[str, Any]", json.loads(answer))
+            line += piece
+        return cast("Dict[str, Any]", json.loads(line))
 
     def alive(self) -> bool:
         return self._popen.returncode is None and not self._poll(0, 0)
 
     def wait(self, timeout: float) -> bool:
-        """Block until the process has ended; False when it has not within the timeout (seconds)."""
+        """Block until the process has ended; return False if it has not ended after *timeout* seconds."""
         return self._popen.returncode is not None or self._poll(0, timeout)
 
     def signal(self, signum: int) -> None:
@@ -385,17 +383,17 @@ class _Process:
             os.kill(self.pid, signum)
 
     def _poll(self, events: int, timeout: float) -> bool:
-        """Whether the status pipe has one of the events, or was closed by the process' end, within the timeout."""
+        """Return True if standard output has one of the events, or is closed, within *timeout* seconds."""
         poll = select.poll()
-        poll.register(self._status, events)
+        poll.register(self._stdout.fileno(), events)
         return bool(poll.poll(max(0.0, timeout) * 1000))
 
     def _end(self) -> None:
-        if os.getpid() == self._owner_pid:  # a fork of the program does not own it
+        if os.getpid() == self._owner_pid:  # not in a forked child
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, signal.SIGTERM)
                 os.kill(self.pid, signal.SIGCONT)
-                self._poll(0, STOP_GRACE)
+                self._poll(0, STOP_TIMEOUT)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._popen.wait()
@@ -404,7 +402,7 @@ class _Process:
 
 
 def _located(what: str, value: Any, key: str) -> Any:
-    """The value with its path to code made absolute, which must exist: the server runs in another directory."""
+    """Make the path of code in *value* absolute, since the server runs in another directory; raise if there is no such file."""
     if isinstance(value, Mapping):
         return {**value, key: _located(what, value[key], key)} if key in value else dict(value)
     if not isinstance(value, str) or ":" not in value:
@@ -427,8 +425,8 @@ def _tail(path: Path, lines: int) -> str:
         return ""
 
 
-def _last_words(log: str) -> str:
-    """The line of the log that most likely says why."""
-    said = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in said if re.match(r"[\w.]*(Error|Exception)\b", line)]
-    return (errors or said or ["it printed nothing"])[-1][:300]
+def _reason_in(log: str) -> str:
+    """Return the line of the log that most likely says why the server ended."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return (errors or lines or ["it printed nothing"])[-1][:300]

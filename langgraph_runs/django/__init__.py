@@ -1,7 +1,7 @@
-"""For Django: a client from the settings, a run streamed to the browser, the server's webhook received, threads with an owner.
+"""Django integration: clients from settings, runs streamed to a browser, the server's webhook, and threads with an owner.
 
 Everything here works under WSGI and needs no asyncio. Add ``"langgraph_runs.django"`` to ``INSTALLED_APPS`` for the system checks;
-the rest works without. The only importer of Django in this package.
+the rest works without it.
 """
 
 from __future__ import annotations

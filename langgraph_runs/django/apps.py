@@ -1,4 +1,4 @@
-"""The app: ``"langgraph_runs.django"`` in ``INSTALLED_APPS``. It has no models; it checks the settings at start-up."""
+"""The app for ``INSTALLED_APPS``: ``"langgraph_runs.django"``. It has no models; it registers the system checks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["LangGraphRunsConfig"]
 
 
 class LangGraphRunsConfig(AppConfig):
-    """Found by Django; its label is ``langgraph_runs``."""
+    """The app's configuration. Its label is ``langgraph_runs``."""
 
     name = "langgraph_runs.django"
     label = "langgraph_runs"
     verbose_name = "LangGraph runs"
 
     def ready(self) -> None:
-        """Have ``manage.py check``, and every other command, look at ``LANGGRAPH_RUNS``."""
+        """Register the checks of ``LANGGRAPH_RUNS``, which ``manage.py check`` and most other commands run."""
         register(check_settings)
         register(check_deployment, Tags.security, deploy=True)

@@ -1,4 +1,4 @@
-"""What a browser gets to see of a run's events, and how that is written as server-sent events. No I/O."""
+"""Filter a run's events for a browser, and encode them as server-sent events. No I/O."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from .. import (
     ValuesStreamEvent,
 )
 from ..serialization import encode
-from .resume import PlaceLostError
+from .resume import PositionLostError
 
-__all__ = ["HEARTBEAT", "browser_event", "code_of", "error_frame", "event_frame", "frame", "is_passing"]
+__all__ = ["HEARTBEAT", "browser_event", "code_of", "error_frame", "event_frame", "frame", "is_retryable"]
 
-#: A comment: no event to the browser, but something to write.
+#: A comment line, which a browser ignores.
 HEARTBEAT = b": heartbeat\n\n"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-#: Of what a chat model's chunk says about itself. The rest holds the run's config: users, ids, whatever the graph was given.
-_ABOUT_MESSAGE = ("langgraph_node", "langgraph_step", "tags")
-_ABOUT_RUN = ("run_id", "attempt")
-_AS_THEY_ARE = (ValuesStreamEvent, UpdatesStreamEvent, CustomStreamEvent)
+#: The metadata of a message that a browser may see. The rest is the run's config: users, ids, whatever the graph was given.
+_MESSAGE_FIELDS = ("langgraph_node", "langgraph_step", "tags")
+_RUN_FIELDS = ("run_id", "attempt")
+_SENT_UNCHANGED = (ValuesStreamEvent, UpdatesStreamEvent, CustomStreamEvent)
 
-#: What went wrong, in a word for a page's code, and in a sentence for its reader.
-_TOLD: Mapping[str, str] = {
+#: The codes of errors, for the page's script, and a sentence for each, for its reader.
+_MESSAGES: Mapping[str, str] = {
     "failed": "The run failed.",
     "cancelled": "The run was cancelled.",
     "timed_out": "The run took longer than the server allows.",
@@ -55,36 +55,36 @@ _TOLD: Mapping[str, str] = {
 }
 
 
-# -- what goes through
+# -- filtering
 
 
 def browser_event(event: StreamEvent) -> Optional[StreamEvent]:
-    """What of an event may go to a browser by default; None for nothing.
+    """The default *transform* of `stream_response`: return the event to send to the browser, or None to send nothing.
 
-    ``values``, ``updates`` and ``custom`` are sent as they are: they are what the stream was opened for. Of ``metadata`` the run's
-    id and attempt; of messages the messages, and about each its node, step and tags. Nothing of ``events``, ``tasks``,
-    ``checkpoints``, ``debug`` and ``feedback``, nor of kinds that this library does not know: they hold inputs, configuration
-    and keys. Give ``transform=`` to `stream_response` to decide otherwise; there this function may be called.
+    ``values``, ``updates`` and ``custom`` are sent unchanged. Of ``metadata`` only the run's id and attempt are sent; of messages
+    the messages, each with its node, step and tags. Events of the kinds ``events``, ``tasks``, ``checkpoints``, ``debug`` and
+    ``feedback`` are not sent, nor those of kinds that this library does not know: they contain inputs, configuration and keys. Pass
+    *transform* to `stream_response` for other rules; it may call this function.
 
     >>> browser_event(MetadataStreamEvent("metadata", {"run_id": "1f0c", "attempt": 1, "user": "ada"})).data
     {'run_id': '1f0c', 'attempt': 1}
     >>> browser_event(StreamEvent("checkpoints", {"config": {}})) is None
     True
     """
-    if isinstance(event, _AS_THEY_ARE):
+    if isinstance(event, _SENT_UNCHANGED):
         return event
     if isinstance(event, MetadataStreamEvent):
-        return _with(event, _chosen(event.data, _ABOUT_RUN))
+        return _with_data(event, _select(event.data, _RUN_FIELDS))
     if isinstance(event, MessagesStreamEvent):
-        return _with(event, _messages(event))
+        return _with_data(event, _messages(event))
     return None
 
 
-def _with(event: StreamEvent, data: Any) -> StreamEvent:
+def _with_data(event: StreamEvent, data: Any) -> StreamEvent:
     return attrs.evolve(event, data=data, raw="")
 
 
-def _chosen(data: Any, names: Any) -> Dict[str, Any]:
+def _select(data: Any, names: Any) -> Dict[str, Any]:
     return {name: data[name] for name in names if name in data} if isinstance(data, dict) else {}
 
 
@@ -94,10 +94,10 @@ def _messages(event: StreamEvent) -> Any:
     if name in ("messages/partial", "messages/complete"):
         return data
     if name == "messages/metadata":
-        told = data.items() if isinstance(data, dict) else ()
-        return {key: {"metadata": _chosen(_field(value, "metadata"), _ABOUT_MESSAGE)} for key, value in told}
+        items = data.items() if isinstance(data, dict) else ()
+        return {key: {"metadata": _select(_field(value, "metadata"), _MESSAGE_FIELDS)} for key, value in items}
     if isinstance(data, list) and len(data) == 2:
-        return [data[0], _chosen(data[1], _ABOUT_MESSAGE)]
+        return [data[0], _select(data[1], _MESSAGE_FIELDS)]
     return []
 
 
@@ -105,11 +105,11 @@ def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
 
 
-# -- how it is written
+# -- encoding
 
 
 def frame(event: str, data: bytes, event_id: Optional[str] = None) -> bytes:
-    r"""One server-sent event. Line ends of any kind in *data* begin another data line; in a name or an id they are refused.
+    r"""Return one encoded event. Each line of *data* becomes a data line; a name or an id with a line end is refused.
 
     >>> frame("custom", b"1\r\n2", "7")
     b'event: custom\nid: 7\ndata: 1\ndata: 2\n\n'
@@ -128,10 +128,10 @@ def _line(what: str, text: str) -> str:
 
 
 def event_frame(event: StreamEvent, data: Any = ..., event_id: Optional[str] = None) -> bytes:
-    """An event of a run with its own data, or with others. The data are JSON in any case, on one line."""
+    """Encode an event of a run, with its own data or with *data*. The data are sent as one line of JSON."""
     if data is ...:
         data = event.data
-        if event.raw and data.__class__ is not str:  # as it was sent; but plain text, which some servers send, is no JSON
+        if event.raw and data.__class__ is not str:  # the text as received, unless it is plain text, which some servers send
             return frame(event.event, event.raw.encode("utf-8", "replace"), event_id)
     return frame(event.event, encode(data), event_id)
 
@@ -140,7 +140,7 @@ def event_frame(event: StreamEvent, data: Any = ..., event_id: Optional[str] = N
 
 
 def code_of(error: BaseException) -> str:
-    """The word for an error, as the page's code gets it."""
+    """Return the code of an error for the page's script."""
     if isinstance(error, RunFailedError):
         return "failed"
     if isinstance(error, RunCancelledError):
@@ -149,29 +149,29 @@ def code_of(error: BaseException) -> str:
         return "timed_out"
     if isinstance(error, RunError):
         return "failed"
-    if isinstance(error, PlaceLostError):
+    if isinstance(error, PositionLostError):
         return "gap"
     if isinstance(error, NotFoundError):
         return "not_found"
     if isinstance(error, DeadlineExceededError):
         return "deadline"
-    return "unavailable" if is_passing(error) else "internal"
+    return "unavailable" if is_retryable(error) else "internal"
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether the run may go on and another stream may follow it, so that the browser should come back."""
+def is_retryable(error: BaseException) -> bool:
+    """Return True if the run may still go on, so that the browser should reconnect."""
     if isinstance(error, APIStatusError):
         return isinstance(error, (RateLimitError, InternalServerError))
-    final = (PlaceLostError, ResponseDecodeError)
+    final = (PositionLostError, ResponseDecodeError)
     return isinstance(error, (APIConnectionError, AbortedError)) and not isinstance(error, final)
 
 
 def error_frame(error: BaseException, *, show: bool = False) -> bytes:
-    """The event ``error`` for a browser: a code and a general sentence; with *show* the graph's own words as well."""
+    """Encode the event ``error``: a code and a general sentence; with *show*, the class and message of the graph's exception."""
     code = code_of(error)
-    told: Dict[str, Any] = {"code": code, "message": _TOLD[code], "retry": is_passing(error)}
+    data: Dict[str, Any] = {"code": code, "message": _MESSAGES[code], "retry": is_retryable(error)}
     if show and isinstance(error, RunFailedError):
-        told["error"], told["message"] = error.error, error.message or told["message"]
+        data["error"], data["message"] = error.error, error.message or data["message"]
     elif show and isinstance(error, LangGraphRunsError):
-        told["error"], told["message"] = type(error).__name__, str(error)
-    return frame("error", encode(told))
+        data["error"], data["message"] = type(error).__name__, str(error)
+    return frame("error", encode(data))

@@ -1,7 +1,7 @@
-"""``settings.LANGGRAPH_RUNS``: what may stand in it, and what is wrong with what does. Makes no request.
+"""Read and validate ``settings.LANGGRAPH_RUNS``. Makes no request.
 
-Two forms. Flat, for one server: ``{"URL": ..., "API_KEY": ...}``. Named, for several, as in ``DATABASES``:
-``{"default": {"URL": ...}, "other": {"URL": ...}}``. Names of options are in capitals, so that the two cannot be confused.
+The setting has two forms. Flat, for one server: ``{"URL": ..., "API_KEY": ...}``. Named, for several servers, as in ``DATABASES``:
+``{"default": {"URL": ...}, "other": {"URL": ...}}``. Option names are in capitals, so that the two forms cannot be confused.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CLIENT_OPTIONS = (
     "MAX_EVENT_BYTES",
     "MAX_RESPONSE_BYTES",
 )
-#: What the webhook's view reads, with the defaults.
+#: The options of the webhook view, with their defaults.
 WEBHOOK_OPTIONS: Mapping[str, Any] = {
     "WEBHOOK_SECRET": None,
     "WEBHOOK_HEADER": "X-LangGraph-Secret",
@@ -57,24 +57,24 @@ _RETRY = tuple(inspect.signature(RetryPolicy).parameters)
 
 
 class SettingsError(InvalidRequestError, ImproperlyConfigured):
-    """``LANGGRAPH_RUNS`` cannot be meant; also an ``ImproperlyConfigured`` of Django's."""
+    """``LANGGRAPH_RUNS`` is invalid. Also a ``django.core.exceptions.ImproperlyConfigured``."""
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong."""
+    """One error in the setting."""
 
-    #: Where: ``LANGGRAPH_RUNS['default']['URL']``.
+    #: The place, such as ``LANGGRAPH_RUNS['default']['URL']``.
     setting: str
-    #: What.
-    told: str
+    #: What is wrong there.
+    message: str
     #: What to do about it, or "".
     remedy: str
-    #: Id of the system check: E001 form, E002 name of an option, E003 value of an option.
+    #: The id of the system check: E001 for the form, E002 for the name of an option, E003 for its value.
     code: str
 
 
 def configurations() -> Dict[str, Mapping[str, Any]]:
-    """Each configuration by its name; raises `SettingsError` where the setting has neither of the two forms."""
+    """Return the configurations by name; raise `SettingsError` if the setting has neither of the two forms."""
     given = getattr(settings, SETTING, {})
     wrong = _wrong_form(given)
     if wrong:
@@ -83,7 +83,7 @@ def configurations() -> Dict[str, Mapping[str, Any]]:
 
 
 def configuration(name: str) -> Mapping[str, Any]:
-    """That of one name."""
+    """Return the configuration *name*; raise `SettingsError` if there is none."""
     found = configurations()
     if name not in found:
         hint = near(name, list(found))
@@ -92,7 +92,7 @@ def configuration(name: str) -> Mapping[str, Any]:
 
 
 def client_options(name: str) -> Dict[str, Any]:
-    """The arguments for `Client` that a configuration says; raises `SettingsError` for the first that cannot be meant."""
+    """Return the arguments of `Client` for a configuration; raise `SettingsError` for the first invalid option."""
     given = configuration(name)
     wrong = _wrong_options(name, given)
     if wrong:
@@ -101,12 +101,12 @@ def client_options(name: str) -> Dict[str, Any]:
 
 
 def option(name: str, key: str) -> Any:
-    """One of the options of the webhook, or its default."""
+    """Return an option of the webhook view, or its default."""
     return configuration(name).get(key, WEBHOOK_OPTIONS[key])
 
 
 def problems() -> List[Problem]:
-    """All that is wrong with the setting."""
+    """Return all errors in the setting."""
     given = getattr(settings, SETTING, {})
     found = _wrong_form(given)
     if found:
@@ -132,11 +132,11 @@ def _wrong_form(given: Any) -> List[Problem]:
     found = []
     for name, options in given.items():
         if not isinstance(options, Mapping):
-            told = f"is {type(options).__name__}, not a dict of options"
+            message = f"is {type(options).__name__}, not a dict of options"
             remedy = "Options have names in capitals" + (
                 f": {name.upper()!r}." if name.upper() in _known() else "; a configuration is a dict of them."
             )
-            found.append(Problem(f"{SETTING}[{name!r}]", told, remedy, "langgraph_runs.E001"))
+            found.append(Problem(f"{SETTING}[{name!r}]", message, remedy, "langgraph_runs.E001"))
     return found
 
 
@@ -160,13 +160,13 @@ def _wrong_options(name: str, given: Mapping[str, Any]) -> List[Problem]:
         try:
             _check(key, value)
         except InvalidRequestError as error:
-            told, _, remedy = str(error).partition("; ")
-            found.append(Problem(where, told, remedy, "langgraph_runs.E003"))
+            message, _, remedy = str(error).partition("; ")
+            found.append(Problem(where, message, remedy, "langgraph_runs.E003"))
     return found
 
 
 def _check(key: str, value: Any) -> None:
-    """Raise `InvalidRequestError` for a value that cannot be meant."""
+    """Raise `InvalidRequestError` if the value is invalid for the option *key*."""
     if key in WEBHOOK_OPTIONS:
         _check_webhook(key, value)
         return
@@ -185,7 +185,7 @@ def _check(key: str, value: Any) -> None:
         raise InvalidRequestError('proxies: is no dict; give {"https": "http://proxy:3128"}')
     if key == "VERIFY_OUTCOME" and not isinstance(value, bool):
         raise InvalidRequestError(f"verify_outcome={value!r}; give True or False")
-    # An API key of the environment may be as wrong; it would be named in vain for another option.
+    # Without api_key, an invalid key in the environment would be reported as an error of this option.
     alone = {key.lower(): _argument(key, value)}
     Client(**{"api_key": None, **alone}).close()
 
@@ -223,4 +223,4 @@ def _check_webhook(key: str, value: Any) -> None:
 
 
 def _error(found: Problem) -> SettingsError:
-    return SettingsError(f"{found.setting}: {found.told}; {found.remedy}".rstrip("; "))
+    return SettingsError(f"{found.setting}: {found.message}; {found.remedy}".rstrip("; "))

@@ -1,4 +1,4 @@
-"""`ThreadOwner`: one user cannot reach another's thread. The owner stands in the thread's metadata, and is asked for each time."""
+"""`ThreadOwner`: give each user access to the user's own threads only. The owner is stored in the metadata of the thread."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .clients import get_client
 __all__ = ["ThreadOwner"]
 
 V = TypeVar("V", bound=Callable[..., Any])
-#: What a thread that is not there, or cannot be, is answered with.
-_NOT_THERE = (NotFoundError, UnprocessableEntityError, BadRequestError, InvalidRequestError)
+#: The errors for an id that does not exist, or is not an id.
+_NO_SUCH_ID = (NotFoundError, UnprocessableEntityError, BadRequestError, InvalidRequestError)
 
 
 def _signed_in(request: HttpRequest) -> Optional[str]:
@@ -24,15 +24,17 @@ def _signed_in(request: HttpRequest) -> Optional[str]:
 
 
 class ThreadOwner:
-    """Threads that belong to somebody: made with their owner in the metadata, and found by that owner only.
+    """Creates threads with their owner in the metadata, and finds only the threads of the owner who sends the request.
 
-    A thread of somebody else's is answered as one that does not exist, with 404, so that nobody learns which ids there are.
+    For a thread of another owner, and for one that does not exist, the response is the same 404, so that users cannot find out
+    which ids exist.
 
     Arguments:
-        key: Of the metadata that holds the owner. Let nothing that a user sends reach it: `create` sets it last, and
-            ``client.threads.update(metadata=...)`` is to be called with keys of your own only.
-        of: Says who asks, as text, or None for nobody. Not given: the primary key of the user who is signed in.
-        client: That of `get_client` unless given: a `Client`, or the name of a configuration.
+        key: The key of the metadata that holds the owner. Users must not be able to set it: `create` sets it last, and
+            ``client.threads.update(metadata=...)`` must only be called with keys that your code chooses.
+        of: A function from the request to the owner, as text, or None for no owner. The default is the primary key of the user who
+            is signed in.
+        client: A `Client`, or the name of a configuration for `get_client`.
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class ThreadOwner:
         return get_client(self._given) if isinstance(self._given, str) else self._given
 
     def create(self, request: HttpRequest, *, metadata: Optional[Mapping[str, Any]] = None, **options: Any) -> Thread:
-        """A new thread of whoever asks; raises ``PermissionDenied`` for nobody.
+        """Create a thread that belongs to the request's owner; raise ``PermissionDenied`` if the request has no owner.
 
-        *options* as in ``client.threads.create``. With ``if_exists="do_nothing"`` a thread of somebody else's is a 404.
+        *options* are those of ``client.threads.create``. With ``if_exists="do_nothing"``, raises ``Http404`` if the thread belongs
+        to another owner.
         """
         owner = self._owner(request)
         if owner is None:
@@ -62,34 +65,37 @@ class ThreadOwner:
         return self._checked(self._client.threads.create(metadata=marked, **options), owner)
 
     def get(self, request: HttpRequest, thread_id: str) -> Thread:
-        """The thread, if it belongs to whoever asks; else raises ``Http404``. One request."""
+        """Return the thread if it belongs to the request's owner, else raise ``Http404``. Sends one request."""
         owner = self._owner(request)
         if owner is None:
             raise Http404("no such thread")
         try:
             return self._checked(self._client.threads.get(thread_id), owner)
-        except _NOT_THERE:
+        except _NO_SUCH_ID:
             raise Http404("no such thread") from None
 
     def get_run(self, request: HttpRequest, thread_id: str, run_id: str) -> Run:
-        """A run of such a thread; else raises ``Http404``. Two requests."""
+        """Return a run of a thread that belongs to the request's owner, else raise ``Http404``. Sends two requests."""
         self.get(request, thread_id)
         try:
             return self._client.runs.get(thread_id, run_id)
-        except _NOT_THERE:
+        except _NO_SUCH_ID:
             raise Http404("no such run") from None
 
     def search(self, request: HttpRequest, *, metadata: Optional[Mapping[str, Any]] = None, **options: Any) -> List[Thread]:
-        """The threads of whoever asks; none for nobody. *options* as in ``client.threads.search``, without ``select``."""
+        """Return the threads of the request's owner; none if the request has no owner.
+
+        *options* are those of ``client.threads.search``, except for ``select``.
+        """
         owner = self._owner(request)
         if owner is None:
             return []
         wanted: Dict[str, Any] = {**(metadata or {}), self._key: owner}
-        # And once more here, should a server not know the filter.
-        return [thread for thread in self._client.threads.search(metadata=wanted, **options) if self._is_of(thread, owner)]
+        # Filtered again here, in case the server ignores the filter.
+        return [thread for thread in self._client.threads.search(metadata=wanted, **options) if self._belongs_to(thread, owner)]
 
     def required(self, view: V) -> V:
-        """Decorates a view that takes ``thread_id``: it is called for threads of whoever asks, and is a 404 for others.
+        """Decorate a view that takes ``thread_id``: it raises ``Http404`` unless the thread belongs to the request's owner.
 
         For a method of a class-based view use Django's ``method_decorator``.
         """
@@ -106,10 +112,10 @@ class ThreadOwner:
     def _owner(self, request: HttpRequest) -> Optional[str]:
         return self._of(request) or None
 
-    def _is_of(self, thread: Thread, owner: str) -> bool:
+    def _belongs_to(self, thread: Thread, owner: str) -> bool:
         return thread.metadata.get(self._key) == owner
 
     def _checked(self, thread: Thread, owner: str) -> Thread:
-        if not self._is_of(thread, owner):
+        if not self._belongs_to(thread, owner):
             raise Http404("no such thread")
         return thread

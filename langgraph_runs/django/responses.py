@@ -1,4 +1,4 @@
-"""`stream_response`: a run's events as a response that a browser reads as they come."""
+"""`stream_response`: a streaming response that sends a run's events to a browser."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django.http import HttpResponse, StreamingHttpResponse
 from .. import AbortedError, InvalidRequestError, LangGraphRunsError, RunStream, StreamEvent
 from ..serialization import encode
 from ..validation import check_seconds
-from .browser_events import HEARTBEAT, browser_event, code_of, error_frame, event_frame, frame, is_passing
+from .browser_events import HEARTBEAT, browser_event, code_of, error_frame, event_frame, frame, is_retryable
 from .resume import Position, ResumedStream
-from .stream_reader import End, Item, Lost, Piece, Reader
+from .stream_reader import EndItem, EventItem, GapItem, Item, StreamReader
 
 __all__ = ["browser_event", "stream_response"]
 
@@ -30,31 +30,32 @@ def stream_response(
     on_disconnect: Literal["cancel", "continue"] = "cancel",
     show_errors: bool = False,
 ) -> Union[StreamingHttpResponse, HttpResponse]:
-    """The events of a run as server-sent events, each sent to the browser when it comes. Return it from a view.
+    """Return a response, for a view, that sends each event of a run to the browser when it arrives, as server-sent events.
 
-    The stream belongs to the response from now on: it is closed when that is, whatever happens. When the browser goes away, the
-    thread of the web server is free within *heartbeat* seconds, and the run is cancelled, or goes on (*on_disconnect*).
-    Choose ``"continue"`` where the browser may come back, as an EventSource does after a cut, and always with `resume_stream`.
+    The response closes the stream when it is closed itself. When the browser disconnects, the thread of the web server is free
+    within *heartbeat* seconds, and the run is cancelled or goes on (*on_disconnect*). Choose ``"continue"`` if the browser may
+    reconnect, as an EventSource does, and always with `resume_stream`.
 
     Arguments:
         stream: From ``client.runs.stream``, ``client.runs.join_stream`` or `resume_stream`; or any iterable of events.
-        transform: Called with each event, in the thread of the request. What it returns is sent: None for nothing, an event, or
-            anything that has a JSON form, as the event's data. Not given: `browser_event`, which lets nothing secret through.
-        heartbeat: Seconds in which it is noticed that a browser has gone. While the run is silent, a comment is sent after each
-            half of it.
-        on_disconnect: What becomes of a run whose browser goes away before its end: ``"cancel"`` or ``"continue"``. A stateless
-            run whose thread the server does not tell can be cancelled only by the same option of ``client.runs.stream``.
-        show_errors: Whether the browser gets the words of the graph's exception, which may hold anything.
+        transform: A function that is called with each event, in the thread of the request. It returns None to send nothing, an
+            event to send instead, or any JSON value to send as the event's data. The default is `browser_event`, which removes
+            configuration and other data that may be secret.
+        heartbeat: Seconds within which a disconnected browser is noticed. While the run sends no events, a comment is sent every
+            *heartbeat* / 2 seconds.
+        on_disconnect: What happens to the run if the browser disconnects before it ends: ``"cancel"`` or ``"continue"``. A
+            stateless run whose thread id is unknown can only be cancelled by the same option of ``client.runs.stream``.
+        show_errors: Whether to send the message of the graph's exception to the browser, which may contain secrets.
 
-    After the run's events comes one of these:
+    The last event is one of these:
 
-    - ``end`` with ``{"status": ..., "paused": ..., "interrupts": [...]}``: there is no more, and the page closes its EventSource,
-      which would come back otherwise. If it does, it gets a 204 from `resume_stream`, which ends it.
+    - ``end`` with ``{"status": ..., "paused": ..., "interrupts": [...]}``: no more events follow. The page must close its
+      EventSource, which would reconnect otherwise. If it does reconnect, `resume_stream` ends it with a 204.
     - ``error`` with ``{"code": ..., "message": ..., "retry": false}``, then ``end``: the run failed, was cancelled, and so on.
-    - ``error`` with ``"retry": true`` and no ``end``: the server could not be reached, the stream's ``timeout`` is over, or this
-      process is about to end; the browser should come back.
+    - ``error`` with ``"retry": true`` and no ``end``: the server could not be reached, the stream's ``timeout`` has expired, or
+      this process is about to end. The browser should reconnect.
 
-    ``gap`` may come between the others, with ``on_gap="mark"``: events are missing there.
+    With ``on_gap="mark"``, an event ``gap`` is sent where events are missing.
     """
     if on_disconnect not in ("cancel", "continue"):
         raise InvalidRequestError(f"on_disconnect={on_disconnect!r}: give 'cancel' or 'continue'")
@@ -73,7 +74,7 @@ def stream_response(
                 " on_disconnect='cancel' to client.runs.stream too, or a thread_id, or 'continue' here"
             )
         on_disconnect = "continue"  # the server cancels it as soon as the stream is closed
-    reader = Reader(stream, cancel=on_disconnect == "cancel")
+    reader = StreamReader(stream, cancel=on_disconnect == "cancel")
     frames = _Frames(reader, transform or browser_event, seconds / 2, show_errors)
     return StreamingHttpResponse(
         frames,
@@ -87,89 +88,89 @@ def stream_response(
 
 
 class _Frames(Iterator[bytes]):
-    """The body. Its `close` is what the web server calls when the browser has gone, and when all is sent."""
+    """The body of the response. The web server calls `close` when the browser has disconnected, and after the last item."""
 
-    def __init__(self, reader: Reader, transform: Transform, patience: float, show_errors: bool) -> None:
+    def __init__(self, reader: StreamReader, transform: Transform, heartbeat_interval: float, show_errors: bool) -> None:
         self._reader = reader
         self._transform = transform
-        self._patience = patience
+        self._heartbeat_interval = heartbeat_interval
         self._show_errors = show_errors
-        self._begun = False
-        self._over = False
+        self._started = False
+        self._ended = False
 
     def __iter__(self) -> _Frames:
         return self
 
     def __next__(self) -> bytes:
-        if self._over:
+        if self._ended:
             raise StopIteration
-        if not self._begun:
-            self._begun = True
-            return b": open\n\n"  # so that the headers go out before the first event
-        due = time.monotonic() + self._patience
-        written = b""
-        while not written and not self._over:
-            # Not only where nothing comes: also where all that comes is not for the browser.
-            taken = self._reader.take(due - time.monotonic())
-            if not taken and time.monotonic() >= due:
+        if not self._started:
+            self._started = True
+            return b": open\n\n"  # so that the headers are sent before the first event
+        due = time.monotonic() + self._heartbeat_interval
+        body = b""
+        # Repeated, since items may encode to nothing: the heartbeat is due also if no event is meant for the browser.
+        while not body and not self._ended:
+            items = self._reader.get_items(due - time.monotonic())
+            if not items and time.monotonic() >= due:
                 return HEARTBEAT
-            written = self._write_all(taken)
-        return written
+            body = self._encode_all(items)
+        return body
 
-    def _write_all(self, items: Sequence[Item]) -> bytes:
-        written: List[bytes] = []
+    def _encode_all(self, items: Sequence[Item]) -> bytes:
+        frames: List[bytes] = []
         for item in items:
             try:
-                written.append(self._write(item))
-            except Exception as error:  # of the transform, or of data that it made
+                frames.append(self._encode(item))
+            except Exception as error:  # raised by the transform function, or by encoding what it returned
                 _log.exception("an event could not be sent to the browser")
-                written.append(self._fault(error, None))
-            if self._over:
+                frames.append(self._error(error, None))
+            if self._ended:
                 self._reader.close()
                 break
-        return b"".join(written)
+        return b"".join(frames)
 
-    def _write(self, item: Item) -> bytes:
-        if isinstance(item, Piece):
+    def _encode(self, item: Item) -> bytes:
+        if isinstance(item, EventItem):
             return self._event(item)
-        if isinstance(item, Lost):
+        if isinstance(item, GapItem):
             return frame("gap", encode({"message": item.reason}))
-        if isinstance(item, End):
-            return self._end(item.told, item.position)
+        if isinstance(item, EndItem):
+            return self._end(item.data, item.position)
         if not isinstance(item.error, LangGraphRunsError):
             _log.error("a run's stream raised", exc_info=item.error)
         else:
             level = logging.INFO if isinstance(item.error, AbortedError) else logging.WARNING
             _log.log(level, "a run's stream ended: %s (run %s)", code_of(item.error), item.error.run_id)
-        return self._fault(item.error, item.position)
+        return self._error(item.error, item.position)
 
-    def _event(self, piece: Piece) -> bytes:
-        event, position = piece
+    def _event(self, item: EventItem) -> bytes:
+        event, position = item
         if event.mode in ("error", "end"):
-            return b""  # ours come instead, when it is known how the run ended
-        told = self._transform(event)
-        if told is None:
+            return b""  # this class sends its own, when the run's outcome is known
+        result = self._transform(event)
+        if result is None:
             return b""
         event_id = None if position is None else str(position)
-        if isinstance(told, StreamEvent):
-            return event_frame(told, event_id=event_id)
-        return event_frame(event, told, event_id=event_id)
+        if isinstance(result, StreamEvent):
+            return event_frame(result, event_id=event_id)
+        return event_frame(event, result, event_id=event_id)
 
-    def _fault(self, error: BaseException, position: Optional[Position]) -> bytes:
-        told = error_frame(error, show=self._show_errors)
-        if is_passing(error):
-            self._over = True
-            return told
+    def _error(self, error: BaseException, position: Optional[Position]) -> bytes:
+        encoded = error_frame(error, show=self._show_errors)
+        if is_retryable(error):
+            self._ended = True
+            return encoded
         status = {"failed": "error", "cancelled": "interrupted", "timed_out": "timeout"}.get(code_of(error), "unknown")
-        return told + self._end({"status": status, "paused": False, "interrupts": []}, position)
+        return encoded + self._end({"status": status, "paused": False, "interrupts": []}, position)
 
-    def _end(self, told: Any, position: Optional[Position]) -> bytes:
-        self._over = True
-        return frame("end", encode(told), None if position is None else str(position))
+    def _end(self, data: Any, position: Optional[Position]) -> bytes:
+        self._ended = True
+        return frame("end", encode(data), None if position is None else str(position))
 
     def close(self) -> None:
-        """Let go of the stream, from any thread; returns at once."""
-        self._over = True
+        """Close the stream, from any thread. Returns at once."""
+        self._ended = True
         self._reader.close()
 
     def __del__(self) -> None:

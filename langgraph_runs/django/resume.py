@@ -1,11 +1,13 @@
-"""Where a browser stands in a run's stream: the ids that it is sent, and what they mean when it comes back with the last one.
+"""`resume_stream`: continue a run's stream in a browser that reconnects, after the last event that it received.
 
-A browser's EventSource reconnects by itself, with the id of the last event that it saw as ``Last-Event-ID``. The server's own ids
-will not do: on this server events of one millisecond share an id, so that resuming after it loses those that did not come. So
-we send ids of our own: the server's id, the one before it, the kind of the event, and how many of that kind had come under the
-id. To resume, the stream is opened after the id before, and what was seen is left out. That is exact, as long as the modes are
-the same. Events that the server does not keep (``messages/*``, ``feedback``) get no id: the position is that of
-the event before them, and a browser that was away when they came does not get them.
+A browser's EventSource reconnects by itself, and sends the id of the last event that it received as ``Last-Event-ID``. The ids of
+the LangGraph server are not sufficient for this: events of one millisecond share an id, so resuming after that id would lose the
+events of the same millisecond that had not arrived. So the browser is sent ids that encode a `Position`: the server's id, the
+server's previous id, the name of the event, and how many events of that name had been sent with the id. To resume, the stream is
+opened after the previous id, and the events up to the position are skipped. This is exact as long as the stream modes are the same.
+
+Events that the server does not keep (``messages/*``, ``feedback``) get no id. A browser that was disconnected when they were sent
+does not get them.
 """
 
 from __future__ import annotations
@@ -21,28 +23,28 @@ from django.http import Http404, HttpRequest
 from .. import BadRequestError, Client, Gap, NotFoundError, RunStream, StreamEvent, StreamInterruptedError, UnprocessableEntityError
 from .clients import get_client
 
-__all__ = ["PlaceLostError", "Position", "Positions", "ResumedStream", "last_event_id", "resume_stream"]
+__all__ = ["PositionLostError", "Position", "PositionTracker", "ResumedStream", "last_event_id", "resume_stream"]
 
-#: Begins every id that we send.
-_MARK = "lgr1"
-#: Server's ids that we can carry: on one line, printable, not endless.
-_PLAIN = re.compile(r"[!-~]{1,200}\Z", re.ASCII)
-_LONGEST = 1000
+#: The first part of every id that is sent to a browser: the format's version.
+_FORMAT = "lgr1"
+#: Ids of the server that can be part of a position: printable ASCII of limited length.
+_SERVER_ID = re.compile(r"[!-~]{1,200}\Z", re.ASCII)
+_MAX_LENGTH = 1000
 _FROM_START = "0"
 _NOT_KEPT = ("messages/", "error", "feedback", "end")
 _NUMBERS = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?\Z", re.ASCII)
 
 
-def _short(text: str) -> str:
+def _hash(text: str) -> str:
     return f"{zlib.crc32(text.encode('utf-8', 'replace')):08x}"
 
 
-class PlaceLostError(StreamInterruptedError):
-    """The server no longer keeps the event that the browser saw last: coming back once more will not help."""
+class PositionLostError(StreamInterruptedError):
+    """The server no longer keeps the last event that the browser received. Reconnecting again does not help."""
 
 
 class Position(NamedTuple):
-    """One place in one run's stream.
+    """A position in a run's stream, after one event.
 
     >>> position = Position(run="1f0c", before="0", id="1795224633885-0", kind="custom", nth=2)
     >>> Position.parse(str(position), "1f0c").nth
@@ -51,47 +53,47 @@ class Position(NamedTuple):
     True
     """
 
-    #: The run, shortened.
+    #: The run's id; as text only its hash.
     run: str
-    #: The server's id before *id*, to resume after.
+    #: The server's last id that differs from *id*: the stream is resumed after it.
     before: str
-    #: The server's id of the last event.
+    #: The server's id of the event.
     id: str
-    #: That event's name, shortened.
+    #: The event's name; as text, and when parsed, only its hash.
     kind: str
-    #: How many events of that name came under that id, it included.
+    #: How many events of that name had that id so far, including this one.
     nth: int
-    #: Whether the stream was complete there.
+    #: True if no more events follow.
     ended: bool = False
 
     def __str__(self) -> str:
         quoted = (urllib.parse.quote(part, safe="-:") for part in (self.before, self.id))
-        parts = [_MARK, _short(self.run), *quoted, _short(self.kind), str(self.nth)]
+        parts = [_FORMAT, _hash(self.run), *quoted, _hash(self.kind), str(self.nth)]
         return ",".join([*parts, "end"] if self.ended else parts)
 
     @classmethod
     def parse(cls, text: str, run_id: str) -> Optional[Position]:
-        """What was sent as *text*; None for a text that was not, or was for another run. *kind* stays shortened."""
-        parts = text.split(",") if len(text) <= _LONGEST else []
+        """Return the position that was formatted as *text*; None if it is not a position of this run. *kind* is a hash."""
+        parts = text.split(",") if len(text) <= _MAX_LENGTH else []
         ended = parts[6:] == ["end"]
-        if len(parts) != 6 + ended or parts[0] != _MARK or parts[1] != _short(run_id):
+        if len(parts) != 6 + ended or parts[0] != _FORMAT or parts[1] != _hash(run_id):
             return None
         before, last = (urllib.parse.unquote(part) for part in parts[2:4])
-        plain = _PLAIN.match(before) and _PLAIN.match(last) and re.fullmatch(r"[0-9]{1,9}", parts[5], re.ASCII)
-        return cls(run_id, before, last, parts[4], int(parts[5]), ended) if plain else None
+        valid = _SERVER_ID.match(before) and _SERVER_ID.match(last) and re.fullmatch(r"[0-9]{1,9}", parts[5], re.ASCII)
+        return cls(run_id, before, last, parts[4], int(parts[5]), ended) if valid else None
 
 
-class Positions:
-    """Makes the ids of one stream, in the order of its events."""
+class PositionTracker:
+    """Computes the position after each event of one stream."""
 
     def __init__(self, before: str = _FROM_START) -> None:
         self._before = before
         self._id: Optional[str] = None
         self._counts: Dict[str, int] = {}
 
-    def note(self, event: StreamEvent, run_id: Optional[str]) -> Optional[Position]:
-        """The position after *event*; None for one that the server does not keep, or gave no id."""
-        if run_id is None or not event.id or not _PLAIN.match(event.id) or event.event.startswith(_NOT_KEPT):
+    def after(self, event: StreamEvent, run_id: Optional[str]) -> Optional[Position]:
+        """Return the position after *event*, the next one of the stream; None if the server does not keep it, or gave it no id."""
+        if run_id is None or not event.id or not _SERVER_ID.match(event.id) or event.event.startswith(_NOT_KEPT):
             return None
         if event.id != self._id:
             if self._id is not None:
@@ -101,15 +103,15 @@ class Positions:
         return Position(run_id, self._before, event.id, event.event, count)
 
     def end(self, run_id: Optional[str]) -> Optional[Position]:
-        """The position after everything."""
+        """Return the position after the last event."""
         return None if run_id is None else Position(run_id, _FROM_START, self._id or _FROM_START, "end", 0, ended=True)
 
 
 def last_event_id(request: HttpRequest) -> Optional[str]:
-    """The id of the last event that the browser saw, or None: of the header ``Last-Event-ID``, else of ``?lastEventId=``.
+    """Return the id of the last event that the browser received: the header ``Last-Event-ID``, else ``?lastEventId=``, else None.
 
-    An EventSource sends the header when it reconnects by itself. A page that makes a new EventSource cannot set a header: it
-    puts the last id that it saw in the query. Where there are both the header is the later one.
+    An EventSource sends the header when it reconnects by itself. A page that creates a new EventSource cannot set a header, so it
+    puts the id into the query. If there are both, the header is newer.
     """
     return request.headers.get("Last-Event-ID") or request.GET.get("lastEventId") or None
 
@@ -117,30 +119,30 @@ def last_event_id(request: HttpRequest) -> Optional[str]:
 def resume_stream(
     request: HttpRequest, thread_id: str, run_id: str, *, client: Optional[Client] = None, from_start: bool = True, **options: Any
 ) -> ResumedStream:
-    """The events of a run from where the browser was, for `stream_response`; from the start where it is new here.
+    """Return the events of a run after the last one that the browser received, for `stream_response`.
 
-    *options* are those of ``client.runs.join_stream`` (``stream_mode``, ``on_gap``, ``timeout`` ...), *client* is that of
-    `get_client` unless told otherwise. ``from_start=False`` gives a new browser only what comes from now on. The run must have
-    been created with ``stream_resumable=True``.
+    A browser that sends no last event id gets all events, or with ``from_start=False`` only new ones. *options* are those of
+    ``client.runs.join_stream`` (``stream_mode``, ``on_gap``, ``timeout`` ...). The default *client* is ``get_client()``. The run
+    must have been created with ``stream_resumable=True``.
 
-    With the same modes each time no event is lost and none comes twice, but for what the server does not keep: events of mode
-    ``messages`` (use ``messages-tuple``), and those that it has dropped, which is a `StreamInterruptedError`, or with
-    ``on_gap="mark"`` an entry in ``gaps`` that the browser gets as an event.
+    With the same stream modes each time, no event is lost and none is sent twice, except for events that the server does not keep:
+    those of the mode ``messages`` (use ``messages-tuple``), and those that it has dropped. For dropped events, the stream raises
+    `StreamInterruptedError`, or with ``on_gap="mark"`` adds an entry to ``gaps``, which the browser gets as an event.
 
-    One request is made first that asks for the run. A run that is not there, or on another thread, is an ``Http404``.
+    Sends one request for the run first. Raises ``Http404`` if the run does not exist or is on another thread.
     """
     chosen = client if client is not None else get_client()
     try:
         run = chosen.runs.get(thread_id, run_id)
     except (NotFoundError, UnprocessableEntityError, BadRequestError):
         raise Http404("no such run") from None
-    told = last_event_id(request)
-    position = Position.parse(told, run.run_id) if told is not None else None
+    last_id = last_event_id(request)
+    position = Position.parse(last_id, run.run_id) if last_id is not None else None
     if position is not None and position.ended:
         return ResumedStream(None, position, on_gap=options.get("on_gap"))
     if position is not None and _order(position.id) is None:
-        # A server may repeat events that are older than where it was asked to begin. Ids with an order tell; these do not, so all
-        # is read again.
+        # A server may repeat events from before the id to resume after. With ordered ids they are recognized; with these they are
+        # not, so the stream is read from the start.
         position = position._replace(before=_FROM_START)
     start = position.before if position is not None else (_FROM_START if from_start else None)
     stream = chosen.runs.join_stream(run.thread_id, run.run_id, last_event_id=start, **options)
@@ -148,25 +150,30 @@ def resume_stream(
 
 
 class ResumedStream(Iterator[StreamEvent]):
-    """A `RunStream` that goes on where a browser was; made by `resume_stream`. Iterate it, or give it to `stream_response`."""
+    """A `RunStream` without the events that the browser has received; made by `resume_stream`.
+
+    Iterate over it, or pass it to `stream_response`.
+    """
 
     def __init__(self, stream: Optional[RunStream[StreamEvent]], position: Optional[Position], *, on_gap: Optional[str]) -> None:
         self._stream = stream
         self._position = position
+        #: How many events of the position's id and name were read.
         self._seen = 0
-        self._met = False
+        #: True if an event with the position's id was read.
+        self._reached_id = False
         self._on_gap = on_gap
         self._own_gaps: List[Gap] = []
-        self.positions = Positions(position.before if position is not None else _FROM_START)
+        self.positions = PositionTracker(position.before if position is not None else _FROM_START)
 
     @property
     def stream(self) -> Optional[RunStream[StreamEvent]]:
-        """What is read; None where the browser has had everything."""
+        """The stream that is read; None if the browser has received all events."""
         return self._stream
 
     @property
     def gaps(self) -> List[Gap]:
-        """Where events are missing (``on_gap="mark"``)."""
+        """The places where events are missing (with ``on_gap="mark"``)."""
         return [*self._own_gaps, *(self._stream.gaps if self._stream is not None else ())]
 
     def __iter__(self) -> ResumedStream:
@@ -180,28 +187,28 @@ class ResumedStream(Iterator[StreamEvent]):
                 event = next(self._stream)
             except StopIteration:
                 if self._position is not None:
-                    self._lost(self._position)  # it ended without the event that the browser had seen last
+                    self._position_lost(self._position)  # the stream ended without the last event that the browser received
                 raise
             if self._position is None or not self._was_seen(event, self._position):
                 return event
 
     def _was_seen(self, event: StreamEvent, position: Position) -> bool:
-        """Whether the browser has had the event. The last such event ends the search."""
+        """Return True if the browser has received the event. When the position is reached, forget it."""
         if event.id == position.id:
-            self._met = True
-            self.positions.note(event, position.run)
-            if _short(event.event) == position.kind:
+            self._reached_id = True
+            self.positions.after(event, position.run)
+            if _hash(event.event) == position.kind:
                 self._seen += 1
                 if self._seen == position.nth:
                     self._position = None
             return True
-        if self._met:
-            # All of that id came, and not what the browser had seen of it: the modes are others, and these events are new.
+        if self._reached_id:
+            # All events of that id were read without reaching the position: the stream modes have changed. This event is new.
             self._position = None
             return False
         if self._is_before(event.id, position):
             return True
-        self._lost(position)
+        self._position_lost(position)
         return False
 
     def _is_before(self, event_id: Optional[str], position: Position) -> bool:
@@ -210,20 +217,20 @@ class ResumedStream(Iterator[StreamEvent]):
         here, there = _order(event_id), _order(position.id)
         if here is not None and there is not None:
             return here < there
-        return position.before == _FROM_START  # ids without an order: everything is sent again, and the place is to come
+        return position.before == _FROM_START  # unordered ids: the stream is read from the start, and the position follows
 
-    def _lost(self, position: Position) -> None:
-        """The server no longer has the event that the browser saw last, nor perhaps those after it."""
+    def _position_lost(self, position: Position) -> None:
+        """Record a gap, or raise: the server no longer keeps the last event that the browser received, and maybe later ones."""
         self._position = None
         reason = "the server no longer keeps the events since the last one that the browser saw"
         if self._on_gap == "mark":
             self._own_gaps.append(Gap(after_id=position.id, events_seen=0, reason=reason))
             return
         self.close()
-        told = f"the stream cannot be resumed: {reason}"
-        raise PlaceLostError(told, sent=True, last_event_id=position.id, run_id=position.run)
+        message = f"the stream cannot be resumed: {reason}"
+        raise PositionLostError(message, sent=True, last_event_id=position.id, run_id=position.run)
 
-    # -- what it shares with a RunStream
+    # -- methods and properties of a RunStream
 
     @property
     def run_id(self) -> Optional[str]:
@@ -241,7 +248,7 @@ class ResumedStream(Iterator[StreamEvent]):
             self._stream.cancel()
 
     def close(self) -> None:
-        """Let go of the connection, from any thread; the run goes on."""
+        """Close the connection, from any thread. The run goes on."""
         if self._stream is not None:
             self._stream.close()
 

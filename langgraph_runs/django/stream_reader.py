@@ -1,7 +1,8 @@
-"""The thread that reads a run's stream, so that the thread that writes to the browser is never blocked for longer than it wants.
+"""`StreamReader`: a thread that reads a run's stream, so that the thread of the HTTP request can wait with a timeout.
 
-Between them is a queue with room for little: a browser that reads slowly stops the reader, and the memory that it takes is
-bounded. Each side can end the other at once: the writer by `Reader.close`, the reader by putting the end into the queue.
+The reader thread puts events into a bounded queue, and the request's thread (the writer) sends them to the browser. If the browser
+reads slowly, the queue is full and the reader thread waits, so memory is bounded. The writer ends the reader thread with
+`StreamReader.close`; the reader thread ends the writer with an `EndItem` or `ErrorItem` in the queue.
 """
 
 from __future__ import annotations
@@ -17,55 +18,55 @@ from collections import deque
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Union
 
 from .. import AbortedError, LangGraphRunsError, RunStream, StreamEvent
-from .resume import Position, Positions, ResumedStream
+from .resume import Position, PositionTracker, ResumedStream
 
-__all__ = ["End", "Fault", "Item", "Lost", "Piece", "Reader", "end_streams_at"]
+__all__ = ["EndItem", "ErrorItem", "Item", "GapItem", "EventItem", "StreamReader", "end_streams_at"]
 
 _log = logging.getLogger("langgraph_runs.django")
-#: The queue is full when it holds so many events, or events with so many characters of data.
-_EVENTS = 64
-_CHARACTERS = 256 * 1024
-#: Seconds that the end of the process waits for streams to be let go of, and their runs to be cancelled.
-_GRACE = 3.0
+#: The queue is full when it holds this many events, or events with this many characters of data.
+_MAX_EVENTS = 64
+_MAX_CHARACTERS = 256 * 1024
+#: Seconds that the end of the process waits for streams to be closed and their runs to be cancelled.
+_EXIT_TIMEOUT = 3.0
 
 
-class Piece(NamedTuple):
+class EventItem(NamedTuple):
     """An event and the position after it."""
 
     event: StreamEvent
     position: Optional[Position]
 
 
-class Lost(NamedTuple):
+class GapItem(NamedTuple):
     """Events are missing here (``on_gap="mark"``)."""
 
     reason: str
 
 
-class End(NamedTuple):
-    """The run has ended, or waits for a human."""
+class EndItem(NamedTuple):
+    """The run has ended, or waits for a human; *data* are those of the event ``end``."""
 
-    told: Dict[str, Any]
+    data: Dict[str, Any]
     position: Optional[Position]
 
 
-class Fault(NamedTuple):
+class ErrorItem(NamedTuple):
     """The stream raised."""
 
     error: BaseException
     position: Optional[Position]
 
 
-Item = Union[Piece, Lost, End, Fault]
+Item = Union[EventItem, GapItem, EndItem, ErrorItem]
 
 
-class Reader:
-    """Reads *stream* in a thread of its own from the first `take` on; *cancel*: a stream left before its end cancels its run."""
+class StreamReader:
+    """Reads *stream* in a thread, which the first `get_items` starts. With *cancel*, closing it before the end cancels the run."""
 
     def __init__(self, stream: Any, *, cancel: bool) -> None:
         self._stream = stream
         self._cancel = cancel
-        self._positions: Positions = getattr(stream, "positions", None) or Positions()
+        self._positions: PositionTracker = getattr(stream, "positions", None) or PositionTracker()
         self._changed = threading.Condition()
         self._items: Deque[Item] = deque()
         self._size = 0
@@ -78,23 +79,23 @@ class Reader:
 
     # -- the writer's side
 
-    def take(self, timeout: float) -> List[Item]:
-        """What has come, at least one; empty when nothing came for *timeout* seconds."""
+    def get_items(self, timeout: float) -> List[Item]:
+        """Remove and return all items of the queue; wait at most *timeout* seconds for the first one, then return no items."""
         self._start()
         with self._changed:
             if not self._items:
                 self._changed.wait_for(lambda: self._items, timeout)
-            taken = list(self._items)
+            items = list(self._items)
             self._items.clear()
             self._size = 0
-            if taken:
+            if items:
                 self._changed.notify_all()
-        return taken
+        return items
 
     def close(self) -> None:
-        """Nobody wants more. Returns at once: the thread lets go of the stream, and cancels the run if so chosen."""
+        """End the reader thread. Returns at once; the thread closes the stream, and cancels the run if *cancel* was given."""
         if self._pid != os.getpid():
-            return  # a fork has neither the thread nor the browser
+            return  # a forked child has neither the thread nor the browser's connection
         with self._changed:
             if self._closed:
                 return
@@ -102,32 +103,32 @@ class Reader:
             self._items.clear()
             self._changed.notify_all()
         if not self._read_to_end:
-            self._let_go()
-            if not _ending.is_set():
-                self._start()  # for the cancel, of a stream that was never read
+            self._close_stream()
+            if not _exiting.is_set():
+                self._start()  # if it was not started before: the thread cancels the run
 
     def stop(self) -> None:
-        """End the stream from our side, from any thread: the writer gets what has come, and a fault after it."""
+        """End the stream, from any thread. The writer still gets the items in the queue, then an `AbortedError`."""
         with self._changed:
             if self._closed or self._stopped or self._read_to_end:
                 return
             self._stopped = True
-            told = AbortedError("the process is about to end", run_id=getattr(self._stream, "run_id", None))
-            self._items.append(Fault(told, None))
+            error = AbortedError("the process is about to end", run_id=getattr(self._stream, "run_id", None))
+            self._items.append(ErrorItem(error, None))
             self._changed.notify_all()
-        self._let_go()
+        self._close_stream()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """True if the thread is running."""
         return self._thread is not None and self._thread.is_alive()
 
     def join(self, timeout: float) -> None:
-        """Wait for the thread to end."""
+        """Wait for the thread to end, at most *timeout* seconds."""
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _let_go(self) -> None:
+    def _close_stream(self) -> None:
         if isinstance(self._stream, (RunStream, ResumedStream)):
             self._stream.close()  # ends a blocked read in the thread
 
@@ -135,7 +136,7 @@ class Reader:
         with self._changed:
             if self._thread is not None:
                 return
-            # A daemon, since the end of the process must not wait for a run; _end_all gives it the time that it needs.
+            # A daemon thread, since the end of the process must not wait for a run. _close_all waits for it for a limited time.
             thread = threading.Thread(target=self._run, name="langgraph-runs-stream", daemon=True)
             thread.start()
             self._thread = thread
@@ -154,50 +155,50 @@ class Reader:
                 self._cancel_run()
 
     def _read(self) -> Item:
-        """Queue all events; returns what comes after them."""
+        """Put all events into the queue; return the item that follows them."""
         stream = self._stream
         try:
             for event in stream:
-                self._note_gaps()
-                if not self._put(Piece(event, self._positions.note(event, getattr(stream, "run_id", None)))):
+                self._put_gaps()
+                if not self._put(EventItem(event, self._positions.after(event, getattr(stream, "run_id", None)))):
                     break
-            self._note_gaps()
-            return End(self._told() if not self._closed else {}, self._positions.end(getattr(stream, "run_id", None)))
+            self._put_gaps()
+            return EndItem(self._end_data() if not self._closed else {}, self._positions.end(getattr(stream, "run_id", None)))
         except BaseException as error:
-            return Fault(error, self._positions.end(getattr(stream, "run_id", None)))
+            return ErrorItem(error, self._positions.end(getattr(stream, "run_id", None)))
 
     def _put(self, item: Item) -> bool:
-        """Wait until there is room; False when nobody wants it any more."""
-        size = len(item.event.raw) if isinstance(item, Piece) else 0
+        """Put an item into the queue, waiting while it is full; return False if the reader was closed or stopped."""
+        size = len(item.event.raw) if isinstance(item, EventItem) else 0
         with self._changed:
-            self._changed.wait_for(self._has_room)
+            self._changed.wait_for(self._can_put)
             if self._closed or self._stopped:
                 return False
-            if isinstance(item, (End, Fault)):
+            if isinstance(item, (EndItem, ErrorItem)):
                 self._read_to_end = True
             self._items.append(item)
             self._size += size
             self._changed.notify_all()
         return True
 
-    def _has_room(self) -> bool:
-        return self._closed or self._stopped or (len(self._items) < _EVENTS and self._size < _CHARACTERS)
+    def _can_put(self) -> bool:
+        return self._closed or self._stopped or (len(self._items) < _MAX_EVENTS and self._size < _MAX_CHARACTERS)
 
-    def _note_gaps(self) -> None:
+    def _put_gaps(self) -> None:
         gaps = getattr(self._stream, "gaps", ())
         for gap in gaps[self._gaps :]:
-            self._put(Lost(gap.reason))
+            self._put(GapItem(gap.reason))
         self._gaps = len(gaps)
 
-    def _told(self) -> Dict[str, Any]:
-        """What the browser is told at the end: how the run ended, and the questions that it asks."""
+    def _end_data(self) -> Dict[str, Any]:
+        """Return the data of the event ``end``: the run's status, and its questions if it is paused."""
         stream = getattr(self._stream, "stream", self._stream)
         outcome = getattr(stream, "outcome", None)
-        asked = [{"id": one.id, "value": one.value} for one in getattr(stream, "interrupts", ())]
-        # None where the run was not asked, or was gone when it was: a test's own events have ended well.
-        unasked = "unknown" if isinstance(stream, RunStream) else "success"
-        status = unasked if outcome is None else outcome.status
-        return {"status": status, "paused": bool(getattr(stream, "paused", False)), "interrupts": asked}
+        interrupts = [{"id": one.id, "value": one.value} for one in getattr(stream, "interrupts", ())]
+        # A RunStream has no outcome if it was not requested, or if the run was deleted. Other iterables of events have succeeded.
+        default = "unknown" if isinstance(stream, RunStream) else "success"
+        status = default if outcome is None else outcome.status
+        return {"status": status, "paused": bool(getattr(stream, "paused", False)), "interrupts": interrupts}
 
     def _cancel_run(self) -> None:
         cancel = getattr(self._stream, "cancel", None)
@@ -206,45 +207,45 @@ class Reader:
         try:
             cancel()
         except LangGraphRunsError as error:
-            _log.warning("the browser has gone, and its run could not be cancelled: %s", error)
+            _log.warning("the browser has disconnected, and its run could not be cancelled: %s", error)
 
 
-#: Those whose thread runs.
-_readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+#: All readers whose thread was started.
+_readers: weakref.WeakSet[StreamReader] = weakref.WeakSet()
 
 
-#: Set when the process ends: no thread can be started any more.
-_ending = threading.Event()
+#: Set when the process ends: then no thread can be started.
+_exiting = threading.Event()
 
 
-def _end_all() -> None:
-    _ending.set()
-    until = time.monotonic() + _GRACE
-    open_ones = [reader for reader in list(_readers) if reader.alive]
-    for reader in open_ones:
+def _close_all() -> None:
+    _exiting.set()
+    until = time.monotonic() + _EXIT_TIMEOUT
+    running = [reader for reader in list(_readers) if reader.alive]
+    for reader in running:
         reader.close()
-    for reader in open_ones:
+    for reader in running:
         reader.join(max(0.0, until - time.monotonic()))
 
 
 def end_streams_at(*signals: int) -> None:
-    """Have the streams of this process end at once when one of these *signals* comes; then its handler goes on as before.
+    """End the streams of this process when one of these *signals* arrives; afterwards call the signal's previous handler.
 
-    For a web server that waits for its requests before it stops, as gunicorn does at ``SIGTERM``. The browsers are told to come
-    back, which leads them to the next process; a run is cancelled or goes on as its view chose for a browser that leaves. Call it
-    in the main thread of each worker, after the server has set its own handlers: in gunicorn's ``post_worker_init``.
+    For a web server that waits for its requests before it stops, as gunicorn does at ``SIGTERM``. The browsers are told to
+    reconnect, which leads them to another process. The runs are cancelled or go on, as *on_disconnect* of `stream_response` says.
+    Call it in the main thread of each worker, after the server has set its own handlers; with gunicorn, in ``post_worker_init``.
     """
     for number in signals:
-        _chain(number, signal.getsignal(number))
+        _add_handler(number, signal.getsignal(number))
 
 
-def _chain(number: int, before: Any) -> None:
+def _add_handler(number: int, previous: Any) -> None:
     def handle(received: int, frame: Any) -> None:
-        # Not here: the thread that is interrupted may be within a reader.
+        # In another thread: the interrupted thread may hold the lock of a reader.
         threading.Thread(target=_stop_all, name="langgraph-runs-stop").start()
-        if callable(before):
-            before(received, frame)
-        elif before == signal.SIG_DFL:
+        if callable(previous):
+            previous(received, frame)
+        elif previous == signal.SIG_DFL:
             signal.signal(received, signal.SIG_DFL)
             os.kill(os.getpid(), received)
 
@@ -256,5 +257,5 @@ def _stop_all() -> None:
         reader.stop()
 
 
-# After that of `clients`, which is imported before: so it is called first, while the clients can still cancel.
-atexit.register(_end_all)
+# Registered after the function of the module `clients`, so that it is called before it, while the clients can still cancel runs.
+atexit.register(_close_all)

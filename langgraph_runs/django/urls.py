@@ -1,4 +1,4 @@
-"""For your URLs: ``path("langgraph/", include("langgraph_runs.django.urls"))``; `webhook_url` needs it."""
+"""URL patterns of the webhook: ``path("langgraph/", include("langgraph_runs.django.urls"))``. `webhook_url` needs them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["app_name", "urlpatterns"]
 
 app_name = "langgraph_runs"
 urlpatterns = [
-    # The secret comes in a header.
+    # For webhooks with the secret in a header.
     path("webhook/<str:name>/", webhook, name="webhook-with-header"),
     path("webhook/<str:name>/<str:token>/", webhook, name="webhook"),
 ]

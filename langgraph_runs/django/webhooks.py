@@ -1,11 +1,11 @@
-"""The webhook of a run: the server calls this view when a run has ended, and the view sends the signal `run_finished`.
+"""The webhook of a run: the LangGraph server calls this view when a run has ended, and the view sends the signal `run_finished`.
 
-The server does not sign what it sends. So it must know a secret: in the URL, as `webhook_url` builds it, or in a header that the
-server's own configuration adds to all webhooks. Either is compared in constant time, before the body is read.
+The server does not sign its webhooks, so a request must carry a secret: in the URL, as `webhook_url` builds it, or in a header that
+the server's configuration adds to all webhooks. It is compared in constant time, before the body is read.
 
-The server tries three times, about two seconds apart, until it gets a 2xx. So the signal is sent once per run: a run is noted in
-Django's cache while its signal is sent and when that is done. If a receiver raises, the answer is a 500, the run is forgotten,
-and the next try calls all receivers again.
+The server sends a webhook up to three times, about two seconds apart, until the response is a 2xx. The signal is sent once per run:
+while it is being sent, and for a day afterwards, the run is recorded in Django's cache. If a receiver raises, the response is a
+500, the record is deleted, and the server's next attempt calls all receivers again.
 """
 
 from __future__ import annotations
@@ -33,26 +33,28 @@ __all__ = ["run_finished", "webhook", "webhook_url"]
 
 _log = logging.getLogger("langgraph_runs.django")
 _SALT = "langgraph_runs.django.webhook"
-#: Seconds that a run counts as being worked on, should the process that does so be killed.
-_LEASE = 60
-#: Seconds for which a run that is done is remembered.
-_REMEMBERED = 24 * 3600
-#: Seconds after which a second try of the same webhook may come back.
-_AGAIN = 2
+#: Seconds after which the record of a run whose signal is being sent expires, in case the process is killed meanwhile.
+_WORKING_SECONDS = 60
+#: Seconds for which the record of a run whose signal was sent is kept.
+_DONE_SECONDS = 24 * 3600
+#: The Retry-After of the response to a webhook whose signal is being sent, in seconds.
+_RETRY_AFTER = 2
 
-#: Sent once for each run whose webhook came: ``receiver(sender, run, outcome, name, **kwargs)``. *run* is the `Run`, *outcome* the
-#: `RunOutcome` with its values or error, *name* that of the configuration; the sender is `Run`. Called within the server's
-#: request: hand longer work to a task queue. A receiver that raises is called again at the server's next try.
+#: Sent once for each run, when its webhook arrives: ``receiver(sender, run, outcome, name, **kwargs)``. *run* is the `Run`,
+#: *outcome* the `RunOutcome` with its values or error, *name* the name of the configuration; the sender is `Run`. Receivers are
+#: called within the server's request: hand longer work to a task queue. If a receiver raises, all are called again at the server's
+#: next attempt.
 run_finished = Signal()
 
 
 def webhook_url(request: Optional[HttpRequest] = None, *, name: str = "default") -> str:
-    """The URL for ``client.runs.create(..., webhook=...)``, with a token in it that nobody can guess.
+    """Return the URL for ``client.runs.create(..., webhook=...)``, which contains a secret token.
 
-    It begins with ``WEBHOOK_BASE_URL`` of the configuration, else as *request* was called. The token is derived from
-    ``WEBHOOK_SECRET``, else from ``SECRET_KEY``. Whoever knows the URL can send webhooks: the server keeps it with the run, and
-    access logs show it. Needs ``path("...", include("langgraph_runs.django.urls"))`` in your URLs. Raises `SettingsError` where
-    there is neither a base URL nor a request.
+    The URL begins with ``WEBHOOK_BASE_URL`` of the configuration *name*, else with the scheme and host of *request*. The token is
+    derived from ``WEBHOOK_SECRET``, else from ``SECRET_KEY``. Anyone who knows the URL can send webhooks; note that the server
+    stores it with the run, and that access logs show it. Needs ``path("...", include("langgraph_runs.django.urls"))`` in your URLs.
+
+    Raises `SettingsError` if there is neither a base URL nor a request.
     """
     path = reverse("langgraph_runs:webhook", args=[name, _token(name, _secrets(name)[0])])
     base = option(name, "WEBHOOK_BASE_URL")
@@ -66,29 +68,29 @@ def webhook_url(request: Optional[HttpRequest] = None, *, name: str = "default")
 @csrf_exempt
 @require_POST
 def webhook(request: HttpRequest, name: str = "default", token: str = "") -> HttpResponse:
-    """The view. Answers 200 when the signal was sent, for this try or an earlier one.
+    """Receive a webhook. The response is 200 if the signal was sent, for this attempt of the server or an earlier one.
 
-    Otherwise: 405 for anything but POST, 403 without the secret, 413 above ``WEBHOOK_MAX_BYTES``, 400 for a body that is no run,
-    503 while another try is being worked on, 500 when a receiver raised.
+    Otherwise it is 405 for a method other than POST, 403 without the secret, 413 above ``WEBHOOK_MAX_BYTES``, 400 for a body that
+    is not a run, 503 while the signal is being sent for an earlier attempt, and 500 if a receiver raised.
     """
     if not _is_allowed(request, name, token):
-        return _answer(403, "wrong secret")
+        return _response(403, "wrong secret")
     try:
         body = _body(request, option(name, "WEBHOOK_MAX_BYTES"))
         if body is None:
-            return _answer(413, "too large: see WEBHOOK_MAX_BYTES")
-        run, outcome = _read(body)
+            return _response(413, "too large: see WEBHOOK_MAX_BYTES")
+        run, outcome = _parse(body)
     except (ResponseDecodeError, UnreadablePostError) as error:
         _log.warning("a webhook was refused: %s", error)
-        return _answer(400, "this is no run")
-    return _once(name, run, outcome)
+        return _response(400, "this is no run")
+    return _send_once(name, run, outcome)
 
 
 # -- the secret
 
 
 def _secrets(name: str) -> List[str]:
-    """Those that are taken, the one in use first."""
+    """Return the accepted secrets. The first one is used for new URLs."""
     given = option(name, "WEBHOOK_SECRET")
     if given:
         return [given] if isinstance(given, str) else list(given)
@@ -103,7 +105,7 @@ def _is_allowed(request: HttpRequest, name: str, token: str) -> bool:
     if name not in configurations():
         return False
     known = [constant_time_compare(token, _token(name, secret)) for secret in _secrets(name)]
-    if option(name, "WEBHOOK_SECRET"):  # never SECRET_KEY itself
+    if option(name, "WEBHOOK_SECRET"):  # the header must never contain SECRET_KEY
         header = request.headers.get(option(name, "WEBHOOK_HEADER"), "")
         known += [constant_time_compare(header, secret) for secret in _secrets(name)]
     return any(known)
@@ -112,51 +114,51 @@ def _is_allowed(request: HttpRequest, name: str, token: str) -> bool:
 # -- the body
 
 
-def _body(request: HttpRequest, most: int) -> Optional[bytes]:
-    """The whole body, or None for one that is too large. Not ``request.body``, whose limit is that of forms."""
+def _body(request: HttpRequest, max_bytes: int) -> Optional[bytes]:
+    """Read the body; return None if it is too large. (``request.body`` has the limit of forms, DATA_UPLOAD_MAX_MEMORY_SIZE.)"""
     try:
-        told = int(request.headers.get("Content-Length") or 0)
+        length = int(request.headers.get("Content-Length") or 0)
     except ValueError:
-        told = 0
-    if told > most:
+        length = 0
+    if length > max_bytes:
         return None
-    body: bytes = request.read(most + 1)
-    return body if len(body) <= most else None
+    body: bytes = request.read(max_bytes + 1)
+    return body if len(body) <= max_bytes else None
 
 
-def _read(body: bytes) -> Tuple[Run, RunOutcome]:
+def _parse(body: bytes) -> Tuple[Run, RunOutcome]:
     data = decode_body(body)
     values, error = (data.pop("values", None), data.pop("error", None)) if isinstance(data, dict) else (None, None)
     run = decode(data, Run)
     kind, message = reported_error(error) or (None, None)
-    asked = interrupts_in(values)
+    interrupts = interrupts_in(values)
     outcome = RunOutcome(
-        status=run.status, values=values, error=kind, message=message, interrupts=asked, paused=bool(asked), run=run
+        status=run.status, values=values, error=kind, message=message, interrupts=interrupts, paused=bool(interrupts), run=run
     )
     return run, outcome
 
 
-# -- once
+# -- the signal, once per run
 
 
-def _once(name: str, run: Run, outcome: RunOutcome) -> HttpResponse:
+def _send_once(name: str, run: Run, outcome: RunOutcome) -> HttpResponse:
     cache = caches[option(name, "WEBHOOK_CACHE")]
     key = "langgraph_runs:webhook:" + hashlib.sha256(f"{name}\0{run.run_id}".encode("utf-8", "replace")).hexdigest()
-    if not cache.add(key, "working", _LEASE):
+    if not cache.add(key, "working", _WORKING_SECONDS):
         if cache.get(key) == "done":
-            return _answer(200, "done before")
-        return _answer(503, "another try is being worked on", {"Retry-After": str(_AGAIN)})
+            return _response(200, "done before")
+        return _response(503, "another attempt is being processed", {"Retry-After": str(_RETRY_AFTER)})
     try:
-        answers = run_finished.send_robust(sender=Run, run=run, outcome=outcome, name=name)  # logs what they raise
+        results = run_finished.send_robust(sender=Run, run=run, outcome=outcome, name=name)  # logs what the receivers raise
     except BaseException:
         cache.delete(key)
         raise
-    if any(isinstance(answer, Exception) for _, answer in answers):
+    if any(isinstance(result, Exception) for _, result in results):
         cache.delete(key)
-        return _answer(500, "a receiver raised")
-    cache.set(key, "done", _REMEMBERED)
-    return _answer(200, "done")
+        return _response(500, "a receiver raised")
+    cache.set(key, "done", _DONE_SECONDS)
+    return _response(200, "done")
 
 
-def _answer(status: int, told: str, headers: Optional[Dict[str, Any]] = None) -> HttpResponse:
-    return HttpResponse(told, status=status, content_type="text/plain; charset=utf-8", headers=headers)
+def _response(status: int, text: str, headers: Optional[Dict[str, Any]] = None) -> HttpResponse:
+    return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8", headers=headers)

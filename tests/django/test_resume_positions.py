@@ -8,13 +8,13 @@ import pytest
 from django.test import RequestFactory
 
 from langgraph_runs.django import last_event_id
-from langgraph_runs.django.resume import Position, Positions
+from langgraph_runs.django.resume import Position, PositionTracker
 from langgraph_runs.streaming.events import StreamEvent
 
 
 def positions(events: List[StreamEvent], run_id: Optional[str] = "run") -> List[Optional[Position]]:
-    made = Positions()
-    return [made.note(event, run_id) for event in events]
+    made = PositionTracker()
+    return [made.after(event, run_id) for event in events]
 
 
 def test_events_under_one_id_are_counted_by_name() -> None:
@@ -54,8 +54,8 @@ def test_a_position_comes_back_as_it_was_sent(event_id: str) -> None:
 
 
 def test_the_end_of_a_stream_is_a_position_of_its_own() -> None:
-    made = Positions()
-    made.note(StreamEvent("custom", 1, "7-0"), "run")
+    made = PositionTracker()
+    made.after(StreamEvent("custom", 1, "7-0"), "run")
 
     back = Position.parse(str(made.end("run")), "run")
 

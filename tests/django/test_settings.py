@@ -236,7 +236,7 @@ def test_a_fork_gets_a_client_of_its_own_even_while_the_lock_is_held() -> None:
     code = """
 from langgraph_runs.django import clients
 parent = get_client()
-clients._here()._lock.acquire()   # as another thread would hold it in this moment
+clients._of_this_process()._lock.acquire()   # as another thread would hold it in this moment
 read, write = os.pipe()
 pid = os.fork()
 if pid == 0:
@@ -244,7 +244,7 @@ if pid == 0:
     os.write(write, json.dumps([child is not parent, child is get_client(), len(clients._processes)]).encode())
     os._exit(0)
 os.waitpid(pid, 0)
-clients._here()._lock.release()
+clients._of_this_process()._lock.release()
 print(json.dumps([json.loads(os.read(read, 1000)), get_client() is parent]))
 """
     assert [[True, True, 1], True] == run(code)

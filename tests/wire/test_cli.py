@@ -181,12 +181,12 @@ def doctor(server: ScriptedServer, *arguments: str) -> Ended:
 @pytest.mark.parametrize(
     ("answer", "code", "told"),
     [
-        (reply(404, "<h1>Not Found</h1>", {"Content-Type": "text/html"}), 2, "something else answers there"),
-        (reply(301, headers={"Location": "https://runs.example.com/ok"}), 2, "it redirects: give the URL that it names"),
+        (reply(404, "<h1>Not Found</h1>", {"Content-Type": "text/html"}), 2, "another program responds there"),
+        (reply(301, headers={"Location": "https://runs.example.com/ok"}), 2, "it redirects: give the URL that it redirects to"),
         (reply(401), 6, "give a key in LANGGRAPH_API_KEY or --api-key-file"),
-        (reply(407), 6, "the proxy wants a login"),
-        (reply(502, "Bad Gateway"), 5, "is not well: look at its log"),
-        (drop_before_answer(), 5, "it broke off in the middle"),
+        (reply(407), 6, "the proxy requires a login"),
+        (reply(502, "Bad Gateway"), 5, "has failed: see its log"),
+        (drop_before_answer(), 5, "it closed the connection without a response"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -234,4 +234,4 @@ def test_doctor_warns_of_clocks_that_differ_and_servers_that_tell_no_version() -
     assert "!!      reach:" in ended.out
     assert "no version: 404: Not Found" in ended.out
     assert "!!      clock:    the server's is 3600 s ahead of this machine's" in ended.out or "3599 s ahead" in ended.out
-    assert "there is no assistant to be seen" in ended.out
+    assert "no assistant is visible" in ended.out

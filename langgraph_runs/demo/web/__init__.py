@@ -1,5 +1,5 @@
-"""The chat of ``langgraph-runs demo --web``: a Django project on the sample server, small enough to read and to copy from.
+"""The chat of ``langgraph-runs demo --web``: a small Django project to read and to copy from.
 
-``views.py`` is the part to copy: six views on `langgraph_runs.django`. ``templates/chat.html`` is the page, whole: style and
-script are in it, and it loads nothing from elsewhere. ``graph.py`` runs on the LangGraph server; ``serving.py`` starts it all.
+``views.py`` has the views, which use `langgraph_runs.django`. ``templates/chat.html`` is the page, with its style and script; it
+loads nothing from other hosts. ``graph.py`` is run by the LangGraph server. ``serving.py`` starts the server and the site.
 """

@@ -1,9 +1,9 @@
-"""The graph behind the chat: what you write chooses what it does. It is run by the server, never imported by the library.
+"""The chat's graph: a word in the message decides what it does. The server imports it, the library does not.
 
-No model is asked and no key is needed: a fake chat model streams texts that were written beforehand, at the speed of a real one.
+It needs no model and no key: a fake chat model streams fixed texts at the speed of a real one.
 
     "Why are there two tides a day?"    an answer, word by word
-    "Tell me a long story"              the same for a quarter of a minute, for somebody to stop
+    "Tell me a long story"              the same for a quarter of a minute, so that it can be stopped
     "Plan a trip to the sea"            pauses for a human: resume with {"id": ..., "text": ...}
     "How is the weather at sea?"        raises at the first attempt; the thread can be run again (``input=None``)
 """
@@ -21,10 +21,10 @@ from langgraph.config import get_store, get_stream_writer
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
-#: Seconds between two tokens, of which a word and the space behind it are one each.
+#: Seconds between two tokens. A word is one token, the space after it another.
 TOKEN_INTERVAL = 0.018
 STORY_INTERVAL = 0.035
-#: Seconds that one step of the preparation takes.
+#: Seconds for one step of the preparation.
 STEP_INTERVAL = 0.5
 
 TIDES = (
@@ -60,7 +60,7 @@ TRIP = (
 )
 WEATHER = "The station answers again. Light wind from the west, long low waves, and 14 degrees in the water. Take a jacket."
 UNKNOWN = (
-    "No model is asked here, so I cannot know what to say to “{text}”.\n\n"
+    "There is no model here, so I cannot know what to say to “{text}”.\n\n"
     "The rest is real: your message started a run on a LangGraph server on this machine, and these words are its events, on "
     "their way through Django to your browser. Reload the page while I write, or cut the connection, and see that no word is "
     "missing. Then write a word such as tides, story, trip or weather."
@@ -79,26 +79,26 @@ class Writer(GenericFakeChatModel):
 
 
 async def write(text: str, interval: float = TOKEN_INTERVAL) -> AIMessage:
-    """Let the model say it. Asynchronous, so that a cancelled run stops at the next word."""
+    """Let the model write the text. Asynchronous, so that a cancelled run stops at the next word."""
     return await Writer(messages=iter([AIMessage(text)]), interval=interval).ainvoke([HumanMessage("Write.")])
 
 
-def asked(state: MessagesState) -> BaseMessage:
-    """The human's last message."""
+def last_message(state: MessagesState) -> BaseMessage:
+    """Return the human's last message."""
     return next(message for message in reversed(state["messages"]) if isinstance(message, HumanMessage))
 
 
-def choose(state: MessagesState) -> Literal["tell", "plan", "look_up"]:
-    """Which way to go, by a word in the message."""
-    text = str(asked(state).content).lower()
+def choose(state: MessagesState) -> Literal["reply", "prepare_trip", "look_up"]:
+    """Return the first node, by a word in the message."""
+    text = str(last_message(state).content).lower()
     if "trip" in text:
-        return "plan"
-    return "look_up" if "weather" in text else "tell"
+        return "prepare_trip"
+    return "look_up" if "weather" in text else "reply"
 
 
-async def tell(state: MessagesState) -> Dict[str, Any]:
-    """Just answer."""
-    text = str(asked(state).content)
+async def reply(state: MessagesState) -> Dict[str, Any]:
+    """Reply with a text."""
+    text = str(last_message(state).content)
     if "tide" in text.lower():
         return {"messages": [await write(TIDES)]}
     if "story" in text.lower():
@@ -107,8 +107,8 @@ async def tell(state: MessagesState) -> Dict[str, Any]:
     return {"messages": [await write(UNKNOWN.format(text=quoted))]}
 
 
-async def plan(state: MessagesState) -> Dict[str, Any]:
-    """Make a plan, telling of each step as a custom event."""
+async def prepare_trip(state: MessagesState) -> Dict[str, Any]:
+    """Propose a trip, with a custom event for each step."""
     progress = get_stream_writer()
     for step in ("Looking at the tide tables", "Looking at the trains", "Looking for lunch"):
         progress({"progress": step})
@@ -116,15 +116,15 @@ async def plan(state: MessagesState) -> Dict[str, Any]:
     return {"messages": [await write(TRIP)]}
 
 
-async def decide(state: MessagesState) -> Dict[str, Any]:
-    """Pause until a human has answered. When it goes on, this function runs again from its beginning."""
+async def ask_human(state: MessagesState) -> Dict[str, Any]:
+    """Pause until a human has answered. When the run is resumed, this function runs again from its beginning."""
     answer = interrupt({"question": "Shall I book it?", "options": ["Book it", "Not today"]})
     return {"messages": [HumanMessage(answer["text"], id=answer["id"])]}
 
 
-async def conclude(state: MessagesState) -> Dict[str, Any]:
-    """Do as told."""
-    answer = str(asked(state).content)
+async def book_trip(state: MessagesState) -> Dict[str, Any]:
+    """Do what the human has answered."""
+    answer = str(last_message(state).content)
     if answer == "Book it":
         return {"messages": [await write("Booked. The train leaves at 08:40, and the sea is there already.")]}
     if answer == "Not today":
@@ -133,10 +133,10 @@ async def conclude(state: MessagesState) -> Dict[str, Any]:
 
 
 async def look_up(state: MessagesState) -> Dict[str, Any]:
-    """Fail once for each message, as a service does that is down for a moment."""
+    """Fail at the first attempt for each message, as if a service were unavailable for a moment."""
     get_stream_writer()({"progress": "Calling the weather station"})
     await asyncio.sleep(STEP_INTERVAL)
-    store, key = get_store(), str(asked(state).id)
+    store, key = get_store(), str(last_message(state).id)
     if await store.aget(("called",), key) is None:
         await store.aput(("called",), key, {"at": time.time()})
         raise RuntimeError("The weather station does not answer.")
@@ -145,16 +145,16 @@ async def look_up(state: MessagesState) -> Dict[str, Any]:
 
 graph = (
     StateGraph(MessagesState)
-    .add_node(tell)
-    .add_node(plan)
-    .add_node(decide)
-    .add_node(conclude)
+    .add_node(reply)
+    .add_node(prepare_trip)
+    .add_node(ask_human)
+    .add_node(book_trip)
     .add_node(look_up)
     .add_conditional_edges(START, choose)
-    .add_edge("tell", END)
-    .add_edge("plan", "decide")
-    .add_edge("decide", "conclude")
-    .add_edge("conclude", END)
+    .add_edge("reply", END)
+    .add_edge("prepare_trip", "ask_human")
+    .add_edge("ask_human", "book_trip")
+    .add_edge("book_trip", END)
     .add_edge("look_up", END)
     .compile(name="chat")
 )

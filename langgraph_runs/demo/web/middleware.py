@@ -1,4 +1,4 @@
-"""What every answer of the site gets: a policy for the browser, and words for what the LangGraph server could not do."""
+"""Middleware of the site: a content security policy for every response, and messages for errors of the LangGraph server."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
 class ContentSecurityPolicy:
-    """The page may run the script and the style that carry ``request.csp_nonce``, and talk with this site; nothing else."""
+    """Allows the page its own script and style, marked with ``request.csp_nonce``, and requests to this site; nothing else."""
 
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         nonce = secrets.token_urlsafe(16)
-        setattr(request, "csp_nonce", nonce)  # noqa: B010 - HttpRequest is typed without it
+        setattr(request, "csp_nonce", nonce)  # noqa: B010 - HttpRequest has no such attribute in its type stubs
         response = self._get_response(request)
         response["Content-Security-Policy"] = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; "
@@ -33,7 +33,7 @@ class ContentSecurityPolicy:
 
 
 class ServerErrors:
-    """Turns an error of the library into a status and one sentence for the reader of the page. The rest is for the log."""
+    """Turns an error of the library into a response with a status and one sentence for the reader of the page."""
 
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
@@ -42,7 +42,7 @@ class ServerErrors:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> Optional[HttpResponse]:
-        """Called by Django with what a view raised; None leaves it to Django."""
+        """Called by Django with an exception of a view; returns None for errors that Django shall handle."""
         if isinstance(error, NotFoundError):
             return JsonResponse({"error": "There is no such chat."}, status=404)
         if isinstance(error, ConflictError):

@@ -1,4 +1,4 @@
-"""Starts the LangGraph server with the chat's graph and the Django site in front of it, until somebody ends it."""
+"""Start the LangGraph server with the chat's graph, and the Django site in front of it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ HOST = "127.0.0.1"
 
 
 def run(out: TextIO, *, port: int = 0, open_page: bool = False, log: Optional[str] = None) -> None:
-    """Serve the chat on *port* (0: a free one), tell its address on *out*, and block until Ctrl-C or SIGTERM.
+    """Serve the chat on *port* (0 for a free one), print its address to *out*, and block until Ctrl-C or SIGTERM.
 
-    Nothing is left behind then: the server has ended, and its directory is removed. Raises `DevServerError` where the port is in
-    use or the LangGraph server cannot be had, and ``KeyboardInterrupt`` at its end. Once in a process, and in its main thread.
+    Then the server is ended, its directory is removed, and ``KeyboardInterrupt`` is raised. Raises `DevServerError` if the port is
+    in use or the LangGraph server cannot be started. Can be called once in a process, in its main thread.
     """
-    # The port first, since it may be taken. Django's own server: one thread for each connection, each piece flushed.
-    with sigterm_unwinds(), listening(port) as site, DevServer(GRAPHS, log=log) as server:
+    # The port is bound first, since it may be in use. Django's development server has a thread for each connection and flushes
+    # each part of a response.
+    with sigterm_interrupts(), bound_site(port) as site, DevServer(GRAPHS, log=log) as server:
         settings.configure(**settings_for(server.url))
         site.set_app(get_wsgi_application())
         address = f"http://{HOST}:{site.server_port}/"
@@ -41,8 +42,8 @@ def run(out: TextIO, *, port: int = 0, open_page: bool = False, log: Optional[st
 
 
 @contextlib.contextmanager
-def listening(port: int) -> Iterator[ThreadedWSGIServer]:
-    """The site's socket, before there is a site; who connects already waits."""
+def bound_site(port: int) -> Iterator[ThreadedWSGIServer]:
+    """Yield an HTTP server that listens on *port* and has no application yet; connections wait until it serves."""
     try:
         site = ThreadedWSGIServer((HOST, port), WSGIRequestHandler)
     except (OSError, OverflowError) as error:
@@ -53,14 +54,14 @@ def listening(port: int) -> Iterator[ThreadedWSGIServer]:
 
 
 @contextlib.contextmanager
-def sigterm_unwinds() -> Iterator[None]:
-    """SIGTERM is like Ctrl-C: an exception, so that all is put away."""
+def sigterm_interrupts() -> Iterator[None]:
+    """Within this block SIGTERM raises ``KeyboardInterrupt``, as Ctrl-C does, so that ``with`` blocks are left normally."""
 
-    def end(signum: int, frame: Optional[FrameType]) -> None:
+    def interrupt(signum: int, frame: Optional[FrameType]) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, end)
+    previous = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)

@@ -1,4 +1,4 @@
-"""The settings of the project, made in code since the server's URL is not known before it runs."""
+"""The settings of the site, made by a function, since the LangGraph server's URL is known only when it runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PACKAGE = __name__.rpartition(".")[0]
 
 
 def settings_for(url: str) -> Dict[str, Any]:
-    """For Django's ``settings.configure``: a site of this machine alone, on the LangGraph server at *url*.
+    """Return the arguments of Django's ``settings.configure`` for a local site on the LangGraph server at *url*.
 
-    There is no database: sessions are signed cookies, and what was said is kept by the LangGraph server. The key is another one at
-    each start, as the threads are.
+    There is no database: sessions are signed cookies, and the LangGraph server keeps the messages. The secret key is new at each
+    start, since the threads are too.
     """
     return {
         "LANGGRAPH_RUNS": {"URL": url, "API_KEY": None},
@@ -39,7 +39,7 @@ def settings_for(url: str) -> Dict[str, Any]:
             }
         ],
         "SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies",
-        # Cookies do not know ports: names of our own, so that another site on this machine keeps its session.
+        # Cookies are shared by all ports of a host. With other names, sites on other ports of this machine keep their sessions.
         "SESSION_COOKIE_NAME": "langgraph_runs_demo_session",
         "SESSION_COOKIE_SAMESITE": "Strict",
         "CSRF_COOKIE_NAME": "langgraph_runs_demo_csrf",

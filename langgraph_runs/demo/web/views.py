@@ -1,7 +1,7 @@
-"""The views of the chat. A thread belongs to the session that began it: to any other it does not exist.
+"""The views of the chat. A thread belongs to the session that created it; for other sessions it does not exist.
 
-A message starts a run; the browser then reads that run's events, as often as it likes and from where it was, and the run does not
-care whether anybody does. So a reload, a second tab and a cut connection are one and the same thing.
+A message starts a run in the background. The browser reads the run's events with separate requests, and can do so again from any
+position. So a reload, a second tab and a broken connection need no special handling.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import uuid
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Final, List, Mapping, Optional
 
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -20,22 +20,21 @@ from django.views.decorators.http import require_POST, require_safe
 
 from ... import Client, CustomStreamEvent, MessagesStreamEvent, NotFoundError, Run, StreamEvent, Thread
 from ...django import ThreadOwner, get_client, resume_stream, stream_response
-from ...options import StreamMode
 
 __all__ = ["again", "answer", "events", "page", "send", "state", "stop"]
 
 
 def session_owner(request: HttpRequest) -> str:
-    """The name of this session as an owner; only it and the LangGraph server know it."""
+    """Return the owner for this session: a random text in its cookie, created if there is none."""
     owner: str = request.session.setdefault("owner", secrets.token_urlsafe(16))
     return owner
 
 
 THREADS = ThreadOwner(of=session_owner)
 GRAPH = "chat"
-#: What the page is told of a run. ``updates`` it does not get to see: they are how a question becomes known.
-MODES: Sequence[StreamMode] = ["messages-tuple", "custom", "updates"]
-LONGEST_TEXT = 8000
+#: The stream modes of a run. ``updates`` are not sent to the browser, but make the stream notice a question of the graph.
+MODES: Final = ("messages-tuple", "custom", "updates")
+MAX_TEXT_LENGTH = 8000
 
 
 # -- the page
@@ -44,7 +43,7 @@ LONGEST_TEXT = 8000
 @never_cache
 @require_safe
 def page(request: HttpRequest, thread_id: Optional[uuid.UUID] = None) -> HttpResponse:
-    """The page: of a chat of this session, or of one that begins with the first message."""
+    """Return the page of a chat of this session, or of a new chat."""
     session_owner(request)
     if thread_id is not None:
         THREADS.get(request, str(thread_id))
@@ -54,16 +53,16 @@ def page(request: HttpRequest, thread_id: Optional[uuid.UUID] = None) -> HttpRes
 @never_cache
 @require_safe
 def state(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
-    """What was said so far, the question that is open, and the run to follow: one that goes on, or whose failure is to be told."""
-    # The run first: if it ends in between, its answer is in the thread that is read then.
+    """Return the messages so far, the open question, and the run to follow: one that is unfinished, or that has failed."""
+    # The run is read first: if it ends in between, the thread, which is read afterwards, contains its messages.
     run = next(iter(get_client().runs.list(str(thread_id), limit=1)), None)
     thread = THREADS.get(request, str(thread_id))
     follow = run is not None and run.status not in ("success", "interrupted")
-    asked = [one for found in thread.interrupts.values() for one in found if run is None or run.finished]
+    questions = [one for found in thread.interrupts.values() for one in found if run is None or run.finished]
     return JsonResponse(
         {
             "messages": shown_messages(thread, run),
-            "question": {"id": asked[0].id, "value": asked[0].value} if asked and not follow else None,
+            "question": {"id": questions[0].id, "value": questions[0].value} if questions and not follow else None,
             "run_id": run.run_id if run is not None and follow else None,
         }
     )
@@ -74,7 +73,7 @@ def state(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def send(request: HttpRequest, thread_id: Optional[uuid.UUID] = None) -> HttpResponse:
-    """A message: starts a run on the thread, or on a new one."""
+    """Start a run with the user's message, on the thread or on a new one."""
     text = text_of(request)
     if thread_id is None:
         thread = THREADS.create(request)
@@ -85,7 +84,7 @@ def send(request: HttpRequest, thread_id: Optional[uuid.UUID] = None) -> HttpRes
 
 @require_POST
 def answer(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
-    """The answer to the question that the graph paused for."""
+    """Resume the run with the user's answer to the graph's question."""
     text, question = text_of(request), body_of(request).get("question")
     thread = THREADS.get(request, str(thread_id))
     if not any(one.id == question for found in thread.interrupts.values() for one in found):
@@ -95,12 +94,12 @@ def answer(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def again(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
-    """Run on from where the thread is: the step that failed is tried again."""
+    """Run the step that failed again: a run without input continues the thread."""
     return start(THREADS.get(request, str(thread_id)), input=None)
 
 
 def start(thread: Thread, **what: Any) -> HttpResponse:
-    """One run at a time: a second one is a `ConflictError`, which the page shows."""
+    """Start a run. If the thread has an unfinished run, `ConflictError` is raised, which the page shows."""
     run = get_client().runs.create(
         thread.thread_id, GRAPH, stream_mode=MODES, stream_resumable=True, multitask_strategy="reject", **what
     )
@@ -109,15 +108,15 @@ def start(thread: Thread, **what: Any) -> HttpResponse:
 
 @require_safe
 def events(request: HttpRequest, thread_id: uuid.UUID, run_id: uuid.UUID) -> HttpResponseBase:
-    """The run's events from where this browser was, from its start where it is new here."""
+    """Stream the run's events after the last one that this browser received, or all of them."""
     THREADS.get(request, str(thread_id))
     stream = resume_stream(request, str(thread_id), str(run_id), stream_mode=MODES)
-    # The graph's own words for a failure may hold anything; the demo's do not.
+    # The message of a graph's exception may contain secrets; that of the demo's graph does not.
     return stream_response(stream, transform=for_the_page, on_disconnect="continue", show_errors=True)
 
 
 def for_the_page(event: StreamEvent) -> Any:
-    """Of the event what the page shows: pieces of text, and progress."""
+    """Return the part of an event that the page shows: a piece of text, or progress; None for other events."""
     if isinstance(event, MessagesStreamEvent):
         piece = event.data[0]
         return {"id": piece["id"], "text": piece["content"]} if piece["type"] == "AIMessageChunk" else None
@@ -126,19 +125,19 @@ def for_the_page(event: StreamEvent) -> Any:
 
 @require_POST
 def stop(request: HttpRequest, thread_id: uuid.UUID, run_id: uuid.UUID) -> HttpResponse:
-    """Cancel the run, and keep what was said and written so far: the step that was stopped will not."""
+    """Cancel the run, and save the messages so far, which a cancelled step does not do."""
     thread = THREADS.get(request, str(thread_id))
     client = get_client()
     try:
         client.runs.cancel(thread.thread_id, str(run_id), wait=True)
     except NotFoundError:
-        return JsonResponse({"stopped": False})  # it had ended before
-    keep(client, client.runs.get(thread.thread_id, str(run_id)))
+        return JsonResponse({"stopped": False})  # the run has ended
+    save_messages(client, client.runs.get(thread.thread_id, str(run_id)))
     return JsonResponse({"stopped": True})
 
 
-def keep(client: Client, run: Run) -> None:
-    """Put into the thread what a cancelled run did not: the human's message, and the text of the answer, marked as stopped."""
+def save_messages(client: Client, run: Run) -> None:
+    """Add the messages of a cancelled run to the thread: the user's message, and the text so far, marked as stopped."""
     written: Dict[str, str] = {}
     with client.runs.join_stream(
         run.thread_id, run.run_id, stream_mode="messages-tuple", last_event_id="0", raise_error=False, timeout=10
@@ -148,21 +147,21 @@ def keep(client: Client, run: Run) -> None:
     kept = {message["id"] for message in messages_in(client.threads.get(run.thread_id).values)}
     stopped = {key: text for key, text in written.items() if key not in kept} or {str(uuid.uuid4()): ""}
     missing: List[Dict[str, Any]] = [
-        *({"id": key, "role": "user", "content": text} for key, text in said_in(run).items() if key not in kept),
+        *({"id": key, "role": "user", "content": text} for key, text in user_messages_of(run).items() if key not in kept),
         *(
             {"id": key, "role": "assistant", "content": text, "additional_kwargs": {"stopped": True}}
             for key, text in stopped.items()
         ),
     ]
-    # As that node, since nothing comes after it: the thread is ready for the next message.
-    client.threads.update_state(run.thread_id, {"messages": missing}, as_node="tell")
+    # As the node "reply", which no node follows: so the thread is ready for the next message.
+    client.threads.update_state(run.thread_id, {"messages": missing}, as_node="reply")
 
 
-# -- in and out
+# -- requests and messages
 
 
 def body_of(request: HttpRequest) -> Mapping[str, Any]:
-    """The request's JSON object."""
+    """Return the JSON object in the request's body."""
     try:
         body = json.loads(request.body)
     except ValueError:
@@ -173,21 +172,21 @@ def body_of(request: HttpRequest) -> Mapping[str, Any]:
 
 
 def text_of(request: HttpRequest) -> str:
-    """What was written."""
+    """Return the text that the user wrote."""
     text = body_of(request).get("text")
-    if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT:
-        raise BadRequest(f"text must be text, of {LONGEST_TEXT} characters at most")
+    if not isinstance(text, str) or not text.strip() or len(text) > MAX_TEXT_LENGTH:
+        raise BadRequest(f"text must be a string of at most {MAX_TEXT_LENGTH} characters")
     return text.strip()
 
 
 def messages_in(values: Any) -> List[Dict[str, Any]]:
-    """The messages of a state."""
+    """Return the messages of a state."""
     found = values.get("messages") if isinstance(values, dict) else None
     return found if isinstance(found, list) else []
 
 
 def shown_messages(thread: Thread, run: Optional[Run]) -> List[Dict[str, Any]]:
-    """The conversation as the page shows it, with what the human has just said and the run has not taken in yet."""
+    """Return the messages as the page shows them, with the user's last message, which an unfinished run may not have saved yet."""
     shown = [
         {
             "id": message["id"],
@@ -199,12 +198,12 @@ def shown_messages(thread: Thread, run: Optional[Run]) -> List[Dict[str, Any]]:
         if message["type"] in ("human", "ai")
     ]
     known = {message["id"] for message in shown}
-    said = said_in(run) if run is not None and not run.finished else {}
-    return shown + [{"id": key, "role": "user", "text": text, "stopped": False} for key, text in said.items() if key not in known]
+    sent = user_messages_of(run) if run is not None and not run.finished else {}
+    return shown + [{"id": key, "role": "user", "text": text, "stopped": False} for key, text in sent.items() if key not in known]
 
 
-def said_in(run: Run) -> Dict[str, str]:
-    """What the human said to start the run, by message id: a message, or the answer to a question."""
+def user_messages_of(run: Run) -> Dict[str, str]:
+    """Return the messages with which the user started the run, by id: a message, or the answer to a question."""
     resume = (run.kwargs.get("command") or {}).get("resume") or {}
-    said = {message["id"]: message["content"] for message in messages_in(run.kwargs.get("input"))}
-    return {**said, **{one["id"]: one["text"] for one in resume.values()}}
+    sent = {message["id"]: message["content"] for message in messages_in(run.kwargs.get("input"))}
+    return {**sent, **{one["id"]: one["text"] for one in resume.values()}}
