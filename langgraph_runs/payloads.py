@@ -1,4 +1,4 @@
-"""What we send to start a run, checked before anything is sent. Knows the fields and their rules, not JSON and not HTTP."""
+"""The options of a run as objects, checked before anything is sent, and the request body that they make."""
 
 import functools
 import math
@@ -7,13 +7,13 @@ import sys
 import typing
 import urllib.parse
 import warnings
-from typing import Any, Collection, Dict, List, Literal, Mapping, Optional, Sequence, Type, TypeVar, Union
+from typing import Any, Callable, Collection, Dict, List, Literal, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 import attrs
 
 from .errors import InvalidRequestError
 from .options import Command, Durability, IfNotExists, MultitaskStrategy, OnCompletion, OnDisconnect, StreamMode
-from .validation import check_choice, check_id, check_known
+from .validation import check_choice, check_id, check_known, shown
 
 __all__ = [
     "RunCreate",
@@ -30,9 +30,97 @@ P = TypeVar("P", bound="RunsInvokePayload")
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
+# -- the checks of options; each is called with the name and a value that is not None
+
+_CHECK = "check"
+
+
+def _option(check: Callable[[str, Any], object]) -> Any:
+    """Return an option that is None by default and checked by *check*."""
+    return attrs.field(default=None, metadata={_CHECK: check})
+
+
+def _choice(literal: Any) -> Any:
+    """Return an option with a closed set of values."""
+    choices = typing.get_args(literal)
+    return _option(lambda name, value: check_choice(name, value, choices))
+
+
+def _check_object(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidRequestError(f"{name}={shown(value)}: give an object (dict)")
+
+
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{name}={shown(value)}: give True or False")
+
+
+def _check_command(name: str, value: Any) -> None:
+    _check_object(name, value)
+    for key in value:
+        check_choice("command key", key, _COMMAND_KEYS)
+
+
+def _check_modes(name: str, value: Any) -> None:
+    for mode in _listed(name, value):
+        check_choice(name, mode, typing.get_args(StreamMode))
+
+
+def _listed(name: str, value: Any) -> List[Any]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, (Sequence, set, frozenset)) and not isinstance(value, (bytes, bytearray)):
+        return list(value)
+    raise InvalidRequestError(f"{name}={shown(value)}: give one name or a list of names")
+
+
+def _check_nodes(name: str, value: Any) -> None:
+    if not isinstance(value, str) or value != "*":
+        _check_names(name, value, "give a list of node names, or '*' for all")
+
+
+def _check_keys(name: str, value: Any) -> None:
+    _check_names(name, value, "give a list of keys")
+
+
+def _check_names(name: str, value: Any, remedy: str) -> None:
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, (Sequence, set, frozenset)):
+        raise InvalidRequestError(f"{name}={shown(value)}: {remedy}")
+    for item in value:
+        if not isinstance(item, str):
+            raise InvalidRequestError(f"{name}={shown(value)}: {remedy}; {shown(item)} is not text")
+
+
+def _check_webhook(name: str, value: Any) -> None:
+    try:
+        parts = urllib.parse.urlsplit(value) if isinstance(value, str) else None
+        host = parts.hostname if parts is not None else None
+    except ValueError:
+        parts, host = None, None
+    if parts is None or parts.scheme.lower() not in ("http", "https") or not host:
+        raise InvalidRequestError(f"{name}={shown(value)}: give an absolute http:// or https:// URL that the server can reach")
+
+
+def _check_delay(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise InvalidRequestError(f"{name}={shown(value)}: give a number of seconds, 0 or more")
+
+
+def _check_checkpoint_during(name: str, value: Any) -> None:
+    _check_flag(name, value)
+    _warn_caller("checkpoint_during is deprecated: use durability='exit' for False, 'async' for True")
+
+
+_COMMAND_KEYS = (*Command.__annotations__, "graph")
+
+
+# -- the payloads: each option with its check
+
+
 @attrs.frozen(kw_only=True)
 class RunsInvokePayload:
-    """What all ways to start a run share. Each field is an option of the call of the same name; None is not sent.
+    """The options that create, wait and stream share. An option that is None is not sent.
 
     >>> RunsInvokePayload(input={"n": 1}, interrupt_before="review")
     Traceback (most recent call last):
@@ -41,35 +129,40 @@ class RunsInvokePayload:
     """
 
     input: Any = None
-    command: Optional[Mapping[str, Any]] = None
-    stream_mode: Union[StreamMode, Sequence[StreamMode], None] = None
-    stream_subgraphs: Optional[bool] = None
-    stream_resumable: Optional[bool] = None
-    metadata: Optional[Mapping[str, Any]] = None
-    config: Optional[Mapping[str, Any]] = None
-    context: Optional[Mapping[str, Any]] = None
+    command: Optional[Mapping[str, Any]] = _option(_check_command)
+    stream_mode: Union[StreamMode, Sequence[StreamMode], None] = _option(_check_modes)
+    stream_subgraphs: Optional[bool] = _option(_check_flag)
+    stream_resumable: Optional[bool] = _option(_check_flag)
+    metadata: Optional[Mapping[str, Any]] = _option(_check_object)
+    config: Optional[Mapping[str, Any]] = _option(_check_object)
+    context: Optional[Mapping[str, Any]] = _option(_check_object)
     checkpoint: Any = None
-    checkpoint_id: Optional[str] = None
-    checkpoint_during: Optional[bool] = None
-    interrupt_before: Union[Literal["*"], Sequence[str], None] = None
-    interrupt_after: Union[Literal["*"], Sequence[str], None] = None
-    feedback_keys: Optional[Sequence[str]] = None
-    on_completion: Optional[OnCompletion] = None
-    webhook: Optional[str] = None
-    multitask_strategy: Optional[MultitaskStrategy] = None
-    if_not_exists: Optional[IfNotExists] = None
-    after_seconds: Optional[float] = None
-    langsmith_tracing: Optional[Mapping[str, Any]] = None
-    durability: Optional[Durability] = None
-    strict_resume: Optional[bool] = None
-    kwargs: Optional[Mapping[str, Any]] = None
+    checkpoint_id: Optional[str] = _option(check_id)
+    checkpoint_during: Optional[bool] = _option(_check_checkpoint_during)
+    interrupt_before: Union[Literal["*"], Sequence[str], None] = _option(_check_nodes)
+    interrupt_after: Union[Literal["*"], Sequence[str], None] = _option(_check_nodes)
+    feedback_keys: Optional[Sequence[str]] = _option(_check_keys)
+    on_completion: Optional[OnCompletion] = _choice(OnCompletion)
+    webhook: Optional[str] = _option(_check_webhook)
+    multitask_strategy: Optional[MultitaskStrategy] = _choice(MultitaskStrategy)
+    if_not_exists: Optional[IfNotExists] = _choice(IfNotExists)
+    after_seconds: Optional[float] = _option(_check_delay)
+    langsmith_tracing: Optional[Mapping[str, Any]] = _option(_check_object)
+    durability: Optional[Durability] = _choice(Durability)
+    strict_resume: Optional[bool] = _option(_check_flag)
+    kwargs: Optional[Mapping[str, Any]] = _option(_check_object)
 
     def __attrs_post_init__(self) -> None:
-        _check(self)
+        if self.input is not None and self.command is not None:
+            raise InvalidRequestError("input and command exclude each other: answer an interrupt with command alone")
+        for name, check in _checks(type(self)):  # type: ignore[arg-type]  # a class can be hashed, whatever its instances can
+            value = getattr(self, name)
+            if value is not None:
+                check(name, value)
 
 
 class RunsCreatePayload(RunsInvokePayload):
-    """What `create` takes, as one object.
+    """The options of `create` in one object.
 
     >>> RunsCreatePayload(input={"n": 1}, multitask_strategy="reject").multitask_strategy
     'reject'
@@ -80,11 +173,11 @@ class RunsCreatePayload(RunsInvokePayload):
 
 @attrs.frozen(kw_only=True)
 class _AttendedPayload(RunsInvokePayload):
-    on_disconnect: Optional[OnDisconnect] = None
+    on_disconnect: Optional[OnDisconnect] = _choice(OnDisconnect)
 
 
 class RunsStreamPayload(_AttendedPayload):
-    """What `stream` takes, as one object.
+    """The options of `stream` in one object.
 
     >>> RunsStreamPayload(input={"n": 1}, stream_mode=["values", "custom"]).on_disconnect is None
     True
@@ -94,7 +187,7 @@ class RunsStreamPayload(_AttendedPayload):
 
 
 class RunsWaitPayload(_AttendedPayload):
-    """What `wait` takes, as one object.
+    """The options of `wait` in one object.
 
     >>> RunsWaitPayload(input={"n": 1}, on_disconnect="cancel").input
     {'n': 1}
@@ -105,119 +198,38 @@ class RunsWaitPayload(_AttendedPayload):
 
 @attrs.frozen(kw_only=True)
 class RunCreate(RunsCreatePayload):
-    """One item of `create_batch`: a payload with its assistant, and the thread where it is to run on one of yours.
+    """One run of `create_batch`: its options, its assistant, and its thread. Without a thread the run is stateless.
 
     >>> RunCreate(assistant_id="agent", input={"n": 1}).thread_id is None
     True
     """
 
     assistant_id: str
-    thread_id: Optional[str] = None
+    thread_id: Optional[str] = _option(check_id)
 
     def __attrs_post_init__(self) -> None:
         check_id("assistant_id", self.assistant_id)
-        if self.thread_id is not None:
-            check_id("thread_id", self.thread_id)
-        _check(self)
+        RunsInvokePayload.__attrs_post_init__(self)
 
     @property
     def payload(self) -> RunsCreatePayload:
-        """The item without its assistant and thread."""
+        """The options without the assistant and the thread."""
         names = [field.name for field in attrs.fields(RunsCreatePayload)]
         return RunsCreatePayload(**{name: getattr(self, name) for name in names})
 
 
-#: Fields with a closed set of values.
-_CHOICES: Dict[str, Collection[str]] = {
-    "multitask_strategy": typing.get_args(MultitaskStrategy),
-    "if_not_exists": typing.get_args(IfNotExists),
-    "on_disconnect": typing.get_args(OnDisconnect),
-    "on_completion": typing.get_args(OnCompletion),
-    "durability": typing.get_args(Durability),
-}
-_OBJECTS = ("metadata", "config", "context", "command", "langsmith_tracing", "kwargs")
-_FLAGS = ("stream_subgraphs", "stream_resumable", "checkpoint_during", "strict_resume")
-_COMMAND_KEYS = (*Command.__annotations__, "graph")
-#: Names that differ on the wire.
+@functools.cache
+def _checks(cls: Any) -> Tuple[Tuple[str, Callable[[str, Any], object]], ...]:
+    """The fields of a payload class that have a check, with it."""
+    return tuple((field.name, field.metadata[_CHECK]) for field in attrs.fields(cls) if _CHECK in field.metadata)
+
+
+#: Options that have another name in the request body.
 _ON_THE_WIRE = {"langsmith_tracing": "langsmith_tracer"}
 
 
-def _check(payload: RunsInvokePayload) -> None:
-    if payload.input is not None and payload.command is not None:
-        raise InvalidRequestError("input and command exclude each other: answer an interrupt with command alone")
-    for name in _OBJECTS:
-        value = getattr(payload, name)
-        if value is not None and not isinstance(value, Mapping):
-            raise InvalidRequestError(f"{name}={value!r}: give an object (dict)")
-    for name in _FLAGS:
-        value = getattr(payload, name)
-        if value is not None and not isinstance(value, bool):
-            raise InvalidRequestError(f"{name}={value!r}: give True or False")
-    for name, choices in _CHOICES.items():
-        value = getattr(payload, name, None)
-        if value is not None:
-            check_choice(name, value, choices)
-    if payload.command is not None:
-        for key in payload.command:
-            check_choice("command key", key, _COMMAND_KEYS)
-    if payload.stream_mode is not None:
-        for mode in _listed("stream_mode", payload.stream_mode):
-            check_choice("stream_mode", mode, typing.get_args(StreamMode))
-    for name in ("interrupt_before", "interrupt_after"):
-        _check_nodes(name, getattr(payload, name))
-    if payload.feedback_keys is not None:
-        _check_names("feedback_keys", payload.feedback_keys, "give a list of keys")
-    if payload.checkpoint_id is not None:
-        check_id("checkpoint_id", payload.checkpoint_id)
-    _check_webhook(payload.webhook)
-    _check_delay(payload.after_seconds)
-    if payload.checkpoint_during is not None:
-        _warn_caller("checkpoint_during is deprecated: use durability='exit' for False, 'async' for True")
-
-
-def _listed(name: str, value: Any) -> List[Any]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, (Sequence, set, frozenset)) and not isinstance(value, (bytes, bytearray)):
-        return list(value)
-    raise InvalidRequestError(f"{name}={value!r}: give one name or a list of names")
-
-
-def _check_nodes(name: str, value: Any) -> None:
-    if value is None or value == "*":
-        return
-    _check_names(name, value, "give a list of node names, or '*' for all")
-
-
-def _check_names(name: str, value: Any, remedy: str) -> None:
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, (Sequence, set, frozenset)):
-        raise InvalidRequestError(f"{name}={value!r}: {remedy}")
-    for item in value:
-        if not isinstance(item, str):
-            raise InvalidRequestError(f"{name}={value!r}: {remedy}; {item!r} is not text")
-
-
-def _check_webhook(value: Any) -> None:
-    if value is None:
-        return
-    try:
-        parts = urllib.parse.urlsplit(value) if isinstance(value, str) else None
-        host = parts.hostname if parts is not None else None
-    except ValueError:
-        parts, host = None, None
-    if parts is None or parts.scheme.lower() not in ("http", "https") or not host:
-        raise InvalidRequestError(f"webhook={value!r}: give an absolute http:// or https:// URL that the server can reach")
-
-
-def _check_delay(value: Any) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise InvalidRequestError(f"after_seconds={value!r}: give a number of seconds, 0 or more")
-
-
 def _warn_caller(message: str) -> None:
-    # The line to blame is the user's: the first frame outside of this package and of what attrs generated for it.
+    # The warning names the caller's line: the first frame outside of this package and of the code that attrs generates for it.
     depth = 1
     while True:
         try:
@@ -234,7 +246,7 @@ _EMPTY: Mapping[str, Any] = {}
 
 
 def names_of(cls: Type[Any]) -> Collection[str]:
-    """The fields of a payload class, in order."""
+    """Return the names of the options of a payload class, in order."""
     return _names(cls)  # type: ignore[arg-type]  # a class can be hashed, whatever its instances can
 
 
@@ -244,7 +256,7 @@ def _names(cls: Any) -> Collection[str]:
 
 
 def merge_payload(cls: Type[P], payload: Optional[RunsInvokePayload], options: Mapping[str, Any], *, call: str) -> P:
-    """A *cls* from a ready payload, if any, with keyword options laid over it; a keyword of None leaves the payload's value."""
+    """Return a *cls* with the options of *payload*, if any, and of *options*, which win. An option of None is not given."""
     known = names_of(cls)
     check_known(call, options, known)
     given = {name: value for name, value in options.items() if value is not None}
@@ -264,7 +276,7 @@ def merge_payload(cls: Type[P], payload: Optional[RunsInvokePayload], options: M
 
 
 def to_body(payload: RunsInvokePayload, **fixed: Any) -> Dict[str, Any]:
-    """The fields of the request body, before encoding: what is None is left out, what is false is kept."""
+    """Return the fields of the request body, before encoding. None is left out; other false values are kept."""
     body = {name: value for name, value in fixed.items() if value is not None}
     for name in names_of(type(payload)):
         value = getattr(payload, name)

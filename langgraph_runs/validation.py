@@ -1,4 +1,4 @@
-"""Checks of arguments that several calls share. Each refuses what cannot be meant and names the argument and the remedy."""
+"""Checks of arguments that several calls share. Each raises `InvalidRequestError` that names the argument and what to give."""
 
 from __future__ import annotations
 
@@ -7,33 +7,46 @@ import math
 import re
 from typing import Any, Collection, Dict, Mapping, Optional
 
-from .errors import InvalidRequestError
+from .errors import InvalidRequestError, shortened
 
-__all__ = ["check_choice", "check_count", "check_headers", "check_id", "check_known", "check_seconds", "near"]
+__all__ = ["check_choice", "check_count", "check_headers", "check_id", "check_known", "check_seconds", "near", "shown"]
 
 _RESERVED = {
     "x-api-key": "reserved for the client's own key; give Client(api_key=...)",
-    "content-length": "the client's own: it says where the body ends",
-    "transfer-encoding": "the client's own: it says where the body ends",
+    "content-length": "set by the client: it says where the body ends",
+    "transfer-encoding": "set by the client: it says where the body ends",
 }
 _BAD_IN_VALUE = re.compile(r"[\r\n\0]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
+#: Characters of a wrong value that its message shows.
+_SHOWN = 200
+
+
+def shown(value: Any) -> str:
+    """Return *value* for a message that refuses it: its repr, cut. Not for what may be secret.
+
+    >>> shown("a" * 1000) == repr("a" * 1000)[:200] + "... (1002 characters)"
+    True
+    """
+    return shortened(repr(value), _SHOWN)
+
+
 def check_id(name: str, value: Any) -> str:
-    """*value* as the text of an id, or an error that names it. UUID objects are taken too."""
+    """Return *value* as the text of an id; UUID objects are accepted."""
     if value is not None and not isinstance(value, str) and type(value).__name__ == "UUID":
         value = str(value)
     if not isinstance(value, str) or not value:
-        raise InvalidRequestError(f"{name}={value!r}: give the id as text that is not empty")
+        raise InvalidRequestError(f"{name}={shown(value)}: give the id as text that is not empty")
     return value
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
-    """Refuse a value that is not one of *choices*, and say which is near."""
+    """Refuse a value that is not one of *choices*; the message names the nearest."""
     if not isinstance(value, str) or value not in choices:
         allowed = ", ".join(repr(choice) for choice in choices)
-        raise InvalidRequestError(f"{name}={value!r}: give one of {allowed}{near(value, choices)}")
+        raise InvalidRequestError(f"{name}={shown(value)}: give one of {allowed}{near(value, choices)}")
 
 
 def check_known(call: str, options: Collection[str], known: Collection[str]) -> None:
@@ -45,43 +58,43 @@ def check_known(call: str, options: Collection[str], known: Collection[str]) -> 
 
 
 def near(value: Any, choices: Collection[str]) -> str:
-    """What ends a refusal of *value*: the choice that was probably meant, or nothing."""
-    found = difflib.get_close_matches(str(value).replace("-", "_"), list(choices), n=1, cutoff=0.6)
+    """Return the end of a message that refuses *value*: the choice that was probably meant, or nothing."""
+    found = difflib.get_close_matches(str(value)[:_SHOWN].replace("-", "_"), list(choices), n=1, cutoff=0.6)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def check_count(name: str, value: Any, *, least: int) -> int:
-    """*value* as a whole number of at least *least*, or an error that names it."""
+    """Return *value*, a whole number of at least *least*."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidRequestError(f"{name}={value!r}: give a whole number of at least {least}")
+        raise InvalidRequestError(f"{name}={shown(value)}: give a whole number of at least {least}")
     return value
 
 
 def check_seconds(name: str, value: Optional[float]) -> Optional[float]:
-    """*value* as float seconds, or None for no limit; anything else is an `InvalidRequestError` that names *name*."""
+    """Return *value* as float seconds, or None for no limit."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-        raise InvalidRequestError(f"{name}={value!r}: give a number of seconds above 0, or None for no limit")
+        raise InvalidRequestError(f"{name}={shown(value)}: give a number of seconds above 0, or None for no limit")
     return float(value)
 
 
 def check_headers(headers: Optional[Mapping[str, Any]], *, argument: str = "headers") -> Dict[str, str]:
-    """*headers*, or an error that names the one that cannot be sent."""
+    """Return a copy of *headers*. A message names the header that cannot be sent, and never shows a value, which may be secret."""
     checked: Dict[str, str] = {}
     if headers is None:
         return checked
     written: Dict[str, str] = {}
     if not isinstance(headers, Mapping):
-        raise InvalidRequestError(f"{argument}={headers!r}: give a dict of text to text")
+        raise InvalidRequestError(f"{argument}: give a dict of text to text, not {type(headers).__name__}")
     for name, value in headers.items():
         if not isinstance(name, str) or not _TOKEN.match(name):
-            raise InvalidRequestError(f"{argument}: {name!r} is not a header name")
+            raise InvalidRequestError(f"{argument}: {shown(name)} is not a header name")
         if name.lower() in _RESERVED:
             raise InvalidRequestError(f"{argument}: {name} is {_RESERVED[name.lower()]}")
         if not isinstance(value, str) or _BAD_IN_VALUE.search(value) or not _is_latin(value):
             raise InvalidRequestError(f"{argument}: the value of {name} is not text that fits on one header line")
-        # Names do not differ by case, so of two that do the later one holds.
+        # Header names are the same in any case: of two that differ in case alone, the later one is sent.
         checked[written.setdefault(name.lower(), name)] = value.strip()
     return checked
 

@@ -68,6 +68,26 @@ def test_what_can_be_known_to_be_wrong_is_refused(options: Dict[str, Any], told:
     assert refusal(**options).startswith(told)
 
 
+OPTIONS = [(cls, field.name) for cls in (RunCreate, RunsStreamPayload) for field in attrs.fields(cls)]
+
+
+@pytest.mark.parametrize(("cls", "name"), OPTIONS)
+def test_every_option_with_a_type_has_a_check(cls: Any, name: str) -> None:
+    """What no option can be is refused by name: an option that was added without a check fails here."""
+    required = {} if cls is not RunCreate else {"assistant_id": "agent"}
+    if attrs.fields_dict(cls)[name].type is Any:
+        assert cls(**{**required, name: object()})
+        return
+    told = refusal(cls, **{**required, name: object()})
+    assert told.startswith(f"{name}=<object object at 0x")
+
+
+def test_a_large_value_is_cut_in_the_message() -> None:
+    told = refusal(metadata=["x" * 10_000])
+    assert told.startswith("metadata=['xxx") and told.endswith("... (10004 characters): give an object (dict)")
+    assert len(told) < 300
+
+
 @pytest.mark.parametrize(
     "url",
     ["/hook", "hook", "ftp://host/x", "http://", "http:///x", "//host/x", "http://[::1", "", 5, b"http://host/x", "mailto:a@b"],
