@@ -1,6 +1,7 @@
-"""The options of every call: name, type and doc of each, once. Editors read the types, ``help()`` the docs, `payloads` both.
+"""The options of every call: name, type and documentation of each, once.
 
-The docs are the strings in ``Annotated``. What an option does on the server is described as the server was seen to behave.
+Editors and type checkers read the types, ``help()`` shows the documentation, which is the text in ``Annotated``. It describes how
+the server was observed to behave.
 """
 
 import inspect
@@ -54,7 +55,7 @@ Params = Union[Mapping[str, Any], Sequence[Tuple[str, Any]]]
 
 
 class RunCreateMetadata(TypedDict):
-    """What an ``on_run_created`` callback is given, before the first byte of the answer is read."""
+    """The argument of an ``on_run_created`` callback, which is called before the first byte of the response body is read."""
 
     run_id: str
     thread_id: Optional[str]
@@ -68,57 +69,75 @@ class Command(TypedDict, total=False):
     goto: Any
 
 
-class CallOptions(TypedDict, total=False):
-    """Options of every call."""
+# -- options that several calls share, each defined once
+
+_OnDisconnectOption = Annotated[
+    Optional[OnDisconnect],
+    "What the server does with the run when the connection breaks; default ``continue``. "
+    "``cancel`` means that a network fault ends the run, so it excludes reconnecting.",
+]
+_OnGapOption = Annotated[
+    OnGap,
+    "When events were lost that the server cannot replay: ``error`` (default) raises `StreamInterruptedError`, "
+    "``mark`` goes on and notes it in ``stream.gaps``.",
+]
+
+
+class LimitOptions(TypedDict, total=False):
+    """What ends a call."""
 
     timeout: Annotated[
         Optional[float],
         "Seconds that the whole call may take: attempts, waits and reading together. None: no limit. Default: the client's.",
     ]
     signal: Annotated[Optional[AbortSignal], "Ends the call from another thread: `AbortController().signal`."]
+
+
+class RequestOptions(TypedDict, total=False):
+    """What is added to each request."""
+
     headers: Annotated[Optional[Mapping[str, str]], "Further headers. ``x-api-key`` is reserved for the client's own key."]
     params: Annotated[Optional[Params], "Further query parameters."]
 
 
-class InvokeOptions(CallOptions, total=False):
-    """Options of create, wait and stream."""
+class CallOptions(LimitOptions, RequestOptions, total=False):
+    """Options of every call."""
+
+
+class InputOptions(TypedDict, total=False):
+    """What the graph gets."""
 
     input: Annotated[Any, "What the graph gets: any JSON value, usually an object. Not together with *command*."]
     command: Annotated[
         Optional[Mapping[str, Any]],
-        "``{'resume': answer}`` answers an interrupt, ``{'goto': node}`` jumps, ``{'update': values}`` changes the state.",
+        "``{'resume': value}`` answers an interrupt, ``{'goto': node}`` jumps, ``{'update': values}`` changes the state.",
     ]
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of a run, whoever starts it: `create`, `wait`, `stream`, and `map` for each of its runs."""
+
     stream_subgraphs: Annotated[Optional[bool], "Whether subgraphs stream as well; their events carry a namespace."]
     stream_resumable: Annotated[
         Optional[bool],
-        "Whether the server keeps the events, so that a broken stream can be resumed. `stream` sends True unless told otherwise.",
+        "Whether the server keeps the events, so that a broken stream can be resumed. Default of `stream`: True.",
     ]
     metadata: Annotated[Optional[Mapping[str, Any]], "Your own key-value pairs, kept with the run."]
     config: Annotated[
         Optional[Mapping[str, Any]], "``tags``, ``recursion_limit``, ``configurable`` and ``metadata`` for the graph."
     ]
     context: Annotated[Optional[Mapping[str, Any]], "Static context for the graph. Not together with config.configurable."]
-    checkpoint: Annotated[Any, "Where in the thread's history to start: a `Checkpoint`, or its object."]
-    checkpoint_id: Annotated[Optional[str], "The same, by id alone."]
     checkpoint_during: Annotated[Optional[bool], "Deprecated: use *durability*; False means ``exit``."]
     interrupt_before: Annotated[
-        Union[Literal["*"], Sequence[str], None], "Nodes to pause before: a list of names, or ``'*'`` for all."
+        Union[Literal["*"], Sequence[str], None],
+        "Nodes to pause before: a list of names, or ``'*'`` for all. `map` keeps the threads of paused runs.",
     ]
     interrupt_after: Annotated[
-        Union[Literal["*"], Sequence[str], None], "Nodes to pause after: a list of names, or ``'*'`` for all."
+        Union[Literal["*"], Sequence[str], None],
+        "Nodes to pause after: a list of names, or ``'*'`` for all. `map` keeps the threads of paused runs.",
     ]
     feedback_keys: Annotated[Optional[Sequence[str]], "Keys to make feedback URLs for; needs LangSmith on the server."]
-    on_completion: Annotated[
-        Optional[OnCompletion], "Stateless runs: whether their temporary thread is deleted (default) or kept afterwards."
-    ]
     webhook: Annotated[Optional[str], "Absolute http(s) URL that the server posts the finished run to."]
-    multitask_strategy: Annotated[
-        Optional[MultitaskStrategy],
-        "What to do when the thread is busy: ``enqueue`` (default), ``reject`` (`ConflictError`), ``interrupt`` or ``rollback``.",
-    ]
-    if_not_exists: Annotated[
-        Optional[IfNotExists], "Whether a thread that does not exist is made; default ``reject`` (`NotFoundError`)."
-    ]
     after_seconds: Annotated[Optional[float], "Seconds that the server waits before it starts the run."]
     langsmith_tracing: Annotated[Optional[Mapping[str, Any]], "``project_name`` and ``example_id`` for the server's tracing."]
     durability: Annotated[
@@ -129,14 +148,10 @@ class InvokeOptions(CallOptions, total=False):
         Optional[bool], "Whether resuming with nothing to resume is an error, on servers that know the option."
     ]
     kwargs: Annotated[Optional[Mapping[str, Any]], "Further body fields, sent as they are: for options newer than this library."]
-    on_run_created: Annotated[
-        Optional[Callable[[RunCreateMetadata], None]],
-        "Called once with ``{'run_id', 'thread_id'}`` as soon as the run exists, before the first byte of its answer is read.",
-    ]
 
 
 class ModeOption(TypedDict, total=False):
-    """The option that decides the type of a stream's events, apart from the others for the sake of overloads."""
+    """The option that decides the type of a stream's events; apart from the others so that overloads can name it."""
 
     stream_mode: Annotated[
         Union[StreamMode, Sequence[StreamMode], None],
@@ -144,69 +159,64 @@ class ModeOption(TypedDict, total=False):
     ]
 
 
+class EndOptions(TypedDict, total=False):
+    """What happens when the run or the call has not ended well."""
+
+    on_timeout: Annotated[Optional[OnTimeout], "``cancel``: when *timeout* is over, cancel the run before raising."]
+    raise_error: Annotated[
+        bool,
+        "False: a run that failed is not raised, but returned as a `RunOutcome`; of a stream it is ``stream.outcome``. "
+        "Default True.",
+    ]
+
+
+# -- the options of each call
+
+
+class InvokeOptions(CallOptions, InputOptions, RunOptions, total=False):
+    """Options of create, wait and stream."""
+
+    checkpoint: Annotated[Any, "Where in the thread's history to start: a `Checkpoint`, or its object."]
+    checkpoint_id: Annotated[Optional[str], "The same, by id alone."]
+    on_completion: Annotated[
+        Optional[OnCompletion], "Stateless runs: whether their temporary thread is deleted (default) or kept afterwards."
+    ]
+    multitask_strategy: Annotated[
+        Optional[MultitaskStrategy],
+        "What to do when the thread is busy: ``enqueue`` (default), ``reject`` (`ConflictError`), ``interrupt`` or ``rollback``.",
+    ]
+    if_not_exists: Annotated[
+        Optional[IfNotExists], "Whether a thread that does not exist is made; default ``reject`` (`NotFoundError`)."
+    ]
+    on_run_created: Annotated[
+        Optional[Callable[[RunCreateMetadata], None]],
+        "Called once with ``{'run_id', 'thread_id'}`` as soon as the run exists, before the first byte of its result is read.",
+    ]
+
+
 class CreateOptions(InvokeOptions, ModeOption, total=False):
     """Options of `create`."""
 
 
-class WaitOptions(InvokeOptions, ModeOption, total=False):
+class WaitOptions(InvokeOptions, ModeOption, EndOptions, total=False):
     """Options of `wait`."""
 
-    on_disconnect: Annotated[
-        Optional[OnDisconnect],
-        "What the server does with the run when the connection breaks; default ``continue``. "
-        "``cancel`` means that a network fault ends the run, so it excludes reconnecting.",
-    ]
-    on_timeout: Annotated[Optional[OnTimeout], "``cancel``: when *timeout* is over, cancel the run before raising."]
-    raise_error: Annotated[bool, "False: a run that failed is not raised but returned, as a `RunOutcome`. Default True."]
+    on_disconnect: _OnDisconnectOption
 
 
-class StreamOptions(InvokeOptions, total=False):
-    """Options of `stream`, but for *stream_mode*, which decides the type of the events."""
+class StreamOptions(InvokeOptions, EndOptions, total=False):
+    """Options of `stream`, without *stream_mode*, which decides the type of the events."""
 
-    on_disconnect: Annotated[
-        Optional[OnDisconnect],
-        "What the server does with the run when the connection breaks; default ``continue``. "
-        "``cancel`` means that a network fault ends the run, so it excludes resuming.",
-    ]
-    on_gap: Annotated[
-        OnGap,
-        "When events were lost that the server cannot replay: ``error`` (default) raises `StreamInterruptedError`, "
-        "``mark`` goes on and notes it in ``stream.gaps``.",
-    ]
-    on_timeout: Annotated[Optional[OnTimeout], "``cancel``: when *timeout* is over, cancel the run before raising."]
-    raise_error: Annotated[bool, "False: a run that failed is not raised; see ``stream.outcome``. Default True."]
+    on_disconnect: _OnDisconnectOption
+    on_gap: _OnGapOption
 
 
-class MapOptions(TypedDict, total=False):
-    """Options of `map` that are those of each of its runs."""
-
-    metadata: Annotated[Optional[Mapping[str, Any]], "Your own key-value pairs, kept with each run."]
-    config: Annotated[
-        Optional[Mapping[str, Any]], "``tags``, ``recursion_limit``, ``configurable`` and ``metadata`` for the graph."
-    ]
-    context: Annotated[Optional[Mapping[str, Any]], "Static context for the graph. Not together with config.configurable."]
-    stream_mode: Annotated[Union[StreamMode, Sequence[StreamMode], None], "As in `wait`: what the result is made from."]
-    stream_subgraphs: Annotated[Optional[bool], "As in `create`."]
-    stream_resumable: Annotated[Optional[bool], "As in `create`."]
-    checkpoint_during: Annotated[Optional[bool], "Deprecated: use *durability*."]
-    interrupt_before: Annotated[Union[Literal["*"], Sequence[str], None], "Nodes to pause before; such threads are kept."]
-    interrupt_after: Annotated[Union[Literal["*"], Sequence[str], None], "Nodes to pause after; such threads are kept."]
-    feedback_keys: Annotated[Optional[Sequence[str]], "Keys to make feedback URLs for; needs LangSmith on the server."]
-    webhook: Annotated[Optional[str], "Absolute http(s) URL that the server posts each finished run to."]
-    after_seconds: Annotated[Optional[float], "Seconds that the server waits before it starts each run."]
-    langsmith_tracing: Annotated[Optional[Mapping[str, Any]], "``project_name`` and ``example_id`` for the server's tracing."]
-    durability: Annotated[Optional[Durability], "When checkpoints are written; ``exit`` is the cheapest."]
-    strict_resume: Annotated[Optional[bool], "As in `create`."]
-    kwargs: Annotated[Optional[Mapping[str, Any]], "Further body fields, sent as they are."]
-    headers: Annotated[Optional[Mapping[str, str]], "Further headers, sent with each run."]
-    params: Annotated[Optional[Params], "Further query parameters, sent with each run."]
+class MapOptions(RunOptions, ModeOption, RequestOptions, total=False):
+    """Options of `map`: those of each of its runs."""
 
 
-class JoinOptions(CallOptions, total=False):
+class JoinOptions(CallOptions, EndOptions, total=False):
     """Options of `join`."""
-
-    on_timeout: Annotated[Optional[OnTimeout], "``cancel``: when *timeout* is over, cancel the run before raising."]
-    raise_error: Annotated[bool, "False: a run that failed is not raised but returned, as a `RunOutcome`. Default True."]
 
 
 class JoinStreamOptions(JoinOptions, total=False):
@@ -217,11 +227,11 @@ class JoinStreamOptions(JoinOptions, total=False):
         Optional[str],
         "Continue after this event of a resumable run; ``'0'`` for all from its start. None: only what comes from now on.",
     ]
-    on_gap: Annotated[OnGap, "As in `stream`."]
+    on_gap: _OnGapOption
 
 
 def option_docs(options: Type[Any]) -> Dict[str, str]:
-    """Name and doc of each option of a TypedDict above.
+    """Return name and documentation of each option of a TypedDict above.
 
     >>> option_docs(CallOptions)["signal"]
     'Ends the call from another thread: `AbortController().signal`.'
@@ -233,9 +243,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def documented(*options: Type[Any]) -> Callable[[F], F]:
-    """Let ``help()`` and `inspect.signature` show the keywords that a method takes as ``**options``.
+    """Decorate a method that takes ``**options``, so that ``help()`` and `inspect.signature` show each option.
 
-    Types are for checkers (PEP 692); this is the run-time half, from the same definition.
+    Type checkers read the same definition from ``Unpack`` (PEP 692).
     """
 
     def decorate(method: F) -> F:
@@ -262,16 +272,16 @@ def documented(*options: Type[Any]) -> Callable[[F], F]:
     return decorate
 
 
-class _TheClients:
-    """Shown as the default of options whose None means something else than not giving them."""
+class _ClientDefault:
+    """The default in a signature of an option that is the client's if it is not given; None means no limit."""
 
     def __repr__(self) -> str:
         return "<the client's>"
 
 
-#: Defaults that are not None, for the shown signature.
+#: The defaults that are not None, for the signatures that ``help()`` shows.
 _DEFAULTS: Dict[str, Any] = {
-    "timeout": _TheClients(),
+    "timeout": _ClientDefault(),
     "raise_error": True,
     "on_gap": "error",
     "cancel_on_disconnect": False,

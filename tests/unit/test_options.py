@@ -16,6 +16,7 @@ from langgraph_runs.options import (
     InvokeOptions,
     JoinOptions,
     JoinStreamOptions,
+    MapOptions,
     ModeOption,
     StreamOptions,
     WaitOptions,
@@ -23,7 +24,17 @@ from langgraph_runs.options import (
     option_docs,
 )
 
-OPTION_CLASSES = [CallOptions, InvokeOptions, ModeOption, CreateOptions, WaitOptions, StreamOptions, JoinOptions, JoinStreamOptions]
+OPTION_CLASSES = [
+    CallOptions,
+    InvokeOptions,
+    ModeOption,
+    CreateOptions,
+    WaitOptions,
+    StreamOptions,
+    MapOptions,
+    JoinOptions,
+    JoinStreamOptions,
+]
 #: Options of ours that no body carries.
 OURS = {"timeout", "signal", "headers", "params", "on_run_created", "on_timeout", "on_gap", "raise_error"}
 
@@ -88,6 +99,21 @@ def test_documented_shows_the_keywords_without_changing_the_call() -> None:
     assert ["The first line.", "", "Options:"] == doc[:3]
     assert 5 == len([line for line in doc[3:] if line.startswith("    ")])
     assert "called" == shown(None, "t", anything="else")
+
+
+def test_an_option_of_several_calls_is_documented_once() -> None:
+    """Its type and its text are the same in each of them."""
+    found: Dict[str, Any] = {}
+    for cls in OPTION_CLASSES:
+        for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+            assert hint == found.setdefault(name, hint), name
+
+
+def test_what_map_takes_is_what_each_of_its_runs_takes() -> None:
+    """All options of create, but for those that map decides for each run."""
+    decided = {"input", "command", "checkpoint", "checkpoint_id", "on_completion", "multitask_strategy", "if_not_exists"}
+    others = {"timeout", "signal", "on_run_created"}
+    assert set(option_docs(CreateOptions)) - decided - others == set(option_docs(MapOptions))
 
 
 def test_defaults_that_are_shown_are_the_real_ones() -> None:
