@@ -13,7 +13,7 @@ from ..call import AbortController
 from ..errors import AbortedError, LangGraphRunsError
 from .task import InFlightTask, Task, TaskResult
 from .thread_pool import DaemonThreadPool
-from .worker import TaskRunner, run_task
+from .worker import HookError, TaskRunner, run_task
 
 __all__ = ["Dispatcher"]
 
@@ -35,7 +35,7 @@ class Dispatcher:
         self._tasks: Dict[Any, InFlightTask] = {}
         #: The thread ids of the cleanups under way.
         self._cleanups: Dict[Any, str] = {}
-        #: The first exception that was no result of a task, of the executor or of a worker thread; or None.
+        #: The first exception of a hook, the executor or a worker thread, which ends the map; or None.
         self.failure: Optional[BaseException] = None
 
     @property
@@ -133,7 +133,10 @@ class Dispatcher:
             results.append((in_flight, self._result_of(future)))
             del self._tasks[future]
         elif future in self._cleanups:
-            if future.exception() is None and future.result():
+            error = future.exception()
+            if error is not None:
+                self._fail(error)
+            elif future.result():
                 deleted.append(self._cleanups[future])
             del self._cleanups[future]
 
@@ -144,9 +147,13 @@ class Dispatcher:
         if error is None:
             result: TaskResult = future.result()
             return result
-        if self.failure is None:
-            self.failure = error if self.has_own_threads or not isinstance(error, Exception) else _executor_failed(error)
+        is_of_executor = isinstance(error, Exception) and not (self.has_own_threads or isinstance(error, HookError))
+        self._fail(_executor_failed(error) if is_of_executor else error)
         return TaskResult(error=AbortedError(f"the executor failed: {type(error).__name__}"))
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failure is None:
+            self.failure = error.error if isinstance(error, HookError) else error
 
     # -- ending
 

@@ -20,7 +20,7 @@ from .recorder import LedgerRecorder, NullRecorder, Recorder
 from .results import BatchResult
 from .retries import InputRetries
 from .scheduler import Scheduler
-from .worker import TaskRunner, check_picklable
+from .worker import HookGuard, TaskRunner, check_picklable
 
 __all__ = ["MapCalls", "RunMap"]
 
@@ -113,6 +113,12 @@ class MapCalls:
     def _task_runner(self) -> TaskRunner:
         # A refusal because of too many requests is not retried in one thread: it is returned at once and slows down the whole map.
         settings = self._transport.settings
-        policy = attrs.evolve(settings.retry, statuses=settings.retry.statuses - {429}, retry_after_max=0.0)
+        hook = settings.retry.on_retry
+        policy = attrs.evolve(
+            settings.retry,
+            statuses=settings.retry.statuses - {429},
+            retry_after_max=0.0,
+            on_retry=None if hook is None else HookGuard(hook),
+        )
         transport = self._transport.with_settings(attrs.evolve(settings, retry=policy))
         return TaskRunner(transport, self._traits, self._connect)

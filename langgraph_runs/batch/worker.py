@@ -12,8 +12,10 @@ import logging
 import pickle
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
+import attrs
+
 from ..api import cancelling, runs_path, thread_path
-from ..call import AbortSignal, Scope
+from ..call import AbortSignal, RetryDetails, Scope
 from ..errors import APIStatusError, ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError, NotFoundError
 from ..http import Request, Settings, Transport
 from ..models import Run, RunOutcome
@@ -23,13 +25,37 @@ from ..serialization import decode_body, decode_list
 from ..server_traits import ServerTraits
 from .task import Task, TaskResult
 
-__all__ = ["TaskRunner", "check_picklable", "run_task"]
+__all__ = ["HookError", "HookGuard", "TaskRunner", "check_picklable", "run_task"]
 
 _log = logging.getLogger(__name__)
 #: Seconds from the first check at which a thread is checked for a run that may still arrive. The last check decides.
 _ARRIVAL_CHECKS = (0.0, 0.2, 0.5, 1.0, 2.0)
 #: Seconds for the cleanup after one input.
 _CLEANUP_TIMEOUT = 15.0
+
+
+class HookError(Exception):
+    """Carries what the ``on_retry`` hook raised out of a task. Never shown to the user.
+
+    Without it, a `LangGraphRunsError` of a hook that itself uses a client would be taken for the result of the task.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@attrs.frozen
+class HookGuard:
+    """Calls an ``on_retry`` hook, and raises a `HookError` for what it raises. Pickles if the hook does."""
+
+    hook: Callable[[RetryDetails], None]
+
+    def __call__(self, details: RetryDetails) -> None:
+        try:
+            self.hook(details)
+        except BaseException as error:
+            raise HookError(error) from error
 
 
 class TaskRunner:
@@ -54,7 +80,10 @@ class TaskRunner:
         signal: Optional[AbortSignal] = None,
         on_run_created: Optional[Callable[[Any], None]] = None,
     ) -> TaskResult:
-        """Run *task* to its end, and clean up as it says. A `LangGraphRunsError` is not raised: it is in the result."""
+        """Run *task* to its end, and clean up as it says. A `LangGraphRunsError` is not raised: it is in the result.
+
+        Raises `HookError` if the ``on_retry`` hook raises.
+        """
         outcome: Optional[RunOutcome] = None
         error: Optional[LangGraphRunsError] = None
         with self._transport.scope(task.timeout, signal) as scope:

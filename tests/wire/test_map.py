@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -729,6 +730,170 @@ def test_join_all_cancels_nothing(client: Client, server: FakeLangGraph, doubler
     client.runs.cancel(run.thread_id, run.run_id)
     (result,) = client.runs.join_all([run])
     assert isinstance(result.error, RunCancelledError)
+
+
+# -- functions of the user
+
+
+class Unexpected(Exception):
+    """What a function of the user raises."""
+
+
+def raising(error: BaseException, calls: list[Any]) -> Callable[[Any], Any]:
+    def function(argument: Any) -> Any:
+        calls.append(argument)
+        raise error
+
+    return function
+
+
+#: A `LangGraphRunsError` comes from a function that uses a client itself. It must not be taken for an error of the map's own requests.
+USER_ERRORS = [
+    Unexpected("no"),
+    RateLimitError("busy", status_code=429),
+    InvalidRequestError("of another call"),
+    KeyboardInterrupt(),
+]
+user_errors = pytest.mark.parametrize("error", USER_ERRORS, ids=lambda error: type(error).__name__)
+
+
+@user_errors
+def test_what_progress_raises_reaches_the_caller_and_ends_the_map(
+    client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path, error: BaseException
+) -> None:
+    calls: list[Any] = []
+    doubler.gate.clear()
+    inputs, path = numbers(*range(6)), tmp_path / "jobs.sqlite"
+    with pytest.raises(type(error)) as caught:
+        list(client.runs.map("agent", inputs, concurrency=3, progress=raising(error, calls), ledger=path))
+    assert error is caught.value
+    assert 1 == len(calls), "it is called again after it has raised"
+    leaves_nothing(server, doubler)
+    doubler.gate.set()
+    results = list(client.runs.map("agent", inputs, ledger=path, ordered=True))
+    assert [{"doubled": 2 * n} for n in range(6)] == [result.values for result in results]
+
+
+@user_errors
+def test_what_the_key_function_raises_reaches_the_caller_and_ends_the_map(
+    client: Client, server: FakeLangGraph, doubler: Doubler, error: BaseException
+) -> None:
+    doubler.held.add(0)
+
+    def key(item: Any) -> str:
+        if item["n"] == 0:
+            return "first"
+        doubler.wait_for(1)
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        # One is in flight when the second key is made.
+        results = client.runs.map("agent", numbers(0, 1), key=key, concurrency=1)
+        threading.Thread(target=lambda: (doubler.wait_for(1), doubler.held.clear())).start()
+        list(results)
+    assert error is caught.value
+    leaves_nothing(server, doubler)
+
+
+@user_errors
+def test_what_the_inputs_raise_is_the_same_error(client: Client, error: BaseException) -> None:
+    def source() -> Iterator[Any]:
+        yield {"n": 1}
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        list(client.runs.map("agent", source()))
+    assert error is caught.value
+
+
+def test_a_stop_iteration_of_a_function_does_not_end_the_loop_silently(client: Client, server: FakeLangGraph) -> None:
+    for options in ({"key": raising(StopIteration(), [])}, {"progress": raising(StopIteration(), [])}):
+        with pytest.raises(RuntimeError, match="raised StopIteration"):
+            list(client.runs.map("agent", numbers(1), **options))
+    assert {} == server.threads
+
+
+@user_errors
+@pytest.mark.parametrize("place", ["in the scheduler", "in a worker"])
+def test_what_on_retry_raises_reaches_the_caller_and_repeats_nothing(
+    server: FakeLangGraph, connect: Connect, doubler: Doubler, error: BaseException, place: str
+) -> None:
+    """A refusal is retried by the scheduler, a failed request for the state of the run by the worker."""
+    calls: list[Any] = []
+    client = connect(server.url, retry=RetryPolicy(wait_initial=0.001, wait_max=0.001, on_retry=raising(error, calls)))
+    status = 429 if place == "in the scheduler" else 500
+    server.instead("GET", "/threads/*/runs/*", reply_json(status, {"detail": "not now"}))
+    with pytest.raises(type(error)) as caught:
+        list(client.runs.map("agent", numbers(*range(4)), concurrency=1))
+    assert error is caught.value
+    assert 1 == len(calls)
+    assert [0] == doubler.seen
+    leaves_nothing(server, doubler)
+
+
+def test_a_signal_handler_that_raises_ends_a_map_that_waits(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    doubler.gate.clear()
+    error = Unexpected("the soft time limit of a task queue")
+
+    def handler(*_: Any) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    sender = threading.Thread(target=lambda: (doubler.wait_for(3), os.kill(os.getpid(), signal.SIGUSR1)))
+    try:
+        sender.start()
+        with pytest.raises(Unexpected) as caught:
+            list(client.runs.map("agent", numbers(*range(9)), concurrency=3))
+        sender.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert error is caught.value
+    assert 3 == len(doubler.seen)
+    leaves_nothing(server, doubler)
+
+
+@pytest.mark.parametrize("place", ["progress", "key", "inputs"])
+def test_a_function_may_close_the_map(client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path, place: str) -> None:
+    held: list[Any] = []
+
+    def close(_: Any = None) -> str:
+        held[0].close()
+        return "a key"
+
+    def source() -> Iterator[Any]:
+        yield {"n": 1}
+        close()
+        yield {"n": 2}
+
+    doubler.held.update((1, 2))
+    options: dict[str, Any] = {} if place == "inputs" else {place: close}
+    inputs: Any = source() if place == "inputs" else numbers(1, 2)
+    held.append(client.runs.map("agent", inputs, ledger=tmp_path / "jobs.sqlite", **options))
+    assert [] == list(held[0])
+    leaves_nothing(server, doubler)
+    assert 0 == Ledger(tmp_path / "jobs.sqlite").counts()["started"]
+
+
+# -- log records
+
+
+def test_log_records_hold_text_and_numbers_alone(
+    server: FakeLangGraph, connect: Connect, doubler: Doubler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever keeps a record keeps no request, response or error, which would hold bodies and headers."""
+    caplog.set_level("DEBUG", logger="langgraph_runs")
+    client = connect(server.url, retry=RetryPolicy(wait_initial=0.001, wait_max=0.001))
+    server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}))
+    for _ in range(12):
+        server.instead("DELETE", "/threads/*", reply_json(500, {"detail": "cannot delete"}))
+    list(client.runs.map("agent", numbers(1, 2, -3)))
+    doubler.held.add(4)
+    list(client.runs.map("agent", numbers(4), timeout_each=0.3))
+    messages = [record.getMessage() for record in caplog.records]
+    assert any("is left behind on the server" in message for message in messages)
+    assert any(message.startswith("map, input ") for message in messages)
+    for record in (record for record in caplog.records if not record.name.startswith("langgraph_runs.http")):
+        assert all(isinstance(argument, (str, int, float)) for argument in record.args or ()), record.getMessage()
 
 
 # -- memory
