@@ -6,6 +6,7 @@ flight, but neither which inputs come next nor what their results mean.
 
 from __future__ import annotations
 
+import logging
 import queue
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -17,6 +18,7 @@ from .worker import HookError, TaskRunner, run_task
 
 __all__ = ["Dispatcher"]
 
+_log = logging.getLogger(__name__)
 #: The most cleanup workers.
 _CLEANUP_WORKERS = 8
 
@@ -135,6 +137,7 @@ class Dispatcher:
         elif future in self._cleanups:
             error = future.exception()
             if error is not None:
+                _log.warning("the thread %s may be left behind on the server: %r", self._cleanups[future], str(error))
                 self._fail(error)
             elif future.result():
                 deleted.append(self._cleanups[future])

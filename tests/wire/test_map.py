@@ -1,4 +1,4 @@
-"""``client.runs.map`` and ``join_all`` against a server that misbehaves on purpose: what is sent, how often, and what is left."""
+"""``client.runs.map`` and ``join_all`` against a fake server with faults: requests, results, and what is left on the server."""
 
 from __future__ import annotations
 
@@ -43,43 +43,43 @@ from .fake_langgraph import FakeLangGraph, FakeRun, GraphFailure, Paused
 from .replies import drop_before_answer, reply_json
 
 Connect = Callable[..., Client]
-#: Longer than anything here takes, for a machine that is busy.
-PATIENCE = 20.0
+#: Seconds. Longer than anything here takes, also on a busy machine.
+TIMEOUT = 20.0
 
 
 class Doubler:
-    """A program that doubles ``n``; it holds runs while it is told to, and counts how many there are at once."""
+    """A graph that doubles ``n``. It blocks runs while its gate is closed, and counts the runs at once."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.seen: list[int] = []
-        self.now = self.most = 0
+        self.running = self.maximum = 0
         self.gate = threading.Event()
         self.gate.set()
-        #: What is held though the gate is open.
-        self.held: set[int] = set()
+        #: Inputs that are blocked although the gate is open.
+        self.blocked: set[int] = set()
 
     def __call__(self, run: FakeRun) -> Any:
         n = run.input["n"]
         with self.lock:
             self.seen.append(n)
-            self.now += 1
-            self.most = max(self.most, self.now)
+            self.running += 1
+            self.maximum = max(self.maximum, self.running)
         try:
-            end = time.monotonic() + PATIENCE
-            while (n in self.held or not self.gate.is_set()) and not run.cancelled.is_set() and time.monotonic() < end:
+            end = time.monotonic() + TIMEOUT
+            while (n in self.blocked or not self.gate.is_set()) and not run.cancelled.is_set() and time.monotonic() < end:
                 run.cancelled.wait(0.01)
             if n < 0:
                 raise GraphFailure("ValueError", f"{n} is below 0")
             return {"doubled": 2 * n}
         finally:
             with self.lock:
-                self.now -= 1
+                self.running -= 1
 
     def wait_for(self, count: int) -> None:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while len(self.seen) < count:
-            assert time.monotonic() < end, f"{len(self.seen)} of {count} runs began"
+            assert time.monotonic() < end, f"{len(self.seen)} of {count} runs were started"
             time.sleep(0.005)
 
 
@@ -93,7 +93,7 @@ def server(doubler: Doubler) -> Iterator[FakeLangGraph]:
     with FakeLangGraph(doubler) as server:
         yield server
         doubler.gate.set()
-        doubler.held.clear()
+        doubler.blocked.clear()
 
 
 @pytest.fixture
@@ -105,11 +105,11 @@ def numbers(*given: int) -> list[dict[str, int]]:
     return [{"n": n} for n in given]
 
 
-def asked(server: FakeLangGraph, method: str, ending: str = "") -> int:
+def count_requests(server: FakeLangGraph, method: str, ending: str = "") -> int:
     return sum(request.method == method and request.path.endswith(ending) for request in server.requests)
 
 
-# -- what comes back
+# -- results
 
 
 def test_each_input_has_one_result_and_leaves_no_thread(client: Client, server: FakeLangGraph) -> None:
@@ -128,10 +128,10 @@ def test_each_input_has_one_result_and_leaves_no_thread(client: Client, server: 
             result.from_ledger,
         )
     assert {} == server.threads
-    assert (30, 30) == (asked(server, "POST", "/wait"), asked(server, "DELETE"))
+    assert (30, 30) == (count_requests(server, "POST", "/wait"), count_requests(server, "DELETE"))
 
 
-def test_never_more_than_so_many_are_in_flight(client: Client, doubler: Doubler) -> None:
+def test_no_more_runs_than_concurrency_are_in_flight(client: Client, doubler: Doubler) -> None:
     doubler.gate.clear()
     results = client.runs.map("agent", (numbers(n)[0] for n in itertools.count()), concurrency=5)
     opener = threading.Thread(target=lambda: (doubler.wait_for(5), doubler.gate.set()))
@@ -139,7 +139,7 @@ def test_never_more_than_so_many_are_in_flight(client: Client, doubler: Doubler)
     with results:
         assert 40 == len(list(itertools.islice(results, 40)))
     opener.join()
-    assert 5 == doubler.most
+    assert 5 == doubler.maximum
 
 
 def test_inputs_are_read_no_faster_than_runs_end(client: Client, doubler: Doubler) -> None:
@@ -152,22 +152,24 @@ def test_inputs_are_read_no_faster_than_runs_end(client: Client, doubler: Double
             yield {"n": n}
 
     with client.runs.map("agent", source(), concurrency=4) as results:
-        for taken, _ in zip(range(1, 21), results):
-            assert taken <= read <= taken + 2 * 4
+        for count, _ in zip(range(1, 21), results):
+            assert count <= read <= count + 2 * 4
     assert read <= 28
 
 
-def test_in_order_they_come_as_the_inputs_do(client: Client, doubler: Doubler) -> None:
-    doubler.held.add(0)
+def test_ordered_results_come_in_the_order_of_the_inputs(client: Client, doubler: Doubler) -> None:
+    doubler.blocked.add(0)
     results = client.runs.map("agent", numbers(*range(40)), concurrency=3, ordered=True)
-    opener = threading.Thread(target=lambda: (doubler.wait_for(12), doubler.held.clear()))
+    opener = threading.Thread(target=lambda: (doubler.wait_for(12), doubler.blocked.clear()))
     opener.start()
     assert list(range(40)) == [result.index for result in results]
     opener.join()
 
 
-def test_in_order_a_slow_one_holds_up_the_rest_after_four_times_the_concurrency(client: Client, doubler: Doubler) -> None:
-    doubler.held.add(0)
+def test_ordered_results_wait_for_a_slow_input_with_a_window_of_four_times_the_concurrency(
+    client: Client, doubler: Doubler
+) -> None:
+    doubler.blocked.add(0)
     read: list[int] = []
     inputs = (read.append(n) or {"n": n} for n in range(100))
     controller = AbortController()
@@ -207,8 +209,8 @@ def test_a_run_that_waits_for_a_human_keeps_its_thread(connect: Connect, tmp_pat
         assert again.paused and again.from_ledger and again.thread_id == result.thread_id
 
 
-def test_on_error_raise_raises_the_first_and_leaves_nothing(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
-    doubler.held.update(range(1, 4))
+def test_on_error_raise_raises_the_first_error_and_leaves_nothing(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    doubler.blocked.update(range(1, 4))
     results = client.runs.map("agent", [*numbers(1, 2, 3), *({"n": -n} for n in range(1, 9))], concurrency=4, on_error="raise")
     with pytest.raises(RunFailedError, match="below 0"):
         list(results)
@@ -216,14 +218,14 @@ def test_on_error_raise_raises_the_first_and_leaves_nothing(client: Client, serv
     assert {} == server.threads
 
 
-def test_on_error_stop_begins_nothing_more_and_gives_what_was_begun(client: Client, doubler: Doubler) -> None:
-    doubler.held.add(1)
+def test_on_error_stop_starts_nothing_more_and_returns_what_was_started(client: Client, doubler: Doubler) -> None:
+    doubler.blocked.add(1)
     results = client.runs.map("agent", [*numbers(1, -2), *numbers(*range(3, 100))], concurrency=2, on_error="stop")
     seen = []
     for result in results:
         seen.append(result.index)
         if not result.succeeded:
-            doubler.held.clear()
+            doubler.blocked.clear()
     assert {0, 1} <= set(seen) and len(seen) < 10
     assert len(doubler.seen) == len(seen)
 
@@ -231,7 +233,7 @@ def test_on_error_stop_begins_nothing_more_and_gives_what_was_begun(client: Clie
 # -- inputs
 
 
-def test_payloads_go_before_the_options(client: Client, server: FakeLangGraph) -> None:
+def test_fields_of_a_payload_take_precedence_over_options(client: Client, server: FakeLangGraph) -> None:
     inputs: list[Any] = [RunsCreatePayload(input={"n": 1}, metadata={"mine": 1}), RunsWaitPayload(input={"n": 2}), {"n": 3}]
     list(client.runs.map("agent", inputs, concurrency=1, metadata={"common": 1}, config={"tags": ["t"]}, headers={"x-own": "1"}))
     posts = [request for request in server.requests if request.method == "POST"]
@@ -249,7 +251,7 @@ def test_payloads_go_before_the_options(client: Client, server: FakeLangGraph) -
     assert 3 == len({request.path for request in posts})
 
 
-def test_a_text_and_an_input_are_a_key_and_its_input(client: Client) -> None:
+def test_a_tuple_of_a_text_and_an_input_is_a_key_and_its_input(client: Client) -> None:
     results = {result.key: result.input for result in client.runs.map("agent", {"a": {"n": 1}, "b": {"n": 2}}.items())}
     assert {"a": {"n": 1}, "b": {"n": 2}} == results
     assert [None] == [result.key for result in client.runs.map("agent", numbers(1))]
@@ -266,22 +268,22 @@ def test_a_text_and_an_input_are_a_key_and_its_input(client: Client) -> None:
     ],
     ids=["nan", "strategy", "empty key", "object"],
 )
-def test_an_input_that_cannot_be_sent_is_a_result_of_its_own(client: Client, server: FakeLangGraph, bad: Any) -> None:
+def test_an_input_that_cannot_be_sent_has_a_result_with_the_error(client: Client, server: FakeLangGraph, bad: Any) -> None:
     for ledger in (None, "x.sqlite"):
         given: dict[str, Any] = {} if ledger is None else {"ledger": os.path.join(os.environ["PYTEST_TMP"], ledger)}
         results = sorted(client.runs.map("agent", [{"n": 1}, bad], **given), key=lambda result: result.index)
         assert results[0].succeeded
         assert isinstance(results[1].error, InvalidRequestError)
-    assert 2 == asked(server, "POST", "/wait")
+    assert 2 == count_requests(server, "POST", "/wait")
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTEST_TMP", str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"concurrency": 0}, "concurrency=0"),
         ({"on_error": "ignore"}, "on_error='ignore'"),
@@ -299,19 +301,19 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ({"nonsense": 1}, "no option 'nonsense'"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_once(client: Client, server: FakeLangGraph, options: Any, told: str) -> None:
-    with pytest.raises(InvalidRequestError, match=told):
+def test_wrong_arguments_are_refused_at_once(client: Client, server: FakeLangGraph, options: Any, message: str) -> None:
+    with pytest.raises(InvalidRequestError, match=message):
         client.runs.map("agent", numbers(1), **options)
     assert [] == server.requests
 
 
 @pytest.mark.parametrize("inputs", [{"a": {"n": 1}}, "text", 3])
-def test_inputs_must_be_many(client: Client, inputs: Any) -> None:
+def test_inputs_must_be_an_iterable_of_inputs(client: Client, inputs: Any) -> None:
     with pytest.raises(InvalidRequestError, match="inputs: give"):
         client.runs.map("agent", inputs)
 
 
-def test_what_the_inputs_raise_reaches_the_caller_and_nothing_is_left(
+def test_an_exception_of_the_iterable_reaches_the_caller_and_nothing_is_left(
     client: Client, server: FakeLangGraph, doubler: Doubler
 ) -> None:
     doubler.gate.clear()
@@ -326,7 +328,7 @@ def test_what_the_inputs_raise_reaches_the_caller_and_nothing_is_left(
     assert {} == server.threads
 
 
-# -- ending early
+# -- stopping early
 
 
 def leaves_nothing(server: FakeLangGraph, doubler: Doubler) -> None:
@@ -335,7 +337,7 @@ def leaves_nothing(server: FakeLangGraph, doubler: Doubler) -> None:
 
 
 def test_a_break_cancels_what_is_in_flight(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
-    doubler.held.update(range(1, 1000))
+    doubler.blocked.update(range(1, 1000))
     for result in client.runs.map("agent", (numbers(n)[0] for n in itertools.count()), concurrency=6):
         assert 0 == result.index
         break
@@ -344,7 +346,7 @@ def test_a_break_cancels_what_is_in_flight(client: Client, server: FakeLangGraph
     assert len(doubler.seen) <= 7
 
 
-def test_a_signal_ends_a_map_that_waits(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+def test_a_signal_stops_a_map_that_waits(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
     doubler.gate.clear()
     controller = AbortController()
     ender = threading.Thread(target=lambda: (doubler.wait_for(4), controller.abort("the user went away")))
@@ -355,9 +357,11 @@ def test_a_signal_ends_a_map_that_waits(client: Client, server: FakeLangGraph, d
     leaves_nothing(server, doubler)
 
 
-def test_ctrl_c_cancels_and_leaves_the_ledger_true(client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path) -> None:
+def test_ctrl_c_cancels_and_leaves_the_ledger_correct(
+    client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path
+) -> None:
     ledger = Ledger(tmp_path / "jobs.sqlite")
-    doubler.held.update(range(3, 1000))
+    doubler.blocked.update(range(3, 1000))
     seen = []
     with pytest.raises(KeyboardInterrupt):
         with client.runs.map("agent", numbers(*range(9)), concurrency=4, ledger=ledger) as results:
@@ -368,7 +372,7 @@ def test_ctrl_c_cancels_and_leaves_the_ledger_true(client: Client, server: FakeL
     leaves_nothing(server, doubler)
     counts = ledger.counts()
     assert (3, 0, 0) == (counts["done"], counts["started"], counts["failed"])
-    doubler.held.clear()
+    doubler.blocked.clear()
     again = list(client.runs.map("agent", numbers(*range(9)), ledger=ledger))
     assert [{"doubled": 2 * n} for n in range(9)] == [one.values for one in sorted(again, key=lambda one: one.index)]
     assert set(seen) == {one.index for one in again if one.from_ledger}
@@ -396,8 +400,8 @@ def test_detached_runs_go_on_and_the_next_map_joins_them(
     assert {} == server.threads
 
 
-def test_an_input_that_takes_too_long_is_cancelled(client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path) -> None:
-    doubler.held.add(1)
+def test_an_input_over_its_timeout_is_cancelled(client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path) -> None:
+    doubler.blocked.add(1)
     for ledger in (None, tmp_path / "jobs.sqlite"):
         results = {one.index: one for one in client.runs.map("agent", numbers(0, 1), timeout_each=0.5, ledger=ledger)}
         assert results[0].succeeded
@@ -405,10 +409,10 @@ def test_an_input_that_takes_too_long_is_cancelled(client: Client, server: FakeL
         leaves_nothing(server, doubler)
 
 
-# -- a server that has enough
+# -- refusals and faults
 
 
-def test_what_is_refused_is_sent_again_and_created_once(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+def test_a_refused_input_is_sent_again_and_run_once(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
     for _ in range(3):
         server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}, {"Retry-After": "0"}))
     results = list(client.runs.map("agent", numbers(*range(8)), concurrency=4))
@@ -417,20 +421,20 @@ def test_what_is_refused_is_sent_again_and_created_once(client: Client, server: 
     assert 8 == len(doubler.seen)
 
 
-def test_a_refusal_holds_up_the_whole_map(server: FakeLangGraph, connect: Connect, doubler: Doubler) -> None:
-    told: list[Any] = []
-    client = connect(server.url, retry=RetryPolicy(wait_initial=0.001, on_retry=told.append))
+def test_a_refusal_pauses_the_whole_map(server: FakeLangGraph, connect: Connect, doubler: Doubler) -> None:
+    retries: list[Any] = []
+    client = connect(server.url, retry=RetryPolicy(wait_initial=0.001, on_retry=retries.append))
     server.instead("POST", "/threads/*/runs/wait", reply_json(503, {"detail": "full"}, {"Retry-After": "1"}))
     with client.runs.map("agent", numbers(*range(6)), concurrency=1) as results:
-        began = time.monotonic()
+        started = time.monotonic()
         assert 0 == next(results).index
-        assert time.monotonic() - began >= 1.0
+        assert time.monotonic() - started >= 1.0
         assert 5 == len(list(results))
-    assert [(2, 503)] == [(one.attempt, one.error.status_code) for one in told]
-    assert told[0].wait > 0.9
+    assert [(2, 503)] == [(one.attempt, one.error.status_code) for one in retries]
+    assert retries[0].wait > 0.9
 
 
-def test_a_server_that_refuses_for_ever_is_an_error_of_each_input(server: FakeLangGraph, connect: Connect) -> None:
+def test_a_server_that_always_refuses_is_an_error_of_each_input(server: FakeLangGraph, connect: Connect) -> None:
     client = connect(server.url, retry=QUICK)
     for _ in range(8):
         server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}))
@@ -440,7 +444,7 @@ def test_a_server_that_refuses_for_ever_is_an_error_of_each_input(server: FakeLa
 
 
 @pytest.mark.parametrize("faults", [1, 2, 5])
-def test_a_lost_answer_makes_no_second_run(client: Client, server: FakeLangGraph, doubler: Doubler, faults: int) -> None:
+def test_a_lost_response_makes_no_second_run(client: Client, server: FakeLangGraph, doubler: Doubler, faults: int) -> None:
     for _ in range(faults):
         server.instead("POST", "/threads/*/runs/wait", drop_before_answer())
     results = list(client.runs.map("agent", numbers(*range(6)), concurrency=3))
@@ -448,31 +452,31 @@ def test_a_lost_answer_makes_no_second_run(client: Client, server: FakeLangGraph
     assert 6 == len(doubler.seen) == len(set(doubler.seen))
 
 
-@pytest.mark.parametrize("asked_for", ["/threads/*/runs/*", "/threads/*/runs/*/join"])
+@pytest.mark.parametrize("path", ["/threads/*/runs/*", "/threads/*/runs/*/join"])
 def test_a_refusal_after_the_run_was_created_makes_no_second_run(
-    client: Client, server: FakeLangGraph, doubler: Doubler, asked_for: str
+    client: Client, server: FakeLangGraph, doubler: Doubler, path: str
 ) -> None:
-    """Though the run may have ended by then, so that the server would let another one be created."""
+    """Although the run may have ended by then, so that the server would accept another one."""
     for _ in range(3):
-        if asked_for.endswith("join"):
+        if path.endswith("join"):
             server.instead("POST", "/threads/*/runs/wait", drop_before_answer())
-        server.instead("GET", asked_for, reply_json(429, {"detail": "slow down"}))
+        server.instead("GET", path, reply_json(429, {"detail": "slow down"}))
     results = list(client.runs.map("agent", numbers(*range(6)), concurrency=3))
     assert all(result.succeeded for result in results)
     assert 6 == len(doubler.seen) == len(set(doubler.seen))
-    assert 6 < sum(result.attempts for result in results) or asked_for.endswith("join")
+    assert 6 < sum(result.attempts for result in results) or path.endswith("join")
 
 
-class Stumbling(ThreadPoolExecutor):
-    """Loses the third of what it is given, after it was done."""
+class LosingExecutor(ThreadPoolExecutor):
+    """Runs the third task and loses its result."""
 
     def __init__(self) -> None:
         super().__init__(4)
-        self._given = 0
+        self._submitted = 0
 
     def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Any:
-        self._given += 1
-        if self._given != 3:
+        self._submitted += 1
+        if self._submitted != 3:
             return super().submit(function, *arguments, **more)
 
         def lost() -> None:
@@ -482,18 +486,18 @@ class Stumbling(ThreadPoolExecutor):
         return super().submit(lost)
 
 
-def test_an_executor_that_loses_a_worker_ends_the_map_and_leaves_nothing(
+def test_an_executor_that_loses_a_worker_stops_the_map_and_nothing_is_left(
     client: Client, server: FakeLangGraph, doubler: Doubler
 ) -> None:
-    doubler.held.update((0, 1, 3))
-    with Stumbling() as pool:
+    doubler.blocked.update((0, 1, 3))
+    with LosingExecutor() as pool:
         with pytest.raises(LangGraphRunsError, match="the executor failed: OSError: the worker is lost") as caught:
             list(client.runs.map("agent", numbers(*range(9)), concurrency=4, executor=pool))
         assert isinstance(caught.value.__cause__, OSError)
     leaves_nothing(server, doubler)
 
 
-def test_a_wrong_key_fails_no_input_for_good(client: Client, server: FakeLangGraph, tmp_path: Path) -> None:
+def test_a_wrong_api_key_fails_no_input_for_good(client: Client, server: FakeLangGraph, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "jobs.sqlite")
     server.instead("POST", "/threads/*/runs/wait", reply_json(401, {"detail": "Invalid API key"}))
     (result,) = client.runs.map("agent", numbers(1), ledger=ledger)
@@ -538,7 +542,7 @@ def test_equal_inputs_without_keys_are_each_run(client: Client, doubler: Doubler
     assert 4 == len(doubler.seen)
 
 
-def test_a_key_that_is_given_twice_is_an_error_of_the_second(client: Client, doubler: Doubler, tmp_path: Path) -> None:
+def test_a_repeated_key_is_an_error_of_the_second_input(client: Client, doubler: Doubler, tmp_path: Path) -> None:
     results = list(client.runs.map("agent", [("a", {"n": 1}), ("a", {"n": 1})], ledger=tmp_path / "jobs.sqlite", ordered=True))
     assert results[0].succeeded
     assert isinstance(results[1].error, InvalidRequestError)
@@ -565,7 +569,7 @@ def test_a_ledger_of_another_assistant_or_server_is_refused(client: Client, conn
     assert ["jobs.sqlite"] == os.listdir(tmp_path)
 
 
-def test_what_failed_is_run_again_on_request(client: Client, server: FakeLangGraph, connect: Connect, tmp_path: Path) -> None:
+def test_failed_inputs_are_run_again_on_request(client: Client, server: FakeLangGraph, connect: Connect, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "jobs.sqlite")
     for keep in (False, True):
         inputs = [(f"bad-{keep}", {"n": -1}), (f"good-{keep}", {"n": 1})]
@@ -610,34 +614,34 @@ def test_two_maps_on_one_ledger_share_the_work(
 
 
 @pytest.fixture
-def loud_pool() -> Iterator[ThreadPoolExecutor]:
+def executor() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as pool:
         yield pool
 
 
-def test_an_executor_is_given_no_more_than_so_many_at_once(client: Client, loud_pool: ThreadPoolExecutor, doubler: Doubler) -> None:
-    open_now = most = 0
+def test_an_executor_has_no_more_tasks_than_concurrency(client: Client, executor: ThreadPoolExecutor, doubler: Doubler) -> None:
+    running = maximum = 0
     lock = threading.Lock()
-    submit = loud_pool.submit
+    submit = executor.submit
 
     def counted(*arguments: Any) -> Future[Any]:
-        nonlocal open_now, most
+        nonlocal running, maximum
         with lock:
-            open_now += 1
-            most = max(most, open_now)
+            running += 1
+            maximum = max(maximum, running)
         future = submit(*arguments)
 
-        def landed(_: Any) -> None:
-            nonlocal open_now
+        def done(_: Any) -> None:
+            nonlocal running
             with lock:
-                open_now -= 1
+                running -= 1
 
-        future.add_done_callback(landed)
+        future.add_done_callback(done)
         return future
 
-    loud_pool.submit = counted  # type: ignore[method-assign,assignment]
-    assert 25 == len(list(client.runs.map("agent", numbers(*range(25)), concurrency=3, executor=loud_pool)))
-    assert 3 == most
+    executor.submit = counted  # type: ignore[method-assign,assignment]
+    assert 25 == len(list(client.runs.map("agent", numbers(*range(25)), concurrency=3, executor=executor)))
+    assert 3 == maximum
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -655,7 +659,7 @@ def test_processes_make_connections_of_their_own(client: Client, server: FakeLan
     assert {} == server.threads
 
 
-def test_an_executor_that_breaks_ends_the_map(client: Client, server: FakeLangGraph, tmp_path: Path) -> None:
+def test_a_broken_executor_stops_the_map(client: Client, server: FakeLangGraph, tmp_path: Path) -> None:
     pool = ThreadPoolExecutor(1)
     pool.shutdown()
     with pytest.raises(LangGraphRunsError, match="the executor failed: RuntimeError"):
@@ -666,35 +670,35 @@ def test_an_executor_that_breaks_ends_the_map(client: Client, server: FakeLangGr
     assert result.succeeded
 
 
-def test_a_map_in_an_executor_can_be_ended(
-    client: Client, server: FakeLangGraph, doubler: Doubler, loud_pool: ThreadPoolExecutor
+def test_a_map_in_an_executor_can_be_stopped(
+    client: Client, server: FakeLangGraph, doubler: Doubler, executor: ThreadPoolExecutor
 ) -> None:
-    doubler.held.update(range(1, 100))
-    with client.runs.map("agent", numbers(*range(9)), concurrency=3, executor=loud_pool) as results:
+    doubler.blocked.update(range(1, 100))
+    with client.runs.map("agent", numbers(*range(9)), concurrency=3, executor=executor) as results:
         assert 0 == next(results).index
     leaves_nothing(server, doubler)
 
 
-def test_a_client_that_does_not_pickle_is_refused_for_an_executor(server: FakeLangGraph, connect: Connect, loud_pool: Any) -> None:
+def test_an_executor_needs_a_client_that_pickles(server: FakeLangGraph, connect: Connect, executor: Any) -> None:
     client = connect(server.url, retry=RetryPolicy(on_retry=lambda _: None))
     with pytest.raises(InvalidRequestError, match="the client does not pickle"):
-        client.runs.map("agent", numbers(1), executor=loud_pool)
+        client.runs.map("agent", numbers(1), executor=executor)
 
 
 # -- progress
 
 
-def test_a_function_is_told_how_far_it_has_come(client: Client, tmp_path: Path) -> None:
-    told: list[MapProgress] = []
-    list(client.runs.map("agent", numbers(1, 2, -3), concurrency=2, progress=told.append, ledger=tmp_path / "jobs.sqlite"))
-    last = told[-1]
+def test_a_progress_function_is_called_with_the_progress(client: Client, tmp_path: Path) -> None:
+    calls: list[MapProgress] = []
+    list(client.runs.map("agent", numbers(1, 2, -3), concurrency=2, progress=calls.append, ledger=tmp_path / "jobs.sqlite"))
+    last = calls[-1]
     assert (2, 1, 0, 0, 3) == (last.done, last.failed, last.from_ledger, last.in_flight, last.total)
-    assert all(one.in_flight <= 2 for one in told)
-    list(client.runs.map("agent", iter(numbers(1, 2, -3)), progress=told.append, ledger=tmp_path / "jobs.sqlite"))
-    assert (2, 1, 3, None, 0.0) == (told[-1].done, told[-1].failed, told[-1].from_ledger, told[-1].total, told[-1].rate)
+    assert all(one.in_flight <= 2 for one in calls)
+    list(client.runs.map("agent", iter(numbers(1, 2, -3)), progress=calls.append, ledger=tmp_path / "jobs.sqlite"))
+    assert (2, 1, 3, None, 0.0) == (calls[-1].done, calls[-1].failed, calls[-1].from_ledger, calls[-1].total, calls[-1].rate)
 
 
-def test_a_map_shows_nothing_unless_told_to(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_map_shows_no_progress_unless_it_is_requested(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     list(client.runs.map("agent", numbers(1)))
     list(client.runs.map("agent", numbers(1), progress=False))
     assert ("", "") == capsys.readouterr()
@@ -705,7 +709,7 @@ def test_a_map_shows_nothing_unless_told_to(client: Client, capsys: pytest.Captu
 # -- join_all
 
 
-def test_join_all_gives_each_run_its_end(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+def test_join_all_returns_how_each_run_ended(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
     doubler.gate.clear()
     thread_ids = [client.threads.create().thread_id for _ in range(5)]
     runs = [client.runs.create(thread_id, "agent", input={"n": n}) for n, thread_id in enumerate(thread_ids, -1)]
@@ -778,7 +782,7 @@ def test_what_progress_raises_reaches_the_caller_and_ends_the_map(
 def test_what_the_key_function_raises_reaches_the_caller_and_ends_the_map(
     client: Client, server: FakeLangGraph, doubler: Doubler, error: BaseException
 ) -> None:
-    doubler.held.add(0)
+    doubler.blocked.add(0)
 
     def key(item: Any) -> str:
         if item["n"] == 0:
@@ -789,7 +793,7 @@ def test_what_the_key_function_raises_reaches_the_caller_and_ends_the_map(
     with pytest.raises(type(error)) as caught:
         # One is in flight when the second key is made.
         results = client.runs.map("agent", numbers(0, 1), key=key, concurrency=1)
-        threading.Thread(target=lambda: (doubler.wait_for(1), doubler.held.clear())).start()
+        threading.Thread(target=lambda: (doubler.wait_for(1), doubler.blocked.clear())).start()
         list(results)
     assert error is caught.value
     leaves_nothing(server, doubler)
@@ -865,7 +869,7 @@ def test_a_function_may_close_the_map(client: Client, server: FakeLangGraph, dou
         close()
         yield {"n": 2}
 
-    doubler.held.update((1, 2))
+    doubler.blocked.update((1, 2))
     options: dict[str, Any] = {} if place == "inputs" else {place: close}
     inputs: Any = source() if place == "inputs" else numbers(1, 2)
     held.append(client.runs.map("agent", inputs, ledger=tmp_path / "jobs.sqlite", **options))
@@ -887,7 +891,7 @@ def test_log_records_hold_text_and_numbers_alone(
     for _ in range(12):
         server.instead("DELETE", "/threads/*", reply_json(500, {"detail": "cannot delete"}))
     list(client.runs.map("agent", numbers(1, 2, -3)))
-    doubler.held.add(4)
+    doubler.blocked.add(4)
     list(client.runs.map("agent", numbers(4), timeout_each=0.3))
     messages = [record.getMessage() for record in caplog.records]
     assert any("is left behind on the server" in message for message in messages)
@@ -901,7 +905,7 @@ def test_log_records_hold_text_and_numbers_alone(
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_inputs(connect: Connect, cheap_url: str, tmp_path: Path) -> None:
-    """Forty megabytes of inputs take a few, those in flight, with a ledger too."""
+    """Forty megabytes of inputs need a few megabytes: those in flight. With a ledger too."""
     client = connect(cheap_url)
     for ledger in (None, tmp_path / "jobs.sqlite"):
         peaks = []
@@ -916,7 +920,7 @@ def test_memory_does_not_grow_with_the_inputs(connect: Connect, cheap_url: str, 
 
 @pytest.fixture
 def cheap_url() -> Iterator[str]:
-    """A server in a process of its own, so that its memory is not counted."""
+    """A server in another process, so that its memory is not measured."""
     root = Path(__file__).resolve().parent.parent.parent
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.cheap_server"], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
