@@ -187,10 +187,9 @@ def test_twins_with_ids_of_their_own(kind: str, count: int, alphabet: int, cuts:
 @settings(max_examples=200)
 @given(*TWINS)
 def test_twins_that_share_an_id(count: int, alphabet: int, cuts: int, rng: random.Random) -> None:
-    """Tokens that are alike in one millisecond: none comes more often than it was sent, and all are in order."""
+    """Tokens that are equal in one millisecond: each comes as often as it was sent, in order."""
     store = Store("ms", rng, count, alphabet)
-    sent = iter([event[:2] for event in store.log])
-    assert all(event in sent for event in read_twins(store, rng, cuts))
+    assert [event[:2] for event in store.log] == read_twins(store, rng, cuts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -204,6 +203,8 @@ def test_every_cut_of_a_small_run(kind: str) -> None:
             reader = Reader(Cursor(from_start=True))
             reader.read(store.log[:cut])
             reader.read(store.connect(reader.cursor.reconnect(), published, min(12, published + 2)))
+            if reader.cursor.doubt:
+                reader.read(store.connect(reader.cursor.reconnect(), 12, 12))
             assert in_order(12) == reader.delivered, (cut, published)
 
 

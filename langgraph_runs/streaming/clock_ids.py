@@ -1,0 +1,191 @@
+"""Resuming a stream whose event ids are ``<milliseconds>-<counter>``.
+
+On some servers the counter is constant, so that the events of one millisecond share an id, and resuming is "greater than". To
+resume from the last id would lose its siblings: the events under the same id that had not come yet. So the stream is resumed from
+the distinct id before it, and what was delivered already is dropped: every event with an older id, and of those with the newest id
+the ones that were delivered, in their order. If the run had published all its events before the connection was opened, that is
+all: the server sends each stored event once (`FinishedClockIds`).
+
+While the run goes on, a server may replay what it stored and then send again, in one block, what was published during the replay.
+Such events come twice, mostly after newer ones, which shows that they are repeats. Where the block begins with the newest id, an
+event of equal content may be a repeat or a new event, as tokens of one millisecond are often equal. Then the connection is given
+up, and the next one tells: what was seen before a connection was opened is in no block of that connection (`LiveClockIds`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import Deque, Optional, Set, Tuple
+
+from .delivered import Delivered, DeliveredSiblings, Event, is_stored
+
+__all__ = ["ClockKey", "FinishedClockIds", "LiveClockIds", "clock_key", "resume_from"]
+
+#: Milliseconds and counter.
+ClockKey = Tuple[int, int]
+
+_CLOCK = re.compile(r"(\d+)-(\d+)\Z", re.ASCII)
+
+
+def clock_key(event_id: str) -> Optional[ClockKey]:
+    """Return what orders clock ids, or None for any other id.
+
+    >>> clock_key("1795224633885-0"), clock_key("17")
+    ((1795224633885, 0), None)
+    """
+    clock = _CLOCK.match(event_id)
+    return None if clock is None else (int(clock.group(1)), int(clock.group(2)))
+
+
+def resume_from(delivered: Delivered) -> Optional[str]:
+    """Return the id to resume from: the distinct id before the last one; None for the start of the stream."""
+    return delivered.before
+
+
+class FinishedClockIds:
+    """One resumed connection to a run that had published all its events before: each of them comes once, in order."""
+
+    #: Never: the order tells which events are new.
+    doubt = False
+
+    def __init__(self, delivered: Delivered) -> None:
+        self._newest = None if delivered.last is None else clock_key(delivered.last)
+        self._siblings = DeliveredSiblings(delivered)
+        self._caught_up = False
+        self._restarted = False
+
+    def is_new(self, event: str, data: str, own_id: str) -> bool:
+        """Return True if the event was not delivered yet."""
+        key = clock_key(own_id)
+        if key is None:
+            return True
+        if self._newest is None or key > self._newest:
+            self._newest, self._caught_up = key, True
+            self._siblings.clear()
+            return True
+        if key == self._newest:
+            self._caught_up = True
+            return not self._siblings.is_repeat((event, data))
+        if self._caught_up and not self._restarted:
+            # Older events after newer ones: this server sends a block of them again after all.
+            self._restarted = True
+            self._siblings.restart()
+        return False
+
+
+class LiveClockIds:
+    """One resumed connection to a run that may go on. In *doubt* it takes no more, and another connection is needed."""
+
+    def __init__(self, delivered: Delivered, *, safe: Optional[ClockKey] = None, overlap_until: Optional[int] = None) -> None:
+        self._delivered = delivered
+        self._newest = None if delivered.last is None else clock_key(delivered.last)
+        # What was published up to here, by ids, was published before this connection was opened.
+        self._safe = safe
+        # Milliseconds since 1970; events that were published later come once.
+        self._overlap_until = overlap_until
+        self._due: Deque[Event] = deque(filter(is_stored, delivered.siblings))
+        self._by_content = delivered.forgotten > 0
+        self._caught_up = False
+        # Places in the siblings that a block of repeats may have come to; None outside of a block.
+        self._block: Optional[Set[int]] = None
+        self._had_block = False
+        self._past_older_block = False
+        #: Whether only another connection can tell what comes next.
+        self.doubt = False
+        #: The newest id that this connection showed, once it is in doubt.
+        self.shown: Optional[ClockKey] = None
+
+    def is_new(self, event: str, data: str, own_id: str) -> bool:
+        """Return True if the event was not delivered yet."""
+        key = clock_key(own_id)
+        if key is None:
+            return not self.doubt
+        if self.doubt:
+            self._show(key)
+            return False
+        if self._newest is None or key > self._newest:
+            return self._newer_is_new(key)
+        if key < self._newest:
+            self._note_older(key)
+            return False
+        self._caught_up = True
+        return self._sibling_is_new(key, (event, data))
+
+    def _newer_is_new(self, key: ClockKey) -> bool:
+        if not self._block_ends(again=False) and self._come_into_doubt(key):
+            return False
+        self._due.clear()
+        self._by_content = False
+        self._caught_up = True
+        self._newest = key
+        return True
+
+    def _note_older(self, key: ClockKey) -> None:
+        if not self._block_ends(again=True) and self._come_into_doubt(key):
+            return
+        if self._caught_up and not self._past_older_block:
+            # The block. It goes on through all that was delivered under the newest id, and then to what is new.
+            self._past_older_block = True
+            self._due = deque(self._delivered.siblings)
+            self._by_content = self._delivered.forgotten > 0
+
+    def _sibling_is_new(self, key: ClockKey, event: Event) -> bool:
+        """Return True if an event under the newest id is new."""
+        siblings = self._delivered.siblings
+        if self._due:
+            if self._due[0] == event:
+                self._due.popleft()
+                return False
+            self._due.clear()
+            self._by_content = True  # it is not in the order in which they were delivered
+        overlapping = self._overlap_until is None or key[0] <= self._overlap_until
+        known = event in siblings
+        if self._by_content or not overlapping:
+            return not (known and overlapping)
+        if self._past_older_block or (self._safe is not None and key <= self._safe):
+            return True
+        if self._goes_on_with(event):
+            return False
+        if not self._block_ends(again=known) and self._come_into_doubt(key):
+            return False
+        if not known:
+            return True
+        if (self._delivered.repeats or key[1] == 0) and self._come_into_doubt(key):
+            return False
+        self._block = {at + 1 for at, other in enumerate(siblings) if other == event}
+        return False
+
+    def _goes_on_with(self, event: Event) -> bool:
+        """Return True if the event may be the next of a block of repeats."""
+        if self._block is None:
+            return False
+        siblings = self._delivered.siblings
+        further = {at + 1 for at in self._block if at < len(siblings) and siblings[at] == event}
+        if further:
+            self._block = further
+        return bool(further)
+
+    def _block_ends(self, *, again: bool) -> bool:
+        """Return False if what was taken for repeats did not go on to the end of a block, or if another block begins (*again*).
+
+        There is one block on a connection, and it goes on to the last event under its last id. Otherwise they were new events.
+        """
+        if self._block is not None:
+            self._had_block = len(self._delivered.siblings) in self._block
+            self._block = None
+            return self._had_block and not again
+        return not (again and self._had_block)
+
+    def _come_into_doubt(self, key: ClockKey) -> bool:
+        """Give this connection up, if another one can be opened."""
+        self._block = None
+        if self._delivered.repeatable:
+            self.doubt = True
+            self.shown = self._newest
+            self._show(key)
+        return self.doubt
+
+    def _show(self, key: ClockKey) -> None:
+        if self.shown is None or key > self.shown:
+            self.shown = key

@@ -1,0 +1,154 @@
+"""What was delivered of a run's events, as far as a new connection needs it. Its memory is bounded."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Deque, List, Optional, Set, Tuple
+
+__all__ = ["Delivered", "DeliveredSiblings", "Event", "is_stored"]
+
+#: Name and data of an event.
+Event = Tuple[str, str]
+
+#: Kinds that a server sends live but does not store. ``messages`` itself (the tuple form) is stored.
+_NOT_STORED = ("messages/", "error", "feedback")
+#: Events under one id that are remembered. Of unordered ids, at least as many are remembered, and at most twice as many.
+_REMEMBERED = 4096
+
+
+def is_stored(event: Event) -> bool:
+    """Return True if the server can send an event of this kind again."""
+    return not event[0].startswith(_NOT_STORED)
+
+
+class Delivered:
+    """The ids of the events delivered so far, and the events that were delivered under the last id.
+
+    >>> delivered = Delivered()
+    >>> for data, event_id in (("1", "7-0"), ("2", "8-0"), ("3", "8-0")):
+    ...     delivered.add("custom", data, event_id)
+    >>> delivered.before, delivered.last, delivered.siblings
+    ('7-0', '8-0', [('custom', '2'), ('custom', '3')])
+    """
+
+    def __init__(self, start: Optional[str] = None) -> None:
+        #: The first id, the last id, and the id before the last; None before there is one.
+        self.first: Optional[str] = None
+        self.last: Optional[str] = None
+        self.before: Optional[str] = None
+        #: The last event id as the specification of server-sent events has it: *start* at first, "" after an empty ``id`` line.
+        self.last_id = start
+        #: The events under the last id, in order; and how many stored ones before these are forgotten.
+        self.siblings: List[Event] = []
+        self.forgotten = 0
+        #: Whether two events had the same id.
+        self.repeats = False
+        #: Whether the server can send all of them again.
+        self.repeatable = True
+        #: Whether the ids have no known order. Only then are ids remembered.
+        self.unordered = False
+        self._recent: Set[str] = set()
+        self._older: Set[str] = set()
+
+    def add(self, event: str, data: str, own_id: str) -> None:
+        """Note an event that has this id."""
+        if own_id != self.last:
+            self.move_to(own_id)
+        else:
+            self.last_id = own_id
+            self.repeats = True
+            if len(self.siblings) >= _REMEMBERED:
+                self._forget()
+        self.siblings.append((event, data))
+        if event[:9] == "messages/":
+            self.repeatable = False
+
+    def move_to(self, own_id: str) -> None:
+        """Note a new id, under which no event was delivered yet."""
+        if self.last is None:
+            self.first = own_id
+        self.before = self.last
+        self.last = self.last_id = own_id
+        self.siblings = []
+        self.forgotten = 0
+        if self.unordered:
+            self._remember(own_id)
+
+    def reset_id(self) -> None:
+        """Note an empty id: the server wants no last event id to be sent."""
+        self.last_id = ""
+
+    def add_unrepeatable(self) -> None:
+        """Note an event that the server cannot send again."""
+        self.repeatable = False
+
+    def treat_as_unordered(self) -> None:
+        """From here on, remember ids, since their order says nothing."""
+        if not self.unordered:
+            self.unordered = True
+            for own_id in (self.first, self.before, self.last):
+                if own_id is not None:
+                    self._remember(own_id)
+
+    def __contains__(self, own_id: str) -> bool:
+        """Return True if the id is remembered. Takes the same time however many are."""
+        return own_id in self._recent or own_id in self._older
+
+    def _remember(self, own_id: str) -> None:
+        if len(self._recent) >= _REMEMBERED:
+            self._older, self._recent = self._recent, set()
+        self._recent.add(own_id)
+
+    def _forget(self) -> None:
+        half = _REMEMBERED // 2
+        self.forgotten += sum(map(is_stored, self.siblings[:half]))
+        del self.siblings[:half]
+
+
+class DeliveredSiblings:
+    """Recognises the events under the last id that were delivered, when the server sends all events under that id again.
+
+    They are matched by their order, so that equal events are counted right. Only if another event comes in between, which a
+    server that stores all events never sends, the rest is matched by content, each event once.
+    """
+
+    def __init__(self, delivered: Delivered) -> None:
+        self._delivered = delivered
+        self._forgotten = 0
+        self._due: Deque[Event] = deque()
+        self._by_content: Optional[Counter[Event]] = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Expect all of them from here on."""
+        self._forgotten = self._delivered.forgotten
+        self._due = deque(filter(is_stored, self._delivered.siblings))
+        self._by_content = None
+
+    def clear(self) -> None:
+        """Expect none of them any more."""
+        self._forgotten = 0
+        self._due.clear()
+        self._by_content = None
+
+    def is_repeat(self, event: Event) -> bool:
+        """Return True if this event was delivered; each one that was is returned True for once."""
+        if self._by_content is not None:
+            return self._take(self._by_content, event)
+        if self._forgotten:
+            self._forgotten -= 1
+            return True
+        if not self._due:
+            return False
+        if self._due[0] == event:
+            self._due.popleft()
+            return True
+        self._by_content = Counter(self._due)
+        return self._take(self._by_content, event)
+
+    @staticmethod
+    def _take(left: Counter[Event], event: Event) -> bool:
+        if not left[event]:
+            return False
+        left[event] -= 1
+        return True

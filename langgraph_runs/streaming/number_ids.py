@@ -1,0 +1,54 @@
+"""Resuming a stream whose event ids are whole numbers that grow, one for each event."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from .delivered import Delivered, DeliveredSiblings
+
+__all__ = ["NumberIds"]
+
+_NUMBER = re.compile(r"\d{1,18}\Z", re.ASCII)
+
+
+class NumberIds:
+    """One resumed connection. It begins after the last id; what is not greater was delivered.
+
+    If a number was repeated, events under one number are matched as those that share an id of another kind are.
+    """
+
+    #: Never: a number tells whether its event is new.
+    doubt = False
+
+    def __init__(self, delivered: Delivered) -> None:
+        self._newest = None if delivered.last is None else self.order(delivered.last)
+        self._siblings = DeliveredSiblings(delivered) if delivered.repeats else None
+
+    @staticmethod
+    def order(event_id: str) -> Optional[int]:
+        """Return the number, or None if the id is none.
+
+        >>> NumberIds.order("17"), NumberIds.order("17-0")
+        (17, None)
+        """
+        return int(event_id) if _NUMBER.match(event_id) else None
+
+    @staticmethod
+    def resume_from(delivered: Delivered) -> Optional[str]:
+        """Return the id to resume from; None for the start of the stream."""
+        return delivered.before if delivered.repeats else delivered.last
+
+    def is_new(self, event: str, data: str, own_id: str) -> bool:
+        """Return True if the event was not delivered yet."""
+        number = self.order(own_id)
+        if number is None:
+            return True
+        if self._newest is None or number > self._newest:
+            self._newest = number
+            if self._siblings is not None:
+                self._siblings.clear()
+            return True
+        if number < self._newest or self._siblings is None:
+            return False
+        return not self._siblings.is_repeat((event, data))

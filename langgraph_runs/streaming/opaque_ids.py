@@ -1,0 +1,46 @@
+"""Resuming a stream whose event ids have no known order, as UUIDs have none."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from .delivered import Delivered, DeliveredSiblings
+
+__all__ = ["OpaqueIds"]
+
+
+class OpaqueIds:
+    """One resumed connection. It begins after the last id; an event is new if its id was not delivered lately.
+
+    If the first id of the stream comes again, the server sends everything again, and all is skipped up to the last id. An id that
+    was repeated is taken for one that events share.
+    """
+
+    #: Never: an id tells whether its event is new.
+    doubt = False
+
+    def __init__(self, delivered: Delivered) -> None:
+        self._delivered = delivered
+        self._last = delivered.last
+        self._siblings = DeliveredSiblings(delivered) if delivered.repeats else None
+        self._skipping = False
+
+    @staticmethod
+    def resume_from(delivered: Delivered) -> Optional[str]:
+        """Return the id to resume from; None for the start of the stream."""
+        return delivered.before if delivered.repeats else delivered.last
+
+    def is_new(self, event: str, data: str, own_id: str) -> bool:
+        """Return True if the event was not delivered yet."""
+        if own_id == self._delivered.last:
+            self._skipping = False
+            if self._siblings is None:
+                return False
+            # Only what was delivered before this connection is sent again under this id.
+            return own_id != self._last or not self._siblings.is_repeat((event, data))
+        if self._skipping or own_id in self._delivered:
+            return False
+        if own_id == self._delivered.first:
+            self._skipping = True
+            return False
+        return True
