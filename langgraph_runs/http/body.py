@@ -8,11 +8,13 @@ import os
 from typing import Any, Dict, List, Optional
 
 import requests
+import urllib3
 
 from ..errors import RequestInfo, ResponseDecodeError
 from .exception_mapping import BELOW, translate
 from .exchange import Exchange
 from .headers import http_date
+from .pooled_response import PooledResponse
 from .response import HTTPResponse
 
 __all__ = ["ByteStream"]
@@ -24,36 +26,27 @@ _PIECE = 1 << 16
 class ByteStream:
     """The body of an answer, read as it comes. Closing it early closes the connection; at its end that goes back to the pool."""
 
-    def __init__(
-        self, raw: Any, status: int, headers: Dict[str, str], exchange: Exchange, info: RequestInfo, owner: Any = None
-    ) -> None:
+    def __init__(self, response: requests.Response, exchange: Exchange, info: RequestInfo) -> None:
         self.exchange = exchange
         self.info = info
-        self.status = status
-        #: Names in lower case; of a repeated header, the values joined by commas.
-        self.headers = headers
-        self._raw = raw
-        #: What closes it.
-        self._owner = raw if owner is None else owner
-        #: urllib3's answers decompress; what other adapters give is an ordinary file.
-        self._how = {"decode_content": True} if hasattr(raw, "stream") else {}
-        # Our own connections are read without the layers in between; compressed bodies, mocks, other adapters, and what a hook
-        # has looked into, through them.
-        below = raw.below if getattr(raw, "untouched", False) is True else None
-        direct = isinstance(below, HTTPResponse) and "content-encoding" not in headers
-        self._below: Optional[HTTPResponse] = below if direct else None
-        self._pid = os.getpid()
-        self._released = False
-
-    @classmethod
-    def of(cls, response: requests.Response, exchange: Exchange, info: RequestInfo) -> ByteStream:
-        """The body of what requests gives."""
+        self.status = response.status_code
+        #: Names in lower case; the values of a repeated header are joined by commas.
+        self.headers: Dict[str, str] = dict(response.headers.lower_items())
         raw: Any = response.raw
         content = getattr(response, "_content", None)
         if raw is None or isinstance(content, bytes):
-            raw = io.BytesIO(content or b"")  # a response hook has read it, or an adapter gave nothing else
-        headers: Dict[str, str] = dict(response.headers.lower_items())
-        return cls(raw, response.status_code, headers, exchange, info, raw if response.raw is None else response)
+            raw = io.BytesIO(content or b"")  # a response hook has read it, or an adapter gives nothing else
+        self._raw = raw
+        #: What closes the response.
+        self._closer: Any = raw if response.raw is None else response
+        #: urllib3's responses decompress; what other adapters give is an ordinary file.
+        self._options = {"decode_content": True} if isinstance(raw, urllib3.response.BaseHTTPResponse) else {}
+        # The parser is read directly, which is cheaper, unless the body is compressed or a hook has begun to read it.
+        self._parsed: Optional[HTTPResponse] = None
+        if isinstance(raw, PooledResponse) and not raw.parsed.is_read_as_file and "content-encoding" not in self.headers:
+            self._parsed = raw.parsed
+        self._pid = os.getpid()
+        self._released = False
 
     @property
     def ends_with_connection(self) -> bool:
@@ -72,14 +65,14 @@ class ByteStream:
     def read1(self) -> bytes:
         """The bytes that are there, decompressed, waiting for the first; b"" at the end."""
         try:
-            if self._below is not None:
-                data = self._below.read_some()
+            if self._parsed is not None:
+                data = self._parsed.read_some()
             elif hasattr(self._raw, "read1"):
-                data = self._raw.read1(_PIECE, **self._how)
+                data = self._raw.read1(_PIECE, **self._options)
             else:
-                data = self._raw.read(_PIECE, **self._how)
-            if not data and self._how:
-                self._raw.release_conn()
+                data = self._raw.read(_PIECE, **self._options)
+            if not data:
+                self._release()
         except Exception as error:
             raise translate(error, self.exchange, self.info) from error
         if not data:
@@ -97,9 +90,8 @@ class ByteStream:
             pieces.append(piece)
             size += len(piece)
             if size <= limit:
-                if self._below is not None and self._below.isclosed():
-                    self._raw.release_conn()  # that was the last of it
-                    self._released = True
+                if self._parsed is not None and self._parsed.is_complete:
+                    self._release()
                     self.exchange.scope.check()
                     break
             else:
@@ -111,6 +103,12 @@ class ByteStream:
                 )
         return b"".join(pieces)[:limit] if len(pieces) != 1 else pieces[0][:limit]
 
+    def _release(self) -> None:
+        release = getattr(self._raw, "release_conn", None)
+        if release is not None:
+            release()
+            self._released = True
+
     def close(self) -> None:
         """Let go of the connection. Only for the thread that reads; another one interrupts the scope."""
         if self._released:
@@ -118,7 +116,7 @@ class ByteStream:
         if self._pid == os.getpid():
             self.exchange.scope.detach()
         try:
-            self._owner.close()
+            self._closer.close()
         except BELOW as error:
             _log.debug("closing an answer failed: %r", error)
 

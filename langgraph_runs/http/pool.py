@@ -1,98 +1,95 @@
-"""Pools of our connections, and the short way through them. Knows urllib3, not requests.
+"""Pools of the connections of this package. Knows urllib3, not requests.
 
-What urllib3's pools alone do not do:
+They are urllib3's pools with these differences:
 
-- an idle connection that the server has closed in the meantime is handed out: those past their time are closed here;
-- bytes that follow an answer would be taken for the next one: such a connection is not used again;
-- a call that finds all connections in use is an event worth a warning there; here it is not;
-- what serves proxies, redirects and retries is gone through for each request: `_Pool.ask` leaves that out.
+- an idle connection is closed when it was idle for too long or the server has closed it;
+- a connection is put into the pool at most once, and is not shared with a forked child;
+- when more calls run at once than the pool holds connections, the surplus ones are closed without a warning.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import functools
-import math
+import os
 import queue
-import threading
 import time
-import types
-from collections import deque
-from typing import Any, Callable, Deque, Dict, Mapping, Optional
+from collections import OrderedDict
+from typing import Any, Dict, Optional, Type
 
 import urllib3
-from urllib3 import connectionpool
+from urllib3.connectionpool import HTTPConnection, HTTPSConnection  # type: ignore[attr-defined]
 from urllib3.exceptions import ClosedPoolError
 
-from .connection import PlainConnection, TLSConnection, made
-from .response import HTTPResponse
+from .connection import LimitedConnection, PlainConnection, TLSConnection
+from .exchange import Exchange
 
-__all__ = ["guard_pools", "is_own", "is_urlopen_own"]
+__all__ = ["ExchangeTimeout", "limit_pools"]
 
-#: What a send fails with where the server has closed the connection.
-_CLOSED_EARLY = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE})
+#: Connections of this package, by the class of urllib3 that they take the place of.
+_LIMITED: Dict[Any, Type[Any]] = {HTTPConnection: PlainConnection, HTTPSConnection: TLSConnection}
 
 
-class _LateResponse(urllib3.HTTPResponse):
-    """urllib3's answer, whose making costs as much as reading a small one: made when somebody wants more of it than we do."""
+class ExchangeTimeout(urllib3.Timeout):
+    """The timeout of one request, as requests and urllib3 pass it from the session down to the pool. It carries the exchange.
 
-    def __init__(self, answer: HTTPResponse, target: str, conn: Any, pool: Any) -> None:
-        self._late: Any = target
-        self._original_response = None
-        self._connection, self._pool = conn, pool
-        #: What it is read from.
-        self.below = answer
-        self.status, self.reason, self.version = answer.status, answer.reason, answer.version
+    Pools other than those of this package find in it the seconds that the exchange allows.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        late = self.__dict__.pop("_late", None)
-        if late is None:
-            raise AttributeError(name)
-        asked = {"request_method": self.below.method, "request_url": late, "connection": self._connection, "pool": self._pool}
-        made(self.below, {**asked, "preload_content": False, "decode_content": False}, super().__init__)
-        return getattr(self, name)
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.total = None
 
     @property
-    def untouched(self) -> bool:
-        """Whether nobody has wanted more yet, so that the body is as it came."""
-        return "_late" in self.__dict__
+    def connect_timeout(self) -> Optional[float]:
+        """Seconds that connecting may take from now on."""
+        return self.exchange.scope.io_timeout(self.exchange.connect_timeout)
 
     @property
-    def closed(self) -> bool:
-        """Whether it was read or closed; asked by the collector too."""
-        return self.below.isclosed() if self.untouched else bool(super().closed)
+    def read_timeout(self) -> Optional[float]:
+        """Seconds that the next read may take."""
+        return self.exchange.scope.io_timeout(self.exchange.read_timeout)
 
-    def close(self) -> None:
-        """Let go of the connection, which is closed if the answer was not read."""
-        if not self.untouched:
-            super().close()
-            return
-        self.below.close()
-        if self._connection is not None:
-            self._connection.close()
-            self.release_conn()
+    def clone(self) -> ExchangeTimeout:
+        """This object: it has no state of its own that an attempt changes."""
+        return self
+
+    def start_connect(self) -> float:
+        """Nothing is started: the exchange has a deadline."""
+        return 0.0
+
+    def __repr__(self) -> str:
+        return f"ExchangeTimeout(connect={self.exchange.connect_timeout!r}, read={self.exchange.read_timeout!r})"
 
 
-class _Stack:
-    """What a pool keeps its connections in: of `queue.LifoQueue` what urllib3 uses, without its conditions."""
+class _IdleConnections:
+    """The idle connections of a pool, the newest first: what urllib3 uses of `queue.LifoQueue`.
+
+    Each step is one operation of an `OrderedDict`, so that a signal handler that runs in between finds it whole, and no lock is
+    held that the handler could wait for. A connection is in it at most once.
+    """
 
     def __init__(self, maxsize: int = 0) -> None:
         self._size = maxsize
-        self._items: Deque[Any] = deque()
-        self._putting = threading.Lock()  # or two at once could find the last place free
+        self._items: OrderedDict[Any, None] = OrderedDict()
 
     def get(self, block: bool = False, timeout: Optional[float] = None) -> Any:
+        """Take out the connection that was put in last. Raise `queue.Empty` if there is none; never blocks."""
         try:
-            return self._items.pop()
-        except IndexError:
+            return self._items.popitem()[0]
+        except KeyError:
             raise queue.Empty from None
 
     def put(self, item: Any, block: bool = False) -> None:
-        with self._putting:
-            if len(self._items) >= self._size:
-                raise queue.Full
-            self._items.append(item)
+        """Put a connection in; the oldest is closed when there are more than the pool's size. None is ignored."""
+        if item is None:
+            return  # in urllib3's pools a place for a connection, which these do not need
+        self._items[item] = None
+        while len(self._items) > self._size:
+            try:
+                oldest, _ = self._items.popitem(last=False)
+            except KeyError:
+                return
+            oldest.close()
 
     def empty(self) -> bool:
         return not self._items
@@ -102,94 +99,89 @@ class _Stack:
 
 
 class _Pool:
-    """What our pools share; mixed in before urllib3's class."""
+    """The part that the plain and the TLS pool share; mixed in before urllib3's class."""
 
-    QueueCls: Any = _Stack
+    QueueCls: Any = _IdleConnections
     pool: Any
-    _validate_conn: Callable[[Any], None]
-    _new_conn: Callable[[], Any]
 
-    def __init__(self, *args: Any, calls: threading.local, **kwargs: Any) -> None:
-        self._calls = calls
-        super().__init__(*args, calls=calls, **kwargs)  # type: ignore[call-arg]  # further keywords go to each connection
+    @property
+    def ConnectionCls(self) -> Any:
+        """The class of new connections: this package's, unless another library has replaced urllib3's, as VCR.py does."""
+        given = super().ConnectionCls  # type: ignore[misc]
+        return _LIMITED.get(given, given)
 
-    def ask(self, method: str, target: str, body: Optional[bytes], headers: Mapping[str, str]) -> Any:
-        """The answer to a request that is sent once: what `urlopen` does, without what serves proxies, redirects and retries."""
-        conn = self._get_conn()
-        try:
-            self._validate_conn(conn)
+    def urlopen(self, *args: Any, **options: Any) -> Any:
+        """As urllib3. The exchange in ``timeout`` goes to `_get_conn`, as the timeout of that."""
+        exchange = getattr(options.get("timeout"), "exchange", None)
+        if exchange is not None:
+            options["pool_timeout"] = exchange
+        return super().urlopen(*args, **options)  # type: ignore[misc]
+
+    def _get_conn(self, timeout: Any = None) -> Any:
+        """A connection that belongs to the exchange *timeout*, if it is one."""
+        exchange = timeout if isinstance(timeout, Exchange) else None
+        connection = self._idle_connection(exchange) or self._new_conn()  # type: ignore[attr-defined]
+        connection.exchange = exchange
+        return connection
+
+    def _idle_connection(self, exchange: Optional[Exchange]) -> Any:
+        """An idle connection that may be used, closed ones among them; None if there is none."""
+        kind = self.ConnectionCls
+        while True:
+            pool = self.pool
+            if pool is None:
+                raise ClosedPoolError(self, "Pool is closed.")  # type: ignore[arg-type]
             try:
-                conn.ask(method, target, body, headers)
-            except OSError as error:
-                if error.errno not in _CLOSED_EARLY:
-                    raise
-                # The server may have answered before it had all of the body, and closed; then that answer is there.
-            return _LateResponse(conn.answer(method), target, conn, self)
-        except BaseException:
-            conn.close()
-            self._put_conn(None)
-            raise
-
-    def _get_conn(self, timeout: Optional[float] = None) -> Any:
-        if self.pool is None:
-            raise ClosedPoolError(self, "Pool is closed.")  # type: ignore[arg-type]
-        try:
-            conn = self.pool.get(block=False)
-        except (AttributeError, queue.Empty):  # closed in between, or more calls at once than it holds
-            conn = None
-        if conn is None:
-            return self._new_conn()
-        if conn.sock is not None:
-            exchange = getattr(self._calls, "exchange", None)
-            idle_limit = math.inf if exchange is None else exchange.idle_limit
-            if time.monotonic() - conn.idle_since > idle_limit or not conn.bounds().quiet():
-                conn.close()
-        return conn
+                connection = pool.get(block=False)
+            except queue.Empty:
+                return None
+            if not isinstance(connection, kind):  # of a library that replaced the class for a while
+                connection.close()
+                continue
+            if isinstance(connection, LimitedConnection) and connection.sock is not None and not _is_usable(connection, exchange):
+                connection.close()  # type: ignore[attr-defined]
+            return connection
 
     def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            if conn.surplus:
-                conn.close()
-                conn.surplus = False
-            conn.idle_since = time.monotonic()
-        pool = self.pool
-        try:
-            pool.put(conn, block=False)
-        except (AttributeError, queue.Full):
-            # The pool was closed, or more calls run at once than it holds: not an event worth a warning.
-            if conn is not None:
-                conn.close()
+        if conn is None:
             return
-        if self.pool is None:  # closed in between, perhaps before the connection was in it
+        if isinstance(conn, LimitedConnection):
+            if not conn.is_reusable:
+                conn.close()  # type: ignore[attr-defined]
+                conn.is_reusable = True
+            conn.idle_since = time.monotonic()
+        # From here on it is nobody's: should an exception come before the next line is done, the connection is dropped.
+        conn.exchange = None
+        pool = self.pool
+        if pool is None:
+            conn.close()
+            return
+        pool.put(conn, block=False)
+        if self.pool is None:  # closed by another thread, perhaps before the connection was in it
             while not pool.empty():
                 with contextlib.suppress(queue.Empty):
-                    left = pool.get(block=False)
-                    if left is not None:
-                        left.close()
+                    pool.get(block=False).close()
 
 
-class _PlainPool(_Pool, urllib3.HTTPConnectionPool):
-    ConnectionCls = PlainConnection  # type: ignore[assignment]
+def _is_usable(connection: Any, exchange: Optional[Exchange]) -> bool:
+    check = connection._idle_check
+    if check is not None and check.pid != os.getpid():
+        return False  # this is a forked child, and the connection its parent's
+    if exchange is not None and time.monotonic() - connection.idle_since > exchange.idle_limit:
+        return False
+    return bool(connection.idle_check().is_quiet())
 
 
-class _TLSPool(_Pool, urllib3.HTTPSConnectionPool):
-    ConnectionCls = TLSConnection  # type: ignore[assignment]
+class PlainPool(_Pool, urllib3.HTTPConnectionPool):  # type: ignore[override]
+    """A pool of connections without TLS."""
 
 
-def guard_pools(manager: urllib3.PoolManager, calls: threading.local) -> None:
-    """Make *manager* build our pools. *calls* carries, per thread, the `Exchange` that is under way as ``calls.exchange``."""
-    pools: Dict[str, Callable[..., Any]] = {
-        "http": functools.partial(_PlainPool, calls=calls),
-        "https": functools.partial(_TLSPool, calls=calls),
-    }
-    manager.pool_classes_by_scheme = pools  # type: ignore[assignment]
+class TLSPool(_Pool, urllib3.HTTPSConnectionPool):  # type: ignore[override]
+    """A pool of connections with TLS."""
 
 
-def is_own(function: Any, module: types.ModuleType) -> bool:
-    """Whether *function* is the one that *module* defines, and nothing that was put in its place, whenever that was done."""
-    return type(function) is types.FunctionType and function.__globals__ is module.__dict__
-
-
-def is_urlopen_own() -> bool:
-    """Whether that is so of urllib3's way to send, which `_Pool.ask` takes the place of."""
-    return is_own(urllib3.HTTPConnectionPool.urlopen, connectionpool)
+def limit_pools(manager: urllib3.PoolManager) -> None:
+    """Make *manager* build the pools of this package; those that it has already are dropped."""
+    if manager.pool_classes_by_scheme.get("http") is not PlainPool:
+        manager.pool_classes_by_scheme = {"http": PlainPool, "https": TLSPool}
+        manager.clear()

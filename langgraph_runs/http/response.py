@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import functools
 import http.client
-import io
+import os
 import re
 from typing import Any, Dict, List, Optional, Tuple
 
 from .exchange import Exchange
-from .sockets import Bounds
+from .sockets import IdleCheck
 
-__all__ = ["HTTPResponse"]
+__all__ = ["ChunkedDecoder", "HTTPResponse"]
 
 #: Bytes that one read takes from the socket at the most.
 _BUFFER = 1 << 16
@@ -35,82 +35,88 @@ _STATUS = re.compile(r"[0-9]{3}\Z")
 _BLANK = " \t\n\r\v\f"
 
 
-class HTTPResponse:
-    """An answer that is read within the limits of its exchange, and tells its connection when it was read to the end."""
+class HTTPResponse(http.client.HTTPResponse):
+    """A response that is read within the limits of its exchange. It knows when it was read to its end.
 
-    __slots__ = (
-        "_ahead",
-        "_bounds",
-        "_chunks",
-        "_connection",
-        "_exchange",
-        "_held",
-        "_in_head",
-        "_over",
-        "_sock",
-        "chunked",
-        "fields",
-        "length",
-        "method",
-        "reason",
-        "status",
-        "told",
-        "version",
-        "will_close",
-    )
+    It is an `http.client.HTTPResponse`, since libraries that watch http.client look for its ``status``, ``reason``, ``chunked``
+    and ``length``, and for its `close` at the end of the body. All reading is done here, and the constructor of the base class is
+    not called, as it would make a buffered file of the socket.
+    """
 
-    def __init__(self, sock: Any, *, method: str, connection: Any, exchange: Exchange, bounds: Bounds) -> None:
+    fp: Any = None
+    #: True if the end of the body was read.
+    is_complete = False
+    #: True if bytes came after the body, which belong to no response.
+    has_surplus = False
+    #: True if the body, or a part of it, was read through `file`.
+    is_read_as_file = False
+
+    def __init__(self, sock: Any, *, method: str, exchange: Exchange, idle_check: IdleCheck) -> None:
         self._sock = sock
-        self._connection = connection
         self._exchange = exchange
-        self._bounds = bounds
-        self._held: Any = None
-        self._chunks: Optional[_Chunks] = None
-        #: Bytes that have come and were given to nobody yet.
+        self._idle_check = idle_check
+        self._method = method
+        self._chunks: Optional[ChunkedDecoder] = None
+        #: Bytes that were received and are not parsed yet.
         self._ahead = b""
         self._in_head = True
-        self._over = False
-        self.method = method
 
     # -- the head
 
     def begin(self) -> None:
         """Read the head, and decide how the body is framed: RFC 9112, section 6.3."""
         version, status, reason, lines = self._final_head()
-        self.status, self.reason = status, reason
+        self.status = self.code = status
+        self.reason = reason
         self.version = 10 if version == "HTTP/1.0" else 11
         #: Names and values as they came.
         self.fields: List[Tuple[str, str]] = []
-        #: Values by the name in lower case; of a repeated one, joined by commas.
-        self.told: Dict[str, str] = {}
-        told = self.told
+        #: Values by the name in lower case; those of a repeated field are joined by commas.
+        self.headers: Dict[str, str] = {}  # type: ignore[assignment]
+        headers = self.headers
         for line in lines:
             field = _field(line) if len(line) < _LONG_LINE else _parsed(line)
             if field is not None:
                 pair, name = field
                 self.fields.append(pair)
-                told[name] = pair[1] if name not in told else f"{told[name]}, {pair[1]}"
-        codings = told.get("transfer-encoding")
+                headers[name] = pair[1] if name not in headers else f"{headers[name]}, {pair[1]}"
+        codings = headers.get("transfer-encoding")
         self.chunked = codings is not None and codings.lower().rpartition(",")[2].strip() == "chunked"
-        #: Bytes of the body that are still to come, where they are counted.
-        self.length = _length(told.get("content-length")) if codings is None else None
-        if status in (204, 304) or self.method == "HEAD":
+        #: Number of bytes of the body that are still to come; None if the head does not say it.
+        self.length = _content_length(headers.get("content-length")) if codings is None else None
+        if status in (204, 304) or self._method == "HEAD":
             self.length, self.chunked = 0, False
-        wishes = told.get("connection", "").lower()
-        stays = "keep-alive" in wishes if self.version == 10 else "close" not in wishes
-        #: Whether no other answer comes on this connection.
-        self.will_close = not stays or (self.length is None and not self.chunked)
+        options = headers.get("connection", "").lower()
+        stays_open = "keep-alive" in options if self.version == 10 else "close" not in options
+        #: True if no other response comes on this connection.
+        self.will_close = not stays_open or (self.length is None and not self.chunked)
         self._in_head = False
         if self.will_close:
-            # So that the socket stays open until the answer is read, also when the connection lets go of it.
-            self._held = self._sock.makefile("rb", buffering=0)
+            # http.client closes the connection now; with this, the socket stays open until the response is read.
+            self.fp = self._sock.makefile("rb", buffering=0)
         if self.length == 0:
             self._complete()
 
+    @property
+    def msg(self) -> http.client.HTTPMessage:  # type: ignore[override]
+        """The header fields as http.client has them: requests looks for cookies there."""
+        message = http.client.HTTPMessage()
+        for name, value in self.fields:
+            message[name] = value
+        return message
+
+    def getheader(self, name: str, default: Any = None) -> Any:
+        """The value of a header field."""
+        return self.headers.get(name.lower(), default)
+
+    def getheaders(self) -> List[Tuple[str, str]]:
+        """All header fields as they came."""
+        return list(self.fields)
+
     def _final_head(self) -> Tuple[str, int, str, List[str]]:
-        """HTTP version, status, reason, and the lines of the head, those with the fields among them."""
+        """HTTP version, status, reason and the lines of the header fields, after any interim responses."""
         for _ in range(_INTERIM_LIMIT):
-            lines = self._usual_head()
+            lines = self._whole_head()
             if lines is not None:
                 version, status, reason = "HTTP/1.1", int(lines[0][9:12]), lines[0][13:].strip()
             else:
@@ -122,10 +128,10 @@ class HTTPResponse:
                 lines = self._header_lines()
             if not 100 <= status < 200 or status == 101:
                 return version, status, reason, lines
-        raise http.client.HTTPException("too many interim answers")
+        raise http.client.HTTPException("too many interim responses")
 
-    def _usual_head(self) -> Optional[List[str]]:
-        """The lines of the head, if all of it has come at once and is of the usual form; else None, and nothing of it was read."""
+    def _whole_head(self) -> Optional[List[str]]:
+        """The lines of the head, if all of it came at once and in the usual form; otherwise None, and nothing was taken."""
         data = self._receive()
         end = data.find(b"\r\n\r\n")
         if end >= 0 and _USUAL.match(data):
@@ -154,7 +160,7 @@ class HTTPResponse:
                 raise http.client.HTTPException(f"more than {_MOST_FIELDS} header lines")
             if line[:1] not in (b" ", b"\t"):
                 lines.append(line.decode("latin-1"))
-            elif lines:  # a folded line, which nobody should send any more, goes on with the one before
+            elif lines:  # a folded line continues the one before; obsolete, but some servers send it
                 lines[-1] = f"{lines[-1].rstrip(_BLANK)} {line.strip().decode('latin-1')}"
 
     def _line(self, what: str) -> bytes:
@@ -175,14 +181,14 @@ class HTTPResponse:
 
     def read_some(self) -> bytes:
         """The body's next bytes as soon as there are any, still compressed; b"" at its end."""
-        if self._over:
+        if self.is_complete or self.closed:
             return b""
         data = self._receive()
         if self.chunked:
             return self._unchunked(data)
         if self.length is None:
             if not data:
-                self._complete()  # that ends it, and whether it was whole cannot be told
+                self._complete()  # the end of the connection ends the body, and it cannot be known whether it was whole
             return data
         if not data:
             raise http.client.IncompleteRead(b"", self.length)
@@ -196,92 +202,99 @@ class HTTPResponse:
     def _unchunked(self, data: bytes) -> bytes:
         chunks = self._chunks
         if chunks is None:
-            chunks = self._chunks = _Chunks()
+            chunks = self._chunks = ChunkedDecoder()
         while True:
             if not data:
                 raise http.client.IncompleteRead(b"")
             payload = chunks.decode(data)
             if chunks.done:
-                self._connection.surplus = self._connection.surplus or chunks.surplus
+                self.has_surplus = chunks.surplus
                 self._complete()
                 return payload
             if payload:
                 return payload
             data = self._receive()
 
-    def file(self) -> io.BufferedReader:
-        """The body as a file, as urllib3 wants it; still compressed."""
-        return io.BufferedReader(_Body(self), _BUFFER)
+    def file(self) -> BodyFile:
+        """The body as a file, as urllib3 needs it; still compressed."""
+        return BodyFile(self)
 
     def isclosed(self) -> bool:
-        """Whether it was read to its end, or closed."""
-        return self._over
+        """True if the body was read to its end, or the response was closed."""
+        return self.is_complete or self.closed
 
     def close(self) -> None:
         """Let go of the socket."""
-        self._over = True
-        held, self._held = self._held, None
-        if held is not None:
-            held.close()
+        super().close()
 
     def _complete(self) -> None:
-        # Before the connection goes back to the pool.
+        # The connection may serve another call as soon as it is in the pool, so the scope of this one must not reach it then.
         self._exchange.scope.detach()
-        if self._ahead:
-            self._connection.surplus = True
+        self.has_surplus = self.has_surplus or bool(self._ahead)
+        self.is_complete = True
         self.close()
 
     def _receive(self) -> bytes:
-        """The next bytes, waiting for the first; b"" at the end."""
+        """The next bytes, waiting for the first; b"" at the end of the connection."""
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             return ahead
-        exchange, bounds = self._exchange, self._bounds
-        while True:
-            seconds = exchange.scope.io_timeout(exchange.read_timeout)
-            bounds.reads(seconds)
-            try:
-                data: bytes = self._sock.recv(_BUFFER)
-                break
-            except BlockingIOError:
-                exchange.ran_out(seconds)
-        bounds.received += len(data)
+        check = self._idle_check
+        if check.pid != os.getpid():
+            raise ConnectionAbortedError("the connection belongs to the parent process")
+        data = self._exchange.receive(self._sock, _BUFFER)
+        check.received += len(data)
         if not data:
-            if exchange.scope.interrupted:
-                # Our own shutdown looks like the end of the answer; it must not be taken for it.
+            if self._exchange.scope.interrupted:
+                # The scope has shut the socket down, which looks like the end of the response.
                 raise ConnectionAbortedError("the call was ended from another thread")
             if self._in_head:
-                raise http.client.RemoteDisconnected("the server closed the connection before the end of the answer's head")
+                raise http.client.RemoteDisconnected("the server closed the connection before the end of the response's head")
         return data
 
 
-class _Body(io.RawIOBase):
-    """The body of an answer as a file."""
+class BodyFile:
+    """The body of a response as the file that urllib3 reads from."""
 
-    def __init__(self, answer: HTTPResponse) -> None:
-        self._answer = answer
+    def __init__(self, response: HTTPResponse) -> None:
+        self._response = response
         self._rest = b""
+        #: True after `close`.
+        self.closed = False
 
-    def readable(self) -> bool:
-        return True
+    def read1(self, size: int = -1) -> bytes:
+        """At most *size* bytes as soon as there are any."""
+        self._response.is_read_as_file = True
+        data = self._rest or self._response.read_some()
+        if 0 <= size < len(data):
+            data, self._rest = data[:size], data[size:]
+        else:
+            self._rest = b""
+        return data
 
-    def readinto(self, buffer: Any) -> int:
-        data = self._rest or self._answer.read_some()
-        count = min(len(data), len(buffer))
-        buffer[:count] = data[:count]
-        self._rest = data[count:]
-        return count
+    def read(self, size: Optional[int] = None) -> bytes:
+        """*size* bytes, or fewer at the end of the body; all that is left without *size*."""
+        pieces: List[bytes] = []
+        left = -1 if size is None else size
+        while left:
+            piece = self.read1(left)
+            if not piece:
+                break
+            pieces.append(piece)
+            left = left - len(piece) if left > 0 else -1
+        return b"".join(pieces)
 
     def close(self) -> None:
-        self._answer.close()
-        super().close()
+        """Close the response."""
+        self.closed = True
+        self._response.close()
 
 
 class BadChunk(http.client.HTTPException):
     """A chunked body that is not framed as RFC 9112, section 7.1, says."""
 
 
-class _Chunks:
+class ChunkedDecoder:
     """Takes the chunk framing off a body, many chunks at a time.
 
     http.client does it too, with several calls per chunk; servers send each event as a chunk of its own, so that is most of
@@ -389,7 +402,7 @@ def _parsed(line: str) -> Optional[Tuple[Tuple[str, str], str]]:
 _field = functools.lru_cache(256)(_parsed)
 
 
-def _length(told: Optional[str]) -> Optional[int]:
+def _content_length(told: Optional[str]) -> Optional[int]:
     """The number of bytes in the body. Differing or senseless lengths are an error: somebody would read another answer than we."""
     if told is None:
         return None

@@ -1,113 +1,63 @@
-"""What bounds one step on a socket: on Linux the kernel, elsewhere Python. Knows sockets alone.
-
-A timeout of Python's makes each read and write two system calls, the first of which waits, and each of them lets another thread
-run and has to wait for its turn again. With 64 threads that is a good part of what a call costs; the kernel needs one call.
-"""
+"""Whether an idle connection can be used again. Knows sockets alone."""
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
 import sys
-from typing import Any, Optional
+from typing import Any
 
-__all__ = ["Bounds", "bounds_of"]
+__all__ = ["IdleCheck"]
 
-_UNSET = -1.0
-
-
-class Bounds:
-    """How long a step on one connected socket may block, in seconds (None: as long as it takes), by Python's own timeout.
-
-    >>> one, other = socket.socketpair()
-    >>> bounds = bounds_of(one)
-    >>> bounds.reads(0.01)
-    >>> bounds.quiet()
-    True
-    >>> one.close(), other.close()
-    (None, None)
-    """
-
-    __slots__ = ("_poll", "_reads", "_writes", "received", "sock")
-
-    def __init__(self, sock: Any) -> None:
-        self.sock = sock
-        #: Bytes that were read from it; whoever reads counts them.
-        self.received = 0
-        self._reads: Optional[float] = _UNSET
-        self._writes: Optional[float] = _UNSET
-        self._poll: Any = None
-
-    def reads(self, seconds: Optional[float]) -> None:
-        """From now on a read may block for *seconds*. After that it raises `TimeoutError`, or `BlockingIOError`."""
-        if seconds != self._reads:
-            self.sock.settimeout(seconds)
-            self._reads = self._writes = seconds
-
-    def writes(self, seconds: Optional[float]) -> None:
-        """From now on a write may."""
-        self.reads(seconds)
-
-    def quiet(self) -> bool:
-        """Whether nothing has come that was not read, neither bytes nor the end."""
-        poll = self._poll
-        if poll is None:
-            if not hasattr(select, "poll"):
-                return not select.select([self.sock], [], [], 0)[0]
-            poll = self._poll = select.poll()
-            poll.register(self.sock, select.POLLIN)
-        return not poll.poll(0)
-
-
-#: In Linux's ``struct tcp_info``: the connection's state, and the bytes that have come in all.
-_INFO = struct.Struct("=B127xQ")
+#: In Linux's ``struct tcp_info``: the state of the connection, and the number of bytes received on it.
+_TCP_INFO = struct.Struct("=B127xQ")
 _ESTABLISHED = 1
 
 
-class _KernelBounds(Bounds):
-    """The same by SO_RCVTIMEO and SO_SNDTIMEO, for a plain socket."""
+class IdleCheck:
+    """Says of one connected socket whether anything has arrived on it that was not read.
 
-    __slots__ = ()
+    >>> one, other = socket.socketpair()
+    >>> IdleCheck(one).is_quiet()
+    True
+    >>> other.close()
+    >>> IdleCheck(one).is_quiet()
+    False
+    >>> one.close()
+    """
+
+    __slots__ = ("_by_kernel", "_poll", "pid", "received", "sock")
 
     def __init__(self, sock: Any) -> None:
-        super().__init__(sock)
-        sock.settimeout(None)
+        self.sock = sock
+        #: The process that connected it. A forked child must not use it: its parent does.
+        self.pid = os.getpid()
+        #: Number of bytes that were read from it; the reader counts them.
+        self.received = 0
+        self._poll: Any = None
+        # The kernel counts the bytes of TLS, the reader those inside.
+        self._by_kernel = sys.platform == "linux" and type(sock) is socket.socket
 
-    def reads(self, seconds: Optional[float]) -> None:
-        """From now on a read may block for *seconds*; after that it raises `BlockingIOError`."""
-        if seconds != self._reads:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
-            self._reads = seconds
+    def is_quiet(self) -> bool:
+        """Return True if the connection is open and everything that has arrived was read. Does not block, reads nothing."""
+        return (self._by_kernel and self._is_quiet_by_kernel()) or self._is_quiet_by_poll()
 
-    def writes(self, seconds: Optional[float]) -> None:
-        """From now on a write may."""
-        if seconds != self._writes:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(seconds))
-            self._writes = seconds
-
-    def quiet(self) -> bool:
-        """Whether nothing has come that was not read, neither bytes nor the end."""
-        # Python lets other threads run while it polls, and then has to wait for its turn; this it does not. A kernel that does
-        # not tell, or tells of more bytes than were read, is polled.
+    def _is_quiet_by_kernel(self) -> bool:
+        # Python releases its global lock while it polls, and then may have to wait for it; for this system call it does not.
+        # When the kernel gives no TCP_INFO, or has counted more bytes than were read, the socket is polled.
         try:
-            told = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+            info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
         except OSError:
-            told = b""
-        return (len(told) == _INFO.size and _INFO.unpack(told) == (_ESTABLISHED, self.received)) or super().quiet()
+            return False
+        return len(info) == _TCP_INFO.size and _TCP_INFO.unpack(info) == (_ESTABLISHED, self.received)
 
-
-def _timeval(seconds: Optional[float]) -> bytes:
-    if seconds is None:
-        return struct.pack("@ll", 0, 0)
-    whole = int(seconds)
-    return struct.pack("@ll", whole, max(0 if whole else 1, int((seconds - whole) * 1e6)))  # 0 would be without end
-
-
-#: Elsewhere the option has another shape, and where a long has four bytes the kernel may expect eight.
-_BY_KERNEL = sys.platform == "linux" and struct.calcsize("@l") == 8
-
-
-def bounds_of(sock: Any) -> Bounds:
-    """The bounds of a socket that was just connected. TLS needs Python's."""
-    return _KernelBounds(sock) if _BY_KERNEL and type(sock) is socket.socket else Bounds(sock)
+    def _is_quiet_by_poll(self) -> bool:
+        if not hasattr(select, "poll"):
+            return not select.select([self.sock], [], [], 0)[0]
+        poll = self._poll
+        if poll is None:
+            poll = self._poll = select.poll()
+            poll.register(self.sock, select.POLLIN)
+        return not poll.poll(0)

@@ -39,8 +39,8 @@ def no_network(*allowed: str) -> Iterator[None]:
     """
     from ..http import connection as connections  # urllib3 is not brought along with the plugin
 
-    guarded = connections._Guarded
-    connect = guarded._new_conn
+    limited = connections.LimitedConnection
+    connect = limited._new_conn
 
     def checked(self: Any) -> Any:
         host = self._dns_host.strip("[]").rstrip(".").lower()
@@ -51,11 +51,11 @@ def no_network(*allowed: str) -> Iterator[None]:
             )
         return connect(self)
 
-    guarded._new_conn = checked  # type: ignore[method-assign]
+    limited._new_conn = checked  # type: ignore[method-assign]
     try:
         yield
     finally:
-        guarded._new_conn = connect  # type: ignore[method-assign]
+        limited._new_conn = connect  # type: ignore[method-assign]
 
 
 def _is_here(host: str) -> bool:

@@ -13,7 +13,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from langgraph_runs import Client, NotFoundError, RetryPolicy
-from langgraph_runs.http.session import Connector, _Adapter
+from langgraph_runs.http.session import Connector, LimitedAdapter
 
 from .played import RUN, THREAD, URL, Played, Reply, reply, run_json, session_of, sse
 
@@ -263,7 +263,7 @@ def test_a_plain_adapter_is_replaced_for_our_url_alone() -> None:
     before = session.get_adapter("http://other")
     for _ in range(2):
         Connector(URL, pool_size=1, session=session, verify=True, cert=None, proxies=None)
-    assert isinstance(session.get_adapter(URL + "/x"), _Adapter)
+    assert isinstance(session.get_adapter(URL + "/x"), LimitedAdapter)
     assert before is session.get_adapter("http://other")
     assert 3 == len(session.adapters)
 

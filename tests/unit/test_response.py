@@ -1,9 +1,10 @@
-"""Answers off the wire: heads, lengths and chunks, in whatever pieces they come, against http.client and against abuse."""
+"""The response parser: heads, lengths and chunks in pieces of any size, compared with http.client, and malformed input."""
 
 from __future__ import annotations
 
 import http.client
 import io
+import socket
 import time
 from types import SimpleNamespace
 from typing import Any, List, Tuple
@@ -16,11 +17,11 @@ from langgraph_runs.call.deadline import Deadline
 from langgraph_runs.call.scope import Scope
 from langgraph_runs.http.exchange import Exchange
 from langgraph_runs.http.response import HTTPResponse
-from langgraph_runs.http.sockets import Bounds
+from langgraph_runs.http.sockets import IdleCheck
 
 
 class Wire:
-    """A socket that gives these bytes in pieces of these sizes, and then ends."""
+    """A socket that gives these bytes in pieces of these sizes, and then is at its end."""
 
     def __init__(self, data: bytes, sizes: List[int]) -> None:
         self.left, self.sizes = data, list(sizes)
@@ -28,8 +29,8 @@ class Wire:
     def makefile(self, *_: Any, **__: Any) -> Any:
         return io.BytesIO()
 
-    def settimeout(self, seconds: Any) -> None:
-        pass
+    def gettimeout(self) -> None:
+        return None
 
     def recv(self, most: int) -> bytes:
         size = min(self.sizes.pop(0) if self.sizes else len(self.left), most, len(self.left))
@@ -37,19 +38,18 @@ class Wire:
         return data
 
 
-def answer(data: bytes, sizes: Any = (), method: str = "GET") -> Tuple[HTTPResponse, Any]:
-    """An answer whose head was read, and the connection that it came on."""
-    connection = SimpleNamespace(surplus=False)
+def response_of(data: bytes, sizes: Any = (), method: str = "GET") -> HTTPResponse:
+    """A response whose head was read."""
     exchange = Exchange(Scope(Deadline(None)), connect_timeout=None, read_timeout=None, idle_limit=1.0)
     wire = Wire(data, list(sizes))
-    response = HTTPResponse(wire, method=method, connection=connection, exchange=exchange, bounds=Bounds(wire))
+    response = HTTPResponse(wire, method=method, exchange=exchange, idle_check=IdleCheck(wire))
     response.begin()
-    return response, connection
+    return response
 
 
 def body_of(data: bytes, sizes: Any = ()) -> bytes:
-    """The whole body; an exception where it does not come to its end."""
-    response, _ = answer(data, sizes)
+    """The whole body; raises if its end does not come."""
+    response = response_of(data, sizes)
     pieces: List[bytes] = []
     while True:
         piece = response.read_some()
@@ -68,16 +68,16 @@ SIZES = st.lists(st.integers(1, 9), max_size=40)
 
 @settings(max_examples=300)
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=12), st.sampled_from([b"", b";a=b", b" ;x"]), SIZES)
-def test_chunks_in_any_pieces(chunks: List[bytes], extension: bytes, sizes: List[int]) -> None:
-    """The body is what the chunks hold, wherever the network cuts them."""
+def test_a_chunked_body_may_arrive_in_pieces_of_any_size(chunks: List[bytes], extension: bytes, sizes: List[int]) -> None:
+    """The body is the data of the chunks, wherever the reads cut them."""
     data = chunked(*chunks, extension=extension, trailers=b"X-Sum: 1\r\n")
     assert b"".join(chunks) == body_of(data, sizes)
 
 
 @settings(max_examples=300)
 @given(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=6), st.integers(1, 10_000), SIZES)
-def test_a_cut_is_never_taken_for_the_end(chunks: List[bytes], cut: int, sizes: List[int]) -> None:
-    """Without the last byte of the framing an answer is not whole, and says so, in its head and in its body."""
+def test_a_response_that_was_cut_off_raises(chunks: List[bytes], cut: int, sizes: List[int]) -> None:
+    """Without the last byte of its framing a response is not complete, whether it is cut in the head or in the body."""
     data = chunked(*chunks)
     with pytest.raises(http.client.HTTPException):
         body_of(data[: len(data) - 1 - cut % (len(data) - 1)], sizes)
@@ -91,21 +91,21 @@ def test_a_cut_is_never_taken_for_the_end(chunks: List[bytes], cut: int, sizes: 
 @example("0x2\r\nab\r\n0\r\n\r\n", [])
 @example("+2\r\nab\r\n0\r\n\r\n", [])
 @example("1_0\r\n" + "a" * 16 + "\r\n0\r\n\r\n", [])
-def test_what_is_taken_for_chunks(text: str, sizes: List[int]) -> None:
-    """Anything is a body or an HTTPException; what is a body is one to http.client too, and the same."""
+def test_a_malformed_chunked_body_raises(text: str, sizes: List[int]) -> None:
+    """Any text is a body or raises HTTPException; what is accepted is accepted by http.client too, as the same body."""
     data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + text.encode()
     try:
         body = body_of(data, sizes)
     except http.client.HTTPException:
         return
-    theirs = http.client.HTTPResponse(SimpleNamespace(makefile=lambda *_, **__: io.BytesIO(data)))  # type: ignore[arg-type]
-    theirs.begin()
-    assert theirs.read() == body
+    expected = http.client.HTTPResponse(SimpleNamespace(makefile=lambda *_, **__: io.BytesIO(data)))  # type: ignore[arg-type]
+    expected.begin()
+    assert expected.read() == body
 
 
 @pytest.mark.parametrize("size", [b"0x2", b"+2", b"-2", b"2_", b"", b" ", b"g", "٢".encode()])
-def test_sizes_that_are_none(size: bytes) -> None:
-    """Only hexadecimal digits are a size: what int() takes beside them is not."""
+def test_a_chunk_size_has_only_hexadecimal_digits(size: bytes) -> None:
+    """What else int() accepts is refused."""
     with pytest.raises(http.client.HTTPException, match="the size of a chunk is not a number"):
         body_of(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\nab\r\n0\r\n\r\n")
 
@@ -114,8 +114,8 @@ def test_sizes_that_are_none(size: bytes) -> None:
     "rest",
     [b"f" * 200_000, b"2;" + b"x" * 200_000, b"0\r\n" + b"X: y\r\n" * 100_000, b"0\r\nX: " + b"y" * 200_000, b"2\r\nabc\r\n"],
 )
-def test_endless_framing_is_an_error(rest: bytes) -> None:
-    """A size, an extension, trailers without an end, and a chunk that is longer than it says."""
+def test_framing_without_an_end_raises(rest: bytes) -> None:
+    """A size, an extension or trailers that do not end, and a chunk that is longer than its size."""
     with pytest.raises(http.client.HTTPException):
         body_of(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + rest)
 
@@ -133,19 +133,19 @@ def test_endless_framing_is_an_error(rest: bytes) -> None:
         b"Content-Length:\r\n\r\n",
     ],
 )
-def test_heads_that_are_refused(head: bytes) -> None:
-    """Endless fields, and lengths that differ or are none."""
+def test_a_bad_head_raises(head: bytes) -> None:
+    """Fields that do not end, and lengths that differ or are not numbers."""
     with pytest.raises(http.client.HTTPException):
-        answer(b"HTTP/1.1 200 OK\r\n" + head)
+        response_of(b"HTTP/1.1 200 OK\r\n" + head)
 
 
 @pytest.mark.parametrize(
     "start", [b"", b"\r\n", b"rubbish\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b"HTTP/1.1 99 OK\r\n\r\n", b"\x16\x03\x01\r\n\r\n"]
 )
-def test_what_is_no_status_line(start: bytes) -> None:
-    """It is an HTTPException, as http.client makes it."""
+def test_a_bad_status_line_raises(start: bytes) -> None:
+    """An HTTPException, or a ConnectionError if nothing came."""
     with pytest.raises((http.client.HTTPException, ConnectionError)):
-        answer(start)
+        response_of(start)
 
 
 @settings(max_examples=200)
@@ -159,26 +159,26 @@ def test_what_is_no_status_line(start: bytes) -> None:
     ),
     SIZES,
 )
-def test_fields_are_those_of_http_client(fields: List[Tuple[str, str]], sizes: List[int]) -> None:
-    """Names, values and their order are as the standard library reads them."""
+def test_header_fields_are_parsed_as_by_http_client(fields: List[Tuple[str, str]], sizes: List[int]) -> None:
+    """Names, values and their order are the same."""
     head = b"HTTP/1.1 200 OK\r\n" + b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in fields) + b"\r\n"
-    ours, _ = answer(head, sizes)
-    theirs = http.client.parse_headers(io.BytesIO(head.partition(b"\r\n")[2]))
-    assert [(name, value.strip()) for name, value in theirs.items()] == [(name, value.strip()) for name, value in ours.fields]
+    response = response_of(head, sizes)
+    expected = http.client.parse_headers(io.BytesIO(head.partition(b"\r\n")[2]))
+    assert [(name, value.strip()) for name, value in expected.items()] == [(name, value.strip()) for name, value in response.fields]
 
 
-def test_interim_answers_are_skipped() -> None:
-    """100, 102 and 103 are not the answer; too many of them are an error."""
+def test_interim_responses_are_skipped() -> None:
+    """The response is the one after 100, 102 and 103; too many of them raise."""
     interim = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     assert b"ab" == body_of(interim * 3 + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab")
-    with pytest.raises(http.client.HTTPException, match="too many interim answers"):
-        answer(interim * 1000)
+    with pytest.raises(http.client.HTTPException, match="too many interim responses"):
+        response_of(interim * 1000)
 
 
 @pytest.mark.parametrize(("status", "method"), [(204, "GET"), (304, "GET"), (200, "HEAD")])
-def test_answers_without_a_body(status: int, method: str) -> None:
-    """Nothing is read for them, whatever the head says."""
-    response, _ = answer(b"HTTP/1.1 %d X\r\nContent-Length: 5\r\n\r\nabcde" % status, method=method)
+def test_a_response_without_a_body(status: int, method: str) -> None:
+    """No body is read, whatever the head says."""
+    response = response_of(b"HTTP/1.1 %d X\r\nContent-Length: 5\r\n\r\nabcde" % status, method=method)
     assert b"" == response.read_some()
 
 
@@ -192,12 +192,12 @@ def test_answers_without_a_body(status: int, method: str) -> None:
         (b"HTTP/1.1 204 X\r\n\r\nabc", True),
     ],
 )
-def test_bytes_after_an_answer_are_noticed(data: bytes, surplus: bool) -> None:
-    """They would be taken for the next answer: the connection is not used again."""
-    response, connection = answer(data)
+def test_bytes_after_a_response_are_noticed(data: bytes, surplus: bool) -> None:
+    """They would be taken for the next response, so the connection is not used again."""
+    response = response_of(data)
     while response.read_some():
         pass
-    assert surplus is connection.surplus
+    assert surplus is response.has_surplus
 
 
 @pytest.mark.parametrize(
@@ -213,23 +213,67 @@ def test_bytes_after_an_answer_are_noticed(data: bytes, surplus: bool) -> None:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nabc", True),
     ],
 )
-def test_which_connections_stay(head: bytes, closes: bool) -> None:
-    """By version, by wish, and by whether the end of the body can be known without the end of the connection."""
-    assert closes is answer(head)[0].will_close
+def test_whether_the_connection_closes_after_a_response(head: bytes, closes: bool) -> None:
+    """By the version, the Connection header, and by whether the body ends without the end of the connection."""
+    assert closes is response_of(head).will_close
 
 
 @pytest.mark.parametrize("deadline", [0.05, None])
-def test_a_kernel_that_is_early_ends_no_call_before_its_time(deadline: Any) -> None:
-    """It counts ticks of some milliseconds. Whether a deadline is over says the clock; read_timeout is what the kernel says."""
+def test_a_read_that_times_out_early_does_not_end_the_call_before_its_deadline(deadline: Any) -> None:
+    """The clock decides whether the deadline has passed. A read that was given read_timeout is over when it times out."""
 
     class Early(Wire):
+        given: Any = None
+
+        def settimeout(self, seconds: Any) -> None:
+            self.given = seconds
+
+        def gettimeout(self) -> None:
+            return self.given
+
         def recv(self, most: int) -> bytes:
-            raise BlockingIOError(11, "Resource temporarily unavailable")
+            raise socket.timeout("timed out")
 
     exchange = Exchange(Scope(Deadline(deadline)), connect_timeout=None, read_timeout=30.0, idle_limit=1.0)
     wire = Early(b"", [])
-    connection = SimpleNamespace(surplus=False)
     began = time.monotonic()
-    with pytest.raises(TimeoutError, match="timed out" if deadline is None else "the deadline of the call is over"):
-        HTTPResponse(wire, method="GET", connection=connection, exchange=exchange, bounds=Bounds(wire)).begin()
+    with pytest.raises(
+        (TimeoutError, socket.timeout), match="timed out" if deadline is None else "the deadline of the call is over"
+    ):
+        HTTPResponse(wire, method="GET", exchange=exchange, idle_check=IdleCheck(wire)).begin()
     assert (deadline or 0.0) <= time.monotonic() - began < 5
+
+
+def test_what_http_client_offers_is_there() -> None:
+    """Libraries that watch http.client find the attributes of its responses; cookies are found in ``msg``."""
+    response = response_of(b"HTTP/1.1 201 Created\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nab")
+    assert isinstance(response, http.client.HTTPResponse)
+    assert (201, "Created", 11, 2, False, False) == (
+        response.status,
+        response.reason,
+        response.version,
+        response.length,
+        response.chunked,
+        response.isclosed(),
+    )
+    assert ["a=1", "b=2"] == response.msg.get_all("Set-Cookie")
+    assert ("1", None, "x") == (response.getheader("x-a"), response.getheader("X-B"), response.getheader("X-B", "x"))
+    assert ("X-A", "1") in response.getheaders()
+    assert b"ab" == response.read_some() and response.isclosed()
+
+
+def test_the_body_as_a_file() -> None:
+    """As urllib3 reads it: pieces of a given size, pieces as they come, all of it."""
+    data = chunked(b"abc", b"defgh", b"ij")
+    file = response_of(data, [len(data) - 9]).file()
+    assert [b"ab", b"c", b"def"] == [file.read(2), file.read(1), file.read1(3)]
+    assert [b"ghij", b"", b""] == [file.read(), file.read(1), file.read1(1)]
+    file.close()
+    assert file.closed
+
+
+def test_a_closed_response_gives_nothing() -> None:
+    """What is left of the body after a close is not read."""
+    response = response_of(chunked(b"abc"))
+    response.close()
+    assert (b"", True, False) == (response.read_some(), response.isclosed(), response.is_complete)

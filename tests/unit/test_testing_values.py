@@ -276,12 +276,12 @@ def test_it_holds_in_all_threads_and_for_clients_that_were_there_before() -> Non
 def test_blocks_nest_and_end() -> None:
     """After the last one, and only then, connections are made as before."""
     connections = importlib.import_module("langgraph_runs.http.connection")
-    before = connections._Guarded._new_conn
+    before = connections.LimitedConnection._new_conn
     with no_network():
         with pytest.raises(LookupError), no_network():
             raise LookupError
         refused("http://192.0.2.1")
-    assert before is connections._Guarded._new_conn
+    assert before is connections.LimitedConnection._new_conn
 
 
 def test_hosts_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
