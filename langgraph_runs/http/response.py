@@ -53,7 +53,8 @@ class HTTPResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *, method: str, exchange: Exchange, idle_check: IdleCheck) -> None:
         self._sock = sock
-        self._exchange = exchange
+        #: None when the body was read.
+        self._exchange: Any = exchange
         self._idle_check = idle_check
         self._method = method
         self._chunks: Optional[ChunkedDecoder] = None
@@ -232,6 +233,8 @@ class HTTPResponse(http.client.HTTPResponse):
         self._exchange.scope.detach()
         self.has_surplus = self.has_surplus or bool(self._ahead)
         self.is_complete = True
+        # http.client keeps the last response of each connection, which must not keep the call and what it refers to.
+        self._exchange = None
         self.close()
 
     def _receive(self) -> bytes:

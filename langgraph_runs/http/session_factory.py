@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from typing import TYPE_CHECKING, Any, List, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 import attrs
+
+from .._late_imports import import_all
 
 if TYPE_CHECKING:
     from .session import Connector
 
 __all__ = ["SessionFactory"]
-
-#: Held while requests is imported. A process that is forked meanwhile could never import it: the thread that holds the lock of the
-#: half-imported module does not exist there.
-_importing = threading.RLock()
-#: Seconds that a fork waits for the import at most.
-_LONGEST_IMPORT = 10.0
-_acquired: List[bool] = []
-
-
-def _before_fork() -> None:
-    _acquired.append(_importing.acquire(timeout=_LONGEST_IMPORT))
-
-
-def _after_fork() -> None:
-    if _acquired.pop():
-        _importing.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 @attrs.frozen
@@ -43,9 +23,7 @@ class SessionFactory:
     options: Mapping[str, Any] = attrs.field(repr=False)
 
     def __attrs_post_init__(self) -> None:
-        # Not left to the first request: a signal handler that makes one may interrupt the import of the first.
-        with _importing:
-            from . import session  # noqa: F401  # importing requests takes longer than importing all the rest
+        import_all()
 
     def __call__(self) -> Connector:
         """A new session with its connection pools."""

@@ -1,0 +1,42 @@
+"""The modules that every client needs and that ``import langgraph_runs`` leaves out, since they take long to import.
+
+They are imported when a client is made, not by its first call: a signal handler that uses the client may interrupt that call, and
+would find a half-imported module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from typing import List
+
+__all__ = ["import_all"]
+
+_NAMES = ("tenacity", "langgraph_runs.http.session", "langgraph_runs.serialization.records")
+#: Seconds that a fork waits for another thread's import at most.
+_LONGEST_IMPORT = 10.0
+
+# A process that is forked during the import could never import the module: it waits for a thread that does not exist there.
+_importing = threading.RLock()
+_acquired: List[bool] = []
+
+
+def import_all() -> None:
+    """Import the modules. Processes that other threads fork meanwhile are forked afterwards."""
+    with _importing:
+        for name in _NAMES:
+            importlib.import_module(name)
+
+
+def _before_fork() -> None:
+    _acquired.append(_importing.acquire(timeout=_LONGEST_IMPORT))
+
+
+def _after_fork() -> None:
+    if _acquired.pop():
+        _importing.release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
