@@ -245,7 +245,7 @@ class HTTPResponse(http.client.HTTPResponse):
         check = self._idle_check
         if check.pid != os.getpid():
             raise ConnectionAbortedError("the connection belongs to the parent process")
-        data = self._exchange.receive(self._sock, _BUFFER)
+        data: bytes = self._exchange.receive(self._sock, _BUFFER)
         check.received += len(data)
         if not data:
             if self._exchange.scope.interrupted:
