@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING
 from .call_options import CALL_OPTIONS, CommonOptions, common_options, parse_call_options
 from .headers import as_utf8, http_date, path_segment, split_login
 from .session_factory import SessionFactory
-from .transport import Request, Response, Settings, Transport
+from .settings import CHANGEABLE, SETTINGS, Settings, check_key
+from .transport import Request, Response, Transport
 
 if TYPE_CHECKING:
     from .body import ByteStream as ByteStream
 
 __all__ = [
     "CALL_OPTIONS",
+    "CHANGEABLE",
     "Response",
     "CommonOptions",
     "Request",
+    "SETTINGS",
     "SessionFactory",
     "Settings",
     "Transport",
     "as_utf8",
+    "check_key",
     "common_options",
     "http_date",
     "parse_call_options",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequen
 import attrs
 
 from .._version import __version__
-from ..call import AbortSignal, Deadline, RetryBudget, RetryPolicy, Scope, repeat
+from ..call import AbortSignal, Deadline, RetryBudget, Scope, repeat
 from ..errors import (
     APIConnectionError,
     APIStatusError,
@@ -31,12 +31,13 @@ from ..serialization import parse
 from ..validation import check_headers
 from .exchange import Exchange
 from .headers import error_text, retry_after, split_login
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .body import ByteStream
     from .session import Connector
 
-__all__ = ["Response", "Request", "Settings", "Transport"]
+__all__ = ["Response", "Request", "Transport"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,22 +49,6 @@ _IDLE = 4.0
 _IDLE_CREATE = 1.0
 #: Header names that we write like this, so that none is sent twice in two cases.
 _OURS = ("Accept", "Authorization", "Content-Type", "Host", "Last-Event-ID", "x-request-id")
-
-
-@attrs.frozen(kw_only=True)
-class Settings:
-    """What a client was configured with; all of it may differ in a copy made by ``with_options``."""
-
-    url: str = attrs.field(repr=lambda url: repr(split_login(url)[0]))
-    api_key: Optional[str] = attrs.field(default=None, repr=False)
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda headers: repr(sorted(headers)))
-    timeout: Optional[float] = None
-    connect_timeout: Optional[float] = 5.0
-    read_timeout: Optional[float] = 30.0
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
-    verify_outcome: bool = True
-    max_event_bytes: int = 256 * 1024 * 1024
-    max_response_bytes: int = 1024 * 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,8 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 
 from langgraph_runs import Client, RetryPolicy
 from langgraph_runs.http.session import Connector
-from langgraph_runs.http.transport import Settings, Transport
+from langgraph_runs.http.settings import Settings
+from langgraph_runs.http.transport import Transport
 
 URL = "http://server"
 THREAD = "01a1fba7-134d-75bb-be92-342b603af512"

@@ -1,0 +1,89 @@
+"""The settings of a client: one list, which the signature of `Client`, its documentation and `with_options` follow."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import attrs
+import pytest
+
+from langgraph_runs import Client, InvalidRequestError, RetryPolicy
+from langgraph_runs.http.settings import CHANGEABLE, SETTINGS, Settings, check_key
+
+#: Parameters of `Client` that say how connections are made, and are no settings.
+OF_CONNECTIONS = {"pool_size", "session", "verify", "cert", "proxies"}
+PARAMETERS = dict(inspect.signature(Client).parameters)
+
+
+def test_the_client_has_a_parameter_for_each_setting() -> None:
+    assert SETTINGS | OF_CONNECTIONS == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("field", attrs.fields(Settings), ids=lambda field: field.name)
+def test_the_defaults_in_the_signature_are_those_of_the_settings(field: Any) -> None:
+    """None in the signature stands for a default that is made anew; the url and the key may come from the environment."""
+    if field.name not in ("url", "api_key"):
+        default = PARAMETERS[field.name].default
+        assert getattr(Settings(url="http://server"), field.name) == getattr(
+            Settings(url="http://server", **{field.name: default}), field.name
+        )
+        assert default == field.default or (default is None and isinstance(field.default, attrs.Factory))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", sorted(set(PARAMETERS)))
+def test_every_parameter_is_described(name: str) -> None:
+    described = (Client.__doc__ or "").split("Arguments:")[1]
+    assert any(name in line.split(":")[0] for line in described.splitlines() if ":" in line)
+
+
+def test_with_options_says_what_it_may_change() -> None:
+    text = (Client.with_options.__doc__ or "").split("May change")[1].split(";")[0]
+    assert [] == [name for name in CHANGEABLE if f"``{name}``" not in text]
+    assert {"url", "api_key"} == SETTINGS - set(CHANGEABLE)
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS - {"verify_outcome"}))
+def test_every_setting_is_checked(name: str) -> None:
+    """In a new client and in a copy, by the same check; the value of a key or of headers is not in the message."""
+    wrong: Any = ["secret\n"]
+    messages = []
+    with pytest.raises(InvalidRequestError) as caught:
+        Settings(**{"url": "http://server", name: wrong})
+    messages.append(str(caught.value))
+    if name in CHANGEABLE:
+        with pytest.raises(InvalidRequestError) as caught:
+            Settings(url="http://server").changed({name: wrong})
+        messages.append(str(caught.value))
+    assert 1 == len(set(messages))
+    assert messages[0].startswith(name)
+    assert ("secret" in messages[0]) is (name not in ("api_key", "headers"))
+
+
+def test_settings_are_kept_as_they_are_checked() -> None:
+    settings = Settings(url=" http://server/ ", timeout=5, api_key=' "key" ', retry=None, verify_outcome=1)  # type: ignore[arg-type]
+    assert ("http://server", 5.0, "key", RetryPolicy(), True) == (
+        settings.url,
+        settings.timeout,
+        settings.api_key,
+        settings.retry,
+        settings.verify_outcome,
+    )
+    assert settings == settings.changed({})
+
+
+def test_a_copy_adds_its_headers() -> None:
+    settings = Settings(url="http://server", headers={"X-A": "1", "X-B": "1"})
+    assert {"X-A": "1", "X-B": "2"} == settings.changed({"headers": {"X-B": "2"}}).headers
+    assert {"X-A": "1", "X-B": "1"} == settings.headers
+
+
+def test_a_repr_shows_no_secret() -> None:
+    shown = repr(Settings(url="http://user:secret@server", api_key="secret", headers={"X-A": "secret"}))
+    assert "secret" not in shown
+    assert "X-A" in shown and "http://server" in shown
+
+
+@pytest.mark.parametrize(("key", "bare"), [(None, None), ("", None), (" ", None), ("''", None), (" 'k' ", "k"), ('"k"', "k")])
+def test_blanks_and_quotes_around_a_key_are_removed(key: Any, bare: Any) -> None:
+    assert bare == check_key("api_key", key)
