@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import ipaddress
+import os
 import platform
 import signal
 import socket
@@ -19,6 +20,9 @@ DEPENDENCIES = ("requests", "urllib3", "sseclient-py", "tenacity", "attrs", "cat
 #: A user's project: its tests are run by test_plugin.py.
 collect_ignore = ["example_project"]
 
+#: Processes that run the tests on a machine with few cores.
+WORKERS = 6
+
 #: Seconds that a thread gets to end after the test that made it.
 GRACE = 5.0
 
@@ -27,6 +31,14 @@ def pytest_configure() -> None:
     # A job that a shell started in the background ignores Ctrl-C, and so would all the programs that tests start and interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The number of processes for ``-n auto``: three on each of two cores, since most tests wait; none for a few named files."""
+    if all(".py" in argument for argument in config.args):
+        return 0
+    return max(os.cpu_count() or 1, WORKERS)
 
 
 def pytest_report_header() -> str:

@@ -1,4 +1,4 @@
-"""One real server for each process of the tests, and what the tests need around it."""
+"""The real server, and what the tests need around it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from langgraph_runs import Client
 from langgraph_runs.devserver import DevServer, unavailable_reason
 
 from ..wire.scripted import ScriptedServer, reply
+from .shared import shared_server
 from .ways import Way
 
 HERE = Path(__file__).parent
 GRAPHS = ("echo", "gated", "burst", "pourer", "chat", "asker", "steps", "failing", "nested", "observer")
 ALL_GRAPHS = {name: f"{HERE / 'graphs.py'}:{name}" for name in GRAPHS}
+
+#: Runs that a server executes at a time: those of all processes of the tests, and some are held until a test ends.
+WORKERS = 200
 
 #: How long anything on the server may take before the test fails instead of hanging.
 PATIENCE = 30.0
@@ -53,24 +57,40 @@ def _silent_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[DevServer]:
-    """The server that all tests of a process share: each test uses threads of its own."""
+def new_server() -> DevServer:
+    """The server of most tests, not started."""
     webhooks = {"url": {"disable_loopback": False, "require_https": False}, "headers": {"X-Hook": "static"}}
-    http = {"app": f"{HERE / 'faults.py'}:app"}
-    with DevServer(ALL_GRAPHS, workers=30, webhooks=webhooks, http=http) as server:
-        yield server
+    return DevServer(ALL_GRAPHS, workers=WORKERS, webhooks=webhooks, http={"app": f"{HERE / 'faults.py'}:app"})
 
 
-@pytest.fixture(scope="session")
-def guarded_server() -> Iterator[DevServer]:
-    """A server with users, below /api, that gives a run two seconds."""
+def new_guarded_server() -> DevServer:
+    """A server with users, below /api, that gives a run two seconds; not started."""
     options: dict[str, Any] = {
         "auth": {"path": f"{HERE / 'auth.py'}:auth"},
         "http": {"mount_prefix": "/api"},
         "env": {"BG_JOB_TIMEOUT_SECS": "2"},
     }
-    with DevServer(ALL_GRAPHS, workers=30, **options) as server:
+    return DevServer(ALL_GRAPHS, workers=WORKERS, **options)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    """The server that all tests share, those in other processes too: each test uses threads of its own."""
+    with shared_server("server", new_server, tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    """A server with users, below /api, that gives a run two seconds; shared like the other one."""
+    with shared_server("guarded", new_guarded_server, tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture
+def own_server() -> Iterator[DevServer]:
+    """A server for one test alone, which may stop it or touch everything that is on it."""
+    with new_server() as server:
         yield server
 
 

@@ -123,12 +123,12 @@ def test_a_signal_ends_it_with_130_and_the_run_is_cancelled_or_goes_on(
     assert f"langgraph-runs: interrupted: {what}\n" == ended.err
 
 
-def test_a_second_signal_ends_it_at_once(gate: Gate, server: DevServer) -> None:
+def test_a_second_signal_ends_it_at_once(gate: Gate, own_server: DevServer) -> None:
     """The first one waits for a server that has stopped answering."""
-    run = Commands(server.url)
+    run = Commands(own_server.url)
     with ended_in_any_case(run.start("run", "gated", gated(gate), "-v")) as process:
         gate.wait_begun()
-        server.send_signal(signal.SIGSTOP)
+        own_server.send_signal(signal.SIGSTOP)
         try:
             process.send_signal(signal.SIGINT)
             assert process.stderr is not None
@@ -140,7 +140,7 @@ def test_a_second_signal_ends_it_at_once(gate: Gate, server: DevServer) -> None:
             process.send_signal(signal.SIGTERM)
             ended = wait(process)
         finally:
-            server.send_signal(signal.SIGCONT)
+            own_server.send_signal(signal.SIGCONT)
 
     assert 130 == ended.code
     assert time.monotonic() - begun < 4

@@ -336,25 +336,26 @@ def test_cancel_many_by_ids(client: Client, thread_id: str) -> None:
         client.runs.cancel_many(thread_id=thread_id, run_ids=[str(uuid.uuid4())])
 
 
-def test_cancel_many_by_status_is_for_all_threads(client: Client, gate: Gate) -> None:
+def test_cancel_many_by_status_is_for_all_threads(own_server: DevServer, gate: Gate) -> None:
     """pending cancels what has not begun, on every thread, running what has, all both."""
-    threads = [client.threads.create().thread_id for _ in range(3)]
-    pending = [(thread_id, *delayed(client, thread_id, 1)) for thread_id in threads[:2]]
-    running = client.runs.create(threads[2], "gated", input=gate.input())
-    gate.wait_begun()
+    with Client(own_server.url) as client:
+        threads = [client.threads.create().thread_id for _ in range(3)]
+        pending = [(thread_id, *delayed(client, thread_id, 1)) for thread_id in threads[:2]]
+        running = client.runs.create(threads[2], "gated", input=gate.input())
+        gate.wait_begun()
 
-    def statuses() -> list[str]:
-        found = [*pending, (threads[2], running.run_id)]
-        return [client.runs.get(thread_id, run_id).status for thread_id, run_id in found]
+        def statuses() -> list[str]:
+            found = [*pending, (threads[2], running.run_id)]
+            return [client.runs.get(thread_id, run_id).status for thread_id, run_id in found]
 
-    client.runs.cancel_many(status="pending")
-    assert ["interrupted", "interrupted", "running"] == statuses()
-    client.runs.cancel_many(status="running")
-    assert ["interrupted"] * 3 == statuses()
-    pending.append((threads[0], *delayed(client, threads[0], 1)))
-    client.runs.cancel_many(status="all")
-    assert ["interrupted"] * 4 == statuses()
-    assert not gate.passed()
+        client.runs.cancel_many(status="pending")
+        assert ["interrupted", "interrupted", "running"] == statuses()
+        client.runs.cancel_many(status="running")
+        assert ["interrupted"] * 3 == statuses()
+        pending.append((threads[0], *delayed(client, threads[0], 1)))
+        client.runs.cancel_many(status="all")
+        assert ["interrupted"] * 4 == statuses()
+        assert not gate.passed()
 
 
 # -- join
