@@ -1,11 +1,10 @@
-"""Maps that are killed: is every input run once, and is its result there in the end?
+"""Maps that are killed with SIGKILL and restarted: is every input run exactly once, and does it have its result in the end?
 
-    python -m tests.bench.killing --inputs 2000 --kills 10      # a table, some minutes; exits 1 where anything is doubled or lost
+    python -m tests.bench.killing --inputs 2000 --kills 10      # a table, some minutes; exits 1 if anything is doubled or lost
 
-A process runs ``client.runs.map`` with a ledger over inputs that carry their number, through a proxy that breaks connections, on a
-real server. It is killed with SIGKILL at random moments and started again with the same ledger, until it comes to the end. Then the
-server is asked for every run that there is. The same with two such processes on one ledger at the same time. Needs the extra
-``server``.
+A process runs ``client.runs.map`` with a ledger over numbered inputs, through a proxy that breaks connections, on a real server. It
+is killed at random moments and started again with the same ledger, until it ends by itself. Then all runs on the server are counted.
+The same is done with two processes on one ledger at the same time. Needs the extra ``server``.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from ..wire.cutting_proxy import CuttingProxy, seeded
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GRAPHS = {"echo": f"{ROOT / 'tests' / 'server' / 'graphs.py'}:echo"}
-#: Seconds that one map may take to come to its end.
-PATIENCE = 280.0
+#: Seconds that the last process may take.
+TIMEOUT = 280.0
 
 
 # -- the process that is killed
 
 
 def work(url: str, ledger: str, inputs: int, concurrency: int, series: str, keep: bool) -> None:
-    """Map to the end, and print what came: number, its echo, whether it was read back."""
+    """Run the map to its end. Print for each result its index, its value, and whether it is from the ledger."""
     retry = RetryPolicy(attempts=10, wait_initial=0.05, wait_max=0.5, budget=None)
     items = ((f"n-{n}", RunsCreatePayload(input={"value": n}, metadata={"series": series, "n": n})) for n in range(inputs))
     with Client(url, api_key=None, retry=retry) as client:
@@ -70,7 +69,7 @@ def kill_and_restart(
     ledger: str,
     latest: float,
 ) -> tuple[list[list[Any]], int]:
-    """What the last process printed, and how many before it were killed at work."""
+    """Return what the last process printed, and how many processes were killed before it."""
     rng = random.Random(seed)
     killed: list[int] = []
     for number in range(kills + 1):
@@ -83,19 +82,19 @@ def kill_and_restart(
                 except subprocess.TimeoutExpired:
                     killed.append(number)
             else:
-                assert process.wait(PATIENCE) == 0, f"{name} ended with {process.returncode}"
+                assert process.wait(TIMEOUT) == 0, f"{name} ended with {process.returncode}"
         finally:
             process.kill()
             process.wait()
     return [json.loads(line) for line in out.read_text().splitlines()], len(killed)
 
 
-# -- what became of it
+# -- counting
 
 
 @dataclass
 class Found:
-    """What the ledger, the last process and the server say."""
+    """The counts of the ledger, of the last process and of the server."""
 
     inputs: int
     results: int = 0
@@ -108,7 +107,7 @@ class Found:
     breaks: int = 0
     kills: int = 0
     seconds: float = 0.0
-    #: Whether the threads are kept, so that the runs can be counted; else none may be left.
+    #: True if threads are kept, so that runs can be counted; else no thread may be left.
     keep: bool = True
     problems: list[str] = field(default_factory=list)
 
@@ -120,7 +119,7 @@ class Found:
 
 
 def count_on_server(url: str, series: str, found: Found) -> None:
-    """Every run of the series, found by its metadata on every thread that there is."""
+    """Count the runs of the series on all threads of the server with its metadata."""
     per_input: collections.Counter[int] = collections.Counter()
     with Client(url, api_key=None) as client:
         threads: list[Any] = []
@@ -146,7 +145,7 @@ def experiment(
 ) -> Found:
     found = Found(inputs, keep=keep)
     series = f"killed-{seed}-{processes}-{keep}"
-    began = time.monotonic()
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as name, DevServer(GRAPHS, workers=workers) as server:
         folder = Path(name)
         ledger = str(folder / "jobs.sqlite")
@@ -184,7 +183,7 @@ def experiment(
         found.done = Ledger(ledger).counts()["done"]
         found.problems += [f"left behind: {path.name}" for path in folder.iterdir() if "-owner-" in path.name]
         count_on_server(server.url, series, found)
-    found.seconds = time.monotonic() - began
+    found.seconds = time.monotonic() - started
     return found
 
 
@@ -193,10 +192,10 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--concurrency", type=int, default=24)
-    parser.add_argument("--workers", type=int, default=60, help="of the server: runs at once")
+    parser.add_argument("--workers", type=int, default=60, help="runs at once on the server")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--delete", action="store_true", help="let the maps delete their threads: then none may be left")
-    parser.add_argument("--processes", type=int, choices=(1, 2), help="only with so many; both without")
+    parser.add_argument("--delete", action="store_true", help="let the maps delete their threads; then none may be left")
+    parser.add_argument("--processes", type=int, choices=(1, 2), help="default: one, then two")
     parser.add_argument("--work", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:

@@ -1,11 +1,11 @@
-"""What a map costs beside a bare loop of ``wait``, and how much memory it takes for many inputs.
+"""The cost of a map compared to a loop of ``wait``, and its memory for many inputs.
 
     python -m tests.bench.mapping                               # a table, about two minutes
     python -m tests.bench.mapping --memory 10000 1000000        # the second takes an hour: two requests for each input
 
-Against the cheap server, in a process of its own. Each row is a fresh process. Overhead: CPU and wall time per input of one thread that
-calls ``wait`` on a new thread and deletes that (what a map does for each input), of a map with concurrency 1, and of one with a
-ledger; and of reading results back from it. Memory: peak resident size of the process, and how far it is above that of the smallest number. Exits 1 where memory grows.
+The cheap server runs in another process, and each row is a new process. Overhead: CPU and wall time per input of one thread that calls
+``wait`` on a new thread and deletes it (what a map does for each input), of a map with concurrency 1, of a map with a ledger, and of
+reading the results back from the ledger. Memory: peak resident size for each number of inputs. Exits 1 if memory grows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 from langgraph_runs import Client
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-#: So many bytes more may the peak be with the largest number of inputs: less than a tenth of a kilobyte for each of a million.
+#: Bytes by which the peak may be higher for the largest number of inputs: less than a tenth of a kilobyte for each of a million.
 GROWTH = 64 << 20
 
 
@@ -66,7 +66,7 @@ SIDES = {side.__name__: side for side in (bare, mapped, ledgered, sixteen, sixte
 
 
 def work(side: str, url: str, count: int) -> None:
-    # One request for each input where only memory counts: what it costs to ask how a run ended is the same in all.
+    # One request for each input if only memory is measured: the request for the state of the run costs the same in all.
     with Client(url, api_key=None, verify_outcome=not side.startswith("sixteen")) as client:
         with tempfile.TemporaryDirectory() as folder:
             if side == "read_back":
@@ -76,23 +76,23 @@ def work(side: str, url: str, count: int) -> None:
                 SIDES[side](client, min(count, 50), folder)
                 for path in Path(folder).iterdir():
                     path.unlink()
-            began = time.monotonic(), time.process_time()
+            started = time.monotonic(), time.process_time()
             SIDES[side](client, count, folder)
-            told = {"wall": time.monotonic() - began[0], "cpu": time.process_time() - began[1]}
-    print(json.dumps({**told, "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+            times = {"wall": time.monotonic() - started[0], "cpu": time.process_time() - started[1]}
+    print(json.dumps({**times, "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 
 
 def run(side: str, url: str, count: int) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "tests.bench.mapping", "--work", side, url, str(count)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=2000, help="inputs for the overhead; 0 leaves it out")
+    parser.add_argument("--count", type=int, default=2000, help="inputs for the overhead; 0 skips it")
     parser.add_argument("--memory", type=int, nargs="*", default=[10_000, 50_000], help="numbers of inputs for the memory")
     parser.add_argument("--work", nargs=3, metavar=("SIDE", "URL", "COUNT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -107,8 +107,8 @@ def main() -> int:
         if options.count:
             print(f"{'per input, ms':24}{'wall':>10}{'CPU':>10}")
             for side in ("bare", "mapped", "ledgered", "read_back"):
-                told = run(side, url, options.count)
-                wall, cpu = (told[name] / options.count * 1e3 for name in ("wall", "cpu"))
+                figures = run(side, url, options.count)
+                wall, cpu = (figures[name] / options.count * 1e3 for name in ("wall", "cpu"))
                 print(f"{side:24}{wall:>10.3f}{cpu:>10.3f}", flush=True)
         if options.memory:
             print(f"{'peak memory, kB':24}" + "".join(f"{count:>14,}" for count in options.memory))

@@ -1,4 +1,4 @@
-"""``client.runs.map`` on the real server: killed and restarted, by two processes at once, ended early; nothing twice, nothing left."""
+"""``client.runs.map`` on the real server: killed and restarted, in two processes at once, stopped early. Nothing is run twice or left."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 @pytest.mark.slow
 @pytest.mark.parametrize(("processes", "inputs", "kills", "keep"), [(1, 40, 2, False), (2, 40, 2, True)])
 def test_maps_that_are_killed_run_each_input_once(processes: int, inputs: int, kills: int, keep: bool) -> None:
-    """SIGKILL at random moments, behind a proxy that breaks connections; ``python -m tests.bench.killing`` does more of it.
+    """SIGKILL at random moments, behind a proxy that breaks connections. ``python -m tests.bench.killing`` does more of this.
 
-    Where their threads are not kept, none is left.
+    If threads are not kept, none is left.
     """
     found = experiment(inputs=inputs, kills=kills, processes=processes, concurrency=12, seed=7, workers=40, latest=1.8, keep=keep)
     assert found.good, found
@@ -47,7 +47,7 @@ for result in results:
 
 @pytest.mark.parametrize("on_interrupt", ["cancel", "detach"])
 def test_ctrl_c_ends_a_program_at_once(server: DevServer, client: Client, gate: Gate, tmp_path: Path, on_interrupt: str) -> None:
-    """Its runs are cancelled and their threads deleted; or they go on, and the next map has their results."""
+    """Its runs are cancelled and their threads deleted; or they go on, and the next map gets their results."""
     ledger = Ledger(tmp_path / "jobs.sqlite")
     arguments = [server.url, gate.input()["gate"], ledger.path, on_interrupt]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -82,26 +82,28 @@ from langgraph_runs import Client
 def main():
     inputs = [{"gate": sys.argv[2] if n else "/dev/null", "tag": f"run{n}"} for n in range(4)]
     for result in Client(sys.argv[1]).runs.map("gated", inputs, concurrency=4, ledger=sys.argv[3], metadata={"of": sys.argv[2]}):
-        raise RuntimeError("a mistake in the loop")
+        raise RuntimeError("an error in the loop")
 
 main()
 """
 
 
-def test_a_program_that_ends_by_a_mistake_leaves_nothing(server: DevServer, client: Client, gate: Gate, tmp_path: Path) -> None:
-    """Though the iterator is still there when Python ends, and Python then waits for no run."""
+def test_a_program_that_ends_with_an_exception_leaves_nothing(
+    server: DevServer, client: Client, gate: Gate, tmp_path: Path
+) -> None:
+    """Although the iterator still exists when the interpreter exits, which does not wait for runs."""
     ledger = Ledger(tmp_path / "jobs.sqlite")
     arguments = [server.url, gate.input()["gate"], ledger.path]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", BROKEN, *arguments], env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
-    assert (1, True) == (done.returncode, done.stderr.rstrip().endswith("RuntimeError: a mistake in the loop"))
+    assert (1, True) == (done.returncode, done.stderr.rstrip().endswith("RuntimeError: an error in the loop"))
     assert [] == client.threads.search(metadata={"of": arguments[1]})
     assert {"pending": 3, "started": 0, "done": 1, "failed": 0} == ledger.counts()
 
 
-def test_an_iterator_that_is_let_go_of_leaves_nothing(client: Client, gate: Gate) -> None:
+def test_an_iterator_without_references_leaves_nothing(client: Client, gate: Gate) -> None:
     """As after a ``break``: the runs are cancelled and their threads deleted."""
     inputs = [{"gate": gate.input()["gate"], "tag": f"run{n}"} for n in range(5)]
     results = client.runs.map("gated", inputs, metadata={"of": inputs[0]["gate"]}, concurrency=5)
@@ -113,14 +115,14 @@ def test_an_iterator_that_is_let_go_of_leaves_nothing(client: Client, gate: Gate
     assert [] == client.threads.search(metadata={"of": inputs[0]["gate"]})
 
 
-def test_pauses_of_both_kinds_are_told_and_can_be_answered(client: Client) -> None:
-    """A question, and a pause before a node: both threads are kept."""
-    (asked,) = client.runs.map("asker", [{"questions": ["Send this?"]}])
-    assert asked.paused and asked.thread_id is not None
-    values = client.runs.wait(asked.thread_id, "asker", command={"resume": "yes"})
+def test_paused_runs_of_both_kinds_can_be_resumed(client: Client) -> None:
+    """An interrupt, and a pause before a node: both threads are kept."""
+    (interrupted,) = client.runs.map("asker", [{"questions": ["Send this?"]}])
+    assert interrupted.paused and interrupted.thread_id is not None
+    values = client.runs.wait(interrupted.thread_id, "asker", command={"resume": "yes"})
     assert [{"Send this?": "yes"}] == values["answers"]
     (before,) = client.runs.map("steps", [{"path": []}], interrupt_before=["two"])
     assert before.paused and before.values == {"path": ["one"]} and before.thread_id is not None
     assert {"path": ["one", "two", "three"]} == client.runs.wait(before.thread_id, "steps")
-    for result in (asked, before):
+    for result in (interrupted, before):
         client.threads.delete(result.thread_id or "")
