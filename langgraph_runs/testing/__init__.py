@@ -1,12 +1,13 @@
-"""For tests of code that uses this library: a fake server, factories, no network. Needs nothing beside the library itself.
+"""Tools for tests of code that uses this library: a fake server, factories of records, and a block on network access.
 
-``with fake_server() as fake`` gives a LangGraph server on a free port of this machine; ``fake.script(...)`` says what its runs do,
-``fake.client()`` is a client for it, ``fake.assert_started(...)`` looks at what was asked. Scripts are made by ``succeeds``,
-``fails``, ``pauses``, ``is_cancelled``, ``times_out`` and ``never_ends``, refusals by ``rate_limited``, ``unavailable``,
+``with fake_server() as fake`` starts a fake LangGraph server on a free port of this machine. ``fake.script(...)`` defines what its
+runs do, ``fake.client()`` returns a client for it, and ``fake.assert_started(...)`` checks the requests. Scripts are made by
+``succeeds``, ``fails``, ``pauses``, ``is_cancelled``, ``times_out`` and ``never_ends``; responses that refuse a run by
+``rate_limited``, ``unavailable``,
 ``unauthorized`` and ``refuses``. README.rst in this package has examples.
 
-One level lower, for tests that care for bytes: `langgraph_runs.testing.scripted` plays raw replies in order, and
-`langgraph_runs.testing.replies` has what such a reply is made of. This library's own tests are written with both.
+For tests at the level of bytes, `langgraph_runs.testing.scripted` is a server that sends prepared replies in order, and
+`langgraph_runs.testing.replies` has functions that make replies. The tests of this library use both.
 """
 
 from __future__ import annotations
@@ -84,9 +85,9 @@ __all__ = [
     "values_event",
 ]
 
-#: Where each name is at home. A module is imported when a name of it is first used, since this package is imported by pytest in
-#: every test run of whoever has installed the library.
-_HOMES = {
+#: The module of each name. A module is imported when one of its names is first used, since pytest imports this package (for the
+#: plugin) in every test run where the library is installed.
+_NAMES_BY_MODULE = {
     "dialect": ("Dialect",),
     "factories": (
         "custom_event",
@@ -131,15 +132,15 @@ _HOMES = {
         "unavailable",
     ),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 
 
-if not TYPE_CHECKING:  # to which any name would then be one of this package
+if not TYPE_CHECKING:  # type checkers would accept any name otherwise
 
     def __getattr__(name: str) -> Any:
-        if name not in _HOME:
+        if name not in _MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

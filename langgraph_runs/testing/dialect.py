@@ -1,4 +1,4 @@
-"""How servers of this API differ, as one value. Knows no server."""
+"""`Dialect`: the differences between servers of this API that the fake server can imitate."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ __all__ = ["Dialect"]
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a server of this API may differ; the defaults are langgraph-api's.
+    """The behaviour of a fake server where servers of this API differ. The defaults are those of langgraph-api.
 
     >>> Dialect(newline="\\n", ids="uuid", end_event=True).ids
     'uuid'
     """
 
+    #: The line end in event streams.
     newline: str = "\r\n"
-    #: ``ms``: ``<ms>-0``, shared by events of one millisecond, and resumed by ``>`` on strings. Unique and resumed by
-    #: position: ``ms-seq`` (``<ms>-<n>``), ``int`` and ``uuid``.
+    #: The form of event ids. ``ms``: ``<ms>-0``, shared by events of one millisecond; a stream is resumed with the events whose ids
+    #: are greater as strings. ``ms-seq`` (``<ms>-<n>``), ``int`` and ``uuid`` are unique; a stream is resumed after the event.
     ids: str = "ms"
-    #: With ``ms`` ids: how many events may share one, at most.
+    #: With ``ms`` ids, at most this many events share an id.
     siblings: int = 4
-    #: Give ids to, and keep the events of, every run, not only of those made with ``stream_resumable``.
+    #: Give ids to the events of every run and keep them, not only for runs created with ``stream_resumable``.
     always_resumable: bool = False
-    #: Say ``event: end`` when a run is over.
+    #: Send an event ``end`` when a run has ended.
     end_event: bool = False
-    #: Send Location and Content-Location.
+    #: Send the headers Location and Content-Location.
     locations: bool = True
-    #: Where the API begins; not part of what Location says.
+    #: The path of the API; not part of the paths in Location.
     prefix: str = ""
-    #: Have the endpoints below ``/runs``.
+    #: Have the endpoints below ``/runs``, for stateless runs.
     stateless: bool = True
-    #: ``detail`` (``{"detail": text}``), ``error`` (``{"error": name, "message": text}``) or ``bare`` (a string).
+    #: The body of errors: ``detail`` (``{"detail": text}``), ``error`` (``{"error": name, "message": text}``) or ``bare`` (text).
     errors: str = "detail"
-    #: Seconds between heartbeats on streams and newlines on waits; None for silence.
+    #: Seconds between heartbeats in streams and newlines in the responses of ``wait``; None for none.
     heartbeat: Optional[float] = 5.0
-    #: Keep the ``x-request-id`` of a create with the run.
+    #: Store the header ``x-request-id`` of the request with the run that it creates.
     keeps_request_id: bool = True
-    #: How many of the last replayed events a replay in mid-run repeats.
+    #: How many of the replayed events are sent again when the stream of an unfinished run is resumed.
     overlap: int = 0
-    #: Answer ``wait`` and ``join`` with ``{}`` however the run ended.
+    #: The response of ``wait`` and ``join`` is ``{}``, however the run ended.
     empty_wait: bool = False
-    #: Answer 404 when an unknown run is joined, where langgraph-api answers 200 and says so inside.
+    #: If an unknown run is joined, the response has status 404. (That of langgraph-api has status 200 and an error in the body.)
     honest_join: bool = False
-    #: Keep the states of a thread, by which a run that was joined late is told its own.
+    #: Have the endpoints for the states of a thread and their history.
     history: bool = True
 
 

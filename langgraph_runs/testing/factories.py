@@ -1,7 +1,7 @@
-"""Runs, threads, states and events for tests of code that is given them: valid by construction.
+"""Factories of runs, threads, states and events, for tests of code that receives them.
 
-Each is JSON of the server's shape first, and is then decoded by what decodes answers; so ids are ids, times are aware, and fields
-agree with one another. Every field can be given. A name that is none is a `TypeError` that names it.
+Each function builds JSON as the server sends it, and decodes it as the client decodes responses. So the records are valid: ids are
+UUIDs, times are aware, and fields are consistent with one another.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def make_run(
     created_at: Optional[datetime.datetime] = None,
     updated_at: Optional[datetime.datetime] = None,
 ) -> Run:
-    """A run of the graph, or assistant, *assistant_id*, as ``client.runs.get`` gives it.
+    """Return a run of the graph or assistant *assistant_id*, as ``client.runs.get`` returns it.
 
     >>> run = make_run(status="error", input={"n": 1})
     >>> run.finished, run.kwargs["input"], run.created_at < run.updated_at
@@ -91,10 +91,10 @@ def make_thread(
     created_at: Optional[datetime.datetime] = None,
     updated_at: Optional[datetime.datetime] = None,
 ) -> Thread:
-    """A thread, as ``client.threads.get`` gives it; of *run*, if that is given, so that the two agree.
+    """Return a thread, as ``client.threads.get`` returns it; the thread of *run*, if that is given.
 
-    *questions* are what it asks a human, *error* is class and message of what its last run failed with. They make its status,
-    and so does *run*, where *status* is not given.
+    *questions* are the questions to a human that it is paused at. *error* is the class and message of the exception of its last
+    run. If *status* is not given, it follows from these and from *run*.
 
     >>> run = make_run(status="error")
     >>> thread = make_thread(run=run, error=("ValueError", "no ink"))
@@ -103,11 +103,11 @@ def make_thread(
     """
     if run is not None and thread_id not in (None, run.thread_id):
         raise InvalidRequestError(f"thread_id={thread_id!r}: the run is one of thread {run.thread_id!r}")
-    told = {"error": error[0], "message": error[1]} if error else None
-    if told is None and run is not None and run.status in ("error", "timeout"):
-        told = {"error": "TimeoutError" if run.status == "timeout" else "ValueError", "message": ""}
+    failure = {"error": error[0], "message": error[1]} if error else None
+    if failure is None and run is not None and run.status in ("error", "timeout"):
+        failure = {"error": "TimeoutError" if run.status == "timeout" else "ValueError", "message": ""}
     if status is None:
-        status = "interrupted" if questions else "error" if told else _THREAD_STATUS.get(run.status, "idle") if run else "idle"
+        status = "interrupted" if questions else "error" if failure else _THREAD_STATUS.get(run.status, "idle") if run else "idle"
     own: dict[str, Any] = {key: run.metadata[key] for key in ("graph_id", "assistant_id") if key in run.metadata} if run else {}
     begun, ended = _span("created_at", created_at, "updated_at", updated_at, moved=run is not None or values is not None)
     made = thread_json(
@@ -117,8 +117,8 @@ def make_thread(
         values=_json(values),
         created_at=begun,
     )
-    asked = {str(uuid.uuid4()): [interrupt_json(question) for question in _json(list(questions))]} if questions else {}
-    made.update(error=told, interrupts=asked, updated_at=ended, state_updated_at=ended)
+    interrupts = {str(uuid.uuid4()): [interrupt_json(question) for question in _json(list(questions))]} if questions else {}
+    made.update(error=failure, interrupts=interrupts, updated_at=ended, state_updated_at=ended)
     return decode(made, Thread)
 
 
@@ -132,10 +132,10 @@ def make_state(
     error: Optional[str] = None,
     created_at: Optional[datetime.datetime] = None,
 ) -> ThreadState:
-    """The state of a thread, as ``client.threads.get_state`` gives it; of *run*, if that is given.
+    """Return the state of a thread, as ``client.threads.get_state`` returns it; of *run*, if that is given.
 
-    *next* are the nodes that come next: one that asks *questions*, or failed with *error* (``"ValueError('no ink')"``), is
-    ``review`` where none is given.
+    *next* are the names of the next nodes. The first of them asks the *questions*, or has failed with *error*, such as
+    ``"ValueError('no ink')"``; if there is none, it is called ``review``.
 
     >>> state = make_state(values={"n": 1}, questions=["Send this?"])
     >>> state.next, state.interrupts[0].value, state.tasks[0].interrupts == state.interrupts
@@ -143,21 +143,21 @@ def make_state(
     """
     if not next and (questions or error):
         next = ("review",)
-    about = {**run.metadata, "run_id": run.run_id} if run else {}
+    metadata = {**run.metadata, "run_id": run.run_id} if run else {}
     made = state_json(
         thread_id=run.thread_id if run else _id("thread_id", thread_id) or new_id(),
         values=_json({} if values is None else values),
         next=next,
         error=error,
         interrupts=[interrupt_json(question) for question in _json(list(questions))],
-        metadata=about,
+        metadata=metadata,
         created_at=None if created_at is None else _text("created_at", created_at),
     )
     return decode(made, ThreadState)
 
 
 def make_event(name: str, data: Any = None, *, id: Optional[str] = None, at: Optional[datetime.datetime] = None) -> StreamEvent:
-    """An event as a stream yields it, of the class for its name; *at*, an aware time, is when it happened.
+    """Return an event of the class for its *name*, as a stream yields it. *at* is the time of the event, an aware datetime.
 
     >>> event = make_event("updates|child:1f0c", {"add": {"n": 1}})
     >>> type(event).__name__, event.mode, event.namespace
@@ -173,7 +173,7 @@ def make_event(name: str, data: Any = None, *, id: Optional[str] = None, at: Opt
 
 
 def values_event(values: Any, *, id: Optional[str] = None) -> StreamEvent:
-    """The whole state after a step.
+    """Return an event with the whole state after a step.
 
     >>> values_event({"n": 1}).data
     {'n': 1}
@@ -182,7 +182,7 @@ def values_event(values: Any, *, id: Optional[str] = None) -> StreamEvent:
 
 
 def updates_event(node: str, changes: Any, *, id: Optional[str] = None) -> StreamEvent:
-    """What *node* has changed.
+    """Return an event with the changes of *node*.
 
     >>> updates_event("add", {"n": 1}).data
     {'add': {'n': 1}}
@@ -191,7 +191,7 @@ def updates_event(node: str, changes: Any, *, id: Optional[str] = None) -> Strea
 
 
 def custom_event(data: Any, *, id: Optional[str] = None) -> StreamEvent:
-    """What a node wrote with a stream writer: any JSON.
+    """Return an event with data that a node wrote with a stream writer; any JSON value.
 
     >>> custom_event("thinking").event
     'custom'
@@ -207,7 +207,9 @@ def message_event(
     tags: Sequence[str] = (),
     id: Optional[str] = None,
 ) -> StreamEvent:
-    """A piece of a chat model's answer, as the mode ``messages-tuple`` sends it. The pieces of one message share *message_id*.
+    """Return an event with a chunk of a chat model's message, as in the mode ``messages-tuple``.
+
+    The chunks of one message have the same *message_id*.
 
     >>> event = message_event("Hi", tags=["draft"])
     >>> event.data[0]["content"], event.tags
@@ -226,12 +228,12 @@ def message_event(
         "tool_call_chunks": [],
         "chunk_position": None,
     }
-    about = {"created_by": "system", "graph_id": "agent", "langgraph_step": 1, "langgraph_node": node, "tags": list(tags)}
-    return make_event("messages", [chunk, about], id=id)
+    metadata = {"created_by": "system", "graph_id": "agent", "langgraph_step": 1, "langgraph_node": node, "tags": list(tags)}
+    return make_event("messages", [chunk, metadata], id=id)
 
 
 def metadata_event(run: Optional[Run] = None, *, attempt: int = 1) -> StreamEvent:
-    """The first event of a stream: of *run*, or of one that nobody knows.
+    """Return the first event of the stream of *run*, or of some run.
 
     >>> run = make_run()
     >>> metadata_event(run).data["run_id"] == run.run_id
@@ -272,7 +274,7 @@ def _text(name: str, moment: datetime.datetime) -> str:
 def _span(
     first: str, begun: Optional[datetime.datetime], last: str, ended: Optional[datetime.datetime], *, moved: bool
 ) -> tuple[str, str]:
-    """Two times in their order; the second is later if something has *moved*."""
+    """Return the two times as text, in order. One that is not given is derived from the other; later by a second if *moved*."""
     length = _SECOND if moved else datetime.timedelta(0)
     end = _aware(last, ended) if ended is not None else None
     begin = _aware(first, begun) if begun is not None else (end or datetime.datetime.now(datetime.timezone.utc)) - length

@@ -1,8 +1,8 @@
-"""A small LangGraph server with a memory, whose habits a test can change.
+"""`FakeLangGraph`: a LangGraph server in memory, for tests.
 
-It keeps threads, runs and the events of runs, and answers as the real server does, down to what is odd there: ids
-that several events share, replay that repeats, failures with status 200. A `Dialect` is what other servers of the same
-API do otherwise. What a run does is a function, its program; nothing here knows graphs.
+It keeps threads, runs and events, and its responses are those of the real server, including the unexpected ones: ids that several
+events share, replays that repeat events, failures with status 200. A `Dialect` makes it behave as other servers of the same API. A
+run executes a function, its program; there are no graphs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, unquote
 from .._public import name_public
 from .dialect import Dialect
 from .fake_run import FakeRun, Program
-from .loopback_server import Answer, Request
+from .loopback_server import ReplySource, Request
 from .replies import Reply, drop_before_answer, reply, reply_json, run_headers, sse
-from .run_replies import NO_SUCH_RUN, Listening
+from .run_replies import NO_SUCH_RUN, RunReplies
 from .scripted import matches
 from .server_json import assistant_id_of, assistant_json, is_id, new_id, now
 
@@ -38,8 +38,8 @@ _NO_STATE: dict[str, Any] = {
 }
 
 
-class FakeLangGraph(Listening):
-    """The server. *program* is what every run does, on a thread of its own.
+class FakeLangGraph(RunReplies):
+    """A fake LangGraph server. Every run executes *program*, in an operating-system thread of its own.
 
     >>> from langgraph_runs import Client
     >>> with FakeLangGraph(lambda run: {"doubled": run.input["n"] * 2}) as server:
@@ -49,36 +49,38 @@ class FakeLangGraph(Listening):
     """
 
     def __init__(self, program: Program, dialect: Optional[Dialect] = None, *, seed: Any = 0) -> None:
+        #: Method, pattern of the path and reply for each call of `instead`.
         self._instead: list[tuple[str, list[str], Reply]] = []
         super().__init__(program, dialect, seed=seed)
 
     def instead(self, method: str, path: str, reply: Reply) -> None:
-        """Give *reply* to the next such request, and do nothing that it asks; several wait in line.
+        """Send *reply* to the next request with this method and path, and do not process the request.
 
-        A ``*`` stands for one segment of the path: ``instead("GET", "/threads/*/runs", reply_json(503, {}))``.
+        ``*`` stands for one segment of the path: ``instead("GET", "/threads/*/runs", reply_json(503, {}))``. Several replies are
+        sent in order.
         """
         with self._changed:
             self._instead.append((method, (self.dialect.prefix + path).split("/"), reply))
 
-    def choose(self, method: str, path: str) -> Answer:
+    def choose(self, method: str, path: str) -> ReplySource:
         """See `LoopbackServer`."""
-        return self._answer
+        return self._reply_to
 
     def program_for(self, request: Request, body: dict[str, Any]) -> Union[Program, Reply]:
-        """What the run that *request* asks for is to do, or how the request is refused."""
+        """Return the program of the run that *request* starts, or the reply that refuses it."""
         return self.program
 
     def unknown(self, request: Request) -> Reply:
-        """The answer to what no endpoint is there for."""
+        """Return the reply to a request for which there is no endpoint."""
         return self.error(404, "Not Found")
 
     def error(self, status: int, text: str) -> Reply:
-        """An answer that says what is wrong, in the server's dialect."""
+        """Return an error in the form of the server's dialect."""
         if self.dialect.errors == "error":
             return reply_json(status, {"error": HTTPStatus(status).phrase.lower().replace(" ", "_"), "message": text})
         return reply_json(status, text if self.dialect.errors == "bare" else {"detail": text})
 
-    def _answer(self, request: Request) -> Reply:
+    def _reply_to(self, request: Request) -> Reply:
         path = request.path
         with self._changed:
             for place, (method, pattern, reply_) in enumerate(self._instead):
@@ -98,7 +100,7 @@ class FakeLangGraph(Listening):
 
     def _route(self, request: Request, method: str, parts: list[str], body: Any) -> Reply:
         if parts[0] == "threads":
-            return self._answer_threads(request, method, parts[1:], body)
+            return self._route_threads(request, method, parts[1:], body)
         if parts[0] == "runs" and method == "POST" and self.dialect.stateless:
             if parts[1:] == ["cancel"]:
                 return self._cancel_many(request, body)
@@ -113,12 +115,12 @@ class FakeLangGraph(Listening):
             return reply_json(200, {"ok": True, "services": {}})
         if (method, parts) == ("GET", ["info"]):
             return reply_json(200, {"version": "0.16.7", "langgraph_py_version": "1.2.22", "flags": {"assistants": True}})
-        answer = self._assistants(method, parts[1:], body) if parts[0] == "assistants" else None
-        return answer or self.unknown(request)
+        found = self._route_assistants(method, parts[1:], body) if parts[0] == "assistants" else None
+        return found or self.unknown(request)
 
     # -- runs
 
-    def _thread_runs(self, request: Request, method: str, thread_id: str, rest: list[str], body: Any) -> Reply:
+    def _route_runs(self, request: Request, method: str, thread_id: str, rest: list[str], body: Any) -> Reply:
         if method == "POST" and rest in ([], ["wait"], ["stream"]):
             return self._create_and(request, thread_id, rest, body)
         if method == "GET" and not rest:
@@ -164,18 +166,18 @@ class FakeLangGraph(Listening):
             return drop_before_answer()
         then = rest[0] if rest else None
         if then is None:
-            answer = reply_json(200, self.run_json(run))
+            created = reply_json(200, self.run_json(run))
         elif then == "wait":
-            answer = self.wait_reply(run, body.get("on_disconnect"), fresh=True)
+            created = self.wait_reply(run, body.get("on_disconnect"), fresh=True)
         else:
-            answer = self.stream_reply(run, fresh=True, on_disconnect=body.get("on_disconnect"))
-        return self._located(answer, run, "join" if then == "wait" else then)
+            created = self.stream_reply(run, fresh=True, on_disconnect=body.get("on_disconnect"))
+        return self._located(created, run, "join" if then == "wait" else then)
 
-    def _located(self, answer: Reply, run: FakeRun, then: Optional[str]) -> Reply:
+    def _located(self, reply: Reply, run: FakeRun, then: Optional[str]) -> Reply:
         if self.dialect.locations:
             for name, value in run_headers(run.thread_id, run.run_id, then=then).items():
-                answer = answer.with_header(name, value)
-        return answer
+                reply = reply.with_header(name, value)
+        return reply
 
     def _create(self, request: Request, thread_id: Optional[str], body: Any) -> Union[FakeRun, Reply]:
         if "assistant_id" not in body:
@@ -224,7 +226,7 @@ class FakeLangGraph(Listening):
 
     # -- threads
 
-    def _answer_threads(self, request: Request, method: str, parts: list[str], body: Any) -> Reply:
+    def _route_threads(self, request: Request, method: str, parts: list[str], body: Any) -> Reply:
         if method == "POST" and parts == ["search"]:
             return self._search(body)
         if method == "POST" and not parts:
@@ -233,16 +235,16 @@ class FakeLangGraph(Listening):
             return self.error(405, "Method Not Allowed")
         thread_id = parts[0]
         if len(parts) > 1 and parts[1] == "runs":
-            return self._thread_runs(request, method, thread_id, parts[2:], body)
+            return self._route_runs(request, method, thread_id, parts[2:], body)
         if not is_id(thread_id):
             return self.error(422, "Invalid thread ID: must be a UUID")
         if len(parts) > 1 and not self.dialect.history:
             return self.unknown(request)
         if thread_id not in self.threads:
             return self._no_thread(thread_id)
-        return self._answer_thread(request, method, thread_id, parts[1:], body)
+        return self._route_thread(request, method, thread_id, parts[1:], body)
 
-    def _answer_thread(self, request: Request, method: str, thread_id: str, rest: list[str], body: Any) -> Reply:
+    def _route_thread(self, request: Request, method: str, thread_id: str, rest: list[str], body: Any) -> Reply:
         thread, states = self.threads[thread_id], self.states.get(thread_id, [])
         action = (method, *rest)
         if action == ("GET",):
@@ -300,7 +302,7 @@ class FakeLangGraph(Listening):
 
     # -- assistants
 
-    def _assistants(self, method: str, rest: list[str], body: Any) -> Optional[Reply]:
+    def _route_assistants(self, method: str, rest: list[str], body: Any) -> Optional[Reply]:
         names = sorted({self.graph_of(run.assistant_id) for run in self.created} | {"agent"})
         if (method, rest) == ("POST", ["search"]):
             graph = body.get("graph_id")

@@ -1,7 +1,6 @@
-"""What a run does: programs, what they may do to their run, and the ways in which they end. Knows no HTTP.
+"""`FakeRun`, a run on a fake server, and the ways in which its program can end. Independent of HTTP.
 
-A program is a function of a `FakeRun`. What it returns are the run's final values; it may return `Paused` or `Stopped`, or raise
-`GraphFailure`, instead.
+A program is a function of a `FakeRun`. It returns the run's final values, or `Paused` or `Stopped`, or raises `GraphFailure`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["FakeRun", "GraphFailure", "LoggedEvent", "Paused", "Program", "RunWa
 
 
 class GraphFailure(Exception):
-    """Raised by a program: the run fails with this error and message.
+    """Raised by a program to let the run fail with this error class and message.
 
     >>> str(GraphFailure("ValueError", "no ink"))
     'ValueError: no ink'
@@ -33,18 +32,18 @@ class GraphFailure(Exception):
 
 @dataclass(frozen=True)
 class Paused:
-    """Returned by a program: the run waits for a human; run status success, thread status interrupted."""
+    """Returned by a program if the run pauses for a human: the run's status is success, the thread's interrupted."""
 
     values: Any
-    #: What it asks, as `interrupt_json` makes them; none for a pause by ``interrupt_before``.
+    #: The questions, as `interrupt_json` makes them; none for a pause by ``interrupt_before``.
     interrupts: tuple[Any, ...] = ()
-    #: The nodes that come next.
+    #: The next nodes.
     next: tuple[str, ...] = ("review",)
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """Returned by a program: the run was ended by the server, or by somebody else."""
+    """Returned by a program if the run was ended by the server or by another client."""
 
     #: The run's status: ``timeout`` or ``interrupted``.
     status: str
@@ -57,93 +56,93 @@ class LoggedEvent:
     name: str
     data: Any
     id: Optional[str]
-    #: Whether it is there for a replay.
+    #: True if the server keeps it for replay.
     kept: bool
 
 
 class RunWasCancelled(Exception):
-    """Ends the program of a run that was cancelled."""
+    """Raised in the program of a run that was cancelled."""
 
 
-class _Host(Protocol):
-    """What a run needs of its server."""
+class _Server(Protocol):
+    """The part of the fake server that a run uses."""
 
     dialect: Dialect
 
     def log_event(self, run: FakeRun, name: str, data: Any) -> None:
-        """Give an event its id and hand it to all who listen."""
+        """Give an event its id and send it to all connections that stream the run."""
 
 
 @dataclass(eq=False)
 class FakeRun:
     """A run on a fake server, as its program and the test see it."""
 
-    server: _Host = field(repr=False)
+    server: _Server = field(repr=False)
     run_id: str
     thread_id: str
-    #: What was posted to start it.
+    #: The body of the request that started it.
     body: dict[str, Any]
-    #: The ``x-request-id`` of the request, as far as the server keeps it.
+    #: The ``x-request-id`` of that request, if the server keeps it, else a random one.
     request_id: str = field(repr=False)
     created_at: datetime = field(repr=False)
-    #: Whether its thread goes with it: a stateless run.
+    #: True for a stateless run, whose thread is deleted when it ends.
     temporary: bool = False
-    #: The request that started it; None where the test itself did.
+    #: The request that started it; None if the test started it.
     request: Optional[Request] = field(default=None, repr=False)
     #: As `Run.status`.
     status: str = "pending"
-    #: Everything that was emitted and that the run was asked to stream.
+    #: All emitted events of the stream modes that were requested.
     log: list[LoggedEvent] = field(default_factory=list, repr=False)
-    #: The state as the run last told it.
+    #: The data of its last ``values`` event.
     values: Any = field(default=None, repr=False)
-    #: The node that it is in, for the checkpoint of a run that does not end well.
+    #: The current node, for the checkpoint of a run that does not succeed.
     node: str = field(default="agent", repr=False)
-    #: What ``wait`` answers, once it has ended.
+    #: The body of the response to ``wait``, when the run has ended.
     result: Any = field(default=None, repr=False)
-    #: Whether its program has come to its end; a cancelled run is done before that.
+    #: True if its program has ended. The status of a cancelled run changes before that.
     ended: bool = field(default=False, repr=False)
-    #: Set when the run was cancelled, by whomever.
+    #: Set when the run was cancelled.
     cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
-    #: How it was cancelled: ``interrupt`` or ``rollback``; None where it was not.
+    #: How it was cancelled: ``interrupt`` or ``rollback``; None if it was not.
     cancelled_by: Optional[str] = field(default=None, repr=False)
-    #: For each connection that streams this run, after how many events it breaks, and how; see `FakeLangGraph.cuts`.
+    #: For each connection that streams this run, after how many events it breaks, and how; see `RunStore.cuts`.
     cuts: Iterator[tuple[int, str]] = field(default_factory=lambda: iter(()), repr=False)
-    #: Set when a connection is opened that none of these cuts is for.
+    #: Set when a connection is opened after all of these cuts were used.
     uncut: threading.Event = field(default_factory=threading.Event, repr=False)
-    #: Whether its events are kept for replay, where it was asked to be resumable.
+    #: True if its events are kept for replay, if it was created with ``stream_resumable``.
     keeps_events: bool = field(default=True, repr=False)
-    #: Whether the request that started it is answered, rather than its connection broken.
+    #: True if the request that started it gets a response; if not, its connection is closed.
     answered: bool = field(default=True, repr=False)
     #: When its status last changed.
     updated_at: Optional[datetime] = field(default=None, repr=False)
 
     @property
     def input(self) -> Any:
-        """What the run was given."""
+        """The input of the run."""
         return self.body.get("input")
 
     @property
     def assistant_id(self) -> str:
-        """The assistant that was asked for: a graph's name, or an id."""
+        """The assistant in the request: the name of a graph, or an id."""
         return str(self.body.get("assistant_id"))
 
     @property
     def resume(self) -> Any:
-        """The answer to a question, where the run was started with ``command={"resume": answer}``; else None."""
+        """The value of ``command={"resume": value}`` in the request, else None."""
         return (self.body.get("command") or {}).get("resume")
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """True if it has ended, in whatever way."""
         return self.status not in ("pending", "running")
 
     @property
     def resumable(self) -> bool:
-        """Whether its events have ids."""
+        """True if its events have ids."""
         return bool(self.body.get("stream_resumable")) or self.server.dialect.always_resumable
 
     def emit(self, name: str, data: Any) -> None:
-        """Send an event to all who listen, if the run was asked for its mode. Ends a cancelled run."""
+        """Send an event to all connections that stream the run, if its mode was requested. Raises if the run was cancelled."""
         if self.cancelled.is_set():
             raise RunWasCancelled
         if name == "values":
@@ -151,13 +150,13 @@ class FakeRun:
         self.server.log_event(self, name, data)
 
     def wait(self, event: threading.Event) -> None:
-        """Block until *event* is set. Ends a cancelled run."""
+        """Block until *event* is set. Raises if the run was cancelled."""
         while not event.wait(0.005):
             if self.cancelled.is_set():
                 raise RunWasCancelled
 
     def pause(self, seconds: float) -> None:
-        """Block for so long. Ends a cancelled run."""
+        """Block for *seconds* seconds. Raises if the run was cancelled."""
         if self.cancelled.wait(seconds):
             raise RunWasCancelled
 

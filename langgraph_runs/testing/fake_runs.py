@@ -1,4 +1,4 @@
-"""`FakeRuns`, the server of a user's test: runs that do what scripts say, and assertions of what was asked."""
+"""`FakeRuns`: a fake server whose runs follow scripts, with assertions about the requests that it has received."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .scripts import Script, check_json
 
 __all__ = ["FakeRuns", "fake_server"]
 
-#: What an unscripted request is answered with: no server says so, and no client repeats it.
+#: The status of the response to an unexpected request: no server sends it, and no client repeats the request.
 _UNSCRIPTED = 599
-#: Seconds that a call of a client for tests may take: a test fails in the end, rather than hang.
-_PATIENCE = 20.0
-#: Requests that change nothing, though they are posted.
+#: The timeout of the clients in seconds, so that a test fails instead of hanging.
+_TIMEOUT = 20.0
+#: The ends of the paths of POST requests that change nothing.
 _READS = ("search", "history")
 _MISSING: Any = object()
 
 
 @dataclass
-class _Slot:
-    """A place in the play: what the next run that fits is to do."""
+class _ScriptSlot:
+    """A script and the runs that it is for."""
 
     script: Union[Program, Reply]
     fields: dict[str, Any]
@@ -42,7 +42,7 @@ class _Slot:
 
 
 class FakeRuns(FakeLangGraph):
-    """A LangGraph server on a free port of this machine, whose runs do what the test says.
+    """A fake LangGraph server on a free port of this machine, whose runs do what the test's scripts say.
 
     >>> from langgraph_runs.testing import FakeRuns, fails, succeeds
     >>> with FakeRuns() as fake:
@@ -52,70 +52,74 @@ class FakeRuns(FakeLangGraph):
     ...     run = fake.assert_started(assistant_id="agent", input={"question": "6 x 7?"})
     {'answer': 42}
 
-    Each run that is started takes the next script. The server has a state: threads and runs that were made can be listed, read,
-    joined, cancelled and deleted, and agree with one another. It speaks HTTP on a real socket, so that all of a client is
-    used. `Request.headers`, which may hold a key, are there for the test and in no message.
+    Each run that is started takes the next script. The server keeps its threads and runs: they can be listed, read, joined,
+    cancelled and deleted, and are consistent with one another. It uses HTTP on a real socket, so that a test covers the whole
+    client. Tests can read `Request.headers`, which may contain a key; no message shows them.
 
-    Leaving the block closes the clients, ends what still runs, and raises `AssertionError` where a script was not used or a run
-    was started for which there was none; with ``strict=False`` it does not. ``dialect`` makes it answer as other servers do.
+    Leaving the block closes the clients and ends the runs. It raises `AssertionError` if a script was not used, or if a run was
+    started for which there was no script, unless ``strict=False`` is given. With *dialect* it behaves as other servers do.
     """
 
     def __init__(self, *, strict: bool = True, dialect: Optional[Dialect] = None) -> None:
         self._strict = strict
-        self._slots: list[_Slot] = []
+        self._slots: list[_ScriptSlot] = []
         self._clients: list[Client] = []
-        self._known: set[int] = set()
+        self._asserted: set[int] = set()
         super().__init__(_unplayable, dialect)
 
     # -- what runs do
 
     def script(self, *scripts: Union[Script, Program, Reply], repeat: bool = False, **fields: Any) -> None:
-        """Add what the next runs do, in this order.
+        """Add scripts for the next runs, in this order.
 
-        A script is made by ``succeeds`` and its like; or it is a function of the `FakeRun`, which may look at ``run.input``,
-        call ``run.emit("custom", data)`` and returns the final values; or a `Reply`, as ``rate_limited()`` gives, which refuses
-        the request. With *fields*, such as ``assistant_id="agent"`` or ``thread_id=...``, it is for runs that were posted with
-        these. The first that fits is taken; one with *repeat* is taken again and again, where no other fits.
+        A script is made by ``succeeds`` and the similar functions. It can also be a function of the `FakeRun`, which may read
+        ``run.input`` and call ``run.emit("custom", data)``, and returns the final values; or a `Reply`, such as ``rate_limited()``,
+        which refuses the request. With *fields*, such as ``assistant_id="agent"`` or ``thread_id=...``, the scripts are only for
+        runs that are started with these fields. A run takes the first script that fits and was not used before; if there is none,
+        the first one that fits and was added with *repeat*.
         """
         for one in scripts:
             if not callable(one) and not isinstance(one, Reply):
-                raise InvalidRequestError(f"script: {one!r} is none; give succeeds(...) or its like, a function, or a Reply")
+                raise InvalidRequestError(f"script: {one!r} is no script; give succeeds(...) or the like, a function, or a Reply")
         with self._changed:
-            self._slots += [_Slot(one, fields, repeat) for one in scripts]
+            self._slots += [_ScriptSlot(one, fields, repeat) for one in scripts]
 
     def start(self, script: Union[Script, Program], thread_id: Optional[str] = None, **body: Any) -> FakeRun:
-        """Begin a run that the code under test has not started, as another program would; on a new thread by default."""
+        """Start a run from the test, as another client would; by default on a new thread."""
         with self._changed:
             if thread_id is None or thread_id not in self.threads:
                 thread_id = str(self.add_thread(thread_id)["thread_id"])
             return self.begin(None, thread_id, {"assistant_id": "agent", **body}, script)
 
     def client(self, **options: Any) -> Client:
-        """A client of this server, closed with it. It repeats without waiting, and no call takes longer than 20 s.
+        """Return a client of this server, which is closed with the server. It repeats without waiting; its timeout is 20 seconds.
 
-        *options* are those of `Client`; no key, proxy or address is taken from the environment.
+        *options* are those of `Client`. The environment has no effect: no key, proxy or URL is read from it.
         """
         direct = {"http": "", "https": ""}
-        given = {"api_key": None, "retry": no_wait(), "timeout": _PATIENCE, "proxies": direct, **options}
+        given = {"api_key": None, "retry": no_wait(), "timeout": _TIMEOUT, "proxies": direct, **options}
         client = Client(self.url, **given)
         self._clients.append(client)
         return client
 
     def program_for(self, request: Request, body: dict[str, Any]) -> Union[Program, Reply]:
         """See `FakeLangGraph`."""
-        asked = {**body, "thread_id": _thread_of(request, self.dialect.prefix)}
-        fitting = [slot for slot in self._slots if slot.fits(asked)]
+        fields = {**body, "thread_id": _thread_of(request, self.dialect.prefix)}
+        fitting = [slot for slot in self._slots if slot.fits(fields)]
         slot = next((slot for slot in fitting if not slot.repeat), fitting[0] if fitting else None)
         if slot is not None:
             slot.used = True
             return slot.script
         left = [str(slot.script) for slot in self._slots if not slot.used]
         why = f"; the scripts left are for other runs: {', '.join(left)}" if left else "; give it one with fake.script(...)"
-        return self._unscripted(f"there is no script for a run with {_told(asked, ('assistant_id', 'thread_id', 'input'))}{why}")
+        shown = _shown_fields(fields, ("assistant_id", "thread_id", "input"))
+        return self._unscripted(f"there is no script for a run with {shown}{why}")
 
     def unknown(self, request: Request) -> Reply:
         """See `FakeLangGraph`."""
-        return self._unscripted(f"the fake server does not know {request.method} {request.path}; answer it with fake.instead(...)")
+        return self._unscripted(
+            f"the fake server does not know {request.method} {request.path}; give a reply with fake.instead(...)"
+        )
 
     def _unscripted(self, message: str) -> Reply:
         self.fail(message)
@@ -123,7 +127,7 @@ class FakeRuns(FakeLangGraph):
 
     def begin(self, request: Optional[Request], thread_id: Optional[str], body: dict[str, Any], program: Program) -> FakeRun:
         """See `RunStore`."""
-        with self._changed:  # which the run needs before it can begin
+        with self._changed:  # the run's thread waits for this lock, so that the fields are set before it begins
             run = super().begin(request, thread_id, body, program)
             if isinstance(program, Script):
                 run.cuts, run.keeps_events, run.answered = iter(program.cuts), program.replayable, program.answered
@@ -134,7 +138,7 @@ class FakeRuns(FakeLangGraph):
         check_json(f"the data of {name!r}", data)
         super().log_event(run, name, data)
 
-    # -- what was asked
+    # -- assertions
 
     @property
     def started(self) -> list[FakeRun]:
@@ -143,43 +147,44 @@ class FakeRuns(FakeLangGraph):
             return [run for run in self.created if run.request is not None]
 
     def assert_started(self, times: Optional[int] = None, **fields: Any) -> FakeRun:
-        """That a run was started with these, exactly so often if *times* is given; returns the first of them.
+        """Assert that a run was started with these *fields*, exactly *times* times if that is given; return the first such run.
 
-        *fields* are what was posted: ``assistant_id``, ``input``, ``command``, ``metadata``, ``stream_mode`` and so on, and
-        ``thread_id``, None for a stateless run. What is not named may be anything; `unittest.mock.ANY` fits all that is there.
+        *fields* are fields of the request's body, such as ``assistant_id``, ``input``, ``command``, ``metadata`` or
+        ``stream_mode``, and ``thread_id``, which is None for a stateless run. Other fields may have any value. `unittest.mock.ANY`
+        matches any value that was sent.
         """
         runs = self.started
-        found = [run for run in runs if not _differing(fields, _asked(run))]
-        self._know([run.request for run in found])
+        found = [run for run in runs if not _differing(fields, _request_of(run))]
+        self._mark_asserted([run.request for run in found])
         if found and times in (None, len(found)):
             return found[0]
         count = "no run was" if not found else f"{_runs(len(found))}, not {times}, {'was' if len(found) == 1 else 'were'}"
-        lines = [f"{count} started with {_told(fields, fields)}" if fields else f"{count} started"]
+        lines = [f"{count} started with {_shown_fields(fields, fields)}" if fields else f"{count} started"]
         for number, run in enumerate(runs, 1):
-            other = _differing(fields, _asked(run))
+            other = _differing(fields, _request_of(run))
             request = run.request
-            what = "; ".join(f"{name} was {_short(_asked(run).get(name, _MISSING))}" for name in other) or "as asked"
+            what = "; ".join(f"{name} was {_short(_request_of(run).get(name, _MISSING))}" for name in other) or "matches"
             lines.append(f"  {number}. {request.method if request else ''} {request.path if request else ''}: {what}")
         if not runs:
-            lines.append("  no run was started at all" if fields else "  nothing was asked that starts one")
+            lines.append("  no run was started at all" if fields else "  there was no request that starts one")
         raise AssertionError("\n".join(lines))
 
     def assert_not_started(self, **fields: Any) -> None:
-        """That no run was started with these; without *fields*, none at all."""
-        found = [run for run in self.started if not _differing(fields, _asked(run))]
+        """Assert that no run was started with these *fields*; without *fields*, that no run was started."""
+        found = [run for run in self.started if not _differing(fields, _request_of(run))]
         if found:
-            shown = _told(_asked(found[0]), ("assistant_id", "thread_id", "input"))
+            shown = _shown_fields(_request_of(found[0]), ("assistant_id", "thread_id", "input"))
             raise AssertionError(f"{_runs(len(found))} started that should not have been; the first with {shown}")
 
-    def wait_started(self, count: int = 1, timeout: float = _PATIENCE) -> list[FakeRun]:
-        """Block until so many runs were started, as by another thread, and return them. Fails after *timeout* seconds."""
+    def wait_started(self, count: int = 1, timeout: float = _TIMEOUT) -> list[FakeRun]:
+        """Block until *count* runs were started, by other threads; return them. Raise AssertionError after *timeout* seconds."""
         self.wait_until(lambda: sum(run.request is not None for run in self.created) >= count, f"{_runs(count)} to start", timeout)
         return self.started
 
     def assert_cancelled(self, run: Optional[FakeRun] = None, *, action: Optional[str] = None) -> None:
-        """That *run*, or any, was cancelled; with *action*: by ``interrupt`` or by ``rollback``.
+        """Assert that *run*, or any run, was cancelled; with *action*, by ``interrupt`` or by ``rollback``.
 
-        That is by a request, by a later run's ``multitask_strategy``, or by ``on_disconnect="cancel"``.
+        A run is cancelled by a request, by the ``multitask_strategy`` of a later run, or by ``on_disconnect="cancel"``.
         """
         runs = [run] if run is not None else self.created
         cancelled = [one for one in runs if one.cancelled_by is not None]
@@ -189,19 +194,19 @@ class FakeRuns(FakeLangGraph):
         if action is not None and action not in [one.cancelled_by for one in cancelled]:
             raise AssertionError(f"no run was cancelled by {action!r}, but by {cancelled[0].cancelled_by!r}")
         paths = {f"{one.run_id}/cancel" for one in cancelled} | {"runs/cancel"}
-        self._know([request for request in self.requests if "/".join(request.path.split("/")[-2:]) in paths])
+        self._mark_asserted([request for request in self.requests if "/".join(request.path.split("/")[-2:]) in paths])
 
     def assert_requested(self, method: str, path: str, *, json: Any = _MISSING, times: Optional[int] = None) -> Request:
-        """That there was such a request, with this body if *json* is given; returns the first.
+        """Assert that there was such a request, with this body if *json* is given; return the first.
 
-        A ``*`` in the path stands for one segment: ``assert_requested("DELETE", "/threads/*")``.
+        ``*`` in the path stands for one segment: ``assert_requested("DELETE", "/threads/*")``.
         """
         pattern, found = (self.dialect.prefix + path).split("/"), []
         for request in self.requests:
             fits = request.method == method and matches(pattern, request.path.split("/"))
             if fits and (json is _MISSING or _body(request) == json):
                 found.append(request)
-        self._know(found)
+        self._mark_asserted(found)
         if found and times in (None, len(found)):
             return found[0]
         with_body = "" if json is _MISSING else f" with {_short(json)}"
@@ -210,16 +215,16 @@ class FakeRuns(FakeLangGraph):
         raise AssertionError("\n".join(lines if self.requests else [f"{lines[0]} none"]))
 
     def assert_no_more_requests(self) -> None:
-        """That nothing was asked to be started, changed or ended but what an assertion before this one has named.
+        """Assert that all requests that start, change or end something were matched by an assertion before this one.
 
-        What only reads does not count: a client looks how its runs ended.
+        Requests that only read do not count, since a client reads how its runs ended.
         """
-        left = [r for r in self.requests if id(r) not in self._known and _changes(r)]
+        left = [r for r in self.requests if id(r) not in self._asserted and _changes(r)]
         if left:
-            raise AssertionError("\n".join(["requests that no assertion has named:", *(f"  {_line(r)}" for r in left)]))
+            raise AssertionError("\n".join(["requests that no assertion has matched:", *(f"  {_line(r)}" for r in left)]))
 
     def check(self) -> None:
-        """Raise what the end of the block would: a script that was not used, a run that had none."""
+        """Raise `AssertionError` if a script was not used, or if a run had no script; as at the end of the block."""
         with self._changed:
             problems = list(dict.fromkeys(self.failures))
             problems += [f"a script was not used: {slot.script}" for slot in self._slots if not slot.used and not slot.repeat]
@@ -237,12 +242,12 @@ class FakeRuns(FakeLangGraph):
         if kind is None and self._strict:
             self.check()
 
-    def _know(self, requests: Sequence[Optional[Request]]) -> None:
-        self._known.update(id(request) for request in requests)
+    def _mark_asserted(self, requests: Sequence[Optional[Request]]) -> None:
+        self._asserted.update(id(request) for request in requests)
 
 
 def fake_server(*, strict: bool = True, dialect: Optional[Dialect] = None) -> FakeRuns:
-    """A `FakeRuns` for a ``with`` block: ``with fake_server() as fake: ...``
+    """Return a `FakeRuns`, for a ``with`` statement: ``with fake_server() as fake: ...``
 
     >>> with fake_server() as fake:
     ...     fake.client().ok()
@@ -260,22 +265,22 @@ def _thread_of(request: Request, prefix: str) -> Optional[str]:
     return parts[1] if parts[0] == "threads" and len(parts) > 1 else None
 
 
-def _asked(run: FakeRun) -> dict[str, Any]:
+def _request_of(run: FakeRun) -> dict[str, Any]:
     return {**run.body, "thread_id": None if run.temporary else run.thread_id}
 
 
-def _differing(fields: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    return [name for name, value in fields.items() if not _same(value, asked.get(name, _MISSING))]
+def _differing(fields: dict[str, Any], sent: dict[str, Any]) -> list[str]:
+    return [name for name, value in fields.items() if not _same(value, sent.get(name, _MISSING))]
 
 
 def _same(expected: Any, given: Any) -> bool:
     if given is _MISSING:
         return expected is None
-    # one stream mode is posted as a list of one, or by itself
+    # a single stream mode is sent as text or as a list
     return bool(expected == given) or (isinstance(expected, str) and given == [expected])
 
 
-def _told(fields: dict[str, Any], names: Any) -> str:
+def _shown_fields(fields: dict[str, Any], names: Any) -> str:
     return ", ".join(f"{name}={_short(fields[name])}" for name in names if name in fields) or "nothing"
 
 

@@ -1,6 +1,6 @@
-"""A raw-socket HTTP server on the loopback, for tests: connections, requests as they came, replies as they were written.
+"""`LoopbackServer`: an HTTP server on raw sockets for tests, which records requests and sends replies byte for byte.
 
-What to answer is left to a subclass: `ScriptedServer` plays a list of replies, `FakeLangGraph` answers from a state.
+A subclass chooses the replies: `ScriptedServer` takes them from a list, `FakeLangGraph` from a state.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from typing import Any, Callable, Optional, TypeVar, Union
 from .._public import name_public
 from .replies import Break, Reply
 
-__all__ = ["PATIENCE", "Answer", "LoopbackServer", "Request"]
+__all__ = ["TIMEOUT", "ReplySource", "LoopbackServer", "Request"]
 
-#: How long anything may wait for the other side before the test fails instead of hanging.
-PATIENCE = 20.0
+#: Seconds after which a wait for the client fails the test.
+TIMEOUT = 20.0
 
-#: How often a waiting server looks whether the client has left.
-GLANCE = 0.005
+#: Seconds between checks whether the client has disconnected.
+POLL_INTERVAL = 0.005
 
 _Server = TypeVar("_Server", bound="LoopbackServer")
-Answer = Union[Reply, Callable[["Request"], Reply]]
+ReplySource = Union[Reply, Callable[["Request"], Reply]]
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came over the wire."""
+    """A request as it was received."""
 
-    #: The connection it came on: 0 for the first that was accepted.
+    #: The number of its connection: 0 for the first that was accepted.
     connection: int
     #: The request line without its end.
     line: bytes
-    #: Names and values in the order and spelling they were sent in.
-    headers: tuple[tuple[str, str], ...] = field(repr=False)  # a key may be among them, and a repr ends in a log
-    #: The body, with the chunks of a chunked one joined.
+    #: Names and values in the order and spelling in which they were sent.
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # they may contain a key, which must not get into a log
+    #: The body, decoded if it was chunked.
     body: bytes = field(repr=False)
     #: Every byte that was read, as it was read.
     raw: bytes = field(repr=False)
-    #: Whether all of it was read.
+    #: True if the whole request was read.
     complete: bool
-    #: `time.monotonic` when the last byte had been read.
+    #: The time when the last byte was read, of `time.monotonic`.
     at: float
-    #: Set when the client went away before it had been sent a whole answer.
+    #: Set when the client has disconnected before the whole reply was sent.
     client_gone: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
 
     @property
@@ -59,50 +59,50 @@ class Request:
 
     @property
     def target(self) -> str:
-        """What stands in the request line, undecoded, query included."""
+        """The target in the request line with its query, not percent-decoded."""
         parts = self.line.split(b" ")
         return parts[1].decode("latin-1") if len(parts) > 1 else ""
 
     @property
     def path(self) -> str:
-        """The target without its query, undecoded."""
+        """The target without its query, not percent-decoded."""
         return self.target.split("?", 1)[0]
 
     @property
     def query(self) -> str:
-        """What follows the question mark, undecoded."""
+        """The query without the question mark, not percent-decoded."""
         return self.target.partition("?")[2]
 
     def header(self, name: str) -> Optional[str]:
-        """The value of the only header of this name; None if there is none, an error if there are several."""
+        """Return the value of the header *name*, or None if there is none; raise AssertionError if there are several."""
         values = [value for key, value in self.headers if key.lower() == name.lower()]
         if len(values) > 1:
             raise AssertionError(f"{len(values)} headers called {name}")
         return values[0] if values else None
 
     def json(self) -> Any:
-        """The parsed body."""
+        """Return the body parsed as JSON."""
         return json.loads(self.body)
 
 
-class _ClientGone(Exception):
-    """The client went away; the script takes note and goes on."""
+class _ClientDisconnected(Exception):
+    """The client has disconnected, which is not a failure."""
 
 
 class LoopbackServer:
-    """Connections, requests and replies; what to answer is left to `choose`.
+    """An HTTP server on a free port of the loopback interface. A subclass chooses the replies, in `choose`.
 
-    Closing ends every thread and socket that it made.
+    `close` ends all its threads and connections.
     """
 
-    #: Whether a request that breaks off before its end is nothing to fail for.
+    #: True if an incomplete request is not a failure.
     takes_broken_requests = False
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self.origin = f"http://127.0.0.1:{self.port}"
-        #: What went wrong in the play; a test that ends with any of it fails.
+        #: Messages of failures. If there are any, leaving the ``with`` block raises AssertionError.
         self.failures: list[str] = []
         self._requests: list[Request] = []
         self._changed = threading.Condition()
@@ -112,11 +112,11 @@ class LoopbackServer:
         self._threads: list[threading.Thread] = []
         self._start(self._accept, "accept")
 
-    def choose(self, method: str, path: str) -> Answer:
-        """What to answer; called when the request line is known, the rest of the request is unread."""
+    def choose(self, method: str, path: str) -> ReplySource:
+        """Return the reply, or a function of the request that returns it. Called when only the request line has been received."""
         raise NotImplementedError
 
-    #: Whether `choose` wants the request line; if not, it is called with empty strings at the first byte.
+    #: True if `choose` needs the request line. If not, it is called with empty strings when the first byte has arrived.
     wants_line = True
 
     @property
@@ -137,21 +137,21 @@ class LoopbackServer:
 
     @property
     def open_connections(self) -> int:
-        """How many connections neither side has closed."""
+        """How many connections are open."""
         with self._changed:
             return len(self._open)
 
-    def wait_for(self, count: int, timeout: float = PATIENCE) -> list[Request]:
+    def wait_for(self, count: int, timeout: float = TIMEOUT) -> list[Request]:
         """Block until `count` requests have been read, and return them."""
         self.wait_until(lambda: len(self._requests) >= count, f"{count} requests", timeout)
         return self.requests
 
-    def wait_closed(self, timeout: float = PATIENCE) -> None:
+    def wait_closed(self, timeout: float = TIMEOUT) -> None:
         """Block until no connection is open."""
         self.wait_until(lambda: not self._open, "all connections to be closed", timeout)
 
-    def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
-        """Block until `condition`, which only looks at this server, holds; fail the test when it does not in time."""
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = TIMEOUT) -> None:
+        """Block until `condition`, a function of this server's state, is true; raise AssertionError after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
                 raise AssertionError(
@@ -160,9 +160,9 @@ class LoopbackServer:
                 )
 
     def close(self) -> None:
-        """End every connection and thread; what was not yet answered never will be."""
+        """End every connection and thread. Requests without a reply get none."""
         self._stopping.set()
-        # shutdown wakes the thread that is blocked in accept, which close alone does not
+        # shutdown wakes the thread that is blocked in accept; close alone does not
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -172,7 +172,7 @@ class LoopbackServer:
                     sock.shutdown(socket.SHUT_RDWR)
             threads = list(self._threads)
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
         left = [thread.name for thread in threads if thread.is_alive()]
         if left:
             raise AssertionError(f"threads of the server did not end: {left}")
@@ -213,9 +213,9 @@ class LoopbackServer:
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         try:
-            while self._exchange(sock, number):
+            while self._serve_request(sock, number):
                 pass
-        except _ClientGone:
+        except _ClientDisconnected:
             pass
         except OSError as error:
             if not self._stopping.is_set() and not isinstance(error, ConnectionError):
@@ -223,7 +223,7 @@ class LoopbackServer:
         except Exception as error:
             self.fail(f"connection {number}: {error!r}")
         finally:
-            # closing on unread bytes would make the kernel send a reset
+            # if bytes were unread, close would make the kernel send a reset
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_WR)
                 sock.setblocking(False)
@@ -234,14 +234,14 @@ class LoopbackServer:
                 self._open.pop(number, None)
                 self._changed.notify_all()
 
-    def _exchange(self, sock: socket.socket, number: int) -> bool:
-        """Read one request, answer it; False when the connection is over."""
+    def _serve_request(self, sock: socket.socket, number: int) -> bool:
+        """Read one request and send the reply; return False if the connection has ended."""
         line = self._first_line(sock)
         if line is None:
             return False
         method, _, rest = line.decode("latin-1").partition(" ")
-        answer = self.choose(method, rest.split(" ")[0].split("?")[0])
-        limit = answer.request_limit if isinstance(answer, Reply) else None
+        source = self.choose(method, rest.split(" ")[0].split("?")[0])
+        limit = source.request_limit if isinstance(source, Reply) else None
         request = _read_request(sock, number, limit)
         if request is None:
             return False
@@ -252,17 +252,17 @@ class LoopbackServer:
             if not self.takes_broken_requests:
                 self.fail(f"connection {number}: the request broke off: {request.raw[:200]!r}")
             return False
-        reply = answer if isinstance(answer, Reply) else answer(request)
+        reply = source if isinstance(source, Reply) else source(request)
         try:
-            return self._play(sock, request, reply)
-        except (_ClientGone, ConnectionError):
+            return self._send_reply(sock, request, reply)
+        except (_ClientDisconnected, ConnectionError):
             request.client_gone.set()
             raise
 
     def _first_line(self, sock: socket.socket) -> Optional[bytes]:
-        """The request line, or what of it there is if nobody wants it, left unread; None when there is no request."""
-        # the end of the connection cannot be seen behind unread bytes: half a line gets a second to become a whole one
-        for _ in range(int(1 / GLANCE)):
+        """Return the request line without removing it from the socket, b"" if it is not needed; None if there is no request."""
+        # while bytes are unread, the end of the connection cannot be noticed: wait at most a second for the rest of the line
+        for _ in range(int(1 / POLL_INTERVAL)):
             seen = sock.recv(65536, socket.MSG_PEEK)
             if not seen:
                 return None
@@ -270,23 +270,23 @@ class LoopbackServer:
                 return b""
             if b"\r\n" in seen:
                 break
-            if self._stopping.wait(GLANCE):
+            if self._stopping.wait(POLL_INTERVAL):
                 return None
         return seen.split(b"\r\n", 1)[0]
 
-    def _play(self, sock: socket.socket, request: Request, reply: Reply) -> bool:
+    def _send_reply(self, sock: socket.socket, request: Request, reply: Reply) -> bool:
         if reply.starts is not None:
-            self._hold(sock, reply, reply.starts.is_set)
-        left = reply.answer_limit
+            self._wait(sock, reply, reply.starts.is_set)
+        left = reply.response_limit
         for item in reply.pieces():
             if item is None:
-                self._look(sock)
+                self._check_client(sock)
             elif isinstance(item, Break):
                 return self._end(sock, request, replace(reply, ending=item.how))
             elif isinstance(item, threading.Event):
-                self._hold(sock, reply, item.is_set)
+                self._wait(sock, reply, item.is_set)
             elif isinstance(item, (int, float)):
-                self._hold(sock, reply, None, item)
+                self._wait(sock, reply, None, item)
             else:
                 data = item.encode() if isinstance(item, str) else item
                 if left is not None:
@@ -296,7 +296,7 @@ class LoopbackServer:
             if left == 0:
                 break
         if left:
-            self.fail(f"{reply}: the answer was {left} bytes too short to be cut there")
+            self.fail(f"{reply}: the response was {left} bytes too short to be cut there")
         return self._end(sock, request, reply)
 
     def _send(self, sock: socket.socket, reply: Reply, data: bytes) -> None:
@@ -306,33 +306,33 @@ class LoopbackServer:
         for start in range(0, len(data), size):
             sock.sendall(data[start : start + size])
             if reply.gap:
-                self._hold(sock, reply, None, reply.gap)
+                self._wait(sock, reply, None, reply.gap)
 
     def _end(self, sock: socket.socket, request: Request, reply: Reply) -> bool:
         if reply.ending == "complete":
             return not reply.ends_connection
         if reply.ending == "stall":
-            self._hold(sock, reply, lambda: False, forever=True)
+            self._wait(sock, reply, lambda: False, forever=True)
         elif reply.ending == "rst":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
         elif not request.complete:
-            # closing on unread bytes would send a reset: end our side, read theirs to its end
+            # if bytes were unread, close would send a reset: so end our side, and read until the client closes
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(65536):
                 pass
         return False
 
-    def _hold(
+    def _wait(
         self,
         sock: socket.socket,
         reply: Reply,
         released: Optional[Callable[[], bool]],
-        seconds: float = PATIENCE,
+        seconds: float = TIMEOUT,
         *,
         forever: bool = False,
     ) -> None:
-        """Wait until `released`, or for `seconds` if there is nothing to wait for; a client that leaves ends it."""
+        """Wait until `released` returns True, or for `seconds` if it is None; raise if the client disconnects."""
         end = time.monotonic() + seconds
         while released is None or not released():
             left = end - time.monotonic()
@@ -340,22 +340,22 @@ class LoopbackServer:
                 if released is not None:
                     self.fail(f"{reply}: waited {seconds} s for an event that nobody set")
                 return
-            self._look(sock, GLANCE if forever else min(GLANCE, left))
+            self._check_client(sock, POLL_INTERVAL if forever else min(POLL_INTERVAL, left))
 
-    def _look(self, sock: socket.socket, wait: float = 0.0) -> None:
-        """Raise when the client has left or the server is being closed; takes `wait` seconds otherwise."""
+    def _check_client(self, sock: socket.socket, wait: float = 0.0) -> None:
+        """Raise if the client has disconnected or the server is being closed; otherwise return after `wait` seconds."""
         if self._stopping.is_set():
-            raise _ClientGone
+            raise _ClientDisconnected
         if not select.select([sock], [], [], wait)[0]:
             return
         if not sock.recv(1, socket.MSG_PEEK):
-            raise _ClientGone
-        # bytes that wait to be read (a pipelined request): readable for ever, so the wait is made here
+            raise _ClientDisconnected
+        # unread bytes (of a pipelined request) keep the socket readable, so select does not wait
         self._stopping.wait(wait)
 
 
 def _read_request(sock: socket.socket, number: int, limit: Optional[int]) -> Optional[Request]:
-    """Read one request and not a byte more, or its first `limit` bytes; None when there is none."""
+    """Read exactly one request, or its first `limit` bytes; return None if there is none."""
     reader = _Reader(sock, limit)
     complete, body, lines = False, b"", [b""]
     try:
@@ -388,7 +388,7 @@ def _fields(lines: Sequence[bytes]) -> list[tuple[str, str]]:
 
 
 class _Reader:
-    """Takes bytes off a socket, never more than asked for; EOFError at its end or at the limit."""
+    """Reads bytes from a socket, never more than requested; raises EOFError at the end or at the limit."""
 
     def __init__(self, sock: socket.socket, limit: Optional[int]) -> None:
         self._sock = sock
@@ -408,7 +408,7 @@ class _Reader:
             if found >= 0:
                 return bytes(self.taken[start : found + len(mark)])
             seen = self._sock.recv(65536, socket.MSG_PEEK)
-            # the mark may have begun in what was taken before
+            # the mark may begin in bytes that were read before
             both = bytes(self.taken[max(start, len(self.taken) - len(mark) + 1) :])
             at = (both + seen).find(mark)
             self._take(at + len(mark) - len(both) if at >= 0 else max(len(seen), 1))

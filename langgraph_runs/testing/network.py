@@ -1,4 +1,4 @@
-"""Keeping tests off the network: within `no_network` a client connects to this machine alone."""
+"""`no_network`: a block in which clients can connect to this machine only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["NetworkRefusedError", "no_network"]
 
 
 class NetworkRefusedError(LangGraphRunsError, AssertionError):
-    """Code under test wants to reach another machine. Nothing was sent, not even to a name server.
+    """The code under test tried to connect to another machine. Nothing was sent, not even to a name server.
 
     >>> str(NetworkRefusedError("no connection to api.example.com:443"))
     'no connection to api.example.com:443'
@@ -23,12 +23,13 @@ class NetworkRefusedError(LangGraphRunsError, AssertionError):
 
 @contextlib.contextmanager
 def no_network(*allowed: str) -> Iterator[None]:
-    """Within this block every connection of a `Client` to another machine is a `NetworkRefusedError`, in all threads.
+    """Within this block every connection of a `Client` to another machine raises `NetworkRefusedError`, in all threads.
 
-    Addresses of the loopback and the name ``localhost`` are this machine; *allowed* are further hosts, as a URL spells them. A
-    name is refused without being looked up. What is not a `Client` of this library connects as always, and so do clients with
-    a ``session`` that brings adapters of its own (mocks among them), and connections that were open before. It is not repeated,
-    whatever the `RetryPolicy` says. Blocks may be nested.
+    Loopback addresses and the name ``localhost`` are this machine; *allowed* are further hosts, as spelled in URLs. Names are
+    refused without being looked up. The error is not retried, whatever the `RetryPolicy`. Blocks may be nested.
+
+    The block has no effect on connections that are open already, on clients whose ``session`` has other adapters (such as mocks),
+    and on code that does not use `Client`.
 
     >>> from langgraph_runs import Client
     >>> with no_network(), Client("https://api.example.com", api_key=None) as client:
@@ -37,7 +38,7 @@ def no_network(*allowed: str) -> Iterator[None]:
     ...
     langgraph_runs.testing.NetworkRefusedError: no_network(): this test wants to connect to api.example.com, port 443; ...
     """
-    from ..http import connection as connections  # urllib3 is not brought along with the plugin
+    from ..http import connection as connections  # imported here, so that the pytest plugin does not import urllib3
 
     limited = connections.LimitedConnection
     connect = limited._new_conn

@@ -1,7 +1,7 @@
-"""Fixtures for pytest: a fake server, a real one, and no network. Installed with the package, without being named anywhere.
+"""Fixtures for pytest: a fake server, a real server, and no network access. pytest loads them when the library is installed.
 
-Knows pytest and nothing of the library: that is imported when a test first uses a fixture. To load it from a checkout that is not
-installed: ``pytest -p langgraph_runs.testing.plugin``; to keep it out: ``-p no:langgraph_runs``.
+The fixtures import the rest of `langgraph_runs.testing` when they are first used. To load the plugin from a checkout that is not
+installed, use ``pytest -p langgraph_runs.testing.plugin``; to disable it, ``-p no:langgraph_runs``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The ini option ``langgraph_graphs``."""
+    """Add the ini option ``langgraph_graphs``."""
     parser.addini(
         "langgraph_graphs",
         "graphs for the fixture langgraph_dev_server, one per line: name = path.py:variable (from the root directory of the tests)",
@@ -39,16 +39,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def langgraph_runs_no_network() -> Iterator[None]:
-    """No `Client` connects to another machine (`langgraph_runs.testing.no_network`)."""
+    """Let no `Client` connect to another machine, with `langgraph_runs.testing.no_network`."""
     with importlib.import_module("langgraph_runs.testing.network").no_network():
         yield
 
 
 @pytest.fixture
 def langgraph_runs_fake(langgraph_runs_no_network: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuns]:
-    """A `langgraph_runs.testing.FakeRuns`. A plain ``Client()`` of the code under test finds it, and no client anything else.
+    """A `langgraph_runs.testing.FakeRuns`, which a plain ``Client()`` of the code under test connects to; with no network access.
 
-    The test fails at its end where a script was not used, or where a run was started that no script was for.
+    The test fails at its end if a script was not used, or if a run was started for which there was no script.
     """
     with importlib.import_module("langgraph_runs.testing.fake_runs").FakeRuns() as fake:
         monkeypatch.setenv("LANGGRAPH_API_URL", fake.url)
@@ -61,7 +61,7 @@ def langgraph_runs_fake(langgraph_runs_no_network: None, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def langgraph_graphs(pytestconfig: pytest.Config) -> Dict[str, Any]:
-    """Graphs for `langgraph_dev_server`, by name: those of the ini option. Override it to say otherwise."""
+    """The graphs of `langgraph_dev_server` by name, from the ini option. Override this fixture for other graphs."""
     graphs: Dict[str, Any] = {}
     for line in pytestconfig.getini("langgraph_graphs"):
         name, equals, place = (part.strip() for part in line.partition("="))
@@ -76,7 +76,7 @@ def langgraph_graphs(pytestconfig: pytest.Config) -> Dict[str, Any]:
 def langgraph_dev_server(langgraph_graphs: Dict[str, Any]) -> Iterator[DevServer]:
     """A real LangGraph server (`langgraph_runs.devserver.DevServer`) with your graphs, one for all tests of a process.
 
-    Skips where this Python cannot run it, and says why.
+    The test is skipped, with the reason, if this Python cannot run the server.
     """
     devserver = importlib.import_module("langgraph_runs.devserver")
     reason = devserver.unavailable_reason()

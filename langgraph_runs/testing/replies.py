@@ -1,7 +1,6 @@
-"""What goes back over the wire, byte for byte: replies as values that read as the story of an exchange.
+"""`Reply`: what a server of a test sends for one request, byte for byte, and how the connection breaks.
 
-A `Reply` knows what is sent and how it breaks off. It knows nothing of sockets, threads or the order of replies;
-`LoopbackServer` plays it.
+A reply is an immutable value, independent of sockets and threads. `LoopbackServer` sends it.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Break:
-    """A step of an answer that ends it right there, whatever would come next."""
+    """An item of a reply that ends it at once; the items after it are not sent."""
 
     #: ``fin``, ``rst`` or ``stall``, as in `Reply.ending`.
     how: str = "fin"
 
 
-#: One step of an answer: bytes or text to send, a float to pause (seconds), an Event to wait for, a `Break`,
-#: None to look whether the client is still there.
+#: One item of a reply: bytes or text to send, a float to pause (seconds), an Event to wait for, a `Break`, or None to check whether
+#: the client has disconnected.
 Item = Union[bytes, str, float, threading.Event, Break, None]
 
 Headers = Union[Mapping[str, str], Iterable[tuple[str, str]]]
@@ -51,76 +50,75 @@ Headers = Union[Mapping[str, str], Iterable[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Reply:
-    """What one request is answered with.
+    """The reply to one request. Made by the functions of this module; each method returns a modified copy.
 
-    Made by the functions below and bent by the methods, so that a script reads as a sentence:
-    ``sse(("values", {"n": 1})).then_reset()``.
+    For example: ``sse(("values", {"n": 1})).then_reset()``.
     """
 
-    #: What a failing test prints for this reply.
+    #: The reply as code, for the messages of failing tests.
     story: str
-    #: The status line without its end; empty sends the items bare.
+    #: The status line without its line end. If it is empty, only the items are sent.
     status_line: bytes = b"HTTP/1.1 200 OK"
     headers: tuple[tuple[str, str], ...] = ()
-    #: The steps of the body, or what makes them, once for each time the reply is played.
+    #: The items of the body, or a function that returns them, which is called each time the reply is sent.
     items: Union[tuple[Item, ...], Callable[[], Iterable[Item]]] = ()
     #: ``length``, ``chunked``, ``close`` (the end of the connection ends the body) or ``bare`` (items, nothing else).
     framing: str = "length"
-    #: ``complete``, or what comes instead of the end: ``fin`` (close), ``rst`` (reset), ``stall`` (silence).
+    #: ``complete``, or what happens instead of the end: ``fin`` (close), ``rst`` (reset), ``stall`` (send nothing more).
     ending: str = "complete"
-    #: End the answer, in the manner of `ending`, after so many of its bytes, the head included.
-    answer_limit: Optional[int] = None
-    #: Read only so many bytes of the request, then end in the manner of `ending` without an answer.
+    #: End the response as `ending` says after this many bytes, head included.
+    response_limit: Optional[int] = None
+    #: Read only this many bytes of the request, then end as `ending` says, without a response.
     request_limit: Optional[int] = None
-    #: Answers with a 1xx status, sent before.
+    #: Responses with a 1xx status that are sent first.
     interim: bytes = b""
-    #: Do not begin before this is set.
+    #: Send nothing before this is set.
     starts: Optional[threading.Event] = None
-    #: Send in pieces of so many bytes ...
+    #: Send pieces of this many bytes ...
     piece: Optional[int] = None
-    #: ... with so many seconds between.
+    #: ... and pause this many seconds after each.
     gap: float = 0.0
     gzip: bool = False
-    #: Close the connection after a complete answer, without having said so.
+    #: Close the connection after the complete response, without a header that says so.
     hang_up: bool = False
 
     def __str__(self) -> str:
         return self.story
 
     def then_cut(self) -> Reply:
-        """Leave out the end of the body and close (FIN)."""
+        """Close the connection (FIN) instead of ending the body."""
         return replace(self, ending="fin", story=f"{self.story}.then_cut()")
 
     def then_reset(self) -> Reply:
-        """Leave out the end of the body and reset (RST)."""
+        """Reset the connection (RST) instead of ending the body."""
         return replace(self, ending="rst", story=f"{self.story}.then_reset()")
 
     def then_stall(self) -> Reply:
-        """Leave out the end of the body and fall silent until the client leaves."""
+        """Send nothing more until the client disconnects, instead of ending the body."""
         return replace(self, ending="stall", story=f"{self.story}.then_stall()")
 
     def then_hang_up(self) -> Reply:
-        """Answer completely, then close the connection that was promised to live on."""
+        """Send the complete response, then close the connection, which the headers have promised to keep open."""
         return replace(self, hang_up=True, story=f"{self.story}.then_hang_up()")
 
     def cut_after(self, count: int) -> Reply:
-        """Close (FIN) after `count` bytes of the answer, the head included."""
-        return replace(self, answer_limit=count, ending="fin", story=f"{self.story}.cut_after({count})")
+        """Close (FIN) after `count` bytes of the response, head included."""
+        return replace(self, response_limit=count, ending="fin", story=f"{self.story}.cut_after({count})")
 
     def reset_after(self, count: int) -> Reply:
-        """Reset (RST) after `count` bytes of the answer, the head included."""
-        return replace(self, answer_limit=count, ending="rst", story=f"{self.story}.reset_after({count})")
+        """Reset (RST) after `count` bytes of the response, head included."""
+        return replace(self, response_limit=count, ending="rst", story=f"{self.story}.reset_after({count})")
 
     def stall_after(self, count: int) -> Reply:
-        """Fall silent after `count` bytes of the answer, the head included."""
-        return replace(self, answer_limit=count, ending="stall", story=f"{self.story}.stall_after({count})")
+        """Send nothing more after `count` bytes of the response, head included."""
+        return replace(self, response_limit=count, ending="stall", story=f"{self.story}.stall_after({count})")
 
     def dripping(self, piece: int = 1, gap: float = 0.0) -> Reply:
         """Send `piece` bytes at a time, with `gap` seconds between."""
         return replace(self, piece=piece, gap=gap, story=f"{self.story}.dripping({piece}, {gap})")
 
     def gzipped(self) -> Reply:
-        """Compress the body; each item can be decompressed as soon as it has arrived."""
+        """Compress the body. Each item can be decompressed when it has arrived."""
         return replace(self, gzip=True, headers=(*self.headers, ("Content-Encoding", "gzip")), story=f"{self.story}.gzipped()")
 
     def once(self, event: threading.Event) -> Reply:
@@ -128,16 +126,16 @@ class Reply:
         return replace(self, starts=event, story=f"{self.story}.once(...)")
 
     def after_interim(self, status: int, headers: Headers = ()) -> Reply:
-        """Send an answer with a 1xx status before this one."""
+        """Send a response with a 1xx status first."""
         head = _head(_status_line(status), _pairs(headers))
         return replace(self, interim=self.interim + head, story=f"{self.story}.after_interim({status})")
 
     def with_header(self, name: str, value: str) -> Reply:
-        """One more header, after the others; a ``Content-Length`` given so replaces the true one."""
+        """Add a header after the others. A ``Content-Length`` replaces the correct one."""
         return replace(self, headers=(*self.headers, (name, value)), story=f"{self.story}.with_header({name!r}, ...)")
 
     def pieces(self) -> Iterator[Item]:
-        """Everything that goes over the wire, in order: bytes, and the pauses and events between."""
+        """Yield everything to send, in order: bytes, and the pauses and events to wait for in between."""
         yield self.interim
         items: Iterable[Item] = self.items() if callable(self.items) else self.items
         if not self.status_line:
@@ -172,24 +170,24 @@ class Reply:
 
     @property
     def ends_connection(self) -> bool:
-        """Whether the connection is over after a complete answer."""
+        """True if the connection is closed after the complete response."""
         said = any(name.lower() == "connection" and "close" in value.lower() for name, value in self.headers)
         return said or self.hang_up or self.framing == "close"
 
 
 def reply(status: int, body: Union[bytes, str] = b"", headers: Headers = (), *, framing: str = "length") -> Reply:
-    """A whole answer with `body` as it is."""
+    """Return a whole response with `body` unchanged."""
     return Reply(f"reply({status})", _status_line(status), _pairs(headers), (body,), framing)
 
 
 def reply_json(status: int, value: Any, headers: Headers = (), *, framing: str = "length") -> Reply:
-    """A whole answer with `value` as JSON, as the server's own answers look."""
+    """Return a whole response with `value` as JSON."""
     pairs = (("content-type", "application/json"), *_pairs(headers))
     return Reply(f"reply_json({status})", _status_line(status), pairs, (_json(value),), framing)
 
 
 def chunked(*items: Item, status: int = 200, headers: Headers = (("content-type", "application/json"),)) -> Reply:
-    """A chunked answer, one chunk for each item of bytes or text."""
+    """Return a chunked response, with a chunk for each item of bytes or text."""
     return Reply(f"chunked(... {len(items)} items)", _status_line(status), _pairs(headers), items, "chunked")
 
 
@@ -200,9 +198,9 @@ def sse(
     framing: str = "chunked",
     run: Optional[tuple[str, str]] = None,
 ) -> Reply:
-    """An event stream: each ``(event, data)`` or ``(event, data, id)`` is one chunk, anything else an `Item`.
+    """Return an event stream. Each ``(event, data)`` or ``(event, data, id)`` is one chunk; anything else is an `Item`.
 
-    `run`, a pair of thread id and run id, adds the headers by which the server names the run.
+    `run`, a pair of thread id and run id, adds the headers that name the run.
     """
     named = _pairs(run_headers(*run, then="stream")) if run else ()
     pairs = (
@@ -217,40 +215,40 @@ def sse(
 
 
 def waiting(*items: Item, value: Any, run: Optional[tuple[str, str]] = None, headers: Headers = ()) -> Reply:
-    """What ``wait`` and ``join`` answer: the headers at once, `items` (newlines, say), then `value` as JSON."""
+    """Return a response as of ``wait`` and ``join``: the headers at once, then `items`, such as newlines, then `value` as JSON."""
     named = _pairs(run_headers(*run, then="join")) if run else ()
     pairs = (("content-type", "application/json"), *named, *_pairs(headers))
     return Reply("waiting(...)", _status_line(200), pairs, (*items, _json(value)), "chunked")
 
 
 def raw(*items: Item) -> Reply:
-    """Exactly these bytes, whatever they mean; nothing is added."""
+    """Return a reply of exactly these bytes; nothing is added."""
     return Reply("raw(...)", b"", (), items, "bare")
 
 
 def drop_before_answer() -> Reply:
-    """Read the whole request, answer nothing, close (FIN)."""
-    return Reply("drop_before_answer()", b"", answer_limit=0, ending="fin")
+    """Read the whole request, then close (FIN) without a response."""
+    return Reply("drop_before_answer()", b"", response_limit=0, ending="fin")
 
 
 def reset_before_answer() -> Reply:
-    """Read the whole request, answer nothing, reset (RST)."""
-    return Reply("reset_before_answer()", b"", answer_limit=0, ending="rst")
+    """Read the whole request, then reset (RST) without a response."""
+    return Reply("reset_before_answer()", b"", response_limit=0, ending="rst")
 
 
 def stall() -> Reply:
-    """Read the whole request and never answer; over when the client leaves."""
-    return Reply("stall()", b"", answer_limit=0, ending="stall")
+    """Read the whole request, and send nothing until the client disconnects."""
+    return Reply("stall()", b"", response_limit=0, ending="stall")
 
 
 def cut_request_after(count: int, *, reset: bool = False) -> Reply:
-    """Read `count` bytes of the request, then close (FIN) or reset (RST) without an answer."""
+    """Read `count` bytes of the request, then close (FIN) or reset (RST) without a response."""
     ending = "rst" if reset else "fin"
-    return Reply(f"cut_request_after({count})", b"", request_limit=count, answer_limit=0, ending=ending)
+    return Reply(f"cut_request_after({count})", b"", request_limit=count, response_limit=0, ending=ending)
 
 
 def event(name: Optional[str], data: Any = None, id: Optional[str] = None, *, newline: str = "\r\n") -> bytes:
-    """One event in the server's own order of fields; `data` is sent as JSON, bytes as they are."""
+    """Return an encoded event, with the fields in the server's order. `data` is encoded as JSON, unless it is bytes."""
     text = data.decode("utf-8", "surrogateescape") if isinstance(data, bytes) else _json(data)
     lines = [] if name is None else [f"event: {name}"]
     lines.append(f"data: {text}")
@@ -260,12 +258,12 @@ def event(name: Optional[str], data: Any = None, id: Optional[str] = None, *, ne
 
 
 def heartbeat(newline: str = "\r\n") -> bytes:
-    """The comment that the server sends every five seconds."""
+    """Return the comment that the server sends every five seconds."""
     return f": heartbeat{newline * 2}".encode()
 
 
 def run_headers(thread_id: str, run_id: str, *, then: Optional[str] = None, prefix: str = "") -> dict[str, str]:
-    """The headers that name a run; `then` is the last part of Location (``stream`` or ``join``), None leaves it out."""
+    """Return the headers that name a run. `then` is the end of Location, ``stream`` or ``join``; None omits Location."""
     path = f"{prefix}/threads/{thread_id}/runs/{run_id}"
     named = {"Content-Location": path}
     return {**named, "Location": f"{path}/{then}"} if then else named

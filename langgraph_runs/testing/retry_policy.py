@@ -1,4 +1,4 @@
-"""A `RetryPolicy` for tests: what is repeated is repeated at once."""
+"""A `RetryPolicy` for tests, which repeats requests without waiting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["no_wait"]
 
 
 def no_wait(attempts: int = 4) -> RetryPolicy:
-    """A policy that repeats as the usual one does, and never sleeps: not for a ``Retry-After`` either, however long.
+    """Return a policy that repeats the same requests as the default one, but never sleeps, not even for ``Retry-After``.
 
     >>> policy = no_wait()
     >>> policy.wait(3), policy.wait(1, retry_after=120.0)

@@ -1,4 +1,4 @@
-"""How a fake LangGraph server answers those who listen to a run: event streams with replay, and waits. Knows no path."""
+"""The replies of a fake LangGraph server that last as long as a run: event streams with replay, and ``wait``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .fake_run import FakeRun, LoggedEvent
 from .replies import Break, Item, Reply, chunked, event, heartbeat, sse
 from .run_store import RunStore
 
-__all__ = ["NO_SUCH_RUN", "Listening"]
+__all__ = ["NO_SUCH_RUN", "RunReplies"]
 
-#: What is said within an answer of status 200 of a run that is not there.
+#: The error in a response with status 200 for a run that does not exist.
 NO_SUCH_RUN = {"error": "HTTPException", "message": "404: Run not found"}
 
 
-class Listening(RunStore):
-    """A store with ears."""
+class RunReplies(RunStore):
+    """A store of runs that makes the replies to ``stream``, ``wait`` and ``join``."""
 
     def stream_reply(
         self,
@@ -31,18 +31,21 @@ class Listening(RunStore):
         fresh: bool = False,
         on_disconnect: Optional[str] = None,
     ) -> Reply:
-        """The events of a run: to who has made it (*fresh*) all of them, to who joins those after *last_event_id*, or from now."""
+        """Return a stream of a run's events: all for the request that created the run (*fresh*), else those after *last_event_id*.
+
+        Without *last_event_id*, a request that did not create the run gets new events only.
+        """
         only = None if modes is None else json.loads(modes) if modes.startswith("[") else [modes]
         cut = next(run.cuts, None)
         if cut is None:
             run.uncut.set()
         count, how = cut or next(self.cuts, (-1, ""))
-        # what was emitted until now is only told to who asks for it, and to who made the run
+        # earlier events are sent only to the request that created the run, or after a Last-Event-ID
         start = 0 if fresh else len(run.log)
 
         def items() -> Iterator[Item]:
             left = count
-            for one in self._listen(run, start, last_event_id, on_disconnect):
+            for one in self._events_for(run, start, last_event_id, on_disconnect):
                 if left == 0:
                     if how != "end":
                         yield Break(how)
@@ -55,25 +58,25 @@ class Listening(RunStore):
 
         return replace(sse(), story="stream", items=items)
 
-    def _listen(
+    def _events_for(
         self, run: FakeRun, start: int, last_id: Optional[str], on_disconnect: Optional[str]
     ) -> Iterator[Union[LoggedEvent, bytes, None]]:
-        """What one listener hears: kept events after `last_id`, then all that come, from `start` or from there."""
+        """Yield the events for one connection: the kept ones after `last_id`, then new ones, from `start` or after those."""
         if last_id is not None and last_id.strip():
             with self._changed:
                 log, running = list(run.log), not run.done
             yield from (one for one in self._after(log, last_id) if one.kept)
-            # the real server listens before it replays, and so repeats what came meanwhile
+            # the real server subscribes before it replays, and so repeats events that were emitted meanwhile
             start = max(0, len(log) - (self.dialect.overlap if running else 0))
 
         with self._changed:
             self.listeners += 1
             self._changed.notify_all()
 
-        def news() -> bool:
+        def has_news() -> bool:
             return len(run.log) > start or self.is_over(run)
 
-        for beat in self._until(run, news, on_disconnect):
+        for beat in self._until(run, has_news, on_disconnect):
             if beat is not None:
                 yield heartbeat(self.dialect.newline)
             with self._changed:
@@ -87,7 +90,10 @@ class Listening(RunStore):
             yield LoggedEvent("error", NO_SUCH_RUN, None, False)
 
     def wait_reply(self, run: FakeRun, on_disconnect: Optional[str] = None, *, fresh: bool = False) -> Reply:
-        """The values of a run, once it has ended. Who joins after that gets those of the thread, whichever run made them."""
+        """Return a reply with the values of a run, sent when it has ended.
+
+        A request that joins a run which has ended already gets the values of the thread, whichever run wrote them.
+        """
         late = run.done and not fresh
         cut = None if late else next(run.cuts, None)
         if cut is None or cut[1] == "end":
@@ -120,13 +126,13 @@ class Listening(RunStore):
         error = thread.get("error")
         if error and thread["status"] == "error":
             return {"__error__": error}
-        asked = [one for several in thread.get("interrupts", {}).values() for one in several]
-        return {"__interrupt__": asked} if asked else thread["values"]
+        interrupts = [one for several in thread.get("interrupts", {}).values() for one in several]
+        return {"__interrupt__": interrupts} if interrupts else thread["values"]
 
     def _until(self, run: FakeRun, condition: Callable[[], bool], on_disconnect: Optional[str]) -> Iterator[Optional[bytes]]:
-        """Come back whenever `condition` may hold: with a newline when a heartbeat is due, else with None.
+        """Yield whenever `condition` may be true: a newline if a heartbeat is due, else None.
 
-        Never ends by itself. Where the listener leaves, it cancels the run if `on_disconnect` says so.
+        Never ends by itself. If the client disconnects, the run is cancelled if `on_disconnect` is ``cancel``.
         """
         beat = time.monotonic()
         try:

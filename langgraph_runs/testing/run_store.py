@@ -1,6 +1,6 @@
-"""What a fake LangGraph server remembers: threads, their states, runs and the events of runs; and how runs come and go.
+"""`RunStore`: the state of a fake LangGraph server (threads, their states, runs and events), and the life of its runs.
 
-Runs each on a thread of its own. Knows no path and no status code; `FakeLangGraph` answers from what is here.
+Each run is executed in an operating-system thread of its own. Paths and status codes are in `FakeLangGraph`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from .server_json import assistant_id_of, is_id, new_id, now, run_json, state_js
 
 __all__ = ["RunStore"]
 
-#: Events that the real server does not keep, so that they are never replayed.
+#: The beginnings of the names of events that the real server does not keep, so that they are never replayed.
 NOT_KEPT = ("error", "feedback", "messages/")
-#: What a thread says of a run that was cancelled.
+#: The error of a thread whose run was cancelled.
 _CANCELLED = {
     "error": "UserInterrupt",
     "message": "interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel",
@@ -32,27 +32,27 @@ _TIMED_OUT = {"error": "TimeoutError", "message": ""}
 
 
 class RunStore(LoopbackServer):
-    """Threads and runs. *program* is what every run does."""
+    """Threads and runs in memory. Every run executes *program*."""
 
     takes_broken_requests = True
 
     def __init__(self, program: Program, dialect: Optional[Dialect] = None, *, seed: Any = 0) -> None:
         self.dialect = dialect or Dialect()
         self.program = program
-        #: All runs that were ever made, deleted ones too, in the order they were made.
+        #: All runs, in the order in which they were created; deleted ones too.
         self.created: list[FakeRun] = []
-        #: The runs that are there, by id.
+        #: The runs that were not deleted, by id.
         self.runs: dict[str, FakeRun] = {}
-        #: The threads that are there, by id, as the server tells them.
+        #: The threads that were not deleted, by id, as JSON.
         self.threads: dict[str, dict[str, Any]] = {}
         #: The states of each thread, oldest first.
         self.states: dict[str, list[dict[str, Any]]] = {}
-        #: For each event stream that is opened, in turn, after how many events it breaks, and how:
-        #: ``fin``, ``rst``, ``stall``, or ``end`` for a clean end that means nothing.
+        #: For each event stream that is opened, in order: after how many events it breaks, and how:
+        #: ``fin``, ``rst``, ``stall``, or ``end`` for a response that ends normally before the run has ended.
         self.cuts: Iterator[tuple[int, str]] = iter(())
-        #: How many event streams have come to live events, replay done.
+        #: How many event streams have finished their replay and get new events.
         self.listeners = 0
-        #: When it was started.
+        #: When the server was started.
         self.since = now()
         self._random = random.Random(seed)
         self._clock, self._left, self._number = 1_795_224_633_885, 0, 0
@@ -60,11 +60,11 @@ class RunStore(LoopbackServer):
 
     @property
     def url(self) -> str:
-        """Where a client finds the API."""
+        """The base URL for a client."""
         return self.origin + self.dialect.prefix
 
     def forget_events(self) -> None:
-        """Lose what was kept for replay, as a restart does."""
+        """Delete the events that are kept for replay, as a restart of the server does."""
         with self._changed:
             for run in self.runs.values():
                 run.log = [LoggedEvent(e.name, e.data, e.id, False) for e in run.log]
@@ -84,7 +84,7 @@ class RunStore(LoopbackServer):
         metadata: Optional[Mapping[str, Any]] = None,
         values: Any = None,
     ) -> dict[str, Any]:
-        """Make a thread that nobody has asked for, as one of an earlier day; with *values* it has a state. Returns its JSON."""
+        """Add a thread without a request, as if it existed before the test; with *values* it has a state. Return its JSON."""
         with self._changed:
             thread = thread_json(thread_id=thread_id, metadata=metadata)
             self.threads[thread["thread_id"]] = thread
@@ -93,7 +93,7 @@ class RunStore(LoopbackServer):
             return thread
 
     def write_state(self, thread_id: str, values: Any, *, source: str = "loop", run: Optional[FakeRun] = None, **more: Any) -> Any:
-        """Add a state to a thread's history and make its values the thread's; returns the state."""
+        """Add a state to the thread's history, and set the thread's values; return the state."""
         states = self.states.setdefault(thread_id, [])
         metadata = {"source": source, **self.ids_of(run)} if run else {"source": source}
         state = state_json(thread_id=thread_id, values=values, metadata=metadata, parent=states[-1] if states else None, **more)
@@ -104,25 +104,25 @@ class RunStore(LoopbackServer):
         return state
 
     def ids_of(self, run: FakeRun) -> dict[str, Any]:
-        """What a checkpoint says of the run that wrote it."""
+        """Return the metadata of a checkpoint that names the run which wrote it."""
         return {**self.metadata_of(run), "run_id": run.run_id, "langgraph_request_id": run.request_id}
 
     def graph_of(self, assistant_id: str) -> str:
-        """The graph of an assistant, by name; ``agent`` where that cannot be known."""
+        """Return the name of an assistant's graph; ``agent`` if it is not known."""
         if not is_id(assistant_id):
             return assistant_id
         names = {"agent"} | {run.assistant_id for run in self.created}
         return next((name for name in sorted(names) if assistant_id_of(name) == str(uuid.UUID(assistant_id))), "agent")
 
     def metadata_of(self, run: FakeRun) -> dict[str, Any]:
-        """The metadata of a run, as the server merges them."""
+        """Return the metadata of a run, merged as the server does it."""
         thread = self.threads.get(run.thread_id, {}).get("metadata", {})
         configured = (run.body.get("config") or {}).get("metadata") or {}
         own = {"graph_id": self.graph_of(run.assistant_id), "assistant_id": assistant_id_of(run.assistant_id)}
         return {"created_by": "system", **thread, **own, **configured, **(run.body.get("metadata") or {})}
 
     def run_json(self, run: FakeRun) -> dict[str, Any]:
-        """The run as the server tells it now."""
+        """Return the run as JSON, with its current status."""
         return run_json(
             run_id=run.run_id,
             thread_id=run.thread_id,
@@ -141,7 +141,7 @@ class RunStore(LoopbackServer):
     # -- the life of a run
 
     def begin(self, request: Optional[Request], thread_id: Optional[str], body: dict[str, Any], program: Program) -> FakeRun:
-        """Make a run on a thread that is there, or on one of its own; it begins when those before it on the thread have ended."""
+        """Create a run, on a new thread if *thread_id* is None; it begins when the earlier runs of the thread have ended."""
         metadata = {**((body.get("config") or {}).get("metadata") or {}), **(body.get("metadata") or {})}
         temporary = thread_id is None
         if thread_id is None:
@@ -171,25 +171,25 @@ class RunStore(LoopbackServer):
         return run
 
     def unfinished(self, thread_id: str) -> list[FakeRun]:
-        """The runs of a thread that have not ended, oldest first."""
+        """Return the runs of a thread that have not ended, oldest first."""
         return [run for run in self.runs.values() if run.thread_id == thread_id and not run.done]
 
     def _execute(self, run: FakeRun, before: list[FakeRun], program: Program) -> None:
-        due = run.created_at.timestamp()
+        start = run.created_at.timestamp()
         with self._changed:
             while not run.cancelled.is_set():
-                early = due - time.time()
-                if early <= 0 and all(other.done for other in before):
+                delay = start - time.time()
+                if delay <= 0 and all(other.done for other in before):
                     run.status = "running"
                     self.threads.get(run.thread_id, {}).pop("error", None)
                     break
-                self._changed.wait(min(early, 1.0) if early > 0 else None)
+                self._changed.wait(min(delay, 1.0) if delay > 0 else None)
             self._changed.notify_all()
         try:
             run.emit("metadata", {"run_id": run.run_id, "attempt": 1})
             outcome = program(run)
             if not isinstance(outcome, (Paused, Stopped)):
-                json.dumps(outcome, allow_nan=False)  # what is none is the program's fault, and no broken connection
+                json.dumps(outcome, allow_nan=False)  # values that are not JSON are a failure of the program
         except RunWasCancelled:
             outcome = Stopped("interrupted")
         except GraphFailure as failure:
@@ -203,20 +203,20 @@ class RunStore(LoopbackServer):
         node = (run.node,)
         so_far = {} if run.values is None else run.values
         if isinstance(outcome, GraphFailure):
-            told: Any = {"error": outcome.error, "message": outcome.message}
+            error: Any = {"error": outcome.error, "message": outcome.message}
             if self.dialect.errors == "bare":
-                told = str(outcome)
-            self.log_event(run, "error", told)
+                error = str(outcome)
+            self.log_event(run, "error", error)
             text = f"{outcome.error}({outcome.message!r})"
-            self._finish(run, "error", "error", {"__error__": told}, so_far, error=told, next=node, task_error=text)
+            self._finish(run, "error", "error", {"__error__": error}, so_far, error=error, next=node, task_error=text)
         elif isinstance(outcome, Stopped) and outcome.status == "timeout":
             self._finish(run, "timeout", "error", so_far, so_far, error=_TIMED_OUT, next=node)
         elif isinstance(outcome, Stopped):
             self._finish(run, outcome.status, "interrupted", so_far, so_far, error=_CANCELLED, next=node)
         elif isinstance(outcome, Paused):
-            told = [{"response_schema": None, **one} if isinstance(one, dict) else one for one in outcome.interrupts]
-            marked = {**(outcome.values or {}), "__interrupt__": told} if told else outcome.values
-            self._finish(run, "success", "interrupted", marked, outcome.values, asked=outcome.interrupts, next=outcome.next)
+            interrupts = [{"response_schema": None, **one} if isinstance(one, dict) else one for one in outcome.interrupts]
+            result = {**(outcome.values or {}), "__interrupt__": interrupts} if interrupts else outcome.values
+            self._finish(run, "success", "interrupted", result, outcome.values, interrupts=outcome.interrupts, next=outcome.next)
         else:
             self._finish(run, "success", "idle", outcome, outcome)
 
@@ -229,48 +229,48 @@ class RunStore(LoopbackServer):
         values: Any,
         *,
         error: Any = None,
-        asked: Any = (),
+        interrupts: Any = (),
         next: tuple[str, ...] = (),
         task_error: Optional[str] = None,
     ) -> None:
         with self._changed:
             run.result, run.ended = result, True
-            # the run's own end comes before anybody can see that it has ended
+            # the event ``end`` is sent before the status changes
             if self.dialect.end_event:
                 self.log_event(run, "end", None)
             if not run.done:
                 run.status = status
             if run.cancelled_by is None:
                 run.updated_at = datetime.now(timezone.utc)
-                self._settle(run, thread_status, values, error, asked, next, task_error)
+                self._write_result(run, thread_status, values, error, interrupts, next, task_error)
             if run.temporary and run.body.get("on_completion") != "keep":
                 self.runs.pop(run.run_id, None)
                 self.threads.pop(run.thread_id, None)
                 self.states.pop(run.thread_id, None)
             self._changed.notify_all()
 
-    def _settle(
+    def _write_result(
         self,
         run: FakeRun,
         thread_status: str,
         values: Any,
         error: Any,
-        asked: Any,
+        interrupts: Any,
         next: tuple[str, ...],
         task_error: Optional[str] = None,
     ) -> None:
-        """Write what a run leaves behind in its thread."""
+        """Write the state and status of a run that has ended to its thread."""
         if run.thread_id not in self.threads:
             return
-        task_id, kept = str(uuid.uuid4()), [_as_kept(one) for one in asked]
+        task_id, kept = str(uuid.uuid4()), [_without_schema(one) for one in interrupts]
         self.write_state(run.thread_id, values, run=run, next=next, error=task_error, interrupts=kept, task_id=task_id)
         # a run that was deleted goes on, and writes the state of the thread, but not its status
         if run.run_id in self.runs:
-            told = {"error": error, "interrupts": {task_id: kept} if kept else {}}
-            self.threads[run.thread_id].update(status=thread_status, **told)
+            thread = {"error": error, "interrupts": {task_id: kept} if kept else {}}
+            self.threads[run.thread_id].update(status=thread_status, **thread)
 
     def cancel_run(self, run: FakeRun, action: str = "interrupt") -> None:
-        """End a run, as the cancel endpoint does; *action* ``rollback`` takes it away as well. Nothing, if it has ended."""
+        """Cancel a run, as the endpoint does; with the *action* ``rollback``, delete it too. Does nothing if it has ended."""
         with self._changed:
             if run.done:
                 return
@@ -283,15 +283,15 @@ class RunStore(LoopbackServer):
             if action == "rollback":
                 self.runs.pop(run.run_id, None)
             elif began:
-                # at once, where the real server does it when the run's program has stopped: a test need not wait for it
-                self._settle(run, "interrupted", {} if run.values is None else run.values, _CANCELLED, (), (run.node,))
+                # written at once, so that a test need not wait; the real server writes it when the run has stopped
+                self._write_result(run, "interrupted", {} if run.values is None else run.values, _CANCELLED, (), (run.node,))
             self._changed.notify_all()
 
     def log_event(self, run: FakeRun, name: str, data: Any) -> None:
-        """Give an event its id and hand it to all who listen, if the run was asked for its mode."""
+        """Give an event its id and send it to all connections that stream the run, if its mode was requested."""
         modes = run.body.get("stream_mode") or ["values"]
-        asked = {m.replace("messages-tuple", "messages") for m in ([modes] if isinstance(modes, str) else modes)}
-        if mode_of(name) not in {*asked, "metadata", "error", "end", "feedback"}:
+        requested = {m.replace("messages-tuple", "messages") for m in ([modes] if isinstance(modes, str) else modes)}
+        if mode_of(name) not in {*requested, "metadata", "error", "end", "feedback"}:
             return
         with self._changed:
             kept = run.resumable and run.keeps_events and not name.startswith(NOT_KEPT)
@@ -311,9 +311,9 @@ class RunStore(LoopbackServer):
         return str(self._number) if self.dialect.ids == "int" else str(uuid.UUID(int=self._random.getrandbits(128)))
 
     def is_over(self, run: FakeRun) -> bool:
-        """Whether a listener has nothing more to wait for: the run has ended, or is gone."""
+        """Return True if there will be no more events: the run has ended, or was deleted."""
         return run.done or run.run_id not in self.runs
 
 
-def _as_kept(interrupt: Any) -> Any:
+def _without_schema(interrupt: Any) -> Any:
     return {k: v for k, v in interrupt.items() if k != "response_schema"} if isinstance(interrupt, dict) else interrupt

@@ -1,11 +1,11 @@
-"""A server that plays a script of replies, and says so when the play went otherwise.
+"""`ScriptedServer`: a server that sends prepared replies in order, and fails the test if the requests do not match them.
 
     with ScriptedServer(reply_json(200, run), sse(("values", {"n": 1})).then_cut(), stall()) as server:
         ...
 
-The first request gets the first reply, and so on, on whatever connection it comes. Requests that match `routes` are
-answered from there and leave the script alone. At the end of the block the test fails when a reply was not asked for,
-when a request came for which there was none, or when a reply could not be played as written.
+The first request gets the first reply, and so on, on any connection. Requests that match `routes` get the reply of the route, and
+do not take one of the script. At the end of the block the test fails if a reply was not requested, if there was no reply for a
+request, or if a reply could not be sent as written.
 """
 
 from __future__ import annotations
@@ -15,28 +15,27 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional, Union
 
-from .loopback_server import Answer, LoopbackServer, Request
+from .loopback_server import LoopbackServer, ReplySource, Request
 from .replies import Reply, reply
 
 __all__ = ["Route", "ScriptedServer", "black_hole", "closed_port", "matches"]
 
-Route = Union[Answer, Sequence[Reply]]
+Route = Union[ReplySource, Sequence[Reply]]
 
 
 class ScriptedServer(LoopbackServer):
-    """Plays `script`, one reply for each request, in order.
+    """Sends the replies of `script`, one for each request, in order.
 
-    `routes` maps ``(method, path)``, where a ``*`` stands for one segment of the path, to a reply that is given as
-    often as it is asked for, to a list of replies that must be asked for in full, or to a function of the request.
-    `always` answers whatever comes when the script is over. A request that breaks off by itself fails the test unless
-    `takes_broken_requests`.
+    `routes` maps ``(method, path)``, where ``*`` stands for one segment of the path, to a reply that may be sent any number of
+    times, to a list of replies that must all be requested, or to a function of the request. `always` is the reply when the script
+    is used up. An incomplete request fails the test, unless `takes_broken_requests` is true.
     """
 
     def __init__(
         self,
         *script: Reply,
         routes: Optional[Mapping[tuple[str, str], Route]] = None,
-        always: Optional[Answer] = None,
+        always: Optional[ReplySource] = None,
         takes_broken_requests: bool = False,
     ) -> None:
         self._script = list(script)
@@ -50,7 +49,7 @@ class ScriptedServer(LoopbackServer):
         self.takes_broken_requests = takes_broken_requests
         super().__init__()
 
-    def choose(self, method: str, path: str) -> Answer:
+    def choose(self, method: str, path: str) -> ReplySource:
         with self._changed:
             for wanted, pattern, route in self._routes:
                 if wanted == method and matches(pattern, path.split("/")):
@@ -75,13 +74,13 @@ class ScriptedServer(LoopbackServer):
         left = [str(reply) for reply in self._script[self._played :]]
         left += [str(reply) for _, _, route in self._routes if isinstance(route, list) for reply in route]
         if left:
-            self.fail(f"replies that nobody asked for: {', '.join(left)}")
+            self.fail(f"replies that were not requested: {', '.join(left)}")
         super().__exit__(kind, error, trace)
 
 
 @contextlib.contextmanager
 def closed_port() -> Iterator[str]:
-    """The URL of a port where every connection is refused; nobody else gets the port meanwhile."""
+    """Yield the URL of a port where every connection is refused. The port is reserved within the block."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -89,12 +88,12 @@ def closed_port() -> Iterator[str]:
 
 @contextlib.contextmanager
 def black_hole() -> Iterator[str]:
-    """The URL of a port that neither accepts nor refuses, so that connecting hangs."""
+    """Yield the URL of a port that neither accepts nor refuses connections, so that connecting hangs."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        # the kernel drops what comes when the queue of connections not yet accepted is full
+        # the kernel ignores further connections while the queue of connections that are not accepted yet is full
         for _ in range(4):
             caller = stack.enter_context(socket.socket())
             caller.setblocking(False)

@@ -1,4 +1,4 @@
-"""What a run does, told in one line: the scripts of a fake server. Each is a value, and a program that `FakeLangGraph` runs.
+"""Scripts: what a run on a fake server does, in one line of code. Each script is an immutable value and a `Program`.
 
 succeeds({"answer": 42})
 fails("ValueError", "no ink")
@@ -42,20 +42,20 @@ __all__ = [
 Step = Union[tuple[str, Any], StreamEvent, float, threading.Event]
 
 _HOWS = ("fin", "rst", "end", "stall")
-#: Not given: the values are those that the events tell last.
+#: The default of values: those of the last ``values`` event.
 _FROM_EVENTS: Any = ...
 
 
 @dataclass(frozen=True)
 class Script:
-    """What one run does. Made by the functions of this module, bent by the methods; each method gives a new script.
+    """What one run does. Made by the functions of this module; each method returns a modified copy.
 
     >>> script = succeeds({"n": 2}, events=[("custom", "adding")]).cut_after(1)
     >>> print(script)
     succeeds({'n': 2}).cut_after(1)
     """
 
-    #: What a failing test prints for it.
+    #: The script as code, for the messages of failing tests.
     story: str
     steps: tuple[Step, ...] = ()
     values: Any = _FROM_EVENTS
@@ -63,15 +63,15 @@ class Script:
     ending: str = "success"
     #: Class and message of the graph's exception.
     error: tuple[str, str] = ("", "")
-    #: What it asks a human.
+    #: The questions to a human at which it pauses.
     questions: tuple[Any, ...] = ()
-    #: The node that it stops before, fails in, or was in when it was stopped.
+    #: The node before which it pauses, in which it fails, or in which it is stopped.
     node: str = "agent"
-    #: For each connection that streams it or waits for it, after how many events it breaks, and how.
+    #: For each connection that streams it or waits for it, in order: after how many events the connection breaks, and how.
     cuts: tuple[tuple[int, str], ...] = ()
-    #: Whether the server can replay its events.
+    #: True if the server can replay its events.
     replayable: bool = True
-    #: Whether the request that starts it is answered.
+    #: True if the request that starts it gets a response.
     answered: bool = True
 
     def __post_init__(self) -> None:
@@ -83,12 +83,14 @@ class Script:
         return self.story
 
     def cut_after(self, events: int, how: str = "fin") -> Script:
-        """Break the connection that streams the run after so many events, the ``metadata`` event not counted.
+        """Break the connection that streams the run after *events* events, not counting the ``metadata`` event.
 
-        A second ``cut_after`` is for the connection that comes next, and so on. A ``wait`` or ``join`` is cut before its answer.
-        The run itself goes on. *how*: ``fin`` (closed), ``rst`` (reset), ``stall`` (silence until the client leaves), or
-        ``end``: an orderly end, as of a server that shuts down; then the run does not end before a connection comes that is not
-        cut. A ``wait`` or ``join`` knows no such end.
+        A second ``cut_after`` breaks the next connection, and so on. The connection of a ``wait`` or ``join`` breaks before the
+        response's body. The run itself goes on.
+
+        *how* is ``fin`` (the connection is closed), ``rst`` (it is reset), ``stall`` (nothing more is sent until the client closes
+        it), or ``end``: the response ends normally, as if the server shut down. With ``end``, the run does not end before there is
+        a connection that is not broken; it has no effect on ``wait`` and ``join``.
         """
         if how not in _HOWS:
             raise InvalidRequestError(f"how={how!r}: give one of {', '.join(_HOWS)}")
@@ -97,23 +99,23 @@ class Script:
         return replace(self, cuts=cuts, story=f"{self.story}.cut_after({shown})")
 
     def unreplayable(self) -> Script:
-        """Keep no events: a stream that was cut cannot be resumed."""
+        """Let the server keep no events, so that a broken stream cannot be resumed."""
         return replace(self, replayable=False, story=f"{self.story}.unreplayable()")
 
     def unanswered(self) -> Script:
-        """Start the run, and break the connection instead of answering the request that started it."""
+        """Start the run, but close the connection without a response to the request that started it."""
         return replace(self, answered=False, story=f"{self.story}.unanswered()")
 
     def lasting(self, seconds: float) -> Script:
-        """Wait so long before the end."""
+        """Wait *seconds* seconds before the run ends."""
         return replace(self, steps=(*self.steps, float(seconds)), story=f"{self.story}.lasting({seconds})")
 
     def once(self, event: threading.Event) -> Script:
-        """Wait before the end until *event* is set."""
+        """Wait until *event* is set before the run ends."""
         return replace(self, steps=(*self.steps, event), story=f"{self.story}.once(...)")
 
     def __call__(self, run: FakeRun) -> Any:
-        """Play it: what a program does."""
+        """Run the script, as a program."""
         run.node = self.node
         for step in self.steps:
             if isinstance(step, StreamEvent):
@@ -139,16 +141,16 @@ class Script:
         return values if self.ending == "success" else Stopped(self.ending)
 
     def _pause(self, run: FakeRun, values: Any) -> Paused:
-        asked = tuple(interrupt_json(question) for question in self.questions)
-        shown = [{"value": one["value"], "id": one["id"], "response_schema": None} for one in asked]
-        run.emit("updates", {"__interrupt__": shown})
-        if shown:
-            run.emit("values", {**(values or {}), "__interrupt__": shown})
-        return Paused(values, asked, (self.node,))
+        interrupts = tuple(interrupt_json(question) for question in self.questions)
+        streamed = [{"value": one["value"], "id": one["id"], "response_schema": None} for one in interrupts]
+        run.emit("updates", {"__interrupt__": streamed})
+        if streamed:
+            run.emit("values", {**(values or {}), "__interrupt__": streamed})
+        return Paused(values, interrupts, (self.node,))
 
 
 def succeeds(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = ()) -> Script:
-    """A run that ends well with *values*; by default with those that its last ``values`` event tells."""
+    """Return a run that succeeds with *values*; by default with those of its last ``values`` event."""
     return Script(f"succeeds({_shown(values)})", _steps(events), values)
 
 
@@ -160,36 +162,36 @@ def fails(
     events: Iterable[Step] = (),
     node: str = "agent",
 ) -> Script:
-    """A run whose graph raises *error* in *node*, after it came to *values*."""
+    """Return a run whose graph raises *error* in *node*, after it has reached *values*."""
     return Script(f"fails({error!r}, {message!r})", _steps(events), values, "error", error=(error, message), node=node)
 
 
 def pauses(*questions: Any, values: Any = _FROM_EVENTS, events: Iterable[Step] = (), node: str = "review") -> Script:
-    """A run that stops to ask a human; without questions one that stops before *node*, as by ``interrupt_before``.
+    """Return a run that pauses for a human; without questions, one that pauses before *node*, as with ``interrupt_before``.
 
-    The run that answers (``command={"resume": ...}``) is another one, with the script that comes next.
+    The run that resumes it (``command={"resume": ...}``) is another run, which takes the next script.
     """
     story = f"pauses({', '.join(map(_shown, questions))})"
     return Script(story, _steps(events), values, "paused", questions=questions, node=node)
 
 
 def is_cancelled(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = (), node: str = "agent") -> Script:
-    """A run that somebody else cancels."""
+    """Return a run that another client cancels."""
     return Script("is_cancelled()", _steps(events), values, "interrupted", node=node)
 
 
 def times_out(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = (), node: str = "agent") -> Script:
-    """A run that the server stops, since it takes too long."""
+    """Return a run that the server stops because it takes too long."""
     return Script("times_out()", _steps(events), values, "timeout", node=node)
 
 
 def never_ends(values: Any = _FROM_EVENTS, *, events: Iterable[Step] = (), node: str = "agent") -> Script:
-    """A run that goes on until it is cancelled: for deadlines, aborts and stop buttons."""
+    """Return a run that goes on until it is cancelled: for tests of timeouts, aborts and stop buttons."""
     return Script("never_ends()", _steps(events), values, "never", node=node)
 
 
 def refuses(status: int, detail: str = "", headers: Optional[Mapping[str, str]] = None) -> Reply:
-    """No run: the request that would start it is answered with this status.
+    """Return a response with this status to the request that would start a run; no run is started.
 
     >>> print(refuses(409, "Thread is already running a task."))
     refuses(409)
@@ -199,17 +201,20 @@ def refuses(status: int, detail: str = "", headers: Optional[Mapping[str, str]] 
 
 
 def rate_limited(retry_after: Optional[float] = None) -> Reply:
-    """A 429; *retry_after* in seconds is what the server asks to wait."""
+    """Return a response with status 429, with the header Retry-After if *retry_after* (seconds) is given."""
     return _with_story(refuses(429, "Too Many Requests", _after(retry_after)), f"rate_limited({_shown(retry_after)})")
 
 
 def unavailable(retry_after: Optional[float] = 0) -> Reply:
-    """A 503. With a Retry-After it says that nothing was done, so that a create is sent again; None leaves that out."""
+    """Return a response with status 503. Retry-After means that the run was not started, so that the client tries again.
+
+    With ``retry_after=None`` the header is left out.
+    """
     return _with_story(refuses(503, "Service Unavailable", _after(retry_after)), f"unavailable({_shown(retry_after)})")
 
 
 def unauthorized() -> Reply:
-    """A 401: the api key is wrong."""
+    """Return a response with status 401: the API key is wrong."""
     return _with_story(refuses(401, "Invalid API key"), "unauthorized()")
 
 
@@ -236,7 +241,7 @@ def _steps(events: Iterable[Step]) -> tuple[Step, ...]:
 
 
 def check_json(name: str, data: Any) -> None:
-    """Raise `InvalidRequestError` if *data* is no JSON; *name* is where it stands."""
+    """Raise `InvalidRequestError` if *data* is not JSON; *name* is the argument's name for the message."""
     try:
         json.dumps(data, allow_nan=False)
     except (TypeError, ValueError) as error:

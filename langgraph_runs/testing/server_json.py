@@ -1,6 +1,6 @@
-"""Runs, threads, states and assistants as the server tells them, as JSON: what the fake server answers and what factories decode.
+"""JSON of runs, threads, states and assistants, as langgraph-api sends it: for the fake server's responses and for the factories.
 
-The shapes are those of langgraph-api; `tests/server/test_testing.py` compares them with a real server's.
+`tests/server/test_testing.py` compares it with the JSON of a real server.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ __all__ = [
     "thread_json",
 ]
 
-#: The server makes the id of a graph's own assistant from the graph's name in this namespace.
-_GRAPHS = uuid.UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+#: The namespace in which the server derives the id of a graph's default assistant from the graph's name.
+_GRAPH_NAMESPACE = uuid.UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 
 
 def new_id() -> str:
-    """An id as the server makes them for runs and threads: UUID version 7, which begins with the time.
+    """Return a new id, as the server makes them for runs and threads: a UUID of version 7, which begins with the time.
 
     >>> uuid.UUID(new_id()).version, new_id() != new_id()
     (7, True)
@@ -42,7 +42,7 @@ def new_id() -> str:
 
 
 def is_id(text: Any) -> bool:
-    """Whether the server takes it for an id: a UUID in any spelling.
+    """Return True if the server accepts *text* as an id: a UUID in any spelling.
 
     >>> is_id("01a1fba7-134d-75bb-be92-342b603af512"), is_id("my thread")
     (True, False)
@@ -55,16 +55,16 @@ def is_id(text: Any) -> bool:
 
 
 def assistant_id_of(name: str) -> str:
-    """The assistant id for the name of a graph, the same on every server; an id stays as it is.
+    """Return the id of the default assistant of the graph *name*, the same on every server. An id is returned unchanged.
 
     >>> assistant_id_of("agent")
     'fe096781-5601-53d2-b2f6-0d3403f7e9ca'
     """
-    return name if is_id(name) else str(uuid.uuid5(_GRAPHS, name))
+    return name if is_id(name) else str(uuid.uuid5(_GRAPH_NAMESPACE, name))
 
 
 def now() -> str:
-    """The time, as the server writes it."""
+    """Return the current time, as the server writes it."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")
 
 
@@ -83,7 +83,7 @@ def run_json(
     created_at: Optional[str] = None,
     updated_at: Optional[str] = None,
 ) -> dict[str, Any]:
-    """A run that the request *body* has made; *metadata* are all that the server has merged for it."""
+    """Return a run that was created by a request with *body*. *metadata* is the merged metadata of the run."""
     body = body or {}
     run_id, thread_id = run_id or new_id(), thread_id or new_id()
     graph_id = graph_id or ("agent" if is_id(assistant_id) else assistant_id)
@@ -141,7 +141,7 @@ def thread_json(
     values: Any = None,
     created_at: Optional[str] = None,
 ) -> dict[str, Any]:
-    """A thread that no run has worked on; the keys ``error`` and ``interrupts`` come with the first run's end."""
+    """Return a thread without runs. The keys ``error`` and ``interrupts`` are added when its first run ends."""
     created_at = created_at or now()
     return {
         "thread_id": thread_id or new_id(),
@@ -156,7 +156,7 @@ def thread_json(
 
 
 def interrupt_json(value: Any, interrupt_id: Optional[str] = None) -> dict[str, Any]:
-    """A question to a human, as the thread and its states tell it."""
+    """Return a question to a human, as it is part of a thread and its states."""
     return {"id": interrupt_id or uuid.uuid4().hex, "value": value}
 
 
@@ -172,12 +172,12 @@ def state_json(
     task_id: Optional[str] = None,
     created_at: Optional[str] = None,
 ) -> dict[str, Any]:
-    """A thread's state at one checkpoint. The first of the nodes in *next* is the one that failed with *error*, or asks."""
+    """Return the state of a thread at one checkpoint. The first node of *next* has failed with *error*, or asks *interrupts*."""
 
-    def place(checkpoint_id: str) -> dict[str, Any]:
+    def checkpoint(checkpoint_id: str) -> dict[str, Any]:
         return {"checkpoint_id": checkpoint_id, "thread_id": thread_id, "checkpoint_ns": ""}
 
-    checkpoint_id, asked = new_id(), [dict(one) for one in interrupts]
+    checkpoint_id, questions = new_id(), [dict(one) for one in interrupts]
     parent_id = parent["checkpoint_id"] if parent else None
     step = parent["metadata"]["step"] + 1 if parent else 0
     tasks = [
@@ -186,7 +186,7 @@ def state_json(
             "name": name,
             "path": ["__pregel_pull", name],
             "error": error if first else None,
-            "interrupts": asked if first else [],
+            "interrupts": questions if first else [],
             "checkpoint": None,
             "state": None,
             "result": None,
@@ -199,16 +199,16 @@ def state_json(
         "tasks": tasks,
         "metadata": {"source": "loop", "step": step, "parents": {}, "thread_id": thread_id, **(metadata or {})},
         "created_at": created_at or now(),
-        "checkpoint": place(checkpoint_id),
-        "parent_checkpoint": place(parent_id) if parent_id else None,
-        "interrupts": asked,
+        "checkpoint": checkpoint(checkpoint_id),
+        "parent_checkpoint": checkpoint(parent_id) if parent_id else None,
+        "interrupts": questions,
         "checkpoint_id": checkpoint_id,
         "parent_checkpoint_id": parent_id,
     }
 
 
 def assistant_json(name: str, created_at: Optional[str] = None) -> dict[str, Any]:
-    """The assistant that a server makes for each of its graphs."""
+    """Return the default assistant of the graph *name*."""
     moment = created_at or now()
     return {
         "assistant_id": assistant_id_of(name),

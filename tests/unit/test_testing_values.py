@@ -310,8 +310,8 @@ def test_the_error_is_an_assertion_and_one_of_ours() -> None:
 def test_every_name_has_one_home() -> None:
     """What is imported for type checkers is what is imported for use."""
     assert sorted(langgraph_runs.testing.__all__) == langgraph_runs.testing.__all__
-    assert set(langgraph_runs.testing.__all__) == set(langgraph_runs.testing._HOME)
-    for name, module in langgraph_runs.testing._HOME.items():
+    assert set(langgraph_runs.testing.__all__) == set(langgraph_runs.testing._MODULE_OF)
+    for name, module in langgraph_runs.testing._MODULE_OF.items():
         home = importlib.import_module(f"langgraph_runs.testing.{module}")
         assert name in home.__all__ and getattr(langgraph_runs.testing, name) is getattr(home, name)
     assert set(langgraph_runs.testing.__all__) <= set(dir(langgraph_runs.testing))

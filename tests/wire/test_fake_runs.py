@@ -564,7 +564,7 @@ def test_assert_no_more_requests_wants_every_change_named() -> None:
     """What only reads does not count."""
     fake = posted()
     fake.assert_started(assistant_id="agent")
-    with pytest.raises(AssertionError, match="no assertion has named:\n  POST /threads/.*writer"):
+    with pytest.raises(AssertionError, match="no assertion has matched:\n  POST /threads/.*writer"):
         fake.assert_no_more_requests()
     fake.assert_started(assistant_id="writer")
     fake.assert_no_more_requests()

@@ -329,7 +329,7 @@ def test_always_answers_when_the_script_is_over() -> None:
 def test_replies_that_nobody_asked_for_fail_the_test() -> None:
     """A script or a route that was not played to its end is named at the end of the block."""
     server = ScriptedServer(reply(200), stall(), routes={("GET", "/y"): [reply(204)]})
-    with pytest.raises(AssertionError, match=r"nobody asked for: stall\(\), reply\(204\)"), server:
+    with pytest.raises(AssertionError, match=r"were not requested: stall\(\), reply\(204\)"), server:
         ask(server)
 
 
