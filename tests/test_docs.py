@@ -75,10 +75,12 @@ NO_EXAMPLE = {"RunStream": "there is none without a server; README.rst and the c
 # -- documents: what their blocks do
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[DevServer]:
-    """The server that the documents share; each of them works on threads of its own."""
-    with DevServer(graphs={"agent": f"{AGENT}:graph"}) as server:
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    """The server that the documents share, those in other processes too; each of them works on threads of its own."""
+    from .server.shared import shared_server  # needs Linux or macOS, as the server does
+
+    with shared_server("documents", lambda: DevServer({"agent": f"{AGENT}:graph"}), tmp_path_factory) as server:
         yield server
 
 
