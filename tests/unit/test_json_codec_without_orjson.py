@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from langgraph_runs.errors import InvalidRequestError, ResponseDecodeError
 from langgraph_runs.serialization import json_codec as codec
 
-from .test_codec import HAVE_A_FORM, HAVE_NONE, JSON, NOT_JSON, TEXTS, nested, refusal
+from .test_json_codec import HAVE_A_FORM, HAVE_NONE, JSON, NOT_JSON, TEXTS, nested, refusal
 
 
 def import_without_orjson() -> Any:

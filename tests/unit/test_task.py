@@ -24,9 +24,9 @@ def test_a_new_task_has_no_run(task: InFlightTask) -> None:
 
 def test_while_a_task_is_run_its_create_may_be_on_its_way(task: InFlightTask) -> None:
     task.note_started()
-    assert RunPresence.MAY_STILL_ARRIVE is task.presence
+    assert [RunPresence.MAY_STILL_ARRIVE] == [task.presence]
     task.note_created({"run_id": "r"})
-    assert RunPresence.CREATED is task.presence and task.is_created
+    assert (RunPresence.CREATED, True) == (task.presence, task.is_created)
 
 
 @pytest.mark.parametrize("learned", list(RunPresence)[:3])

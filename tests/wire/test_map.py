@@ -811,6 +811,7 @@ def test_what_the_inputs_raise_is_the_same_error(client: Client, error: BaseExce
 
 
 def test_a_stop_iteration_of_a_function_does_not_end_the_loop_silently(client: Client, server: FakeLangGraph) -> None:
+    options: Any
     for options in ({"key": raising(StopIteration(), [])}, {"progress": raising(StopIteration(), [])}):
         with pytest.raises(RuntimeError, match="raised StopIteration"):
             list(client.runs.map("agent", numbers(1), **options))
