@@ -71,7 +71,9 @@ class Scope:
         self._interrupted = False
         self._reason: Any = None
         self._socket: Optional[socket.socket] = None
-        self._wake: Optional[threading.Event] = None
+        #: Held while the call sleeps; its release wakes the call. Not an event: one that is set by a signal handler while the
+        #: same thread waits for it can block forever on the lock within.
+        self._wake: Optional[threading.Lock] = None
         self._sleep = sleep
         self._pid = os.getpid()
         self._closers: List[Callable[[], None]] = []
@@ -95,7 +97,7 @@ class Scope:
             if self._socket is not None:
                 _shut_down(self._socket)
             if self._wake is not None:
-                self._wake.set()
+                self._wake.release()
 
     @property
     def interrupted(self) -> bool:
@@ -169,12 +171,14 @@ class Scope:
             if self._sleep is not None:
                 self._sleep(seconds)
             else:
+                wake = threading.Lock()
+                wake.acquire()
                 with self._lock:
-                    if self._wake is None:
-                        self._wake = threading.Event()
-                        if self._interrupted:
-                            self._wake.set()
-                self._wake.wait(min(seconds, _LONGEST))
+                    if self._interrupted:
+                        wake.release()
+                    else:
+                        self._wake = wake
+                wake.acquire(timeout=min(seconds, _LONGEST))
         self.check()
 
     def close(self) -> None:
