@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from typing import Deque, List, Optional, Union
+from typing import Deque, List, Optional, Tuple, Union
 
 from ..errors import AbortedError
 from .config import MapConfig
@@ -22,7 +22,7 @@ from .recorder import FinishedTask, Recorder
 from .results import BatchResult, ResultBuffer
 from .retries import InputRetries
 from .shutdown import Shutdown
-from .task import InFlightTask, Task
+from .task import InFlightTask, Task, TaskResult
 
 __all__ = ["Scheduler"]
 
@@ -57,8 +57,10 @@ class Scheduler:
         self._reading = True
         #: Tasks that start before the next input is read.
         self._waiting: Deque[InFlightTask] = deque()
-        #: Tasks chosen to start in the present step, and tasks that have ended and are not recorded yet.
+        #: In the present step: tasks that are about to start, tasks that have ended, and evaluated ones that are not recorded. An
+        #: exception loses none of them: what is in these lists when the map stops is cleaned up.
         self._starting: List[InFlightTask] = []
+        self._ended: List[Tuple[InFlightTask, TaskResult]] = []
         self._finished: List[FinishedTask] = []
         self._buffer = ResultBuffer(ordered=config.ordered)
         wake = dispatcher.wake
@@ -153,11 +155,14 @@ class Scheduler:
     def _collect(self, timeout: float) -> None:
         results, deleted = self._dispatcher.collect(timeout)
         self._recorder.note_deleted(deleted)
-        for in_flight, task_result in results:
+        self._ended += results
+        while self._ended:
+            in_flight, task_result = self._ended[0]
             result = self._retries.evaluate(in_flight, task_result, may_retry=True)
             if result is None:
                 self._waiting.appendleft(in_flight)
             self._finished.append(FinishedTask(in_flight, task_result, result))
+            del self._ended[0]
         if self._dispatcher.failure is not None:
             raise self._dispatcher.failure
         self._retries.announce()
@@ -254,7 +259,7 @@ class Scheduler:
                 if self._unsubscribe is not None:
                     closing.callback(self._unsubscribe)
                 shutdown = Shutdown(self._config, self._dispatcher, self._recorder, self._retries)
-                shutdown.run([*self._waiting, *self._starting], self._finished)
+                shutdown.run([*self._waiting, *self._starting], self._finished, list(self._ended))
 
     def _show_end(self) -> None:
         self.meter.in_flight = 0

@@ -39,11 +39,21 @@ class Shutdown:
         #: Tasks without a final result.
         self._unfinished: List[InFlightTask] = []
 
-    def run(self, waiting: Sequence[InFlightTask], finished: Sequence[FinishedTask]) -> None:
-        """End the map. *waiting* are tasks that are not in flight, *finished* those whose results are not recorded."""
+    def run(
+        self,
+        waiting: Sequence[InFlightTask],
+        finished: Sequence[FinishedTask],
+        ended: Sequence[Tuple[InFlightTask, TaskResult]],
+    ) -> None:
+        """End the map.
+
+        *waiting* are tasks that are not in flight, *finished* tasks whose results are not recorded, *ended* tasks whose results
+        are not evaluated.
+        """
         self._add_unfinished(waiting)
-        if waiting or finished or self._dispatcher.in_flight:
+        if waiting or finished or ended or self._dispatcher.in_flight:
             self._sort(finished)
+            self._take_in((ended, []))
             self._end_tasks()
             unfinished = [*self._unfinished, *self._dispatcher.tasks]
             self._recorder.release(unfinished, cancelled=self._config.cancels)
@@ -86,7 +96,7 @@ class Shutdown:
             results, deleted = self._dispatcher.collect(end - self._clock())
             self._take_in(([] if drop else results, deleted))
 
-    def _take_in(self, collected: Tuple[List[Tuple[InFlightTask, TaskResult]], List[str]]) -> None:
+    def _take_in(self, collected: Tuple[Sequence[Tuple[InFlightTask, TaskResult]], List[str]]) -> None:
         results, deleted = collected
         self._recorder.note_deleted(deleted)
         self._sort(

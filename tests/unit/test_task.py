@@ -23,10 +23,13 @@ def test_a_new_task_has_no_run(task: InFlightTask) -> None:
 
 
 def test_while_a_task_is_run_its_create_may_be_on_its_way(task: InFlightTask) -> None:
+    presences = []
     task.note_started()
-    assert [RunPresence.MAY_STILL_ARRIVE] == [task.presence]
+    presences.append(task.presence)
     task.note_created({"run_id": "r"})
-    assert (RunPresence.CREATED, True) == (task.presence, task.is_created)
+    presences.append(task.presence)
+    assert [RunPresence.MAY_STILL_ARRIVE, RunPresence.CREATED] == presences
+    assert task.is_created
 
 
 @pytest.mark.parametrize("learned", list(RunPresence)[:3])
