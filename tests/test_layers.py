@@ -29,7 +29,7 @@ IMPORTERS: Dict[str, Set[str]] = {
     "attrs": {"batch", "call", "client", "http", "models", "payloads", "runs", "serialization", "server_traits"}
     | {"streaming", "django.browser_events"},
     "cattrs": {"serialization.records"},
-    "orjson": {"serialization.json_codec"},
+    "orjson": {"serialization.json_decoder", "serialization.json_encoder"},
     "requests": {"http", "client"},
     "urllib3": {"http"},
     "sseclient": {"streaming.sse"},
@@ -50,7 +50,7 @@ LAZY: Set[Tuple[str, str]] = {
     ("cli.demo", "devserver"),
     ("cli.doctor", "importlib.metadata"),  # 10 ms each, for one command
     ("cli.doctor", "urllib.request"),
-    ("serialization.json_codec", "serialization.records"),  # cattrs: 20 ms, and streams do without
+    ("serialization.json_decoder", "serialization.records"),  # cattrs: 20 ms, and streams do without
     ("http.session_factory", "http.session"),  # requests: 60 ms, the most of all
     ("http.headers", "email.utils"),  # most responses need no date
     ("batch.thread_pool", "concurrent.futures"),  # only maps use it

@@ -1,5 +1,6 @@
-"""Python objects to JSON, and JSON to the records of `models`, strictly. The only importer of orjson and cattrs."""
+"""Python objects to JSON, and JSON to the records of `models`. The only importer of orjson and cattrs; knows no HTTP."""
 
-from .json_codec import decode, decode_body, decode_list, encode, parse
+from .json_decoder import decode, decode_body, decode_list, parse
+from .json_encoder import encode
 
 __all__ = ["decode", "decode_body", "decode_list", "encode", "parse"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from langgraph_runs import Assistant, Checkpoint, Interrupt, Run, ServerInfo, Thread, ThreadState, ThreadUpdate
 from langgraph_runs.errors import ResponseDecodeError
 from langgraph_runs.models import kind_of
-from langgraph_runs.serialization.json_codec import decode, decode_list
+from langgraph_runs.serialization import decode, decode_list
 
 from .played import RUN, THREAD, run_json
 

@@ -1,4 +1,4 @@
-"""The same results without orjson: a second copy of the codec is imported where orjson cannot be, and both are compared."""
+"""The same results without orjson: second copies of the encoder and the decoder are imported without it, and compared."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from langgraph_runs.errors import InvalidRequestError, ResponseDecodeError
-from langgraph_runs.serialization import json_codec as codec
+from langgraph_runs.serialization import json_decoder as decoder
+from langgraph_runs.serialization import json_encoder as encoder
 
-from .test_json_codec import HAVE_A_FORM, HAVE_NONE, JSON, NOT_JSON, TEXTS, nested, refusal
+from .test_json_decoder import NOT_JSON, TEXTS
+from .test_json_encoder import HAVE_A_FORM, HAVE_NONE, JSON, nested, refusal
 
 
-def import_without_orjson() -> Any:
-    """A copy of the codec, imported on a machine that has no orjson."""
-    spec = importlib.util.spec_from_file_location("langgraph_runs.serialization.codec_without_orjson", codec.__file__)
+def import_without_orjson(original: Any) -> Any:
+    """A copy of the module, imported as on a machine that has no orjson."""
+    spec = importlib.util.spec_from_file_location(f"{original.__name__}_without_orjson", original.__file__)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
@@ -28,7 +30,8 @@ def import_without_orjson() -> Any:
     return module
 
 
-plain = import_without_orjson()
+plain_encoder = import_without_orjson(encoder)
+plain_decoder = import_without_orjson(decoder)
 
 
 def outcome(action: Callable[[Any], Any], value: Any) -> Any:
@@ -41,38 +44,38 @@ def outcome(action: Callable[[Any], Any], value: Any) -> Any:
         return ValueError
 
 
-def test_the_copy_has_no_orjson() -> None:
-    """It is the standard library that is tested here, and orjson beside it where that is installed."""
-    assert None is plain.orjson
-    assert codec.__file__ == plain.__file__
+def test_the_copies_have_no_orjson() -> None:
+    """They use the standard library; the originals use orjson if it is installed."""
+    assert None is plain_encoder.orjson is plain_decoder.orjson
+    assert (encoder.__file__, decoder.__file__) == (plain_encoder.__file__, plain_decoder.__file__)
 
 
 @pytest.mark.parametrize(("value", "form"), HAVE_A_FORM, ids=lambda item: type(item).__name__)
 def test_what_has_a_form(value: Any, form: Any) -> None:
     """It is the same JSON, byte for byte."""
-    assert form == json.loads(plain.encode(value))
-    assert codec.encode(value) == plain.encode(value)
+    assert form == json.loads(plain_encoder.encode(value))
+    assert encoder.encode(value) == plain_encoder.encode(value)
 
 
 @pytest.mark.parametrize(("value", "path", "told"), HAVE_NONE, ids=lambda item: type(item).__name__)
 def test_what_has_none(value: Any, path: str, told: str) -> None:
     """It is the same error, word for word."""
     assert refusal(value).startswith(f"{path}: {told}")
-    assert refusal(value, codec.encode) == refusal(value, plain.encode)
+    assert refusal(value, encoder.encode) == refusal(value, plain_encoder.encode)
 
 
 @pytest.mark.parametrize("depth", [250, 255, 300, 100_000])
 def test_depth(depth: int) -> None:
     """Deep values are sent, or refused, alike."""
-    assert outcome(codec.encode, nested(depth)) == outcome(plain.encode, nested(depth))
+    assert outcome(encoder.encode, nested(depth)) == outcome(plain_encoder.encode, nested(depth))
 
 
 @pytest.mark.parametrize("text", [*TEXTS, *NOT_JSON], ids=lambda text: repr(text)[:30])
 def test_texts(text: str) -> None:
     """Both take the same texts for JSON, and read the same values in them."""
-    assert repr(outcome(codec.parse, text)) == repr(outcome(plain.parse, text))
+    assert repr(outcome(decoder.parse, text)) == repr(outcome(plain_decoder.parse, text))
     data = text.encode("utf-8")
-    assert repr(outcome(codec.parse, data)) == repr(outcome(plain.parse, data))
+    assert repr(outcome(decoder.parse, data)) == repr(outcome(plain_decoder.parse, data))
 
 
 @pytest.mark.parametrize(
@@ -80,15 +83,15 @@ def test_texts(text: str) -> None:
 )
 def test_bytes_that_are_not_utf8(data: bytes) -> None:
     """Neither guesses another encoding."""
-    assert ValueError is outcome(codec.parse, data) is outcome(plain.parse, data)
+    assert ValueError is outcome(decoder.parse, data) is outcome(plain_decoder.parse, data)
 
 
 @given(JSON)
 def test_values_are_sent_alike(value: Any) -> None:
     """The JSON means the same, and is the same but for how the exponent of a float is written."""
-    ours, theirs = codec.encode(value), plain.encode(value)
-    assert repr(codec.parse(ours)) == repr(plain.parse(theirs))
-    assert repr(plain.parse(ours)) == repr(codec.parse(theirs))
+    ours, theirs = encoder.encode(value), plain_encoder.encode(value)
+    assert repr(decoder.parse(ours)) == repr(plain_decoder.parse(theirs))
+    assert repr(plain_decoder.parse(ours)) == repr(decoder.parse(theirs))
     if b"e" not in theirs:
         assert ours == theirs
 
@@ -98,13 +101,13 @@ def test_values_are_sent_alike(value: Any) -> None:
 @example("[1e5,1E+05]")
 def test_random_texts_are_read_alike(text: str) -> None:
     """Whatever is JSON to one is JSON to the other, and the same."""
-    assert repr(outcome(codec.parse, text)) == repr(outcome(plain.parse, text))
+    assert repr(outcome(decoder.parse, text)) == repr(outcome(plain_decoder.parse, text))
 
 
 @given(st.binary())
 def test_random_bytes_are_read_alike(data: bytes) -> None:
     """A body gives the same value, or the same kind of error."""
-    ours, theirs = outcome(codec.decode_body, data), outcome(plain.decode_body, data)
+    ours, theirs = outcome(decoder.decode_body, data), outcome(plain_decoder.decode_body, data)
     if isinstance(ours, tuple) and isinstance(theirs, tuple):
         assert ours[0] is theirs[0]
     else:

@@ -1,0 +1,283 @@
+"""Python objects to JSON in UTF-8: the same bytes whether orjson is installed or not.
+
+An object that has no JSON form is an error that names its path, such as ``$.input.messages[0].score``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import json
+import math
+import operator
+import uuid
+from collections import deque
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
+
+import attrs
+
+from ..errors import InvalidRequestError
+from ..models import Checkpoint
+
+orjson: Any
+try:
+    import orjson
+except ImportError:  # PyPy, and platforms that it has no wheel for
+    orjson = None
+
+__all__ = ["LARGEST", "SMALLEST", "encode"]
+
+#: The whole numbers that JSON parsers read exactly: orjson refuses others, and the server turns them into floats.
+LARGEST = 2**64 - 1
+SMALLEST = -(2**63)
+_DEEPEST = 1000
+
+
+def encode(body: Any) -> bytes:
+    """Return *body* as JSON in UTF-8. Raise `InvalidRequestError` with the path of an object that has no JSON form.
+
+    Besides the types of JSON: UUID, datetime, date, time, Enum, Decimal (as a number), attrs classes, dataclasses, pydantic
+    models, sets, numpy scalars and arrays.
+
+    >>> encode({"when": datetime.date(2026, 1, 2), "tags": {"a"}})
+    b'{"when":"2026-01-02","tags":["a"]}'
+    >>> encode({"input": {"score": float("nan")}})
+    Traceback (most recent call last):
+    ...
+    langgraph_runs.InvalidRequestError: $.input.score: nan has no JSON form; use None or a string
+    """
+    if orjson is None:
+        return _encode_without_orjson(body)
+    try:
+        text: bytes = orjson.dumps(body, default=_simpler, option=_OPTIONS)
+    except TypeError:
+        return _encode_step_by_step(body)
+    # orjson writes NaN as null. A short text is searched for one; in a long one that takes longer than looking at its values.
+    if (len(text) < _LONG and b"null" not in text) or _is_finite(body, _FINITE) or b"null" not in text:
+        return text
+    return _encode_step_by_step(body)
+
+
+def _encode_without_orjson(body: Any) -> bytes:
+    try:
+        text = _standard(body)
+    except (TypeError, ValueError, RecursionError):
+        return _encode_step_by_step(body)
+    # The standard library also writes large numbers, and keys that are no text.
+    return text if _is_finite(body, _FINITE_BUT_INT, only_text_keys=True) else _encode_step_by_step(body)
+
+
+def _encode_step_by_step(body: Any) -> bytes:
+    """Encode *body* slowly: what a faster way refused may have a form (it was too deep, say), or has none, and then its path."""
+    try:
+        return _standard(_plain(body, "$", 0))
+    except RecursionError:
+        raise _refusal("$", "nested too deep, or an object that contains itself") from None
+
+
+_OPTIONS = (
+    0 if orjson is None else orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+
+
+def _standard(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+
+
+# -- numbers that JSON has no form for
+
+#: From this many bytes on, a text is not searched first.
+_LONG = 4096
+#: From this many values on, their types are compared first.
+_MANY = 32
+_FINITE_BUT_INT: FrozenSet[type] = frozenset({str, bool, type(None)})
+_FINITE: FrozenSet[type] = _FINITE_BUT_INT | {int}
+_CONTAINERS = frozenset({dict, list, tuple})
+_TEXT = frozenset({str})
+
+
+def _is_finite(body: Any, finite: frozenset[type], *, only_text_keys: bool = False) -> bool:
+    """True if all values in *body* are known to be finite; False also for types that are not those of JSON.
+
+    Values of the types in *finite* are not looked at. *body* was encoded before, so it does not contain itself.
+    """
+    containers: List[Any] = [(body,)]
+    while containers:
+        values = containers.pop()
+        if type(values) is dict:
+            if only_text_keys and not _TEXT.issuperset(map(type, values)):
+                return False
+            values = values.values()
+        if len(values) > _MANY and _are_all_finite(values, finite):
+            continue
+        for value in values:
+            kind = type(value)
+            if kind in finite:
+                continue
+            if kind in _CONTAINERS:
+                containers.append(value)
+            elif not (math.isfinite(value) if kind is float else kind is int and SMALLEST <= value <= LARGEST):
+                return False
+    return True
+
+
+def _are_all_finite(values: Any, finite: frozenset[type]) -> bool:
+    kinds = set(map(type, values))
+    return kinds <= finite or (kinds == {float} and all(map(math.isfinite, values)))
+
+
+# -- one object after the other
+
+
+def _refusal(path: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{path}: {problem}")
+
+
+def _plain(value: Any, path: str, depth: int) -> Any:
+    """Return *value* in the types of JSON, or raise an error with the path."""
+    if value is None or value is True or value is False:
+        return value
+    if depth > _DEEPEST:
+        raise _refusal(path[:200] + "...", f"nested deeper than {_DEEPEST} levels, or an object that contains itself")
+    kind = type(value)
+    if kind is str:
+        return _text(value, path)
+    if kind is int:
+        if not SMALLEST <= value <= LARGEST:
+            raise _refusal(path, f"{value} does not fit in 64 bits, and the server would turn it into a float; send it as a string")
+        return value
+    if kind is float:
+        if not math.isfinite(value):
+            raise _refusal(path, f"{value!r} has no JSON form; use None or a string")
+        return value
+    if kind is dict or isinstance(value, Mapping):
+        return {_name(k, path): _plain(v, _below(path, k), depth + 1) for k, v in value.items()}
+    if kind is list or kind is tuple:
+        return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+    try:
+        simpler = _simpler(value)
+    except TypeError as error:
+        raise _refusal(path, str(error)) from None
+    return _plain(simpler, path, depth + 1)
+
+
+def _text(value: str, path: str) -> str:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _refusal(path, f"the text holds half a surrogate pair at position {error.start}, which is no character") from None
+    return value
+
+
+def _below(path: str, key: Any) -> str:
+    text = key if isinstance(key, str) else str(key)
+    return f"{path}.{text}" if text.isidentifier() else f"{path}[{text!r}]"
+
+
+def _name(key: Any, path: str) -> str:
+    if isinstance(key, enum.Enum):
+        key = key.value
+    if isinstance(key, str):
+        return _text(str.__str__(key), path)
+    if key is None or isinstance(key, bool):
+        return json.dumps(key)
+    if isinstance(key, int):
+        return int.__repr__(key)
+    if isinstance(key, float) and math.isfinite(key):
+        return float.__repr__(key)
+    if isinstance(key, uuid.UUID):
+        return str(key)
+    if isinstance(key, (datetime.datetime, datetime.date)):
+        return key.isoformat()
+    raise _refusal(path, f"{key!r} cannot be the name of a field; use text")
+
+
+def _fields_of(value: Any) -> Optional[Dict[str, Any]]:
+    """Return the fields of an object whose class declares them, else None."""
+    kind = type(value)
+    if isinstance(value, Checkpoint):
+        own = {f.name: getattr(value, f.name) for f in attrs.fields(kind) if f.name != "extra"}
+        return {**value.extra, **{name: item for name, item in own.items() if item is not None}}
+    if attrs.has(kind):
+        return {f.name: getattr(value, f.name) for f in attrs.fields(kind)}
+    if dataclasses.is_dataclass(kind):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(kind)}
+    for method in ("model_dump", "dict"):  # pydantic 2 and 1, without importing either
+        dump = getattr(kind, method, None)
+        if callable(dump) and (method == "model_dump" or hasattr(kind, "__fields__")):
+            dumped: Dict[str, Any] = getattr(value, method)()
+            return dumped
+    return None
+
+
+def _number(value: decimal.Decimal) -> Any:
+    if not value.is_finite():
+        raise TypeError(f"{value!r} has no JSON form; use None or a string")
+    return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else float(value)
+
+
+def _in_order(values: Any) -> List[Any]:
+    try:
+        return sorted(values)
+    except TypeError:
+        return list(values)
+
+
+def _from_numpy(value: Any) -> Any:
+    """A numpy scalar as a number, an array as a list."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in ("M", "m"):
+        value = value.astype(f"{kind}8[us]")  # finer times would become whole numbers
+    return value.tolist()
+
+
+def _with_text_keys(value: Any) -> Dict[str, Any]:
+    return {_name(key, "$"): item for key, item in value.items()}
+
+
+_Conversion = Tuple[Tuple[type, ...], Callable[[Any], Any]]
+#: Types whose instances have one form, whatever else their class is.
+_VALUES: Tuple[_Conversion, ...] = (
+    ((enum.Enum,), operator.attrgetter("value")),
+    ((str,), str.__str__),
+    ((datetime.datetime, datetime.date, datetime.time), operator.methodcaller("isoformat")),
+    ((uuid.UUID,), str),
+    ((decimal.Decimal,), _number),
+)
+#: Types whose instances have this form if their class declares no fields.
+_COLLECTIONS: Tuple[_Conversion, ...] = (
+    ((int,), int),
+    ((float,), float),
+    ((set, frozenset), _in_order),
+    ((list, tuple, deque), list),
+    ((Mapping,), _with_text_keys),
+)
+#: The same by type, for instances that are of no subclass.
+_BY_TYPE: Dict[type, Callable[[Any], Any]] = {kind: convert for kinds, convert in (*_VALUES, *_COLLECTIONS) for kind in kinds}
+
+
+def _simpler(value: Any) -> Any:
+    """Return *value* one step nearer to the types of JSON; `TypeError` if it has no JSON form."""
+    convert = _BY_TYPE.get(type(value)) or _conversion_of(value, _VALUES)
+    if convert is not None:
+        return convert(value)
+    fields = _fields_of(value)
+    if fields is not None:
+        return fields
+    if type(value).__module__.split(".", 1)[0] == "numpy" and hasattr(value, "tolist"):
+        return _from_numpy(value)
+    convert = _conversion_of(value, _COLLECTIONS)
+    if convert is not None:
+        return convert(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError("bytes have no JSON form; decode them, or send base64 text")
+    raise TypeError(f"an object of type {type(value).__name__} has no JSON form; convert it first")
+
+
+def _conversion_of(value: Any, conversions: Tuple[_Conversion, ...]) -> Optional[Callable[[Any], Any]]:
+    for kinds, convert in conversions:
+        if isinstance(value, kinds):
+            return convert
+    return None
