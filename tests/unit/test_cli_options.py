@@ -1,9 +1,7 @@
-"""What is typed, and what it becomes; which error is which exit code."""
+"""The options of commands that start a run, and the arguments that they become."""
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import io
 import sys
 from pathlib import Path
@@ -11,8 +9,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from langgraph_runs import errors
-from langgraph_runs.cli import exit_codes, values
+from langgraph_runs.cli import exit_codes
 from langgraph_runs.cli.command import CommandError
 from langgraph_runs.cli.options import run_options
 from langgraph_runs.cli.program import parse
@@ -49,40 +46,40 @@ def refused(*arguments: str) -> str:
         ("ü=ß", {"ü": "ß"}),
     ],
 )
-def test_a_pair_is_json_where_it_is_some_else_text(typed: str, value: Dict[str, Any]) -> None:
+def test_the_value_of_a_pair_is_json_if_valid_else_text(typed: str, value: Dict[str, Any]) -> None:
     assert {"input": value} == options(typed)
 
 
-def test_pairs_stand_anywhere_among_the_options() -> None:
+def test_pairs_may_stand_between_options() -> None:
     found = options("a=1", "--durability", "exit", "b=2", "--metadata", "k=v", "c=3")
 
     assert {"input": {"a": 1, "b": 2, "c": 3}, "durability": "exit", "metadata": {"k": "v"}} == found
 
 
-def test_pairs_are_laid_over_the_input() -> None:
+def test_pairs_are_merged_into_the_input() -> None:
     assert {"input": {"a": {"x": 1, "y": 3}, "b": 2}} == options("--input", '{"a": {"x": 1, "y": 2}, "b": 2}', "a.y=3")
 
 
-def test_input_comes_from_a_file_in_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
+def test_input_is_read_from_a_file_in_utf_8_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:
     file = tmp_path / "in.json"
     file.write_bytes('\ufeff{"a": "ü"}'.encode())
 
     assert {"input": {"a": "ü"}} == options("--input-file", str(file)) == options("--input", f"@{file}")
 
 
-def test_input_comes_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_is_read_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"[1, 2]"), encoding="ascii"))
 
     assert {"input": [1, 2]} == options("--input-file", "-")
 
 
-def test_without_input_nothing_is_sent_for_it() -> None:
+def test_without_input_no_input_is_sent() -> None:
     assert {} == options()
     assert {"command": {"resume": {"approved": True}}} == options("--resume", '{"approved": true}')
     assert {"command": {"goto": "a", "resume": "yes"}} == options("--command", '{"goto": "a"}', "--resume", "yes")
 
 
-def test_options_become_those_of_the_library() -> None:
+def test_options_become_arguments_of_the_library() -> None:
     assert {
         "config": {"tags": ["a"], "recursion_limit": 7},
         "context": {"user": "ada"},
@@ -114,11 +111,11 @@ def test_options_become_those_of_the_library() -> None:
         (["a=\udcff"], "input: not text in this locale; give it in a file, in UTF-8"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_its_place(arguments: List[str], told: str) -> None:
+def test_invalid_input_is_refused_with_the_place_of_the_error(arguments: List[str], told: str) -> None:
     assert refused(*arguments).startswith(told)
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "in.json"
     file.write_bytes(b'{"a": "\xff"}')
 
@@ -126,79 +123,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--nope", "a=1"], ["a=1", "--nope"], ["word"], ["--timeout", "soon"], ["--timeout", "0"]])
-def test_a_wrong_option_is_not_taken_for_a_pair(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_option_is_not_taken_for_a_pair(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse([*RUN, *arguments])
 
     assert 2 == ended.value.code
     assert 1 == capsys.readouterr().err.count("\n")
-
-
-@pytest.mark.parametrize(
-    ("typed", "seconds"),
-    [("90", 90), ("1.5", 1.5), ("250ms", 0.25), ("10m", 600), ("1h30m", 5400), ("7d", 604800), ("2w", 1209600)],
-)
-def test_durations(typed: str, seconds: float) -> None:
-    assert seconds == values.duration(typed)
-
-
-@pytest.mark.parametrize("typed", ["", "-1", "1x", "1 h", "m", "1h30", "1e3", "99999999w", "1.2.3s"])
-def test_what_is_no_duration(typed: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="give a time|thirty years"):
-        values.duration(typed)
-
-
-def test_moments_are_aware_and_may_be_told_as_ages() -> None:
-    now = datetime.datetime.now(datetime.timezone.utc)
-
-    assert datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.timezone.utc) == values.moment("2026-01-31T12:00:00Z")
-    assert values.moment("2026-01-31").tzinfo is not None
-    assert datetime.timedelta(days=7) <= now - values.moment("7d") + datetime.timedelta(minutes=1) < datetime.timedelta(days=8)
-    with pytest.raises(argparse.ArgumentTypeError, match="give a time as 2026"):
-        values.moment("yesterday")
-
-
-def status(code: int) -> errors.APIStatusError:
-    return errors.status_error(code)("told", status_code=code)
-
-
-CODES = [
-    (errors.InvalidRequestError("x"), exit_codes.USAGE),
-    (errors.LedgerError("x"), exit_codes.USAGE),
-    (errors.AbortedError("x"), exit_codes.INTERRUPTED),
-    (errors.APIConnectionError("x"), exit_codes.UNREACHABLE),
-    (errors.APITimeoutError("x"), exit_codes.UNREACHABLE),
-    (errors.DeadlineExceededError("x"), exit_codes.TIMED_OUT),
-    (errors.StreamInterruptedError("x"), exit_codes.UNREACHABLE),
-    (errors.CreateUncertainError("x"), exit_codes.UNREACHABLE),
-    (errors.ResponseDecodeError("x"), exit_codes.UNREACHABLE),
-    (status(302), exit_codes.USAGE),
-    (status(400), exit_codes.USAGE),
-    (status(401), exit_codes.REFUSED),
-    (status(403), exit_codes.REFUSED),
-    (status(404), exit_codes.USAGE),
-    (status(407), exit_codes.REFUSED),
-    (status(409), exit_codes.BUSY),
-    (status(418), exit_codes.USAGE),
-    (status(422), exit_codes.USAGE),
-    (status(429), exit_codes.BUSY),
-    (status(500), exit_codes.UNREACHABLE),
-    (status(503), exit_codes.UNREACHABLE),
-    (errors.RunError("x"), exit_codes.FAILED),
-    (errors.RunFailedError("ValueError", "x"), exit_codes.FAILED),
-    (errors.RunCancelledError("x"), exit_codes.FAILED),
-    (errors.RunTimedOutError("x"), exit_codes.TIMED_OUT),
-]
-
-
-@pytest.mark.parametrize(("error", "code"), CODES, ids=lambda value: repr(value)[:40])
-def test_each_error_has_its_exit_code(error: errors.LangGraphRunsError, code: int) -> None:
-    assert code == exit_codes.code_of(error)
-
-
-def test_no_error_was_forgotten() -> None:
-    """Each class of the tree, its root aside, is in the table above."""
-    tree = {getattr(errors, name) for name in errors.__all__ if name.endswith("Error")} - {errors.LangGraphRunsError}
-    roots = {errors.APIStatusError}
-
-    assert set() == tree - roots - {type(error) for error, _ in CODES}

@@ -1,22 +1,23 @@
-"""The command line: what it prints where, and its exit codes. The demo itself is run in tests/server/test_demo.py."""
+"""The command line as a whole: help, version, usage errors, exit codes, and what is imported."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, List
 
 import pytest
 
 import langgraph_runs
-from langgraph_runs import cli, devserver
+from langgraph_runs import cli
 from langgraph_runs._version import __version__
+from langgraph_runs.cli import exit_codes
 from langgraph_runs.cli.command import Command
-from langgraph_runs.cli.program import COMMANDS
-from langgraph_runs.demo import tour
-from langgraph_runs.devserver import DevServerError, unavailable_reason
+from langgraph_runs.cli.program import COMMANDS, parser
 from langgraph_runs.errors import LangGraphRunsError
+
+from .test_cli_demo import demo_that
 
 CHECKOUT = str(Path(langgraph_runs.__file__).resolve().parent.parent)
 
@@ -34,19 +35,6 @@ def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def demo_that(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> List[Dict[str, Any]]:
-    """Make the demo raise; returns how it was called."""
-    calls: List[Dict[str, Any]] = []
-
-    def run(screen: object, **options: Any) -> None:
-        calls.append(options)
-        raise error
-
-    monkeypatch.setattr(devserver, "unavailable_reason", lambda: None)
-    monkeypatch.setattr(tour, "run", run)
-    return calls
-
-
 def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["--version"])
@@ -56,7 +44,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["demo", "--nonsense"], ["run", "agent", "no pair"], ["list"]])
-def test_a_wrong_call_is_2_and_says_so_in_one_line_on_stderr(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_usage_error_is_exit_code_2_and_one_line_on_stderr(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
 
@@ -69,7 +57,7 @@ def test_a_wrong_call_is_2_and_says_so_in_one_line_on_stderr(arguments: List[str
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
-def test_every_command_has_a_page_of_help(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_a_help_page(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """The list of commands has its line, and its own page says what it does, with an example and all exit codes."""
     for arguments in ([*command.name.split()[:-1], "--help"], [*command.name.split(), "--help"]):
         with pytest.raises(SystemExit) as ended:
@@ -84,7 +72,7 @@ def test_every_command_has_a_page_of_help(command: Command, capsys: pytest.Captu
     assert "exit codes:" in printed
 
 
-def test_python_m_is_the_same_program() -> None:
+def test_python_m_runs_the_same_program() -> None:
     shown = python("-m", "langgraph_runs", "--help")
 
     assert 0 == shown.returncode
@@ -92,34 +80,9 @@ def test_python_m_is_the_same_program() -> None:
     assert "" == shown.stderr
 
 
-def test_where_the_server_cannot_run_the_demo_says_what_to_do_in_one_line(
+def test_an_error_of_the_library_is_exit_code_1_and_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(devserver, "unavailable_reason", lambda: "it cannot be: do that")
-
-    assert 2 == cli.main(["demo"])
-    assert ("", "langgraph-runs: it cannot be: do that\n") == capsys.readouterr()
-
-
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="an older Python is the reason by itself")
-@pytest.mark.parametrize("missing", ["langgraph_api", "langgraph_runtime_inmem"])
-def test_a_missing_extra_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, missing, None)
-
-    assert 'the LangGraph server is not installed: pip install "langgraph_runs[server]"' == unavailable_reason()
-
-
-@pytest.mark.skipif(sys.version_info >= (3, 11), reason="this Python can run the server")
-def test_an_old_python_is_named_with_what_to_do() -> None:
-    reason = unavailable_reason()
-
-    assert reason is not None
-    assert "needs Python 3.11 or newer, and this is 3." in reason
-    assert 'pip install "langgraph_runs[server]"' in reason
-    assert "\n" not in reason
-
-
-def test_an_error_of_the_library_is_1_and_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     calls = demo_that(monkeypatch, LangGraphRunsError("it did\nnot work"))
 
     assert 1 == cli.main(["demo", "--log", "x.log"])
@@ -127,21 +90,14 @@ def test_an_error_of_the_library_is_1_and_one_line(monkeypatch: pytest.MonkeyPat
     assert [{"log": "x.log"}] == calls
 
 
-def test_a_server_that_does_not_start_shows_its_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    demo_that(monkeypatch, DevServerError("it ended", log="the log\nof the server"))
-
-    assert 1 == cli.main(["demo"])
-    assert ("", "langgraph-runs: it ended\nthe log\nof the server\n") == capsys.readouterr()
-
-
-def test_interrupted_is_130_without_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_is_exit_code_130_without_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     demo_that(monkeypatch, KeyboardInterrupt())
 
     assert 130 == cli.main(["demo"])
     assert ("", "") == capsys.readouterr()
 
 
-def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_exception_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no error of the library keeps its traceback."""
     demo_that(monkeypatch, ZeroDivisionError())
 
@@ -149,7 +105,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main(["demo"])
 
 
-def test_nobody_reading_is_141_and_silent() -> None:
+def test_a_closed_output_is_exit_code_141_without_a_message() -> None:
     """As in ``langgraph-runs demo | head -1``."""
     code = (
         "import os, sys\n"
@@ -169,10 +125,48 @@ def test_nobody_reading_is_141_and_silent() -> None:
     assert (141, "") == (ended.returncode, ended.stderr)
 
 
-def test_importing_the_package_imports_no_command_line_and_no_server() -> None:
+def test_importing_the_package_does_not_import_the_command_line_or_the_server() -> None:
     """They are for those who ask for them."""
     code = "import sys, langgraph_runs; print([name for name in sys.modules if name.startswith('langgraph_runs.')])"
     shown = python("-c", code)
 
     assert 0 == shown.returncode, shown.stderr
     assert not {"cli", "devserver", "demo", "__main__"} & {name.split(".")[1] for name in eval(shown.stdout)}
+
+
+def test_version_and_help_import_neither_requests_nor_the_demo() -> None:
+    code = """
+import sys
+from langgraph_runs import cli
+try:
+    cli.main([sys.argv[1]])
+except SystemExit:
+    print("\\n" + " ".join(sorted(sys.modules)))
+"""
+    heavy = {"requests", "urllib3", "tenacity", "cattrs", "asyncio", "sqlite3", "importlib.metadata", "http.client", "tqdm"}
+    for argument in ("--version", "--help"):
+        shown = subprocess.run(
+            [sys.executable, "-c", code, argument], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True
+        )
+        loaded = set(shown.stdout.splitlines()[-1].split())
+
+        assert set() == heavy & loaded
+        assert set() == {name for name in loaded if name.startswith(("langgraph_runs.demo", "langgraph_runs.devserver"))}
+
+
+def test_every_option_has_a_help_text() -> None:
+    def walk(one: Any, path: str) -> None:
+        for action in one._actions:
+            if hasattr(action, "_choices_actions"):
+                for name, inner in action.choices.items():
+                    walk(inner, f"{path} {name}")
+            else:
+                assert action.help, f"{path} {action.dest}"
+
+    walk(parser(), "langgraph-runs")
+
+
+def test_every_exit_code_has_a_meaning() -> None:
+    used = {code for command in COMMANDS for code in command.exits}
+
+    assert used <= set(exit_codes.MEANINGS)
