@@ -359,10 +359,13 @@ def test_odd_ids_are_no_error(odd: str) -> None:
     assert True is cursor.admit("custom", "2", "zzz" if odd[0] not in "0123456789" else f"{START}-0")
 
 
-def size_of(value: Any) -> int:
-    """The number of items that an object keeps, in itself and in the objects of this package that it has."""
+def size_of(value: Any, seen: List[Any]) -> int:
+    """The number of items that an object keeps, in itself and in the objects of this package that it has, each counted once."""
+    if any(value is other for other in seen):
+        return 0
     if hasattr(value, "__dict__"):
-        return sum(map(size_of, vars(value).values()))
+        seen.append(value)
+        return sum(size_of(part, seen) for part in vars(value).values())
     return len(value) if hasattr(value, "__len__") and not isinstance(value, str) else 0
 
 
@@ -375,4 +378,4 @@ def test_memory_stays_flat(resumed: bool) -> None:
             cursor.admit("custom", str(number), ids.format(number))
             if resumed and number == 5:
                 cursor.reconnect(all_published=True)
-        assert 0 < size_of(cursor) < 10_000
+        assert 0 < size_of(cursor, []) < 10_000
