@@ -111,7 +111,7 @@ class StreamConnection:
             )
         self._location = _target_of(body.headers.get("location"), self._transport.base_url) or self._location
         self._body = body
-        self._parser = EventParser(max_event_bytes=self._transport.settings.max_event_bytes, last_id=self._parser.last_id)
+        self._parser = EventParser(max_event_bytes=self._transport.settings.max_event_bytes)
 
     # -- reading
 
@@ -126,7 +126,7 @@ class StreamConnection:
         self.fault = None
         data = body.read1()
         if not data:
-            if self._parser.cut:
+            if self._parser.in_event:
                 raise APIConnectionError("the connection ended within an event", sent=True, request=body.info)
             self.ended_by_connection = body.ends_with_connection
             return None

@@ -148,9 +148,9 @@ class Cursor:
 
     # -- its events
 
-    def admit(self, event: str, data: Optional[str], own_id: Optional[str]) -> bool:
-        """Return True if the event is new, and note it. A block without data is no event; its id counts."""
-        if not own_id or data is None:
+    def admit(self, event: str, data: str, own_id: Optional[str]) -> bool:
+        """Return True if the event is new, and note it. With *event* "" it is a frame without data: no event, but its id counts."""
+        if not own_id or not event:
             return self._admit_other(event, data, own_id)
         # Nothing comes twice on the connection that made the run.
         if self._resumed and not self._is_new(event, data, own_id):
@@ -161,7 +161,7 @@ class Cursor:
         self.admitted += 1
         return True
 
-    def _admit_other(self, event: str, data: Optional[str], own_id: Optional[str]) -> bool:
+    def _admit_other(self, event: str, data: str, own_id: Optional[str]) -> bool:
         if self.doubt:
             return False
         if own_id == "":
@@ -170,7 +170,7 @@ class Cursor:
             if self._delivered.last is None:
                 self._check_first(own_id)
             self._delivered.move_to(own_id)
-        new = data is not None and self._is_new_without_id(event, data)
+        new = bool(event) and self._is_new_without_id(event, data)
         self.admitted += new
         return new
 

@@ -200,7 +200,7 @@ class RunStream(Generic[E], Iterator[E]):
         cursor, queue, now = self._config.cursor, self._ready.append, time.time()
         admitted = cursor.admitted
         admit, kinds = cursor.admit, KINDS
-        for name, text, own_id, last_id in parsed:
+        for name, text, own_id in parsed:
             new = admit(name, text, own_id)
             if cursor.gap:
                 self._end.note_gap(NOT_KEPT, place=cursor.take_gap())
@@ -211,7 +211,7 @@ class RunStream(Generic[E], Iterator[E]):
                 data = parse(text) if text else None
             except ValueError as error:
                 data = self._plain_text(cls, name, text, error)
-            event = build_event(cls, name, data, last_id or None, text, now)
+            event = build_event(cls, name, data, own_id or cursor.last_id, text, now)
             if cls in CHECKED_KINDS or (data.__class__ is dict and "__interrupt__" in data):
                 self._note(event)
             queue(event)

@@ -37,15 +37,16 @@ class Browser:
 
     def events(self) -> Iterator[ServerSentEvent]:
         """Until the connection ends."""
-        parser = EventParser(last_id=self.last_event_id)
+        parser = EventParser()
         while True:
             data = self.response.read1(65536)
             if not data:
                 return
             self.comments += data.count(b": heartbeat\n\n")
             for event in parser.feed(data):
-                self.last_event_id = event.last_id or self.last_event_id
-                yield event
+                self.last_event_id = event.own_id or self.last_event_id
+                if event.event:
+                    yield event
 
     def leave(self, *, abruptly: bool = False) -> None:
         """Close the connection: politely, or with a reset, as a phone that changes its network."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import tracemalloc
-from typing import Iterable, List, Optional, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Tuple
 
 import pytest
 
@@ -15,10 +15,29 @@ from langgraph_runs.streaming.sse import EventParser, ServerSentEvent
 LINE_ENDS = ["\n", "\r", "\r\n"]
 
 
-def parsed(*chunks: bytes, parser: Optional[EventParser] = None) -> List[ServerSentEvent]:
+class Parsed(NamedTuple):
+    """A dispatched event, with the last event id as of this event."""
+
+    event: str
+    data: str
+    own_id: Optional[str]
+    last_id: Optional[str]
+
+
+def with_last_id(frames: Iterable[ServerSentEvent], last_id: Optional[str] = None) -> List[Parsed]:
+    """The events among these frames; an id persists until the next one, from frames without data too."""
+    found = []
+    for event, data, own_id in frames:
+        last_id = last_id if own_id is None else own_id
+        if event:
+            found.append(Parsed(event, data, own_id, last_id))
+    return found
+
+
+def parsed(*chunks: bytes, parser: Optional[EventParser] = None) -> List[Parsed]:
     """The events of these chunks."""
     parser = parser or EventParser()
-    return [event for chunk in chunks for event in parser.feed(chunk)]
+    return with_last_id(event for chunk in chunks for event in parser.feed(chunk))
 
 
 def data_of(*chunks: bytes) -> List[str]:
@@ -111,18 +130,21 @@ def test_the_id_persists_until_the_next_one() -> None:
 
 
 def test_a_block_without_data_still_sets_the_id() -> None:
-    """It is no event, but its id is the last one from there on."""
+    """It is no event, but its id is the last one from there on, in its place among the events."""
     parser = EventParser()
-    assert [] == parser.feed(b"id: 7\n\n")
-    assert "7" == parser.last_id
-    assert [("message", "x", None, "7")] == parser.feed(b"data: x\n\n")
+    assert [("", "", "7")] == parser.feed(b"id: 7\n\n")
+    assert [("message", "x", None)] == parser.feed(b"data: x\n\n")
+    assert [("", "", "")] == parser.feed(b"id\n\n")
+    assert [("x", None, "7", "7"), ("y", None, None, "8")] == [
+        (event.data, None, event.own_id, event.last_id) for event in parsed(b"id: 7\ndata: x\n\nid: 8\n\ndata: y\n\n")
+    ]
 
 
 def test_an_unfinished_block_sets_no_id() -> None:
     """What is not dispatched at the end of the stream leaves no trace."""
     parser = EventParser()
-    parser.feed(b"id: 1\ndata: x\n\nid: 2\ndata: y\n")
-    assert ("1", True) == (parser.last_id, parser.pending)
+    assert ["1"] == [event.own_id for event in parser.feed(b"id: 1\ndata: x\n\nid: 2\ndata: y\n")]
+    assert True is parser.pending
 
 
 def test_an_id_with_a_nul_is_ignored() -> None:
@@ -137,10 +159,9 @@ def test_ids_are_text_of_any_kind() -> None:
     assert ["ü:1 "] == [event.last_id for event in parsed("id: ü:1 \ndata: x\n\n".encode())]
 
 
-def test_the_id_of_an_earlier_connection_is_carried_over() -> None:
-    """A parser can be told the last id, and an empty id resets it."""
-    parser = EventParser(last_id="5")
-    assert [("message", "a", None, "5"), ("message", "b", "", "")] == parser.feed(b"data: a\n\nid:\ndata: b\n\n")
+def test_an_empty_id_is_an_id() -> None:
+    """It is not the same as none: it resets the last event id."""
+    assert [("message", "a", None), ("message", "b", "")] == EventParser().feed(b"data: a\n\nid:\ndata: b\n\n")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +198,7 @@ def test_an_end_event_without_data_is_noticed() -> None:
     assert [] == parser.feed(b"event: end\n\n")
     assert True is parser.ended
     with_data = EventParser()
-    assert [("end", "null", None, None)] == with_data.feed(b"event: end\ndata: null\n\n")
+    assert [("end", "null", None)] == with_data.feed(b"event: end\ndata: null\n\n")
     assert False is with_data.ended
 
 

@@ -9,8 +9,8 @@ import sseclient
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from langgraph_runs.streaming import sse
-from langgraph_runs.streaming.sse import EventParser, _long_lines
+from langgraph_runs.streaming.frames import split_long_lines
+from langgraph_runs.streaming.sse import EventParser
 
 
 class Expected(NamedTuple):
@@ -97,10 +97,15 @@ def in_pieces(stream: bytes, cuts: List[int]) -> List[bytes]:
 def test_the_parser_does_what_the_specification_says(stream: bytes, cuts: List[int]) -> None:
     """Over random streams in random pieces: the same events, the same last id, the same retry, the same unfinished rest."""
     parser = EventParser()
-    events = [event for piece in in_pieces(stream, cuts) for event in parser.feed(piece)]
+    events, last_id = [], ""
+    for piece in in_pieces(stream, cuts):
+        for event, data, own_id in parser.feed(piece):
+            last_id = last_id if own_id is None else own_id
+            if event:
+                events.append((event, data, last_id))
     expected = oracle(stream)
-    assert expected.events == [(event.event, event.data, event.last_id or "") for event in events]
-    assert expected.last_id == (parser.last_id or "")
+    assert expected.events == events
+    assert expected.last_id == last_id
     assert expected.retry == parser.retry
     assert expected.unfinished == parser.pending
 
@@ -108,12 +113,10 @@ def test_the_parser_does_what_the_specification_says(stream: bytes, cuts: List[i
 @settings(max_examples=100)
 @given(LIKELY, LIKELY, st.integers(0, 1000))
 def test_a_second_connection_begins_anew(first: bytes, second: bytes, cut: int) -> None:
-    """Of a connection that was cut nothing is left but its last id: the next one parses as if it stood alone."""
-    before = EventParser()
-    before.feed(first[: cut % (len(first) + 1)])
-    after = EventParser(last_id=before.last_id)
-    events = [(event.event, event.data, event.own_id) for event in after.feed(second)]
-    assert [(event.event, event.data, event.own_id) for event in EventParser().feed(second)] == events
+    """Of a connection that was cut nothing is left: the next one parses as if it stood alone."""
+    alone = EventParser().feed(second)
+    EventParser().feed(first[: cut % (len(first) + 1)])
+    assert alone == EventParser().feed(second)
 
 
 NAMES = st.sampled_from(["values", "messages", "values|child:1f", "", "é", " x", "message", "end"])
@@ -140,24 +143,22 @@ def by_sseclient(frames: List[List[bytes]]) -> List[Tuple[str, str]]:
 @given(
     st.lists(FRAMES, min_size=1, max_size=12), st.lists(st.integers(0, 60_000), max_size=6), st.sampled_from(["\n", "\r\n", "\r"])
 )
-def test_a_frame_like_one_before_is_what_sseclient_py_makes_of_it(frames: List[List[str]], cuts: List[int], end: str) -> None:
-    """The short way for frames whose event line was parsed before gives what sseclient-py gives for all, and the same ids."""
+def test_a_frame_of_the_common_form_is_what_sseclient_py_makes_of_it(frames: List[List[str]], cuts: List[int], end: str) -> None:
+    """Frames of the common form, which sseclient-py does not see, give what sseclient-py gives for all, and the same ids."""
     lines = [[line.encode() for line in frame] for frame in [*frames, *frames]]
     stream = "".join(end.join([*frame, "", ""]) for frame in [*frames, *frames]).encode()
     short = EventParser()
     events = [event for piece in in_pieces(stream, cuts) for event in short.feed(piece)]
-    assert by_sseclient(lines) == [(event.event, event.data) for event in events]
+    assert by_sseclient(lines) == [(event.event, event.data) for event in events if event.event]
     parser = EventParser()
     long = []
     for frame in lines:
-        sse._names.clear()
-        long += parser.feed(b"\n".join(frame) + b"\n\n")
+        long += parser.feed(b": comment\n" + b"\n".join(frame) + b"\n\n")  # so that it is not of the common form
     assert long == events
-    assert parser.last_id == short.last_id
 
 
-def test_sseclient_py_sees_the_first_frame_of_a_name_and_the_short_way_takes_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not like a frame before goes to sseclient-py, in its place among the others."""
+def test_sseclient_py_parses_the_frames_that_are_not_of_the_common_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each event comes in its place among the others."""
     seen: List[Any] = []
 
     class Spied(sseclient.Event):
@@ -166,33 +167,27 @@ def test_sseclient_py_sees_the_first_frame_of_a_name_and_the_short_way_takes_the
             seen.append(self)
 
     monkeypatch.setattr(sseclient, "Event", Spied)
-    monkeypatch.setattr(sse, "_names", {})  # of this process, whose other tests have seen names too
-    parser = EventParser()
     plain = b"event: values\ndata: %d\nid: 7\n\n"
     stream = plain % 1 + plain % 2 + b"event: values\ndata: 3\ndata: 4\n\n" + plain % 5
-    assert ["1", "2", "3\n4", "5"] == [event.data for event in parser.feed(stream)]
-    assert ["1", "3\n4"] == [event.data for event in seen]
-
-    seen.clear()
-    assert ["6"] == [event.data for event in EventParser().feed(plain % 6)] and not seen  # the next connection knows it
+    assert ["1", "2", "3\n4", "5"] == [event.data for event in EventParser().feed(stream)]
+    assert ["3\n4"] == [event.data for event in seen]
 
 
-def test_names_without_end_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that names each event anew, at length or not, takes no memory, and its events are the same."""
-    monkeypatch.setattr(sse, "_names", names := {})  # type: ignore[var-annotated]
+def test_remembered_names_are_bounded() -> None:
+    """A server that names each event differently, at length or not, takes no memory, and its events are the same."""
     parser = EventParser()
     for number in range(1000):
         name = f"{number}" if number % 2 else "x" * 1000 + f"{number}"
         for _ in range(2):
             (event,) = parser.feed(f"event: {name}\ndata: 1\n\n".encode())
             assert name == event.event
-    assert 0 < len(names) <= 256 and max(map(len, names)) < 600
+    assert 0 < len(parser._names) <= 256 and max(map(len, parser._names)) < 600
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"x", b"yy", b"\x0b", b"\x85"]), max_size=30).map(b"".join))
 def test_long_lines_are_the_lines_of_splitlines(chunk: bytes) -> None:
     """Splitting by searching gives what splitting by looking at each byte gives."""
-    assert chunk.splitlines() == _long_lines(chunk)
+    assert chunk.splitlines() == split_long_lines(chunk)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
