@@ -42,7 +42,7 @@ AGENT = Path(__file__).with_name("docs_agent.py")
 URL = "http://localhost:2024"
 
 DJANGO = importlib.util.find_spec("django") is not None
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")  # for whoever looks at a module that uses them
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")  # modules that use Django need some settings
 
 #: The command that starts a server for the examples.
 START_SERVER = """\
@@ -55,7 +55,7 @@ NOT_IMPORTED = {
     "langgraph_runs.demo.graph": "is imported by the server's process only",
     "langgraph_runs.demo.web.graph": "is imported by the server's process only",
 }
-#: Modules that are there for those who have Django.
+#: Modules that need Django.
 OF_DJANGO = ("langgraph_runs.django", "langgraph_runs.demo.web")
 #: Literal blocks in docstrings that are not run, and why.
 NOT_RUN = {
@@ -68,6 +68,10 @@ LITERAL_BLOCKS = {
     "langgraph_runs/cli/README.rst": ["tests/server/test_cli_processes.py"],
     "langgraph_runs/django/README.rst": ["nothing: JavaScript of a page"],
 }
+#: Words of private meaning, or of a tone that a reference does not have.
+NOT_WRITTEN = (
+    "told errand errands crew sweep sweeper litter brake patience somebody whoever nobody ours theirs lie lies gone riddle"
+)
 #: Public classes whose docstrings show no example, and why.
 NO_EXAMPLE = {"RunStream": "there is none without a server; README.rst and the chapters have several"}
 
@@ -161,13 +165,13 @@ def test_a_log_level_that_a_document_sets_is_restored_after_the_document(tmp_pat
            # -> 20 10
     """
     (tmp_path / "README.rst").write_text(textwrap.dedent(code), encoding="utf-8")
-    ours, root = logging.getLogger("langgraph_runs"), logging.getLogger()
-    before = [(logger.level, list(logger.handlers)) for logger in (ours, root)]
-    assert logging.INFO != ours.level
+    loggers = [logging.getLogger("langgraph_runs"), logging.getLogger()]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    assert logging.INFO != loggers[0].level
 
     run_document(Document(tmp_path / "README.rst"), URL)
 
-    assert before == [(logger.level, list(logger.handlers)) for logger in (ours, root)]
+    assert before == [(logger.level, list(logger.handlers)) for logger in loggers]
     made = logging.getLogger("a_logger_of_this_document")
     assert (logging.NOTSET, True) == (made.level, made.propagate)
     assert logging.NOTSET == logging.Logger.manager.disable
@@ -293,6 +297,13 @@ def test_the_layers_in_the_readme_are_those_that_are_tested() -> None:
 
     assert [len(row) for row in rows] == [len(place) for place in places]
     assert all(max(above) < min(below) for above, below in zip(places, places[1:]))
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, Document(ROOT / "CHANGELOG.rst")], ids=str)
+def test_a_document_uses_no_private_words(document: Document) -> None:
+    words = set(re.findall(r"[a-z]+", document.text.lower()))
+
+    assert set() == words & set(NOT_WRITTEN.split())
 
 
 def test_the_readme_has_at_most_500_lines() -> None:

@@ -1,4 +1,4 @@
-"""The package as a whole: what it exports, what importing it costs, and what it carries with it."""
+"""The package as a whole: its exports, the modules that importing it imports, and the files that are packed with it."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_all_is_sorted_complete_and_importable() -> None:
     assert public | {"__version__", *langgraph_runs._LATE} == set(names)
 
 
-def test_names_that_come_late_are_names_like_the_others() -> None:
-    """They are there when they are asked for, and listed before; a name that is none is the usual error."""
+def test_lazily_imported_names_are_names_like_the_others() -> None:
+    """They are listed by ``dir()`` and imported by their first use; an unknown name raises AttributeError."""
     code = """
 import json, sys, langgraph_runs
 listed = sorted(set(langgraph_runs.__all__) - set(dir(langgraph_runs)))
@@ -57,14 +57,14 @@ same = Ledger is langgraph_runs.Ledger is sys.modules["langgraph_runs.batch.ledg
 try:
     langgraph_runs.Legder
 except AttributeError as error:
-    told = str(error)
-print(json.dumps([listed, before, same, told]))
+    message = str(error)
+print(json.dumps([listed, before, same, message]))
 """
     assert [[], False, True, "module 'langgraph_runs' has no attribute 'Legder'"] == fresh(code)
 
 
-def test_star_import_gives_what_all_says() -> None:
-    """It works, and brings no module along."""
+def test_star_import_gives_the_names_in_all() -> None:
+    """It defines the names in ``__all__`` and no other."""
     space: dict[str, Any] = {}
     exec("from langgraph_runs import *", space)
     assert set(langgraph_runs.__all__) == set(space) - {"__builtins__"}
@@ -81,7 +81,7 @@ def test_what_a_module_exports_exists(name: str) -> None:
     assert [] == [exported for exported in getattr(module, "__all__", ()) if not hasattr(module, exported)]
 
 
-def test_public_classes_call_themselves_public() -> None:
+def test_public_classes_have_docstrings_and_public_modules() -> None:
     """Each has a docstring, and names the package as its module."""
     for name in langgraph_runs.__all__:
         item = getattr(langgraph_runs, name)
@@ -98,7 +98,7 @@ def test_the_package_is_typed() -> None:
     assert "py.typed" in config["options.package_data"]["langgraph_runs"].split()
 
 
-def test_what_is_no_python_is_packed_as_well() -> None:
+def test_files_that_are_not_python_are_packed() -> None:
     """Each such file in the package is among those that setup.cfg names, and each name there finds one."""
     config = configparser.ConfigParser()
     config.read(CHECKOUT / "setup.cfg", encoding="utf-8")
@@ -159,8 +159,8 @@ def test_the_version_has_one_home() -> None:
     assert "attr: langgraph_runs._version.__version__" == config["metadata"]["version"]
 
 
-#: What `import langgraph_runs` must not bring: what it does not need, or not before a call.
-NOT_BROUGHT = [
+#: Modules that `import langgraph_runs` must not import: it needs them only for a call, or not at all.
+NOT_IMPORTED = [
     "asyncio",
     "cattrs",
     "concurrent.futures",
@@ -187,16 +187,16 @@ NOT_BROUGHT = [
 
 
 @pytest.mark.parametrize("arguments", [(), ("-W", "error"), ("-O",), ("-OO",)], ids=str)
-def test_importing_brings_little(arguments: List[str]) -> None:
+def test_importing_imports_few_modules(arguments: List[str]) -> None:
     """No asyncio, no server, no command line, no requests before the first call, and no warning, with or without docstrings."""
     code = (
         "import sys; before = set(sys.modules); import langgraph_runs, json; print(json.dumps(sorted(set(sys.modules) - before)))"
     )
-    brought = set(fresh(code, *arguments))
-    assert [] == sorted(set(NOT_BROUGHT) & brought)
+    imported = set(fresh(code, *arguments))
+    assert [] == sorted(set(NOT_IMPORTED) & imported)
 
 
-def test_a_call_brings_no_asyncio_of_ours() -> None:
+def test_a_call_imports_no_asyncio() -> None:
     """Whatever a call imports, asyncio comes with a library below us or not at all."""
     code = """
 import sys, json, requests, tenacity, cattrs
@@ -218,14 +218,14 @@ def test_importing_starts_nothing() -> None:
 import json, logging, threading, sys
 import langgraph_runs
 root = logging.getLogger()
-ours = logging.getLogger("langgraph_runs")
-print(json.dumps([threading.active_count(), len(root.handlers), len(ours.handlers), ours.level]))
+package = logging.getLogger("langgraph_runs")
+print(json.dumps([threading.active_count(), len(root.handlers), len(package.handlers), package.level]))
 """
     assert [1, 0, 0, 0] == fresh(code)
 
 
-def test_another_sseclient_is_found_out() -> None:
-    """A package of another name installs the same module: that is said, with what to do, and is no riddle later."""
+def test_another_sseclient_raises_an_import_error() -> None:
+    """Another package installs a module of the same name: importing then raises ImportError, which names the remedy."""
     code = """
 import json, sys, types
 sys.modules["sseclient"] = other = types.ModuleType("sseclient")
@@ -241,7 +241,7 @@ except ImportError as error:
     )
 
 
-def test_two_interpreters_hash_alike() -> None:
+def test_a_pickle_of_another_process_compares_equal() -> None:
     """A run decoded in one process compares equal to its pickle from another."""
     code = """
 import json, pickle, base64
