@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Type, Uni
 
 import attrs
 
+from . import api
 from .call import RetryPolicy
 from .errors import InvalidRequestError
-from .http import CHANGEABLE, SETTINGS, Request, SessionFactory, Settings, Transport, check_key, parse_call_options, split_login
+from .http import CHANGEABLE, SETTINGS, SessionFactory, Settings, Transport, check_key, parse_call_options, split_login
 from .models import ServerInfo
 from .options import CallOptions, documented
 from .resources import AssistantsClient, RunsClient, ThreadsClient
-from .serialization import decode, decode_body
 from .server_traits import ServerTraits
 from .validation import check_count
 
@@ -132,18 +132,17 @@ class Client:
     @documented(CallOptions)
     def ok(self, **options: Unpack[CallOptions]) -> bool:
         """Return True if the server reports that it is healthy. Raise like every other call if it does not."""
-        given = parse_call_options("ok", options)
-        with given.scope(self._transport) as scope:
-            self._transport.call(Request(method="GET", path="/ok", query=given.params, headers=given.headers), scope)
+        common = parse_call_options("ok", options)
+        with common.scope(self._transport) as scope:
+            api.get_ok(self._transport, scope, common)
         return True
 
     @documented(CallOptions)
     def info(self, **options: Unpack[CallOptions]) -> ServerInfo:
         """Return the server's version and features."""
-        given = parse_call_options("info", options)
-        with given.scope(self._transport) as scope:
-            request = Request(method="GET", path="/info", query=given.params, headers=given.headers)
-            return decode(decode_body(self._transport.call(request, scope).body), ServerInfo)
+        common = parse_call_options("info", options)
+        with common.scope(self._transport) as scope:
+            return api.get_info(self._transport, scope, common)
 
     def close(self) -> None:
         """Close the connections and end the calls that are under way in any thread: they raise `AbortedError`.

@@ -22,6 +22,7 @@ __all__ = [
     "RunsStreamPayload",
     "RunsWaitPayload",
     "merge_payload",
+    "modes_of",
     "names_of",
     "to_body",
 ]
@@ -226,6 +227,14 @@ def _checks(cls: Any) -> Tuple[Tuple[str, Callable[[str, Any], object]], ...]:
 
 #: Options that have another name in the request body.
 _ON_THE_WIRE = {"langsmith_tracing": "langsmith_tracer"}
+
+
+def modes_of(stream_mode: Any) -> List[str]:
+    """Return the stream modes as a checked list, empty for None."""
+    if stream_mode is None:
+        return []
+    _check_modes("stream_mode", stream_mode)
+    return _listed("stream_mode", stream_mode)
 
 
 def _warn_caller(message: str) -> None:

@@ -14,14 +14,13 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import attrs
 
-from ..api import cancelling, runs_path, thread_path
+from .. import api
 from ..call import AbortSignal, RetryDetails, Scope
 from ..errors import APIStatusError, ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError, NotFoundError
-from ..http import Request, Settings, Transport
+from ..http import CommonOptions, Settings, Transport
 from ..models import Run, RunOutcome
 from ..payloads import RunsWaitPayload
 from ..runs import RunStarter, error_for, prepare_start
-from ..serialization import decode_body, decode_list
 from ..server_traits import ServerTraits
 from .task import Task, TaskResult
 
@@ -112,7 +111,7 @@ class TaskRunner:
 
     def _create_or_join(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> Optional[RunOutcome]:
         if task.run_id is not None:
-            return self._waiter.join(task.thread_id, task.run_id, scope, headers=task.headers)
+            return self._waiter.join(task.thread_id, task.run_id, scope, CommonOptions(..., None, dict(task.headers), []))
         run = self._find_run(task, scope) if task.may_exist else None
         if run is None:
             try:
@@ -126,7 +125,7 @@ class TaskRunner:
             on_run_created({"run_id": run.run_id, "thread_id": run.thread_id})
         if task.rerun_failed and run.finished and run.status != "success":
             return None
-        return self._waiter.join(task.thread_id, run.run_id, scope, headers=task.headers)
+        return self._waiter.join(task.thread_id, run.run_id, scope, CommonOptions(..., None, dict(task.headers), []))
 
     def _create_and_wait(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> RunOutcome:
         options = {
@@ -161,9 +160,8 @@ class TaskRunner:
 
     def _runs_on(self, thread_id: str, scope: Scope) -> List[Run]:
         """Return the runs of a thread. A thread that does not exist has none."""
-        request = Request(method="GET", path=runs_path(thread_id), query=(("limit", 10),))
         try:
-            return decode_list(decode_body(self._transport.call(request, scope).body), Run)
+            return api.list_runs(self._transport, scope, thread_id, limit=10)
         except NotFoundError:
             return []
 
@@ -218,16 +216,15 @@ class TaskRunner:
 
     def _cancel(self, run: Run, scope: Scope) -> bool:
         """Cancel a run and wait until it has ended. Returns False if it had ended before, or was deleted."""
-        path, query = cancelling(run.thread_id, run.run_id, wait=True)
         try:
-            self._transport.call(Request(method="POST", path=path, query=query), scope)
+            api.cancel_run(self._transport, scope, run.thread_id, run.run_id, wait=True)
         except NotFoundError:
             return False
         return True
 
     def _delete_thread(self, thread_id: str, scope: Scope) -> bool:
         try:
-            self._transport.call(Request(method="DELETE", path=thread_path(thread_id)), scope)
+            api.delete_thread(self._transport, scope, thread_id)
         except NotFoundError:
             pass  # it is deleted already
         return True

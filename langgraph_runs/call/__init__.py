@@ -5,16 +5,23 @@ Knows nothing of HTTP, JSON or runs.
 
 from .abort import AbortController, AbortSignal
 from .deadline import Deadline
-from .retry import RetryBudget, RetryDetails, RetryPolicy, repeat
+from .execution import Execution, execution_of, is_surely_not_executed, is_transient
+from .retry import Retrier, RetryBudget, RetryDetails, RetryPolicy, at_moments, polling_wait
 from .scope import Scope
 
 __all__ = [
     "AbortController",
     "AbortSignal",
     "Deadline",
+    "Execution",
+    "Retrier",
     "RetryBudget",
     "RetryDetails",
     "RetryPolicy",
     "Scope",
-    "repeat",
+    "at_moments",
+    "execution_of",
+    "is_surely_not_executed",
+    "is_transient",
+    "polling_wait",
 ]

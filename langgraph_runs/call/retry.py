@@ -1,7 +1,6 @@
-"""When to try again and how long to wait: the policy, the budget, and the loop. Knows nothing of HTTP.
+"""When a request is repeated and after which wait: the policy, the budget, and the one engine. Knows nothing of HTTP.
 
-The only importer of tenacity, which is imported when something is tried again for the first time. `Retrying` is built per call,
-since a shared one is not safe to use from several threads.
+The only importer of tenacity, which is imported when a request is repeated for the first time.
 """
 
 from __future__ import annotations
@@ -10,15 +9,19 @@ import logging
 import random
 import threading
 import time
-from typing import Any, Callable, FrozenSet, Iterable, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, FrozenSet, Iterable, Iterator, Optional, Sequence, TypeVar
 
 import attrs
 
 from ..errors import InvalidRequestError, LangGraphRunsError
 from ..validation import check_seconds
+from .execution import is_surely_not_executed
 from .scope import Scope
 
-__all__ = ["RetryBudget", "RetryDetails", "RetryPolicy", "repeat"]
+if TYPE_CHECKING:
+    import tenacity
+
+__all__ = ["Retrier", "RetryBudget", "RetryDetails", "RetryPolicy", "at_moments", "polling_wait"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -163,84 +166,161 @@ class RetryBudget:
                 self._tokens = min(self._capacity, self._tokens + 1.0)
 
 
-class _Verdict:
-    """Whether one more try is made after an error, and after how many seconds."""
+def polling_wait(number: int) -> float:
+    """Seconds before the request with this number to a server that says each time that the run goes on; 0 is the first.
 
-    def __init__(self, policy: RetryPolicy, budget: RetryBudget, scope: Scope, again: Callable[[LangGraphRunsError], bool]) -> None:
-        self.policy, self.budget, self.scope, self.again = policy, budget, scope, again
-        self.seconds = 0.0
-
-    def __call__(self, error: BaseException, retry: int) -> bool:
-        if not isinstance(error, LangGraphRunsError) or retry >= self.policy.attempts or not self.again(error):
-            return False
-        if self.policy.forbids(error):
-            return False
-        self.seconds = self.policy.wait(retry, getattr(error, "retry_after", None))
-        return self.scope.deadline.allows(self.seconds) and not self.scope.interrupted and self.budget.take()
-
-
-def repeat(
-    attempt: Callable[[], T],
-    *,
-    call: str,
-    policy: RetryPolicy,
-    budget: RetryBudget,
-    scope: Scope,
-    again: Callable[[LangGraphRunsError], bool],
-) -> T:
-    """The result of *attempt*, tried again while *again* says so of its error and policy, budget and scope allow it.
-
-    Raises the last error itself, never a wrapper. Ends a wait at once when the scope is interrupted.
+    >>> [polling_wait(number) for number in (0, 1, 2, 9)]
+    [0.0, 0.1, 0.2, 1.0]
     """
-    verdict = _Verdict(policy, budget, scope, again)
-    try:
-        result = attempt()
-    except LangGraphRunsError as error:
-        # Most calls end here or above: what only a retry needs is built only now.
-        if not verdict(error, 1):
-            raise
-        first = error
-    else:
-        budget.succeeded()
-        return result
-    result = _again(attempt, first, call, verdict)
-    budget.succeeded()
-    return result
+    return min(1.0, 0.05 * 2.0 ** min(number, 10)) if number else 0.0
 
 
-def _again(attempt: Callable[[], T], first: LangGraphRunsError, call: str, verdict: _Verdict) -> T:
-    import tenacity
+def at_moments(scope: Scope, moments: Sequence[float]) -> Iterator[None]:
+    """Yield at each of these *moments*, in seconds after the first; ends early, as `Scope.check`, when the call is over."""
+    waited = 0.0
+    for moment in moments:
+        scope.sleep(moment - waited)
+        waited = moment
+        yield
 
-    replayed = False
 
-    def replay_then_attempt() -> T:
-        if not replayed:
-            raise first
-        return attempt()
+class Retrier:
+    """Decides about the next attempt of one call: the one engine below every repeated request of this package.
 
-    def decide(retry_state: tenacity.RetryCallState) -> bool:
-        nonlocal replayed
-        outcome = retry_state.outcome
-        if outcome is None or not outcome.failed:
-            return False
-        if not replayed:
-            replayed = True  # the verdict on the first error was asked for already
-            return True
-        error = outcome.exception()
-        return error is not None and verdict(error, retry_state.attempt_number)
+    It counts attempts, chooses waits, obeys ``Retry-After``, the deadline and the signals of the scope, takes a token of the
+    budget for each repeat, writes the log line and calls ``on_retry``. Hooks are called between two attempts, never within
+    one, so what they raise reaches the caller as it is. Built on `tenacity.Retrying`, one per call, since a shared one is not
+    safe to use from several threads.
+    """
 
-    def tell(retry_state: tenacity.RetryCallState) -> None:
-        error = retry_state.outcome.exception() if retry_state.outcome is not None else None
-        if not isinstance(error, LangGraphRunsError):
-            return
-        verdict.policy.announce(call, retry_state.attempt_number + 1, verdict.seconds, error)
-
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_never,  # the verdict counts, so that it can also say why not
-        wait=lambda _: verdict.seconds,
-        retry=decide,
-        sleep=verdict.scope.sleep,
-        before_sleep=tell,
-        reraise=True,
+    __slots__ = (
+        "_attempt",
+        "_attempts",
+        "_error",
+        "_repeatable",
+        "_seconds",
+        "budget",
+        "call",
+        "failures",
+        "out_of_time",
+        "policy",
+        "scope",
+        "transient",
     )
-    return retrying(replay_then_attempt)
+
+    def __init__(
+        self,
+        call: str,
+        *,
+        policy: RetryPolicy,
+        budget: RetryBudget,
+        scope: Optional[Scope],
+        transient: Callable[[LangGraphRunsError], bool],
+    ) -> None:
+        #: What the log line and `RetryDetails` call it, such as ``"GET /threads/x/runs"``.
+        self.call = call
+        self.policy = policy
+        self.budget = budget
+        #: The limits of the call; None where the caller does not block between attempts.
+        self.scope = scope
+        #: Whether another attempt may be made after an error.
+        self.transient = transient
+        #: Failed attempts since the last progress.
+        self.failures = 0
+        #: Whether the last error was final because the wait would have crossed the deadline of the call.
+        self.out_of_time = False
+        self._attempts: Any = None
+        self._attempt: Any = None
+        self._error: Optional[LangGraphRunsError] = None
+        self._repeatable = False
+        self._seconds = 0.0
+
+    def run(self, attempt: Callable[[], T]) -> T:
+        """Return the result of *attempt*, called again after transient errors. Raises the last error itself."""
+        while True:
+            try:
+                result = attempt()
+            except LangGraphRunsError as error:
+                seconds = self.next_wait(error)
+                if seconds is None:
+                    raise
+            else:
+                self.succeeded()
+                return result
+            self.sleep(seconds)
+
+    def next_wait(
+        self,
+        error: LangGraphRunsError,
+        *,
+        seconds: Optional[float] = None,
+        least: float = 0.0,
+        repeatable: Optional[bool] = None,
+    ) -> Optional[float]:
+        """Count a failed attempt. Return the seconds to wait before the next one, or None where *error* is final.
+
+        *seconds* replaces the wait that the policy would choose; it is at least *least*. *repeatable* replaces the question
+        whether the error is transient, where the caller knows more. Does not wait.
+        """
+        import tenacity
+
+        if self._attempts is None:
+            retrying = tenacity.Retrying(
+                stop=self._stop,
+                wait=lambda _: self._seconds,
+                retry=tenacity.retry_if_exception(lambda _: self._repeatable),
+                sleep=lambda _: None,  # the caller waits, within the limits of its scope
+                before_sleep=self._announce,
+                reraise=True,
+            )
+            self._attempts = iter(retrying)
+            self._attempt = next(self._attempts)
+        self.failures += 1
+        self._error = error
+        self._repeatable = self.transient(error) if repeatable is None else repeatable
+        if self.scope is not None and not is_surely_not_executed(error):
+            self.scope.may_have_been_executed = True
+        chosen = self.policy.wait(self.failures, getattr(error, "retry_after", None)) if seconds is None else seconds
+        self._seconds = max(chosen, least)
+        self._attempt.__exit__(type(error), error, error.__traceback__)
+        try:
+            self._attempt = next(self._attempts)
+        except BaseException as final:
+            self._attempts = self._attempt = None
+            if final is error:
+                return None
+            raise  # of the hook, or a signal handler
+        finally:
+            self._error = None
+        return self._seconds
+
+    def _stop(self, state: tenacity.RetryCallState) -> bool:
+        error = self._error
+        if error is None or state.attempt_number >= self.policy.attempts or self.policy.forbids(error):
+            return True
+        scope = self.scope
+        if scope is not None:
+            self.out_of_time = not scope.deadline.allows(self._seconds)
+            if self.out_of_time or scope.interrupted:
+                return True
+        return not self.budget.take()  # asked last, so that a token is spent only on an attempt that is made
+
+    def _announce(self, _: Any) -> None:
+        assert self._error is not None
+        self.policy.announce(self.call, self.failures + 1, self._seconds, self._error)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than the deadline and the signals of the call allow."""
+        if self.scope is not None:
+            self.scope.sleep(seconds)
+
+    def succeeded(self) -> None:
+        """Note an attempt that succeeded: gives a token back to the budget, and failures count anew."""
+        self.budget.succeeded()
+        if self.failures:
+            self.reset()
+
+    def reset(self) -> None:
+        """Count failures from here on."""
+        self.failures = 0
+        self._attempts = self._attempt = self._error = None

@@ -47,6 +47,7 @@ class Scope:
         "_wake",
         "attempts",
         "deadline",
+        "may_have_been_executed",
         "request",
         "run_id",
         "thread_id",
@@ -65,6 +66,8 @@ class Scope:
         self.thread_id: Optional[str] = None
         #: Tries of the request that is under way.
         self.attempts = 0
+        #: Whether an earlier attempt of the request that is under way may have been executed by the server.
+        self.may_have_been_executed = False
         #: That request, or the last one.
         self.request: Optional[RequestInfo] = None
         self._lock = threading.RLock()  # a signal handler may interrupt the call within
@@ -117,6 +120,11 @@ class Scope:
         """The call no longer uses its socket, which may go to another call now."""
         with self._lock:
             self._socket = None
+
+    def begin_request(self) -> None:
+        """A request is about to be sent for the first time."""
+        self.attempts = 0
+        self.may_have_been_executed = False
 
     def over(self) -> Optional[LangGraphRunsError]:
         """The error that says why the call must end now, or None."""

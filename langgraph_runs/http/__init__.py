@@ -6,7 +6,7 @@ imported when the first connection is made.
 
 from typing import TYPE_CHECKING
 
-from .call_options import CALL_OPTIONS, CommonOptions, common_options, parse_call_options
+from .call_options import CALL_OPTIONS, NO_OPTIONS, CommonOptions, common_options, parse_call_options
 from .headers import as_utf8, http_date, path_segment, split_login
 from .session_factory import SessionFactory
 from .settings import CHANGEABLE, SETTINGS, Settings, check_key
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CALL_OPTIONS",
     "CHANGEABLE",
+    "NO_OPTIONS",
     "Response",
     "CommonOptions",
     "Request",

@@ -15,7 +15,7 @@ from ..call import AbortSignal, Scope
 from ..options import CallOptions, option_docs
 from ..validation import check_headers, check_known, check_seconds
 
-__all__ = ["CALL_OPTIONS", "CommonOptions", "common_options", "parse_call_options"]
+__all__ = ["CALL_OPTIONS", "NO_OPTIONS", "CommonOptions", "common_options", "parse_call_options"]
 
 #: Names of the options that every call has.
 CALL_OPTIONS: FrozenSet[str] = frozenset(option_docs(CallOptions))
@@ -31,9 +31,18 @@ class CommonOptions:
     headers: Dict[str, str]
     params: List[Tuple[str, str]]
 
+    @property
+    def headers_only(self) -> CommonOptions:
+        """For a further request of the same call, to another endpoint."""
+        return CommonOptions(..., None, self.headers, [])
+
     def scope(self, transport: Transport) -> Scope:
         """The limits of the call, from now on."""
         return transport.scope(self.timeout, self.signal)
+
+
+#: Of requests that the library makes on its own account: no headers and no query of the caller's.
+NO_OPTIONS = CommonOptions(..., None, {}, [])
 
 
 def parse_call_options(call: str, options: Mapping[str, Any], further: Collection[str] = ()) -> CommonOptions:

@@ -12,19 +12,17 @@ import time
 import urllib.parse
 import weakref
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Set, Tuple, TypeVar
 
 import attrs
 
 from .._version import __version__
-from ..call import AbortSignal, Deadline, RetryBudget, Scope, repeat
+from ..call import AbortSignal, Deadline, Retrier, RetryBudget, Scope, is_surely_not_executed, is_transient
 from ..errors import (
     APIConnectionError,
-    APIStatusError,
     InvalidRequestError,
     LangGraphRunsError,
     RequestInfo,
-    ResponseDecodeError,
     status_error,
 )
 from ..serialization import parse
@@ -37,8 +35,9 @@ if TYPE_CHECKING:
     from .body import ByteStream
     from .session import Connector
 
-__all__ = ["Response", "Request", "Transport"]
+__all__ = ["Request", "Response", "Transport"]
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 #: Of the body of an error, in bytes; more is not read.
@@ -144,93 +143,60 @@ class Transport:
 
     # -- whole answers
 
-    def call(
-        self,
-        request: Request,
-        scope: Scope,
-        *,
-        again: Optional[Callable[[LangGraphRunsError], bool]] = None,
-        once: bool = False,
-        on_headers: Optional[Callable[[Mapping[str, str]], None]] = None,
-    ) -> Response:
-        """The answer, asked again as the policy says where *again* (default: any passing failure) allows it.
+    def call(self, request: Request, scope: Scope) -> Response:
+        """The response, requested again after transient failures as the policy and `Request.creates` allow."""
+        return self.logged(lambda: self.retrier(request, scope).run(lambda: self.send(request, scope)), request, scope)
 
-        With *once* it is asked once, and whoever calls does the counting.
-        """
+    def open_with_retries(self, request: Request, scope: Scope) -> ByteStream:
+        """As `call`, for a response whose body the caller reads."""
+        return self.logged(lambda: self.retrier(request, scope).run(lambda: self.open(request, scope)), request, scope)
 
-        def attempt() -> Response:
-            return self.send(request, scope, on_headers=on_headers)
-
-        answer: Response = attempt() if once else self.retrying(attempt, request, scope, again)
-        return answer
-
-    def retrying(
-        self,
-        attempt: Callable[[], Any],
-        request: Request,
-        scope: Scope,
-        again: Optional[Callable[[LangGraphRunsError], bool]] = None,
-    ) -> Any:
-        """The result of *attempt*, tried again as the policy says."""
-        scope.attempts = 0
-        return self.logged(
-            lambda: repeat(
-                attempt,
-                call=str(request),
-                policy=self.settings.retry,
-                budget=self._shared.budget,
-                scope=scope,
-                again=self.is_transient if again is None else again,
-            ),
-            request,
-            scope,
+    def retrier(self, request: Request, scope: Scope, *, call: Optional[str] = None) -> Retrier:
+        """The engine that decides about repeats of *request*; *call* is its name in log lines, by default method and path."""
+        scope.begin_request()
+        return Retrier(
+            call or str(request),
+            policy=self.settings.retry,
+            budget=self._shared.budget,
+            scope=scope,
+            transient=lambda error: self.is_transient(error) and (not request.creates or is_surely_not_executed(error)),
         )
 
-    def logged(self, work: Callable[[], Any], request: Request, scope: Scope) -> Any:
+    def retrier_of(self, call: str, transient: Callable[[LangGraphRunsError], bool], *, scope: Optional[Scope] = None) -> Retrier:
+        """The engine for what is more than one request: the connections of a stream, an input of a map."""
+        return Retrier(call, policy=self.settings.retry, budget=self._shared.budget, scope=scope, transient=transient)
+
+    def logged(self, work: Callable[[], T], request: Request, scope: Scope) -> T:
         """The result of *work*, which sends *request* however often; leaves the one line at INFO that a finished call leaves.
 
         For a stream it tells when the answer began.
         """
         started = self._clock()
-        told = "failed"
+        outcome = "failed"
         try:
             result = work()
-            told = str(getattr(result, "status", "done"))
+            outcome = str(getattr(result, "status", "done"))
             return result
         except LangGraphRunsError as error:
-            told = type(error).__name__
+            outcome = type(error).__name__
             raise
         finally:
             if _log.isEnabledFor(logging.INFO):
-                tries = f", {scope.attempts} attempts" if scope.attempts > 1 else ""
-                _log.info("%s: %s in %.3f s%s", request, told, self._clock() - started, tries)
+                attempts = f", {scope.attempts} attempts" if scope.attempts > 1 else ""
+                _log.info("%s: %s in %.3f s%s", str(request), outcome, self._clock() - started, attempts)
 
     def is_transient(self, error: LangGraphRunsError) -> bool:
-        """Whether a call that may be repeated is worth another try after *error*."""
-        if isinstance(error, APIStatusError):
-            return error.status_code in self.settings.retry.statuses
-        return isinstance(error, APIConnectionError) and not isinstance(error, ResponseDecodeError)
+        """Whether the same request may succeed a little later, by the statuses of the client's policy."""
+        return is_transient(error, self.settings.retry.statuses)
 
-    def is_surely_not_executed(self, error: LangGraphRunsError) -> bool:
-        """Whether a create was surely not carried out, so that it may be sent again: not sent, 429, 503 with Retry-After."""
-        if isinstance(error, APIStatusError):
-            asked_to_return = error.status_code == 503 and error.retry_after is not None
-            return (error.status_code == 429 or asked_to_return) and self.is_transient(error)
-        return isinstance(error, APIConnectionError) and error.sent is False
-
-    def send(
-        self,
-        request: Request,
-        scope: Scope,
-        *,
-        on_headers: Optional[Callable[[Mapping[str, str]], None]] = None,
-    ) -> Response:
-        """One attempt. *on_headers* is called before the body is read, for successes alone."""
+    def send(self, request: Request, scope: Scope) -> Response:
+        """One attempt."""
         with self.open(request, scope) as stream:
-            if on_headers is not None:
-                on_headers(stream.headers)
-            body = stream.read_all(self.settings.max_response_bytes)
-            return Response(stream.status, stream.headers, body)
+            return self.read(stream)
+
+    def read(self, stream: ByteStream) -> Response:
+        """The rest of an open response."""
+        return Response(stream.status, stream.headers, stream.read_all(self.settings.max_response_bytes))
 
     # -- open answers
 
@@ -261,7 +227,7 @@ class Transport:
         scope.attempts += 1
         scope.request = info = RequestInfo(request.method, place)
         stream = self._shared.connector().open(info, url, headers, request.body, exchange)
-        _log.debug("%s: attempt %d answered %d", request, scope.attempts, stream.status)
+        _log.debug("%s: attempt %d answered %d", str(request), scope.attempts, stream.status)
         if 200 <= stream.status < 300:
             return stream
         with stream:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Any,
-    Dict,
     List,
     Literal,
     Mapping,
@@ -15,42 +14,32 @@ from typing import (
     overload,
 )
 
-from ..call import Scope
 from ..errors import (
-    AuthenticationError,
-    CreateUncertainError,
     DeadlineExceededError,
-    InvalidRequestError,
-    LangGraphRunsError,
-    PermissionDeniedError,
-    ResponseDecodeError,
 )
-from ..http import CommonOptions, Request, Response, Transport, parse_call_options
+from ..http import Transport, parse_call_options
 from ..models import Run
 from ..options import CallOptions, CreateOptions, ModeOption, StreamMode, StreamOptions, WaitOptions, documented
 from ..payloads import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
-from ..runs import RecoveredRun, RunStarter, batch_item, modes_of, note_batch, prepare_start, split_batch
-from ..serialization import decode, decode_body, decode_list
+from ..runs import RunStarter, create_runs, prepare_start
 from ..streaming import (
     CheckpointsStreamEvent,
-    Cursor,
     CustomStreamEvent,
     DebugStreamEvent,
     EventsStreamEvent,
     MessagesStreamEvent,
     RunStream,
-    StreamConfig,
     StreamEvent,
     TasksStreamEvent,
     UpdatesStreamEvent,
     ValuesStreamEvent,
+    stream_new_run,
 )
 from ..validation import check_count
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..http import ByteStream
     from ..server_traits import ServerTraits
 
 __all__ = ["RunStarts"]
@@ -62,9 +51,6 @@ class RunStarts:
     def __init__(self, transport: Transport, knowledge: Optional[ServerTraits] = None) -> None:
         self._transport = transport
         self._starter = RunStarter(transport, knowledge)
-        self._outcomes = self._starter.outcomes
-        self._creator = self._starter.creator
-        self._waiter = self._starter.waiter
 
     @documented(CreateOptions)
     def create(
@@ -82,16 +68,9 @@ class RunStarts:
         raises `CreateUncertainError`. Raises `ConflictError` for a busy thread with ``multitask_strategy="reject"``, and
         `NotFoundError` for an unknown thread or assistant.
         """
-        start = prepare_start("create", RunsCreatePayload, self._creator, thread_id, assistant_id, payload, options)
-        with start.given.scope(self._transport) as scope:
-            result = self._starter.send_once(start, scope)
-            if isinstance(result, RecoveredRun):
-                run = self._adopt(result, scope, start.ticket.request_id)
-            else:
-                run = decode(decode_body(result.body), Run)
-                self._creator.learn(run, start.ticket)
-            start.tell(run.run_id, run.thread_id)
-            return run
+        start = prepare_start("create", RunsCreatePayload, self._starter.creator, thread_id, assistant_id, payload, options)
+        with start.options.scope(self._transport) as scope:
+            return self._starter.create(start, scope)
 
     @documented(CallOptions)
     def create_batch(
@@ -110,65 +89,10 @@ class RunStarts:
         Nothing of this is all or nothing, not even one request. The error, of whatever class, says what there is: ``created``, a
         dict of place and `Run`, and ``uncertain``, the places of runs that may exist; nothing was sent for the rest.
         """
-        given = parse_call_options("create_batch", options)
+        common = parse_call_options("create_batch", options)
         check_count("max_items", max_items, least=1)
         check_count("max_bytes", max_bytes, least=1)
-        items = [batch_item(index, item) for index, item in enumerate(payloads)]
-        if not items:
-            raise InvalidRequestError("payloads=[]: give at least one run to create")
-        batches = split_batch(items, max_items=max_items, max_bytes=max_bytes)
-        found: Dict[int, Run] = {}
-        with given.scope(self._transport) as scope:
-            for places, body in batches:
-                try:
-                    if body is not None:
-                        found.update(zip(places, self._create_together(len(places), body, given, scope)))
-                    else:
-                        found[places[0]] = self._create_alone(items[places[0]], given, scope)
-                except LangGraphRunsError as error:
-                    unsent = self._transport.is_surely_not_executed(error) or isinstance(
-                        error, (AuthenticationError, PermissionDeniedError)
-                    )
-                    note_batch(error, found, [] if unsent else places)
-                    raise
-        return [found[index] for index in sorted(found)]
-
-    def _create_together(self, count: int, body: bytes, given: CommonOptions, scope: Scope) -> List[Run]:
-        ticket = self._creator.prepare({}, given.headers)
-        request = Request(
-            method="POST",
-            path="/runs/batch",
-            query=given.params,
-            body=body,
-            headers={**given.headers, **ticket.headers},
-            creates=True,
-        )
-        answer = self._creator.once(
-            lambda: self._transport.call(request, scope, once=True),
-            request=request,
-            thread_id=None,
-            ticket=ticket,
-            scope=scope,
-        )
-        assert isinstance(answer, Response)
-        runs = decode_list(decode_body(answer.body), Run)
-        if len(runs) != count:
-            problem = f"$: expected {count} runs, not {len(runs)}"
-            raise scope.identify(ResponseDecodeError(f"the answer does not tell all runs: {problem}", problems=(problem,)))
-        return runs
-
-    def _create_alone(self, item: RunCreate, given: CommonOptions, scope: Scope) -> Run:
-        scope.check()
-        left = scope.deadline.remaining()
-        return self.create(
-            item.thread_id,
-            item.assistant_id,
-            item.payload,
-            timeout=left if left is None else max(left, 0.001),
-            signal=given.signal,
-            headers=given.headers,
-            params=given.params,
-        )
+        return create_runs(self._starter, payloads, common, max_items=max_items, max_bytes=max_bytes)
 
     @documented(WaitOptions)
     def wait(
@@ -188,12 +112,12 @@ class RunStarts:
         With *thread_id* None the server deletes the run when it has ended, so that it cannot be asked how: one that was
         cancelled or timed out looks like a success, unless ``on_completion="keep"``. Failures raise in any case.
         """
-        start = prepare_start("wait", RunsWaitPayload, self._creator, thread_id, assistant_id, payload, options)
-        with start.given.scope(self._transport) as scope:
+        start = prepare_start("wait", RunsWaitPayload, self._starter.creator, thread_id, assistant_id, payload, options)
+        with start.options.scope(self._transport) as scope:
             try:
-                return self._waiter.give(self._starter.wait(start, scope), scope, options)
+                return self._starter.waiter.give(self._starter.wait(start, scope), scope, options)
             except DeadlineExceededError as error:
-                self._waiter.late(error, scope, options)
+                self._starter.waiter.late(error, scope, options)
 
     @overload
     def stream(
@@ -312,45 +236,5 @@ class RunStarts:
         With *thread_id* None a broken stream raises `StreamInterruptedError`, and a run that was cancelled or timed out looks
         like a success, on servers that do not tell the run's thread; this one does not.
         """
-        start = prepare_start("stream", RunsStreamPayload, self._creator, thread_id, assistant_id, payload, options)
-        modes = modes_of(start.payload.stream_mode)
-        cursor = Cursor(from_start=start.resumable, modes=modes)
-        scope = start.given.scope(self._transport)
-
-        def open_first() -> Optional[ByteStream]:
-            first = self._creator.once(
-                lambda: self._transport.open(start.request, scope),
-                request=start.request,
-                thread_id=start.thread_id,
-                ticket=start.ticket,
-                scope=scope,
-                adopt=start.payload.on_disconnect != "cancel",
-            )
-            if isinstance(first, RecoveredRun):
-                scope.run_id, scope.thread_id = first.run_id, first.thread_id
-                return None
-            return first
-
-        plan = StreamConfig(
-            open_first=open_first,
-            thread_id=start.thread_id,
-            run_id=None,
-            cursor=cursor,
-            headers=start.given.headers,
-            on_gap=options.get("on_gap") or "error",
-            on_timeout=options.get("on_timeout"),
-            raise_error=options.get("raise_error", True) is not False,
-            on_run_created=start.on_run_created,
-            find=lambda: self._creator.look(start.thread_id, start.ticket, scope),
-            dies_with_connection=start.payload.on_disconnect == "cancel",
-        )
-        return RunStream(self._transport, self._outcomes, scope, plan)
-
-    def _adopt(self, found: RecoveredRun, scope: Scope, request_id: str) -> Run:
-        scope.run_id, scope.thread_id = found.run_id, found.thread_id
-        if found.run is not None:
-            return found.run
-        if found.thread_id is None:
-            message = "the run was created, but its answer was lost before it told the run's thread"
-            raise scope.identify(CreateUncertainError(message, sent=True, request_id=request_id))
-        return self._outcomes.run(found.thread_id, found.run_id, scope)
+        start = prepare_start("stream", RunsStreamPayload, self._starter.creator, thread_id, assistant_id, payload, options)
+        return stream_new_run(self._starter, start, options)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
+import itertools
 import os
 from typing import (
     TYPE_CHECKING,
@@ -22,15 +23,14 @@ from typing import (
     get_args,
 )
 
-from ..api import cancelling, run_path, runs_path
-from ..call import AbortSignal
-from ..errors import DeadlineExceededError, InvalidRequestError, NotFoundError
-from ..http import CommonOptions, Request, Transport, as_utf8, parse_call_options
+from .. import api
+from ..call import AbortSignal, Scope
+from ..errors import DeadlineExceededError, InvalidRequestError
+from ..http import CommonOptions, Transport, parse_call_options
 from ..models import Run
 from ..options import CallOptions, CancelAction, JoinOptions, JoinStreamOptions, MapOptions, ModeOption, StreamMode, documented
-from ..runs import ALWAYS, JOINING, Filters, check_client_options, modes_of, pages
-from ..serialization import decode, decode_body, encode
-from ..streaming import Cursor, RunStream, StreamConfig, StreamEvent
+from ..runs import JOINING, Filters, check_client_options, pages
+from ..streaming import RunStream, StreamEvent, stream_existing_run
 from ..validation import check_choice, check_count, check_id
 from .run_starts import RunStarts
 
@@ -168,12 +168,9 @@ class RunsClient(RunStarts):
     @documented(CallOptions)
     def get(self, thread_id: str, run_id: str, **options: Unpack[CallOptions]) -> Run:
         """The run as it stands now. Raises `NotFoundError` for an unknown run or thread."""
-        path = run_path(check_id("thread_id", thread_id), check_id("run_id", run_id))
-        given = parse_call_options("get", options)
-        with given.scope(self._transport) as scope:
-            scope.run_id, scope.thread_id = str(run_id), str(thread_id)
-            request = Request(method="GET", path=path, query=given.params, headers=given.headers)
-            return decode(decode_body(self._transport.call(request, scope).body), Run)
+        check_id("thread_id", thread_id), check_id("run_id", run_id)
+        with self._scope("get", options, thread_id, run_id) as (scope, common):
+            return api.get_run(self._transport, scope, str(thread_id), str(run_id), common)
 
     @documented(CallOptions)
     def list(
@@ -198,25 +195,21 @@ class RunsClient(RunStarts):
         check_count("limit", limit, least=1)
         check_count("offset", offset, least=0)
         filters = Filters.checked(status, select, metadata, created_after, created_before)
-        path = runs_path(check_id("thread_id", thread_id))
-        given = parse_call_options("list", options)
-        with given.scope(self._transport) as scope:
-            scope.thread_id = str(thread_id)
-            if not filters.ours:
-                query = [("limit", limit), ("offset", offset), *filters.query, *given.params]
-                request = Request(method="GET", path=path, query=query, headers=given.headers)
-                return filters.decode(self._transport.call(request, scope), thread_id)
-            found: List[Run] = []
-            for run in pages(self._transport, path, filters, given, scope, thread_id, page_size=100):
-                if not filters.match(run):
-                    continue
-                if offset:
-                    offset -= 1
-                    continue
-                found.append(run)
-                if len(found) == limit:
-                    break
-            return found
+        check_id("thread_id", thread_id)
+        with self._scope("list", options, thread_id) as (scope, common):
+            if not filters.filter_here:
+                return api.list_runs(
+                    self._transport,
+                    scope,
+                    str(thread_id),
+                    common,
+                    limit=limit,
+                    offset=offset,
+                    status=filters.status,
+                    select=filters.selected,
+                )
+            every = pages(self._transport, scope, str(thread_id), filters, common, page_size=100)
+            return list(itertools.islice(filter(filters.match, every), offset, offset + limit))
 
     @documented(CallOptions)
     def iter(
@@ -239,16 +232,14 @@ class RunsClient(RunStarts):
         """
         check_count("page_size", page_size, least=1)
         filters = Filters.checked(status, select, metadata, created_after, created_before)
-        path = runs_path(check_id("thread_id", thread_id))
-        given = parse_call_options("iter", options)
-        return self._iterate(path, filters, given, str(thread_id), page_size)
+        check_id("thread_id", thread_id)
+        common = parse_call_options("iter", options)
+        return self._iterate(str(thread_id), filters, common, page_size)
 
-    def _iterate(self, path: str, filters: Filters, given: CommonOptions, thread_id: str, page_size: int) -> Iterator[Run]:
-        with given.scope(self._transport) as scope:
-            scope.thread_id = thread_id
-            for run in pages(self._transport, path, filters, given, scope, thread_id, page_size=page_size):
-                if filters.match(run):
-                    yield run
+    def _iterate(self, thread_id: str, filters: Filters, common: CommonOptions, page_size: int) -> Iterator[Run]:
+        with common.scope(self._transport) as scope:
+            scope.note_run(thread_id=thread_id)
+            yield from filter(filters.match, pages(self._transport, scope, thread_id, filters, common, page_size=page_size))
 
     # -- joining
 
@@ -261,14 +252,14 @@ class RunsClient(RunStarts):
         (with ``raise_error=False``: ``exact`` is False and ``values`` None).
         """
         check_id("thread_id", thread_id), check_id("run_id", run_id)
-        given = parse_call_options("join", options, JOINING)
+        common = parse_call_options("join", options, JOINING)
         check_client_options(options)
-        with given.scope(self._transport) as scope:
+        waiter = self._starter.waiter
+        with common.scope(self._transport) as scope:
             try:
-                outcome = self._waiter.join(str(thread_id), str(run_id), scope, query=given.params, headers=given.headers)
-                return self._waiter.give(outcome, scope, options)
+                return waiter.give(waiter.join(str(thread_id), str(run_id), scope, common), scope, options)
             except DeadlineExceededError as error:
-                self._waiter.late(error, scope, options)
+                waiter.late(error, scope, options)
 
     @documented(ModeOption, JoinStreamOptions)
     def join_stream(
@@ -285,45 +276,9 @@ class RunsClient(RunStarts):
         `stream` does. Raises `NotFoundError` for an unknown run or thread, at the first event.
         """
         check_id("thread_id", thread_id), check_id("run_id", run_id)
-        given = parse_call_options("join_stream", options, JOINING | {"on_gap", "cancel_on_disconnect", "last_event_id"})
+        common = parse_call_options("join_stream", options, JOINING | {"on_gap", "cancel_on_disconnect", "last_event_id"})
         check_client_options(options)
-        start = options.get("last_event_id") or None
-        if start is not None and (not isinstance(start, str) or not _is_line(start)):
-            raise InvalidRequestError(f"last_event_id={start!r}: give the id of an event as text on one line")
-        query: List[Tuple[str, Any]] = []
-        modes = modes_of(stream_mode)
-        if modes:
-            # A JSON array: of repeated parameters the server takes only the last, and a filter drops errors unless named.
-            query.append(("stream_mode", json.dumps([*modes, *(kind for kind in ALWAYS if kind not in modes)])))
-        cancels = options.get("cancel_on_disconnect") or False
-        if cancels:
-            query.append(("cancel_on_disconnect", "true"))
-        query += given.params
-        cursor = Cursor(from_start=False, start=start, modes=modes)
-        scope = given.scope(self._transport)
-        headers = dict(given.headers)
-        if start is not None:
-            headers["Last-Event-ID"] = as_utf8(start)
-        request = Request(
-            method="GET",
-            path=run_path(str(thread_id), str(run_id), "stream"),
-            query=query,
-            headers=headers,
-            accept="text/event-stream",
-        )
-        plan = StreamConfig(
-            open_first=lambda: self._transport.retrying(lambda: self._transport.open(request, scope), request, scope),
-            thread_id=str(thread_id),
-            run_id=str(run_id),
-            cursor=cursor,
-            query=query,
-            headers=given.headers,
-            on_gap=options.get("on_gap") or "error",
-            on_timeout=options.get("on_timeout"),
-            raise_error=options.get("raise_error", True) is not False,
-            dies_with_connection=bool(cancels),
-        )
-        return RunStream(self._transport, self._outcomes, scope, plan)
+        return stream_existing_run(self._starter, str(thread_id), str(run_id), common, options, stream_mode=stream_mode)
 
     # -- ending
 
@@ -343,8 +298,9 @@ class RunsClient(RunStarts):
         that is unknown, has ended or was cancelled before (the server does not tell them apart).
         """
         check_choice("action", action, get_args(CancelAction))
-        path, query = cancelling(check_id("thread_id", thread_id), check_id("run_id", run_id), wait=wait, action=action)
-        self._once_or_gone("cancel", "POST", path, query, None, options, (str(thread_id), str(run_id)))
+        check_id("thread_id", thread_id), check_id("run_id", run_id)
+        with self._scope("cancel", options, thread_id, run_id) as (scope, common):
+            api.cancel_run(self._transport, scope, str(thread_id), str(run_id), common, wait=wait, action=action)
 
     @documented(CallOptions)
     def cancel_many(
@@ -376,8 +332,8 @@ class RunsClient(RunStarts):
                 "thread_id": check_id("thread_id", thread_id),
                 "run_ids": [check_id(f"run_ids[{index}]", run_id) for index, run_id in enumerate(run_ids)],
             }
-        ids = (None if thread_id is None else str(thread_id), None)
-        self._once_or_gone("cancel_many", "POST", "/runs/cancel", (("action", action),), encode(body), options, ids)
+        with self._scope("cancel_many", options, thread_id) as (scope, common):
+            api.cancel_runs(self._transport, scope, common, selection=body, action=action)
 
     @documented(CallOptions)
     def delete(self, thread_id: str, run_id: str, **options: Unpack[CallOptions]) -> None:
@@ -386,32 +342,16 @@ class RunsClient(RunStarts):
         The checkpoints that it wrote go with it: without its newest run a thread is as it was before that run. Raises
         `NotFoundError` for an unknown run.
         """
-        path = run_path(check_id("thread_id", thread_id), check_id("run_id", run_id))
-        self._once_or_gone("delete", "DELETE", path, (), None, options, (str(thread_id), str(run_id)))
+        check_id("thread_id", thread_id), check_id("run_id", run_id)
+        with self._scope("delete", options, thread_id, run_id) as (scope, common):
+            api.delete_run(self._transport, scope, str(thread_id), str(run_id), common)
 
-    # -- what the methods share
-
-    def _once_or_gone(
-        self,
-        call: str,
-        method: str,
-        path: str,
-        query: Sequence[Tuple[str, Any]],
-        body: Optional[bytes],
-        options: Mapping[str, Any],
-        ids: Tuple[Optional[str], Optional[str]],
-    ) -> None:
-        given = parse_call_options(call, options)
-        request = Request(method=method, path=path, query=[*query, *given.params], body=body, headers=given.headers)
-        with given.scope(self._transport) as scope:
-            scope.thread_id, scope.run_id = ids
-            try:
-                self._transport.call(request, scope)
-            except NotFoundError:
-                if scope.attempts == 1:
-                    raise
-                # A 404 on a repeat: the first try, whose answer was lost, has done it.
-
-
-def _is_line(text: str) -> bool:
-    return not any(char in "\r\n\0" or "\ud800" <= char <= "\udfff" for char in text)
+    @contextlib.contextmanager
+    def _scope(
+        self, call: str, options: Mapping[str, Any], thread_id: Any = None, run_id: Any = None
+    ) -> Iterator[Tuple[Scope, CommonOptions]]:
+        """The limits and the common options of one call about a thread or a run."""
+        common = parse_call_options(call, options)
+        with common.scope(self._transport) as scope:
+            scope.note_run(run_id=run_id and str(run_id), thread_id=thread_id and str(thread_id))
+            yield scope, common

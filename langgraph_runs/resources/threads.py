@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
+import contextlib
+from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
-from ..api import thread_path
-from ..errors import ConflictError, InvalidRequestError, NotFoundError
-from ..http import Request, Transport, parse_call_options, path_segment
+from .. import api
+from ..call import Scope
+from ..errors import InvalidRequestError
+from ..http import CommonOptions, Transport, parse_call_options
 from ..models import THREAD_STATUSES, Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..options import CallOptions, documented
-from ..serialization import decode, decode_body, decode_list, encode
 from ..validation import check_choice, check_count, check_id
 
 if TYPE_CHECKING:
@@ -49,40 +50,29 @@ class ThreadsClient:
         ``{"ttl": minutes, "strategy": ...}``. *supersteps* fill it with a history: ``[{"updates": [{"values", "as_node"}]}]``.
         With a *thread_id* of yours a broken connection is tried again; without one only if surely nothing was sent.
         """
-        body: Dict[str, Any] = {}
-        if thread_id is not None:
-            body["thread_id"] = check_id("thread_id", thread_id)
-        if metadata is not None or graph_id is not None:
-            body["metadata"] = {**_object("metadata", metadata), **({} if graph_id is None else {"graph_id": graph_id})}
         if if_exists is not None:
             check_choice("if_exists", if_exists, ("raise", "do_nothing"))
-            body["if_exists"] = if_exists
-        if supersteps is not None:
-            body["supersteps"] = list(supersteps)
-        if ttl is not None:
-            body["ttl"] = ttl if isinstance(ttl, Mapping) else {"ttl": ttl, "strategy": "delete"}
-        given = parse_call_options("create", options)
-        request = Request(
-            method="POST", path="/threads", query=given.params, body=encode(body), headers=given.headers, creates=True
-        )
-        with given.scope(self._transport) as scope:
-            try:
-                answer = self._transport.call(request, scope, again=None if thread_id else self._transport.is_surely_not_executed)
-            except ConflictError:
-                if scope.attempts == 1 or thread_id is None:
-                    raise
-                # A conflict on a repeat: the first try, whose answer was lost, made it.
-                answer = self._transport.call(Request(method="GET", path=thread_path(str(thread_id))), scope)
-            return decode(decode_body(answer.body), Thread)
+        if graph_id is not None or metadata is not None:
+            metadata = {**_object("metadata", metadata), **({} if graph_id is None else {"graph_id": graph_id})}
+        with self._scope("create", options) as (scope, common):
+            return api.create_thread(
+                self._transport,
+                scope,
+                common,
+                thread_id=None if thread_id is None else check_id("thread_id", thread_id),
+                metadata=metadata,
+                if_exists=if_exists,
+                supersteps=None if supersteps is None else list(supersteps),
+                ttl=ttl,
+            )
 
     @documented(CallOptions)
     def get(self, thread_id: str, *, include: Optional[Sequence[str]] = None, **options: Unpack[CallOptions]) -> Thread:
         """The thread with its current values. *include* asks for further fields, such as ``ttl``. Raises `NotFoundError`."""
-        path = thread_path(check_id("thread_id", thread_id))
         if isinstance(include, str) or not all(isinstance(name, str) for name in include or ()):
             raise InvalidRequestError(f"include={include!r}: give a list of field names")
-        query = [("include", ",".join(include))] if include else []
-        return decode(self._json("get", "GET", path, options, query=query, thread_id=thread_id), Thread)
+        with self._scope("get", options, thread_id) as (scope, common):
+            return api.get_thread(self._transport, scope, str(thread_id), common, include=include or ())
 
     @documented(CallOptions)
     def update(
@@ -94,11 +84,9 @@ class ThreadsClient:
         **options: Unpack[CallOptions],
     ) -> Thread:
         """The thread after *metadata* was merged into its own; keys that are not given stay. *ttl* is in minutes."""
-        path = thread_path(check_id("thread_id", thread_id))
-        body: Dict[str, Any] = {"metadata": _object("metadata", metadata)}
-        if ttl is not None:
-            body["ttl"] = ttl if isinstance(ttl, Mapping) else {"ttl": ttl, "strategy": "delete"}
-        return decode(self._json("update", "PATCH", path, options, body=body, thread_id=thread_id), Thread)
+        metadata = _object("metadata", metadata)
+        with self._scope("update", options, thread_id) as (scope, common):
+            return api.update_thread(self._transport, scope, str(thread_id), common, metadata=metadata, ttl=ttl)
 
     @documented(CallOptions)
     def delete(self, thread_id: str, **options: Unpack[CallOptions]) -> None:
@@ -106,23 +94,14 @@ class ThreadsClient:
 
         A run that is running is not stopped by that: cancel it first.
         """
-        path = thread_path(check_id("thread_id", thread_id))
-        given = parse_call_options("delete", options)
-        request = Request(method="DELETE", path=path, query=given.params, headers=given.headers)
-        with given.scope(self._transport) as scope:
-            scope.thread_id = str(thread_id)
-            try:
-                self._transport.call(request, scope)
-            except NotFoundError:
-                if scope.attempts == 1:
-                    raise
-                # A 404 on a repeat: the first try, whose answer was lost, has done it.
+        with self._scope("delete", options, thread_id) as (scope, common):
+            api.delete_thread(self._transport, scope, str(thread_id), common)
 
     @documented(CallOptions)
     def copy(self, thread_id: str, **options: Unpack[CallOptions]) -> Thread:
         """A new thread with the same history. Not repeated after a failure that leaves open whether it was made."""
-        path = thread_path(check_id("thread_id", thread_id), "copy")
-        return decode(self._json("copy", "POST", path, options, thread_id=thread_id, creates=True), Thread)
+        with self._scope("copy", options, thread_id) as (scope, common):
+            return api.copy_thread(self._transport, scope, str(thread_id), common)
 
     @documented(CallOptions)
     def search(
@@ -143,7 +122,6 @@ class ThreadsClient:
         """Threads whose metadata and values contain what is given; at most *limit* (1 to 1000), after skipping *offset*."""
         check_count("limit", limit, least=1)
         check_count("offset", offset, least=0)
-        body: Dict[str, Any] = {"limit": limit, "offset": offset}
         if status is not None:
             check_choice("status", status, THREAD_STATUSES)
         if sort_by is not None:
@@ -156,21 +134,22 @@ class ThreadsClient:
             if isinstance(ids, str):
                 raise InvalidRequestError(f"ids={ids!r}: give a list of ids")
             ids = [check_id(f"ids[{index}]", thread_id) for index, thread_id in enumerate(ids)]
-        wanted = {
-            "metadata": metadata,
-            "values": values,
-            "ids": ids,
-            "status": status,
-            "sort_by": sort_by,
-            "sort_order": sort_order,
-            "select": None if select is None else list(select),
-            "extract": extract,
-        }
-        body.update((name, value) for name, value in wanted.items() if value is not None)
-        rows = self._json("search", "POST", "/threads/search", options, body=body)
-        if select is not None and "thread_id" not in select and isinstance(rows, list):
-            rows = [{"thread_id": "", **row} if isinstance(row, dict) else row for row in rows]
-        return decode_list(rows, Thread)
+        with self._scope("search", options) as (scope, common):
+            return api.search_threads(
+                self._transport,
+                scope,
+                common,
+                limit=limit,
+                offset=offset,
+                metadata=metadata,
+                values=values,
+                ids=ids,
+                status=status,
+                sort_by=sort_by,
+                sort_order=sort_order,
+                select=None if select is None else list(select),
+                extract=extract,
+            )
 
     @documented(CallOptions)
     def get_state(
@@ -186,17 +165,18 @@ class ThreadsClient:
 
         With *subgraphs* the tasks carry the state of theirs. A thread without a run has empty values.
         """
-        check_id("thread_id", thread_id)
-        if checkpoint is not None:
-            path = thread_path(str(thread_id), "state", "checkpoint")
-            body = {"checkpoint": checkpoint, "subgraphs": subgraphs}
-            value = self._json("get_state", "POST", path, options, body=body, thread_id=thread_id)
-        else:
-            rest = () if checkpoint_id is None else (path_segment(check_id("checkpoint_id", checkpoint_id)),)
-            path = thread_path(str(thread_id), "state", *rest)
-            query = [("subgraphs", "true")] if subgraphs else []
-            value = self._json("get_state", "GET", path, options, query=query, thread_id=thread_id)
-        return decode(value, ThreadState)
+        if checkpoint_id is not None:
+            check_id("checkpoint_id", checkpoint_id)
+        with self._scope("get_state", options, thread_id) as (scope, common):
+            return api.get_state(
+                self._transport,
+                scope,
+                str(thread_id),
+                common,
+                checkpoint=checkpoint,
+                checkpoint_id=checkpoint_id,
+                subgraphs=subgraphs,
+            )
 
     @documented(CallOptions)
     def update_state(
@@ -210,11 +190,17 @@ class ThreadsClient:
         **options: Unpack[CallOptions],
     ) -> ThreadUpdate:
         """Write *values* as if the node *as_node* had returned them. Each call adds a checkpoint: it is never repeated blindly."""
-        path = thread_path(check_id("thread_id", thread_id), "state")
-        body: Dict[str, Any] = {"values": values}
-        further = {"as_node": as_node, "checkpoint": checkpoint, "checkpoint_id": checkpoint_id}
-        body.update((name, value) for name, value in further.items() if value is not None)
-        return decode(self._json("update_state", "POST", path, options, body=body, thread_id=thread_id, creates=True), ThreadUpdate)
+        with self._scope("update_state", options, thread_id) as (scope, common):
+            return api.update_state(
+                self._transport,
+                scope,
+                str(thread_id),
+                common,
+                values=values,
+                as_node=as_node,
+                checkpoint=checkpoint,
+                checkpoint_id=checkpoint_id,
+            )
 
     @documented(CallOptions)
     def get_history(
@@ -229,39 +215,28 @@ class ThreadsClient:
     ) -> List[ThreadState]:
         """At most *limit* states, newest first; *before* a checkpoint, with *metadata*, for example ``{"run_id": ...}``."""
         check_count("limit", limit, least=1)
-        path = thread_path(check_id("thread_id", thread_id), "history")
-        body: Dict[str, Any] = {"limit": limit}
-        if isinstance(before, str):
-            before = {"configurable": {"checkpoint_id": before}}
-        further = {"before": before, "metadata": metadata, "checkpoint": checkpoint}
-        body.update((name, value) for name, value in further.items() if value is not None)
-        return decode_list(self._json("get_history", "POST", path, options, body=body, thread_id=thread_id), ThreadState)
+        with self._scope("get_history", options, thread_id) as (scope, common):
+            return api.get_history(
+                self._transport,
+                scope,
+                str(thread_id),
+                common,
+                limit=limit,
+                before=before,
+                metadata=metadata,
+                checkpoint=checkpoint,
+            )
 
-    def _json(
-        self,
-        call: str,
-        method: str,
-        path: str,
-        options: Mapping[str, Any],
-        *,
-        query: Sequence[Any] = (),
-        body: Any = None,
-        thread_id: Optional[str] = None,
-        creates: bool = False,
-    ) -> Any:
-        given = parse_call_options(call, options)
-        request = Request(
-            method=method,
-            path=path,
-            query=[*query, *given.params],
-            body=None if body is None else encode(body),
-            headers=given.headers,
-            creates=creates,
-        )
-        with given.scope(self._transport) as scope:
-            scope.thread_id = None if thread_id is None else str(thread_id)
-            again = self._transport.is_surely_not_executed if creates else None
-            return decode_body(self._transport.call(request, scope, again=again).body)
+    @contextlib.contextmanager
+    def _scope(self, call: str, options: Mapping[str, Any], thread_id: Any = ...) -> Iterator[Tuple[Scope, CommonOptions]]:
+        """The limits and the common options of one call, which is about a thread where *thread_id* is given."""
+        if thread_id is not ...:
+            thread_id = check_id("thread_id", thread_id)
+        common = parse_call_options(call, options)
+        with common.scope(self._transport) as scope:
+            if thread_id is not ...:
+                scope.note_run(thread_id=thread_id)
+            yield scope, common
 
 
 def _object(name: str, value: Any) -> Mapping[str, Any]:

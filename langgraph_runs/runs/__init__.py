@@ -3,33 +3,31 @@
 Knows the meaning of requests and responses; sockets, retries and limits are those of `http` and `call`.
 """
 
-from .create_batch import batch_item, note_batch, split_batch
-from .create_once import RecoveredRun, RunCreator
-from .outcome import RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
+from .create_batch import create_runs
+from .create_once import RecoveredRun, RequestMarker, RunCreator
+from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
 from .pagination import Filters, pages
-from .start import ALWAYS, JOINING, Start, check_client_options, modes_of, prepare_start
+from .start import JOINING, PreparedStart, check_client_options, prepare_start
 from .starter import RunStarter
 from .wait import RunWaiter
 
 __all__ = [
-    "ALWAYS",
     "JOINING",
     "Filters",
+    "GraphError",
+    "PreparedStart",
     "RecoveredRun",
+    "RequestMarker",
     "RunCreator",
     "RunOutcomes",
     "RunStarter",
     "RunWaiter",
-    "Start",
-    "batch_item",
     "check_client_options",
+    "create_runs",
     "deleted_run_error",
     "error_for",
     "interrupts_in",
-    "modes_of",
-    "note_batch",
     "pages",
     "prepare_start",
     "reported_error",
-    "split_batch",
 ]

@@ -1,18 +1,89 @@
-"""The items of ``create_batch``: checked, cut into requests that are not too large, and told apart when one of those fails."""
+"""``create_batch``: checking its items, splitting them into requests, sending those, and saying what exists after a failure."""
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import attrs
 
-from ..errors import InvalidRequestError, LangGraphRunsError
+from .. import api
+from ..call import Scope, is_surely_not_executed
+from ..errors import APIStatusError, InvalidRequestError, LangGraphRunsError, ResponseDecodeError
+from ..http import CommonOptions, Response
 from ..models import Run
-from ..payloads import RunCreate, to_body
+from ..payloads import RunCreate, RunsCreatePayload, to_body
 from ..serialization import encode
 from ..validation import check_known
+from .start import prepare_start
+from .starter import RunStarter
 
-__all__ = ["batch_item", "note_batch", "split_batch"]
+__all__ = ["batch_item", "create_runs", "note_batch", "split_batch"]
+
+#: Statuses that cannot be about a single item of a batch.
+_REFUSES_THE_WHOLE = frozenset({301, 302, 307, 308, 401, 402, 403, 405, 407, 411, 413, 414, 415, 421, 426, 429, 431, 501, 503, 505})
+
+
+def create_runs(
+    starter: RunStarter,
+    payloads: Sequence[Union[RunCreate, Mapping[str, Any]]],
+    options: CommonOptions,
+    *,
+    max_items: int,
+    max_bytes: int,
+) -> List[Run]:
+    """The new runs, in the order of *payloads*. An error says what exists and what may exist (see `note_batch`)."""
+    items = [batch_item(index, item) for index, item in enumerate(payloads)]
+    if not items:
+        raise InvalidRequestError("payloads=[]: give at least one run to create")
+    batches = split_batch(items, max_items=max_items, max_bytes=max_bytes)
+    created: Dict[int, Run] = {}
+    with options.scope(starter.transport) as scope:
+        for places, body in batches:
+            try:
+                if body is not None:
+                    created.update(zip(places, _create_together(starter, len(places), body, options, scope)))
+                else:
+                    created[places[0]] = _create_alone(starter, items[places[0]], options, scope)
+            except LangGraphRunsError as error:
+                note_batch(error, created, [] if _created_nothing(error, places) else places)
+                raise
+    return [created[index] for index in sorted(created)]
+
+
+def _created_nothing(error: LangGraphRunsError, places: Sequence[int]) -> bool:
+    """Whether the request for these *places* surely created no run."""
+    if len(places) > 1 and isinstance(error, APIStatusError) and error.status_code not in _REFUSES_THE_WHOLE:
+        return False  # perhaps one item was refused, after runs of others were created
+    return is_surely_not_executed(error)
+
+
+def _create_together(starter: RunStarter, count: int, body: bytes, options: CommonOptions, scope: Scope) -> List[Run]:
+    marker = starter.creator.mark({}, options.headers)
+    request = api.create_batch_request(body, options, headers=marker.headers)
+    response = starter.creator.send_once(request, scope, thread_id=None, marker=marker)
+    assert isinstance(response, Response)
+    runs = api.create_batch_response(response)
+    if len(runs) != count:
+        problem = f"$: expected {count} runs, not {len(runs)}"
+        raise scope.identify(ResponseDecodeError(f"the response does not name all runs: {problem}", problems=(problem,)))
+    return runs
+
+
+def _create_alone(starter: RunStarter, item: RunCreate, options: CommonOptions, scope: Scope) -> Run:
+    """Create one run on a thread of its own, within what is left of the time for all."""
+    scope.check()
+    left = scope.deadline.remaining()
+    own_options = {
+        "timeout": left if left is None else max(left, 0.001),
+        "signal": options.signal,
+        "headers": options.headers,
+        "params": options.params,
+    }
+    start = prepare_start(
+        "create", RunsCreatePayload, starter.creator, item.thread_id, item.assistant_id, item.payload, own_options
+    )
+    with start.options.scope(starter.transport) as own_scope:
+        return starter.create(start, own_scope)
 
 
 def batch_item(index: int, item: Any) -> RunCreate:
@@ -69,8 +140,7 @@ def split_batch(items: Sequence[RunCreate], *, max_items: int, max_bytes: int) -
 
 def note_batch(error: LangGraphRunsError, created: Mapping[int, Run], uncertain: Sequence[int]) -> None:
     """Let *error* say what of a batch exists and what may."""
-    error.created = dict(created)
-    error.uncertain = tuple(uncertain)
+    error.__dict__.update(created=dict(created), uncertain=tuple(uncertain))
     if created:
         error._text += f"; payloads {_spans(created)} were created before"
     if uncertain:

@@ -1,7 +1,7 @@
-"""Starting a run once. After a failure that leaves open whether the run exists, the server is asked before anything is sent again.
+"""Starting a run once. After a failure that leaves open whether the run exists, the run is looked up before anything is sent again.
 
-Each create carries a fresh ``x-request-id``, which the server stores with the run. A run that is found by it is adopted; a run
-that is not found after a settling time was not created, and only then is the create sent again.
+Each create carries a fresh ``x-request-id``, which the server stores with the run. A run that is found by it is the result; a run
+that is not found after the settling time was not created, and only then is the create sent again.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import random
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 import attrs
 
-from ..api import runs_path
-from ..call import Scope
+from .. import api
+from ..call import Execution, Retrier, Scope, at_moments, execution_of
 from ..errors import (
     APIConnectionError,
     APIStatusError,
@@ -22,38 +22,55 @@ from ..errors import (
     CreateUncertainError,
     LangGraphRunsError,
     NotFoundError,
-    ResponseDecodeError,
 )
-from ..http import Request, Transport, http_date
+from ..http import Request, Response, Transport
 from ..models import Run
-from ..serialization import decode_body, decode_list
 from ..server_traits import ServerTraits
 
-__all__ = ["RecoveredRun", "RunCreator"]
+if TYPE_CHECKING:
+    from ..http import ByteStream
 
-T = TypeVar("T")
+__all__ = ["RecoveredRun", "RequestMarker", "RunCreator"]
 
 #: Field of the metadata that carries the request id on servers that do not store the header.
 MARKER = "langgraph_runs_request_id"
-#: Seconds after the failure at which the thread's runs are listed; the last one decides.
-_LOOKS = (0.0, 0.1, 0.3, 0.8, 1.8)
+#: Seconds after the failure at which the thread's runs are listed; the last listing decides.
+_LOOKUPS = (0.0, 0.1, 0.3, 0.8, 1.8)
 _PAGE = 20
 _PAGES = 25
-#: Answers that leave open whether the request was carried out: what stands before the server gave them.
-_OPEN = frozenset({502, 503, 504})
-#: Seconds by which the clock that dates answers and the one that dates runs may differ.
+#: Seconds by which the clock of the ``Date`` header and the one that dates runs may differ.
 _SKEW = 2.0
 
-#: Of our own, which nobody's seed() reaches. uuid4 asks the kernel each time, which lets other threads run and has to wait for its
-#: turn again; these numbers need to differ, not to be secret.
+#: A generator of this module's own, which the program's seed() does not reach. uuid4 asks the kernel each time, which releases the
+#: interpreter lock; these numbers need to differ, not to be secret.
 _numbers = random.Random()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_numbers.seed)
 
 
 @attrs.frozen
+class RequestMarker:
+    """What distinguishes one create from all others."""
+
+    request_id: str
+    #: Whether the library made the id. One that the caller chose may serve several requests, and proves nothing.
+    is_unique: bool
+    #: Whether the metadata carry it as well.
+    in_metadata: bool = False
+
+    @property
+    def headers(self) -> Dict[str, str]:
+        """The headers to send with the create beside the caller's own."""
+        return {"x-request-id": self.request_id} if self.is_unique else {}
+
+    def is_on(self, run: Run) -> bool:
+        """Whether *run* was created by the request with this marker."""
+        return self.is_unique and self.request_id in (run.request_id, run.metadata.get(MARKER))
+
+
+@attrs.frozen
 class RecoveredRun:
-    """A run that an attempt had created before its answer was lost."""
+    """A run that an attempt had created before its response was lost."""
 
     run_id: str
     thread_id: Optional[str]
@@ -61,154 +78,209 @@ class RecoveredRun:
     run: Optional[Run] = None
 
 
-class _Absent(Exception):
-    """The run does not exist."""
-
-
 class RunCreator:
-    """Sends creates of one client, each once."""
+    """Sends the creates of one client, each once."""
 
-    def __init__(self, transport: Transport, knowledge: Optional[ServerTraits] = None) -> None:
+    def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None) -> None:
         self._transport = transport
-        self._knowledge = knowledge if knowledge is not None else ServerTraits()
+        self._traits = traits if traits is not None else ServerTraits()
 
-    def prepare(self, body: Dict[str, Any], headers: Mapping[str, Any]) -> CreateMarker:
-        """The request id for one create; may put it into *body*'s metadata."""
+    def mark(self, body: Dict[str, Any], headers: Mapping[str, Any]) -> RequestMarker:
+        """The marker for one create; may put it into *body*'s metadata."""
         given = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
-        marked = given is None and self._knowledge.stores_request_id is False
-        ticket = CreateMarker(request_id=given or _fresh_id(), ours=given is None, marked=marked)
-        if marked:
-            body["metadata"] = {**(body.get("metadata") or {}), MARKER: ticket.request_id}
-        return ticket
+        in_metadata = given is None and self._traits.stores_request_id is False
+        marker = RequestMarker(request_id=given or _fresh_id(), is_unique=given is None, in_metadata=in_metadata)
+        if in_metadata:
+            body["metadata"] = {**(body.get("metadata") or {}), MARKER: marker.request_id}
+        return marker
 
-    def once(
+    def open_once(
         self,
-        attempt: Callable[[], T],
-        *,
         request: Request,
-        thread_id: Optional[str],
-        ticket: CreateMarker,
         scope: Scope,
-        adopt: bool = True,
-    ) -> Union[T, RecoveredRun]:
-        """The result of *attempt*, which sends *request*; or, if *adopt*, the run that an attempt had created unseen."""
-        transport = self._transport
-        sent_again = False
-        began = scope.deadline.clock()
-        for number in range(1, transport.settings.retry.attempts + 1):
-            try:
-                result: T = transport.retrying(attempt, request, scope, transport.is_surely_not_executed)
-                return result
-            except ConflictError:
-                # The thread is busy: perhaps with our own run, which came into being after we had given it up.
-                found = self._look_once(thread_id, ticket, scope) if sent_again and thread_id else None
-                if found is None:
-                    raise
-                return _adopted(found)
-            except (APIConnectionError, APIStatusError) as error:
-                if not adopt or not self._is_open(error):
-                    raise
-                try:
-                    return self._find(error, thread_id, ticket, scope, began)
-                except _Absent:
-                    if number == transport.settings.retry.attempts:
-                        raise error from None
-                    sent_again = True
-        raise AssertionError("not reached")
+        *,
+        thread_id: Optional[str],
+        marker: RequestMarker,
+        recover: bool = True,
+    ) -> Union[ByteStream, RecoveredRun]:
+        """The open response to a create; or, if *recover*, the run that an attempt had created before its response was lost."""
+        creation = _Creation(self, request, scope, thread_id, marker, recover)
+        return self._transport.logged(creation.open, request, scope)
 
-    def learn(self, run: Run, ticket: CreateMarker) -> None:
+    def send_once(
+        self,
+        request: Request,
+        scope: Scope,
+        *,
+        thread_id: Optional[str],
+        marker: RequestMarker,
+        recover: bool = True,
+        on_headers: Optional[Callable[[Mapping[str, str]], None]] = None,
+    ) -> Union[Response, RecoveredRun]:
+        """The whole response to a create; else as `open_once`.
+
+        *on_headers* is called with the headers of a success before its body is read, outside of the attempt: what it raises
+        reaches the caller and repeats nothing.
+        """
+        creation = _Creation(self, request, scope, thread_id, marker, recover)
+        return self._transport.logged(lambda: creation.send(on_headers), request, scope)
+
+    def learn(self, run: Run, marker: RequestMarker) -> None:
         """Note from a created run whether this server stores the request id."""
-        if self._knowledge.stores_request_id is None and run.kwargs:
-            self._knowledge.stores_request_id = run.request_id == ticket.request_id
+        if self._traits.stores_request_id is None and run.kwargs:
+            self._traits.stores_request_id = run.request_id == marker.request_id
 
-    def _is_open(self, error: LangGraphRunsError) -> bool:
-        if isinstance(error, APIStatusError):
-            return error.status_code in _OPEN and not self._transport.is_surely_not_executed(error)
-        if isinstance(error, ResponseDecodeError):
-            return False
-        return isinstance(error, APIConnectionError) and error.sent is not False
-
-    def _find(
-        self, error: LangGraphRunsError, thread_id: Optional[str], ticket: CreateMarker, scope: Scope, began: float
-    ) -> RecoveredRun:
-        """The run that the failed attempt created; `_Absent` where it surely created none; else an error."""
-        scope.check(error)  # a call that is over has no time to look
-        if scope.run_id is not None:
-            return RecoveredRun(scope.run_id, scope.thread_id)  # the headers had come
-        if thread_id is None:
-            raise self._uncertain("a stateless run cannot be looked up", error, ticket, scope)
-        try:
-            for index, moment in enumerate(_LOOKS):
-                scope.sleep(moment - _LOOKS[index - 1] if index else 0.0)
-                runs, now = self._list(thread_id, ticket, scope)
-                found = next((run for run in runs if self._is_ours(run, ticket)), None)
-                if found is not None:
-                    self.learn(found, ticket)
-                    return _adopted(found)
-        except LangGraphRunsError as second:
-            scope.check(second)
-            raise self._uncertain(f"looking it up failed ({second})", error, ticket, scope) from second
-        if runs and not self._would_show(runs, ticket, now - (scope.deadline.clock() - began)):
-            raise self._uncertain("the server does not say which request created a run", error, ticket, scope)
-        raise _Absent
-
-    def look(self, thread_id: Optional[str], ticket: CreateMarker, scope: Scope) -> Optional[Run]:
-        """The run of a create that surely worked but whose answer did not tell it; None where it cannot be found."""
+    def find(self, thread_id: Optional[str], marker: RequestMarker, scope: Scope) -> Optional[Run]:
+        """The run of a create that surely worked but whose response did not name it; None where it cannot be found."""
         if thread_id is None:
             return None
         try:
-            return self._look_once(thread_id, ticket, scope)
+            return self.look_up(thread_id, marker, scope)[0]
         except (APIConnectionError, APIStatusError) as error:
             scope.check(error)
             return None
 
-    def _look_once(self, thread_id: str, ticket: CreateMarker, scope: Scope) -> Optional[Run]:
-        runs, _ = self._list(thread_id, ticket, scope)
-        return next((run for run in runs if self._is_ours(run, ticket)), None)
-
-    def _list(self, thread_id: str, ticket: CreateMarker, scope: Scope) -> Tuple[List[Run], float]:
-        """The thread's runs, newest first, up to the page that has ours, and the server's clock; an unknown thread has none."""
+    def look_up(self, thread_id: str, marker: RequestMarker, scope: Scope) -> Tuple[Optional[Run], List[Run], float]:
+        """The run with this marker or None, the listed runs up to its page, and the server's clock in seconds since 1970."""
         runs: List[Run] = []
         now = time.time()
         for page in range(_PAGES):
-            query = (("limit", _PAGE), ("offset", page * _PAGE))
-            request = Request(method="GET", path=runs_path(thread_id), query=query)
             try:
-                answer = self._transport.call(request, scope)
-                found = decode_list(decode_body(answer.body), Run)
+                listed, server_time = api.list_runs_at(self._transport, scope, thread_id, limit=_PAGE, offset=page * _PAGE)
             except NotFoundError:
+                break  # no thread, no runs
+            now = server_time or time.time()
+            runs += listed
+            found = next((run for run in listed if marker.is_on(run)), None)
+            if found is not None:
+                self.learn(found, marker)
+                return found, runs, now
+            if len(listed) < _PAGE:
                 break
-            now = http_date(answer.headers.get("date", "")) or time.time()
-            runs += found
-            if len(found) < _PAGE or any(self._is_ours(run, ticket) for run in found):
-                break
-        return runs, now
+        return None, runs, now
 
-    def _is_ours(self, run: Run, ticket: CreateMarker) -> bool:
-        return ticket.ours and ticket.request_id in (run.request_id, run.metadata.get(MARKER))
-
-    def _would_show(self, runs: List[Run], ticket: CreateMarker, began: float) -> bool:
-        """Whether our run would be recognised if it were among *runs*; *began* is when the create did, on the server's clock."""
-        if not ticket.ours:
+    def would_show(self, runs: List[Run], marker: RequestMarker, began: float) -> bool:
+        """Whether the run would be recognised if it were among *runs*; *began* is when its create did, on the server's clock."""
+        if not marker.is_unique:
             return False
-        if ticket.marked:
+        if marker.in_metadata:
             return True
-        if self._knowledge.stores_request_id:
+        if self._traits.stores_request_id:
             return all(run.request_id is not None for run in runs)
-        # Perhaps the server gives every run an id of its own making: then ours is known only by not being there yet.
+        # The server may store an id of its own making with every run. Then the new run is recognised only by its age.
         return all(run.created_at is not None and run.created_at.timestamp() < began - _SKEW for run in runs)
 
-    def _uncertain(self, why: str, error: LangGraphRunsError, ticket: CreateMarker, scope: Scope) -> LangGraphRunsError:
+
+class _Creation:
+    """One create, with all its attempts."""
+
+    def __init__(
+        self,
+        creator: RunCreator,
+        request: Request,
+        scope: Scope,
+        thread_id: Optional[str],
+        marker: RequestMarker,
+        recover: bool,
+    ) -> None:
+        self._creator = creator
+        self._transport = creator._transport
+        self._request = request
+        self._scope = scope
+        self._thread_id = thread_id
+        self._marker = marker
+        self._recover = recover
+        self._began = scope.deadline.clock()
+        self._sent = 0
+        #: Whether an attempt may have created the run after its thread was last listed.
+        self._may_exist = False
+        self._retrier: Retrier = self._transport.retrier(request, scope)
+
+    def open(self) -> Union[ByteStream, RecoveredRun]:
+        while True:
+            try:
+                return self._open_attempt()
+            except (APIConnectionError, APIStatusError) as error:
+                recovered = self._after_failure(error)
+            if recovered is not None:
+                return recovered
+
+    def send(self, on_headers: Optional[Callable[[Mapping[str, str]], None]]) -> Union[Response, RecoveredRun]:
+        while True:
+            opened = self.open()
+            if isinstance(opened, RecoveredRun):
+                return opened
+            with opened as stream:
+                if on_headers is not None:
+                    on_headers(stream.headers)
+                try:
+                    return self._transport.read(stream)
+                except (APIConnectionError, APIStatusError) as error:
+                    recovered = self._after_failure(error)
+            if recovered is not None:
+                return recovered
+
+    def _open_attempt(self) -> ByteStream:
+        self._scope.attempts = self._sent  # look-ups in between have counted theirs
+        self._sent += 1
+        stream = self._transport.open(self._request, self._scope)
+        self._retrier.budget.succeeded()
+        return stream
+
+    def _after_failure(self, error: LangGraphRunsError) -> Optional[RecoveredRun]:
+        """The run that a failed attempt had created; None when the create is to be sent again; else raises."""
+        if isinstance(error, ConflictError) and self._thread_id is not None and self._may_exist:
+            # The thread is busy: perhaps with the very run, which an earlier attempt created late.
+            found, _, _ = self._creator.look_up(self._thread_id, self._marker, self._scope)
+            if found is None:
+                raise error
+            return _recovered(found)
+        execution = execution_of(error)
+        if execution is Execution.NOT_EXECUTED:
+            seconds = self._retrier.next_wait(error)
+            if seconds is None:
+                raise error
+            self._scope.sleep(seconds)
+            return None
+        if execution is Execution.EXECUTED or not self._recover:
+            raise error
+        self._may_exist = True
+        recovered = self._find(error)
+        if recovered is None and self._retrier.next_wait(error, seconds=0.0, repeatable=True) is None:
+            raise error
+        return recovered
+
+    def _find(self, error: LangGraphRunsError) -> Optional[RecoveredRun]:
+        """The run that the failed attempt created; None where it surely created none; else raises."""
+        scope, thread_id = self._scope, self._thread_id
+        scope.check(error)  # a call that is over has no time for a look-up
+        if scope.run_id is not None:
+            return RecoveredRun(scope.run_id, scope.thread_id)  # the headers had named it
+        if thread_id is None:
+            raise self._uncertain("a stateless run cannot be looked up", error)
+        try:
+            for _ in at_moments(scope, _LOOKUPS):
+                found, runs, now = self._creator.look_up(thread_id, self._marker, scope)
+                if found is not None:
+                    return _recovered(found)
+        except LangGraphRunsError as second:
+            scope.check(second)
+            raise self._uncertain(f"looking it up failed ({second})", error) from second
+        if runs and not self._creator.would_show(runs, self._marker, now - (scope.deadline.clock() - self._began)):
+            raise self._uncertain("the server does not say which request created a run", error)
+        return None
+
+    def _uncertain(self, why: str, error: LangGraphRunsError) -> LangGraphRunsError:
         if isinstance(error, APIStatusError):
-            return error  # the server's answer says more
+            return error  # the status says more
         uncertain = CreateUncertainError(
             f"the run may have been created: {error._text}; {why}",
             sent=error.sent if isinstance(error, APIConnectionError) else None,
-            request_id=ticket.request_id,
+            request_id=self._marker.request_id,
             request=error.request,
         )
         uncertain.__cause__ = error
-        return scope.identify(uncertain)
+        return self._scope.identify(uncertain)
 
 
 def _fresh_id() -> str:
@@ -216,21 +288,5 @@ def _fresh_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"  # a UUID, version 4
 
 
-def _adopted(run: Run) -> RecoveredRun:
+def _recovered(run: Run) -> RecoveredRun:
     return RecoveredRun(run.run_id, run.thread_id, run)
-
-
-@attrs.frozen
-class CreateMarker:
-    """What tells one create from all others."""
-
-    request_id: str
-    #: Whether we made the id; one that the user chose may serve several requests and proves nothing.
-    ours: bool
-    #: Whether the metadata carry it as well.
-    marked: bool = False
-
-    @property
-    def headers(self) -> Dict[str, str]:
-        """What is sent with the create beside the caller's own headers."""
-        return {"x-request-id": self.request_id} if self.ours else {}

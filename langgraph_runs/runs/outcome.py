@@ -10,11 +10,11 @@ from __future__ import annotations
 import ast
 import logging
 import re
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 import attrs
 
-from ..api import cancelling, run_path, runs_path, thread_path
+from .. import api
 from ..call import Scope
 from ..errors import (
     APIConnectionError,
@@ -27,11 +27,11 @@ from ..errors import (
     RunFailedError,
     RunTimedOutError,
 )
-from ..http import Request, Transport
-from ..models import Interrupt, Run, RunOutcome, Thread, ThreadState
-from ..serialization import decode, decode_body, decode_list, encode
+from ..http import Transport
+from ..models import Interrupt, Run, RunOutcome, ThreadState
+from ..serialization import decode
 
-__all__ = ["RunOutcomes", "interrupts_in", "reported_error"]
+__all__ = ["GraphError", "RunOutcomes", "deleted_run_error", "error_for", "interrupts_in", "reported_error"]
 
 _log = logging.getLogger(__name__)
 #: Seconds for the cancel that follows a deadline.
@@ -41,32 +41,45 @@ _NO_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\[^\\'"abfnrtvxuUN0-7\n]""")
 _REPR = re.compile(r"(\w+)\((.*)\)\Z", re.DOTALL)
 
 
-def reported_error(value: Any) -> Optional[Tuple[Optional[str], Optional[str]]]:
-    """Class and message of a graph's error in any shape that servers use, or None where *value* is none of them.
+class GraphError(NamedTuple):
+    """What a server reports about the exception that ended a run."""
 
-    >>> reported_error({"error": "ValueError", "message": "boom"}), reported_error("boom"), reported_error({"message": "boom"})
-    (('ValueError', 'boom'), (None, 'boom'), (None, 'boom'))
+    #: The class of the exception, or None.
+    error: Optional[str]
+    message: Optional[str]
+
+    @property
+    def is_not_found(self) -> bool:
+        """Whether it stands for the 404 of a run or thread that the server does not know: some responses carry it like this."""
+        return self.error == "HTTPException" and (self.message or "").startswith("404")
+
+
+def reported_error(value: Any) -> Optional[GraphError]:
+    """The graph's error in any shape that servers use, or None where *value* is none of them.
+
+    >>> reported_error({"error": "ValueError", "message": "boom"}), reported_error("boom").message
+    (GraphError(error='ValueError', message='boom'), 'boom')
     """
     if isinstance(value, str):
-        return None, value
+        return GraphError(None, value)
     if not isinstance(value, Mapping):
         return None
     error, message = value.get("error"), value.get("message")
     if isinstance(error, Mapping):
         return reported_error(error)
     if message is None and error is not None:
-        return None, str(error)
+        return GraphError(None, str(error))
     if message is None and error is None:
         return None
-    return None if error is None else str(error), str(message)
+    return GraphError(None if error is None else str(error), str(message))
 
 
 def interrupts_in(data: Any) -> Tuple[Interrupt, ...]:
     """The open questions in values or updates (``__interrupt__``)."""
-    told = data.get("__interrupt__") if isinstance(data, dict) else None
-    if not isinstance(told, list):
+    reported = data.get("__interrupt__") if isinstance(data, dict) else None
+    if not isinstance(reported, list):
         return ()
-    return tuple(_interrupt(item) for item in told)
+    return tuple(_interrupt(item) for item in reported)
 
 
 def _interrupt(item: Any) -> Interrupt:
@@ -84,26 +97,22 @@ class RunOutcomes:
 
     def run(self, thread_id: str, run_id: str, scope: Scope) -> Run:
         """The run as it stands now."""
-        answer = self._transport.call(Request(method="GET", path=run_path(thread_id, run_id)), scope)
-        return decode(decode_body(answer.body), Run)
+        return api.get_run(self._transport, scope, thread_id, run_id)
 
     def own_state(self, thread_id: str, run_id: str, scope: Scope) -> Optional[ThreadState]:
-        """The last state that this very run wrote, or None where the server does not keep or tell it."""
-        body = encode({"limit": 1, "metadata": {"run_id": run_id}})
-        request = Request(method="POST", path=thread_path(thread_id, "history"), body=body)
+        """The last state that this very run wrote, or None where the server does not keep or report it."""
         try:
-            states = decode_list(decode_body(self._transport.call(request, scope).body), ThreadState)
+            states = api.get_history(self._transport, scope, thread_id, limit=1, metadata={"run_id": run_id})
         except (APIStatusError, APIConnectionError) as error:
             scope.check(error)
             return None
-        # A server that does not know the filter answers with the newest state, whosoever it is.
+        # A server that does not know the filter returns the newest state, whichever run wrote it.
         return next((state for state in states if state.metadata.get("run_id") == run_id), None)
 
     def is_thread_gone(self, thread_id: str, scope: Scope) -> bool:
         """Whether there is no such thread, as after the end of a stateless run, whose thread the server deletes with it."""
-        request = Request(method="GET", path=runs_path(thread_id), query=(("limit", 1),))
         try:
-            self._transport.call(request, scope)
+            api.list_runs(self._transport, scope, thread_id, limit=1)
         except NotFoundError:
             return True
         return False
@@ -114,9 +123,8 @@ class RunOutcomes:
         return None if newest is None else newest.run_id == run_id
 
     def _newest(self, thread_id: str, scope: Scope) -> Optional[Run]:
-        request = Request(method="GET", path=runs_path(thread_id), query=(("limit", 1),))
         try:
-            newest = decode_list(decode_body(self._transport.call(request, scope).body), Run)
+            newest = api.list_runs(self._transport, scope, thread_id, limit=1)
         except (APIStatusError, APIConnectionError) as error:
             scope.check(error)
             return None
@@ -128,21 +136,21 @@ class RunOutcomes:
         scope: Scope,
         *,
         values: Any = None,
-        told: Optional[Tuple[Optional[str], Optional[str]]] = None,
+        reported: Optional[GraphError] = None,
     ) -> RunOutcome:
-        """The outcome of a run that has ended. *values* are what was seen of it, *told* is its error if that was seen too."""
+        """The outcome of a run that has ended. *values* are what was seen of it, *reported* is its error if that was seen too."""
         if run.status == "success":
             interrupts = interrupts_in(values)
             return RunOutcome(status="success", values=values, run=run, interrupts=interrupts, paused=bool(interrupts))
         state = None
-        if values is None or (run.status == "error" and told is None):
+        if values is None or (run.status == "error" and reported is None):
             state = self.own_state(run.thread_id, run.run_id, scope)
         if values is None and state is not None:
             values = state.values
         if run.status != "error":
             return RunOutcome(status=run.status, values=values, run=run)
         # The thread tells it in the server's words, as a live connection does; the checkpoint also when later runs have come.
-        error, message = told or self._from_thread(run, scope) or _from_tasks(state) or (None, None)
+        error, message = reported or self._from_thread(run, scope) or _from_tasks(state) or GraphError(None, None)
         return RunOutcome(status="error", values=values, run=run, error=error, message=message)
 
     def look_for_pause(self, outcome: RunOutcome, thread_id: Optional[str], scope: Scope) -> RunOutcome:
@@ -182,29 +190,26 @@ class RunOutcomes:
         if thread_id is None or run_id is None:
             _log.warning("on_timeout='cancel': the run is not known, so it was not cancelled")
             return
-        path, query = cancelling(thread_id, run_id)
-        request = Request(method="POST", path=path, query=query)
         try:
             with self._transport.scope(timeout=_LATE) as scope:
-                self._transport.call(request, scope)
+                api.cancel_run(self._transport, scope, thread_id, run_id)
         except NotFoundError:
             pass  # it has ended by itself
         except LangGraphRunsError as error:
             _log.warning("on_timeout='cancel': run %s was not cancelled: %s", run_id, error)
 
-    def _from_thread(self, run: Run, scope: Scope) -> Optional[Tuple[Optional[str], Optional[str]]]:
+    def _from_thread(self, run: Run, scope: Scope) -> Optional[GraphError]:
         # The thread tells the error of its last run only.
         if self.is_newest(run.thread_id, run.run_id, scope) is not True:
             return None
         try:
-            answer = self._transport.call(Request(method="GET", path=thread_path(run.thread_id)), scope)
-            return reported_error(decode(decode_body(answer.body), Thread).error)
+            return reported_error(api.get_thread(self._transport, scope, run.thread_id).error)
         except (APIStatusError, APIConnectionError) as error:
             scope.check(error)
             return None
 
 
-def _from_tasks(state: Optional[ThreadState]) -> Optional[Tuple[Optional[str], Optional[str]]]:
+def _from_tasks(state: Optional[ThreadState]) -> Optional[GraphError]:
     for task in state.tasks if state is not None else ():
         if isinstance(task.error, str) and task.error:
             return _from_repr(task.error)
@@ -218,20 +223,21 @@ def _graph_of(run: Run) -> Optional[str]:
     return graph_id if isinstance(graph_id, str) else run.assistant_id
 
 
-def _from_repr(text: str) -> Tuple[Optional[str], Optional[str]]:
+def _from_repr(text: str) -> GraphError:
     """Class and message from a Python exception's repr, as checkpoints keep it."""
     found = _REPR.match(text)
     if found is None:
-        return None, text
-    if _NO_ESCAPE.search(found.group(2)):
-        return found.group(1), found.group(2)  # a repr of the class's own making, of which Python would warn
+        return GraphError(None, text)
+    error, arguments_text = found.groups()
+    if _NO_ESCAPE.search(arguments_text):
+        return GraphError(error, arguments_text)  # a repr of the class's own making, of which Python would warn
     try:
-        arguments: Tuple[Any, ...] = ast.literal_eval(f"({found.group(2)},)") if found.group(2) else ()
+        arguments: Tuple[Any, ...] = ast.literal_eval(f"({arguments_text},)") if arguments_text else ()
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that ast.literal_eval is documented to raise
-        return found.group(1), found.group(2)
+        return GraphError(error, arguments_text)
     if len(arguments) == 1:
-        return found.group(1), str(arguments[0])
-    return found.group(1), str(arguments) if arguments else ""
+        return GraphError(error, str(arguments[0]))
+    return GraphError(error, str(arguments) if arguments else "")
 
 
 def error_for(outcome: RunOutcome) -> Optional[RunError]:

@@ -7,24 +7,21 @@ from typing import Any, Callable, List, Mapping, Optional, Type, get_args
 
 import attrs
 
-from ..api import ids_from, runs_path
+from .. import api
 from ..call import Scope
 from ..errors import InvalidRequestError
 from ..http import CALL_OPTIONS, CommonOptions, Request, common_options
 from ..options import OnGap, OnTimeout
 from ..payloads import RunsInvokePayload, merge_payload, names_of, to_body
-from ..serialization import encode
 from ..validation import check_choice, check_id, check_known
-from .create_once import CreateMarker, RunCreator
+from .create_once import RequestMarker, RunCreator
 
-__all__ = ["ALWAYS", "JOINING", "Start", "check_client_options", "modes_of", "prepare_start"]
+__all__ = ["JOINING", "PreparedStart", "check_client_options", "prepare_start"]
 
-#: Kinds of events that belong to every stream, whatever its modes.
-ALWAYS = ("error", "metadata")
 #: Options of calls that wait for a run.
 JOINING = frozenset({"raise_error", "on_timeout"})
-#: Options that no body carries, by call.
-_OURS: Mapping[str, frozenset[str]] = {
+#: Options that are not part of the request body, by call.
+_CLIENT_OPTIONS: Mapping[str, frozenset[str]] = {
     "create": CALL_OPTIONS | {"on_run_created"},
     "wait": CALL_OPTIONS | JOINING | {"on_run_created"},
     "stream": CALL_OPTIONS | JOINING | {"on_run_created", "on_gap"},
@@ -32,36 +29,41 @@ _OURS: Mapping[str, frozenset[str]] = {
 
 
 @attrs.frozen
-class Start:
-    """All that is needed to start one run, once."""
+class PreparedStart:
+    """All that is needed to start one run once."""
 
-    given: CommonOptions
+    options: CommonOptions
     request: Request
-    ticket: CreateMarker
+    marker: RequestMarker
     thread_id: Optional[str]
-    #: What was asked, checked; a class with ``on_disconnect`` for wait and stream.
+    #: The checked payload; a class with ``on_disconnect`` for wait and stream.
     payload: Any
     #: Whether the server is asked to keep the run's events.
     resumable: bool
     on_run_created: Optional[Callable[[Any], None]]
-    _told: List[str] = attrs.field(factory=list)
+    _reported: List[str] = attrs.field(factory=list)
 
-    def learn(self, scope: Scope) -> Callable[[Mapping[str, str]], None]:
-        """Takes an answer's headers: puts the ids on *scope*, and tells the caller's callback where the body is still to come."""
+    @property
+    def survives_disconnect(self) -> bool:
+        """Whether the run goes on when its connection breaks, so that it can be found again."""
+        return getattr(self.payload, "on_disconnect", None) != "cancel"
+
+    def note_headers(self, scope: Scope) -> Callable[[Mapping[str, str]], None]:
+        """A function that notes the ids in a response's headers on *scope*, and calls ``on_run_created`` when both are known."""
 
         def on_headers(headers: Mapping[str, str]) -> None:
-            ids = ids_from(headers)
-            scope.run_id = scope.run_id or ids.run_id
-            scope.thread_id = scope.thread_id or ids.thread_id
+            ids = api.ids_from(headers)
+            scope.note_run(ids.run_id, ids.thread_id)
+            # A stateless create responds with its thread's id in the body alone.
             if scope.run_id is not None and (scope.thread_id is not None or self.request.path != "/runs"):
-                self.tell(scope.run_id, scope.thread_id)
+                self.report(scope.run_id, scope.thread_id)
 
         return on_headers
 
-    def tell(self, run_id: str, thread_id: Optional[str]) -> None:
-        """Call ``on_run_created``, unless it was called."""
-        if self.on_run_created is not None and not self._told:
-            self._told.append(run_id)
+    def report(self, run_id: str, thread_id: Optional[str]) -> None:
+        """Call ``on_run_created``, unless it was called before."""
+        if self.on_run_created is not None and not self._reported:
+            self._reported.append(run_id)
             self.on_run_created({"run_id": run_id, "thread_id": thread_id})
 
 
@@ -73,55 +75,46 @@ def prepare_start(
     assistant_id: str,
     payload: Optional[RunsInvokePayload],
     options: Mapping[str, Any],
-) -> Start:
-    """The request of ``create``, ``wait`` or ``stream``, from its arguments, or `InvalidRequestError`."""
+) -> PreparedStart:
+    """The request of ``create``, ``wait`` or ``stream`` from its arguments. Raises `InvalidRequestError`."""
     assistant = check_id("assistant_id", assistant_id)
     thread = None if thread_id is None else check_id("thread_id", thread_id)
     check_known(call, options, _known(call, cls))  # type: ignore[arg-type]  # a class can be hashed
-    given = common_options(options)
+    common = common_options(options)
     check_client_options(options)
-    ours = _OURS[call]
-    laid = merge_payload(cls, payload, {name: value for name, value in options.items() if name not in ours}, call=call)
-    resumable, fixed = _resumable(call, laid)
-    body = to_body(laid, assistant_id=assistant, **fixed)
-    ticket = creator.prepare(body, given.headers)
-    rest = () if call == "create" else (call,)
-    request = Request(
-        method="POST",
-        path=runs_path(thread, *rest),
-        query=given.params,
-        body=encode(body),
-        headers={**given.headers, **ticket.headers},
-        creates=True,
-        accept="text/event-stream" if call == "stream" else "application/json",
-    )
-    return Start(given, request, ticket, thread, laid, resumable, options.get("on_run_created"))
+    client_options = _CLIENT_OPTIONS[call]
+    merged = merge_payload(cls, payload, {name: value for name, value in options.items() if name not in client_options}, call=call)
+    resumable, fixed = _resumable(call, merged)
+    body = to_body(merged, assistant_id=assistant, **fixed)
+    marker = creator.mark(body, common.headers)
+    request = api.start_request(call, thread, body, common, headers=marker.headers)
+    return PreparedStart(common, request, marker, thread, merged, resumable, options.get("on_run_created"))
 
 
 @functools.cache
 def _known(call: str, cls: Type[Any]) -> frozenset[str]:
-    return _OURS[call].union(names_of(cls))
+    return _CLIENT_OPTIONS[call].union(names_of(cls))
 
 
 def _resumable(call: str, payload: Any) -> Any:
-    """Whether the run's events can be had again, and the fields that say so to the server."""
-    asked = (payload.kwargs or {}).get("stream_resumable", payload.stream_resumable)
+    """Whether the run's events can be requested again, and the fields of the body that tell the server to keep them."""
+    requested = (payload.kwargs or {}).get("stream_resumable", payload.stream_resumable)
     if call != "stream":
-        return bool(asked), {}
+        return bool(requested), {}
     if payload.on_disconnect == "cancel":
-        if asked:
+        if requested:
             raise InvalidRequestError(
                 "on_disconnect='cancel' with stream_resumable=True: the server would cancel the run at the very fault that "
                 "resuming is for; choose one"
             )
         return False, {}
-    if asked is None:
+    if requested is None:
         return True, {"stream_resumable": True}
-    return bool(asked), {}
+    return bool(requested), {}
 
 
 def check_client_options(options: Mapping[str, Any]) -> None:
-    """Refuse values of our own options that mean nothing."""
+    """Check the options that are for this library and not for the server."""
     if options.get("on_gap") is not None:
         check_choice("on_gap", options["on_gap"], get_args(OnGap))
     if options.get("on_timeout") is not None:
@@ -131,12 +124,3 @@ def check_client_options(options: Mapping[str, Any]) -> None:
     callback = options.get("on_run_created")
     if callback is not None and not callable(callback):
         raise InvalidRequestError(f"on_run_created={callback!r}: give a function of one argument")
-
-
-def modes_of(stream_mode: Any) -> List[str]:
-    """The stream modes as a list, checked."""
-    if stream_mode is None:
-        return []
-    modes: List[Any] = [stream_mode] if isinstance(stream_mode, str) else list(stream_mode)
-    RunsInvokePayload(stream_mode=modes)  # refuses what is no mode
-    return modes

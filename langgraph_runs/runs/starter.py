@@ -1,23 +1,28 @@
-"""Starts runs on one server and waits for them: what `client.runs` and the workers of a map share."""
+"""Starts runs on one server and waits for them: what ``client.runs`` and the workers of a map share."""
 
 from __future__ import annotations
 
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 from ..call import Scope
+from ..errors import CreateUncertainError
 from ..http import Response, Transport
-from ..models import RunOutcome
+from ..models import Run, RunOutcome
+from ..serialization import decode, decode_body
 from ..server_traits import ServerTraits
 from .create_once import RecoveredRun, RunCreator
 from .outcome import RunOutcomes
-from .start import Start
+from .start import PreparedStart
 from .wait import RunWaiter
+
+if TYPE_CHECKING:
+    from ..http import ByteStream
 
 __all__ = ["RunStarter"]
 
 
 class RunStarter:
-    """Sends the requests that start runs, each once, and waits for their end."""
+    """Sends the requests that start runs, each once, and waits for the end of runs."""
 
     def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None) -> None:
         self.transport = transport
@@ -25,26 +30,53 @@ class RunStarter:
         self.creator = RunCreator(transport, traits)
         self.waiter = RunWaiter(transport, self.outcomes)
 
-    def send_once(self, start: Start, scope: Scope, *, recover: bool = True) -> Union[Response, RecoveredRun]:
-        """Send the request of a create or a wait once; after a fault, look the run up where *recover* allows it."""
-        scope.thread_id = start.thread_id
-        return self.creator.once(
-            lambda: self.transport.call(start.request, scope, once=True, on_headers=start.learn(scope)),
-            request=start.request,
-            thread_id=start.thread_id,
-            ticket=start.ticket,
-            scope=scope,
-            adopt=recover,
+    def create(self, start: PreparedStart, scope: Scope) -> Run:
+        """The new run, without waiting for its end."""
+        created = self._send(start, scope, recover=True)
+        if isinstance(created, RecoveredRun):
+            run = self._fetch(created, start, scope)
+        else:
+            run = decode(decode_body(created.body), Run)
+            self.creator.learn(run, start.marker)
+        start.report(run.run_id, run.thread_id)
+        return run
+
+    def wait(self, start: PreparedStart, scope: Scope) -> RunOutcome:
+        """Start a run and wait until it has ended, whatever happens to the connection."""
+        first = self._send(start, scope, recover=start.survives_disconnect)
+        if isinstance(first, RecoveredRun):
+            scope.note_run(run_id=first.run_id, thread_id=first.thread_id)
+            start.report(first.run_id, first.thread_id)
+        elif scope.run_id is None and self.transport.settings.verify_outcome:
+            found = self.creator.find(start.thread_id, start.marker, scope)  # the headers lack the ids
+            if found is not None:
+                scope.note_run(run_id=found.run_id)
+                start.report(found.run_id, found.thread_id)
+        return self.waiter.finish(first, scope, stateless=start.thread_id is None, options=start.options)
+
+    def open(self, start: PreparedStart, scope: Scope) -> Union[ByteStream, RecoveredRun]:
+        """The open response of a stream's start, or the run where the response was lost."""
+        scope.note_run(thread_id=start.thread_id)
+        return self.creator.open_once(
+            start.request, scope, thread_id=start.thread_id, marker=start.marker, recover=start.survives_disconnect
         )
 
-    def wait(self, start: Start, scope: Scope) -> RunOutcome:
-        """Start a run and wait until it has ended, whatever happens to the connection."""
-        first = self.send_once(start, scope, recover=start.payload.on_disconnect != "cancel")
-        if isinstance(first, RecoveredRun):
-            start.tell(first.run_id, first.thread_id)
-        elif scope.run_id is None and self.transport.settings.verify_outcome:
-            found = self.creator.look(start.thread_id, start.ticket, scope)  # its headers lack the ids
-            if found is not None:
-                scope.run_id = found.run_id
-                start.tell(found.run_id, found.thread_id)
-        return self.waiter.finish(first, scope, stateless=start.thread_id is None, headers=start.given.headers)
+    def _send(self, start: PreparedStart, scope: Scope, *, recover: bool) -> Union[Response, RecoveredRun]:
+        scope.note_run(thread_id=start.thread_id)
+        return self.creator.send_once(
+            start.request,
+            scope,
+            thread_id=start.thread_id,
+            marker=start.marker,
+            recover=recover,
+            on_headers=start.note_headers(scope),
+        )
+
+    def _fetch(self, found: RecoveredRun, start: PreparedStart, scope: Scope) -> Run:
+        scope.note_run(run_id=found.run_id, thread_id=found.thread_id)
+        if found.run is not None:
+            return found.run
+        if found.thread_id is None:
+            message = "the run was created, but its response was lost before it named the run's thread"
+            raise scope.identify(CreateUncertainError(message, sent=True, request_id=start.marker.request_id))
+        return self.outcomes.run(found.thread_id, found.run_id, scope)

@@ -1,17 +1,17 @@
-"""Blocking until a run has ended: ``wait`` and ``join``, and what they do when the connection breaks under them."""
+"""Blocking until a run has ended: ``wait`` and ``join``, and what they do when the connection breaks meanwhile."""
 
 from __future__ import annotations
 
 from typing import Any, Mapping, NoReturn, Optional, Tuple, Union
 
-from ..api import run_path
-from ..call import Scope
-from ..errors import APIConnectionError, APIStatusError, DeadlineExceededError, NotFoundError
-from ..http import Request, Response, Transport, http_date
+from .. import api
+from ..call import Scope, polling_wait
+from ..errors import APIConnectionError, APIStatusError, DeadlineExceededError, LangGraphRunsError, NotFoundError
+from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, http_date
 from ..models import Run, RunOutcome
 from ..serialization import decode_body
 from .create_once import RecoveredRun
-from .outcome import RunOutcomes, deleted_run_error, error_for, reported_error
+from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, reported_error
 
 __all__ = ["RunWaiter"]
 
@@ -26,27 +26,24 @@ class RunWaiter:
         self._transport = transport
         self._outcomes = outcomes
 
-    def join(
-        self, thread_id: str, run_id: str, scope: Scope, *, query: Any = (), headers: Optional[Mapping[str, str]] = None
-    ) -> RunOutcome:
+    def join(self, thread_id: str, run_id: str, scope: Scope, options: CommonOptions = NO_OPTIONS) -> RunOutcome:
         """How the run ended, waiting for it."""
-        scope.run_id, scope.thread_id = run_id, thread_id
-        request = Request(method="GET", path=run_path(thread_id, run_id, "join"), query=query, headers=headers or {})
-        return self._conclude(self._join_until_answered(request, scope), scope, joined=True, request=request)
+        scope.note_run(run_id=run_id, thread_id=thread_id)
+        request = api.join_request(thread_id, run_id, options)
+        return self._conclude(self._join(request, scope), scope, joined=True, request=request)
 
     def finish(
-        self, first: Union[Response, RecoveredRun], scope: Scope, *, stateless: bool, headers: Optional[Mapping[str, str]] = None
+        self, first: Union[Response, RecoveredRun], scope: Scope, *, stateless: bool, options: CommonOptions = NO_OPTIONS
     ) -> RunOutcome:
-        """How the run ended that was started with a wait: *first* is its answer, or the run, if the answer was lost."""
-        if isinstance(first, RecoveredRun):
-            scope.run_id, scope.thread_id = first.run_id, first.thread_id
-        request = self._join_request(scope, headers)
+        """How the run ended that was started with a wait: *first* is the response, or the run where the response was lost."""
+        request = None
+        if scope.run_id is not None and scope.thread_id is not None:
+            request = api.join_request(scope.thread_id, scope.run_id, options.headers_only)
         if isinstance(first, Response):
             return self._conclude(first, scope, joined=False, stateless=stateless, request=request)
         if request is None:
             raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
-        answer = self._join_until_answered(request, scope)
-        return self._conclude(answer, scope, joined=True, stateless=stateless, request=request)
+        return self._conclude(self._join(request, scope), scope, joined=True, stateless=stateless, request=request)
 
     def give(self, outcome: RunOutcome, scope: Scope, options: Mapping[str, Any]) -> Any:
         """What the caller gets for *outcome*: its values, the error that it is, or, with ``raise_error=False``, itself."""
@@ -65,90 +62,96 @@ class RunWaiter:
             self._outcomes.cancel_late(scope.thread_id, scope.run_id)
         raise error
 
-    def _join_request(self, scope: Scope, headers: Optional[Mapping[str, str]]) -> Optional[Request]:
-        if scope.run_id is None or scope.thread_id is None:
-            return None
-        return Request(method="GET", path=run_path(scope.thread_id, scope.run_id, "join"), headers=headers or {})
+    def _join(self, request: Request, scope: Scope) -> Response:
+        """The response to a join. While the server says that the run goes on, a broken connection uses up no attempt."""
+        return self._transport.logged(lambda: self._join_until_complete(request, scope), request, scope)
 
-    def _join_until_answered(self, request: Request, scope: Scope) -> Response:
-        """The answer to *request*; while the server says that the run goes on, a broken connection uses up no attempt."""
-        answer: Response = self._transport.logged(lambda: self._join_again_and_again(request, scope), request, scope)
-        return answer
-
-    def _join_again_and_again(self, request: Request, scope: Scope) -> Response:
-        transport = self._transport
-        failures = rounds = 0
+    def _join_until_complete(self, request: Request, scope: Scope) -> Response:
+        retrier = self._transport.retrier(request, scope)
+        broken_connections = 0
         while True:
             try:
-                return transport.send(request, scope)
+                response = self._transport.send(request, scope)
             except (APIStatusError, APIConnectionError) as error:
                 scope.check(error)
-                if not transport.is_transient(error):
-                    raise
-                broken = error
-            if isinstance(broken, APIConnectionError) and broken.sent is not False and self._goes_on(scope):
-                failures = 0
-                rounds += 1
-                scope.sleep(min(1.0, 0.05 * 2 ** min(rounds, 10)) if rounds > 1 else 0.0)
-                continue
-            failures += 1
-            policy = transport.settings.retry
-            seconds = policy.wait(failures, getattr(broken, "retry_after", None))
-            if failures >= policy.attempts or policy.forbids(broken) or not scope.deadline.allows(seconds):
-                broken.attempts = failures
-                raise scope.identify(broken)
-            policy.announce(str(request), failures + 1, seconds, broken)
+                if self._broke_while_running(error, scope):
+                    retrier.reset()
+                    seconds = polling_wait(broken_connections)
+                    broken_connections += 1
+                else:
+                    wait = retrier.next_wait(error)
+                    if wait is None:
+                        error.attempts = max(1, retrier.failures)
+                        raise
+                    seconds = wait
+            else:
+                retrier.succeeded()
+                return response
             scope.sleep(seconds)
 
-    def _goes_on(self, scope: Scope) -> bool:
+    def _broke_while_running(self, error: LangGraphRunsError, scope: Scope) -> bool:
+        """Whether a connection broke under a run that goes on, so that the join simply continues."""
+        if not isinstance(error, APIConnectionError) or error.sent is False or not self._transport.is_transient(error):
+            return False
         if scope.thread_id is None or scope.run_id is None:
             return False
         try:
             return not self._outcomes.run(scope.thread_id, scope.run_id, scope).finished
-        except (APIConnectionError, APIStatusError) as error:
-            scope.check(error)
+        except (APIConnectionError, APIStatusError) as second:
+            scope.check(second)
             return False
 
     def _conclude(
-        self, answer: Response, scope: Scope, *, joined: bool, request: Optional[Request], stateless: bool = False
+        self, response: Response, scope: Scope, *, joined: bool, request: Optional[Request], stateless: bool = False
     ) -> RunOutcome:
         rounds = 0
         while True:
-            values, told = _read(answer, scope)
-            run = self._ask(scope, told, values, stateless=stateless)
-            if run is None:
-                return _unasked(values, told)
+            values, reported = _read(response)
+            run = self._ask(scope, reported, values, stateless=stateless)
+            if run is None or (not run.finished and request is None):
+                return _unverified(values, reported)
             if run.finished:
                 break
-            if request is None:
-                return _unasked(values, told)
-            # An answer before the end: some servers cut a wait short. Join until it has ended.
+            assert request is not None
+            # A response before the end: some servers cut a wait short. Join until the run has ended.
             rounds += 1
-            scope.sleep(min(1.0, 0.05 * 2 ** min(rounds, 10)))
+            scope.sleep(polling_wait(rounds))
             joined = True
-            answer = self._join_until_answered(request, scope)
+            response = self._join(request, scope)
+        is_own = not joined or _was_live(run, response)
+        return self._outcome(run, response, values, reported, scope, is_own=is_own, joined=joined)
+
+    def _outcome(
+        self,
+        run: Run,
+        response: Response,
+        values: Any,
+        reported: Optional[GraphError],
+        scope: Scope,
+        *,
+        is_own: bool,
+        joined: bool,
+    ) -> RunOutcome:
+        """The outcome of a run that has ended; *is_own*: the response is surely its own and not that of a later run."""
         if run.status != "success":
-            if joined and not _was_live(run, answer):
-                values = None  # perhaps another run's: the run's own are looked up
-            return self._outcomes.outcome_of(run, scope, values=values, told=told)
-        if told is not None and not joined:
+            return self._outcomes.outcome_of(run, scope, values=values if is_own else None, reported=reported)
+        if reported is not None:
             # The run itself ended well: "__error__" is then a key of the user's own state.
-            return self._outcomes.outcome_of(run, scope, values=_state(answer))
-        state = values if told is None else _state(answer)
-        if joined and not _was_live(run, answer):
-            return self._outcomes.own_values(run, state, scope)
-        outcome = self._outcomes.outcome_of(run, scope, values=state)
-        if isinstance(state, dict) and state.keys() == {"__interrupt__"}:
+            values = decode_body(response.body)
+            if not joined:
+                return self._outcomes.outcome_of(run, scope, values=values)
+        if not is_own:
+            return self._outcomes.own_values(run, values, scope)
+        outcome = self._outcomes.outcome_of(run, scope, values=values)
+        if isinstance(values, dict) and values.keys() == {"__interrupt__"}:
             # Questions alone: this server leaves the state out where the run's modes hide it.
-            whole = self._outcomes.own_values(run, state, scope)
+            whole = self._outcomes.own_values(run, values, scope)
             return whole if whole.exact else outcome
         return outcome
 
-    def _ask(
-        self, scope: Scope, told: Optional[Tuple[Optional[str], Optional[str]]], values: Any, *, stateless: bool
-    ) -> Optional[Run]:
-        """The run, or None where it cannot or need not be asked."""
-        not_found = told is not None and told[0] == "HTTPException" and (told[1] or "").startswith("404")
+    def _ask(self, scope: Scope, reported: Optional[GraphError], values: Any, *, stateless: bool) -> Optional[Run]:
+        """The run, or None where it cannot or need not be requested."""
+        not_found = reported is not None and reported.is_not_found
         if scope.run_id is None or scope.thread_id is None:
             return None
         if not self._transport.settings.verify_outcome and not not_found:
@@ -171,27 +174,23 @@ class RunWaiter:
             raise (error if not_found else deleted_run_error(error, values)) from None
 
 
-def _read(answer: Response, scope: Scope) -> Tuple[Any, Optional[Tuple[Optional[str], Optional[str]]]]:
-    """The values of an answer, and the error in it where it is one."""
-    value = _state(answer)
+def _read(response: Response) -> Tuple[Any, Optional[GraphError]]:
+    """The values in a response, and the graph's error where it reports one."""
+    value = decode_body(response.body)
     if isinstance(value, dict) and "__error__" in value:
-        told = reported_error(value["__error__"])
-        if told is not None:
-            return None, told
+        reported = reported_error(value["__error__"])
+        if reported is not None:
+            return None, reported
     return value, None
 
 
-def _state(answer: Response) -> Any:
-    return decode_body(answer.body)
-
-
-def _unasked(values: Any, told: Optional[Tuple[Optional[str], Optional[str]]]) -> RunOutcome:
-    if told is not None:
-        return RunOutcome(status="error", error=told[0], message=told[1])
+def _unverified(values: Any, reported: Optional[GraphError]) -> RunOutcome:
+    if reported is not None:
+        return RunOutcome(status="error", error=reported.error, message=reported.message)
     return RunOutcome(status="success", values=values)
 
 
-def _was_live(run: Run, answer: Response) -> bool:
-    """Whether the run surely ended after the join had begun, so that the answer is its own result and not the thread's state."""
-    begun = http_date(answer.headers.get("date", ""))  # of the same clock as updated_at, but behind it
+def _was_live(run: Run, response: Response) -> bool:
+    """Whether the run surely ended after the join had begun, so that the response is its own result and not the thread's state."""
+    begun = http_date(response.headers.get("date", ""))  # of the same clock as updated_at, but behind it
     return begun is not None and run.updated_at is not None and run.updated_at.timestamp() > begun + _DATE_LAG

@@ -3,7 +3,6 @@
 Knows what the events say about their run. How the run ended is requested through `runs`.
 """
 
-from .cursor import Cursor
 from .events import (
     CheckpointsStreamEvent,
     CustomStreamEvent,
@@ -22,12 +21,12 @@ from .events import (
     event_class,
     mode_of,
 )
+from .open_stream import stream_existing_run, stream_new_run
 from .run_stream import RunStream
-from .stream_config import Gap, StreamConfig
+from .stream_config import Gap
 
 __all__ = [
     "CheckpointsStreamEvent",
-    "Cursor",
     "CustomStreamEvent",
     "DebugStreamEvent",
     "EndStreamEvent",
@@ -38,7 +37,6 @@ __all__ = [
     "MessagesStreamEvent",
     "MetadataStreamEvent",
     "RunStream",
-    "StreamConfig",
     "StreamEvent",
     "TasksStreamEvent",
     "UpdatesStreamEvent",
@@ -46,4 +44,6 @@ __all__ = [
     "build_event",
     "event_class",
     "mode_of",
+    "stream_existing_run",
+    "stream_new_run",
 ]

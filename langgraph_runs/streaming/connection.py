@@ -6,12 +6,12 @@ Knows how a stream is resumed on the wire and how often that is tried. Does not 
 from __future__ import annotations
 
 import urllib.parse
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
-from ..api import ids_from, local_path, run_path
-from ..call import Scope
+from .. import api
+from ..call import Retrier, Scope, polling_wait
 from ..errors import APIConnectionError, APIStatusError, LangGraphRunsError, ResponseDecodeError, StreamInterruptedError
-from ..http import Request, Transport, as_utf8
+from ..http import CommonOptions, Transport
 from .cursor import Cursor, Place
 from .sse import EventParser, ServerSentEvent
 
@@ -28,16 +28,16 @@ class StreamConnection:
     """Opens the connections of one stream, and reads them. Keeps the ``Location`` that the server sent last."""
 
     def __init__(
-        self, transport: Transport, scope: Scope, cursor: Cursor, *, query: Sequence[Tuple[str, Any]], headers: Mapping[str, str]
+        self, transport: Transport, scope: Scope, cursor: Cursor, *, query: Sequence[Tuple[str, Any]], options: CommonOptions
     ) -> None:
         self._transport = transport
         self._scope = scope
         self._cursor = cursor
         self._query = query
-        self._headers = headers
+        self._options = options
         self._location: Optional[_Target] = None
         # Both count since the last new event: attempts used up, and connections that ended although the run went on.
-        self._failures = 0
+        self._retrier: Optional[Retrier] = None
         self._quiet_ends = 0
         self._body: Optional[ByteStream] = None
         self._parser = EventParser(max_event_bytes=transport.settings.max_event_bytes)
@@ -60,7 +60,7 @@ class StreamConnection:
 
     def begin(self, body: ByteStream) -> None:
         """Read the response that starts the stream. Its headers name the run."""
-        ids = ids_from(body.headers)
+        ids = api.ids_from(body.headers)
         self._scope.note_run(ids.run_id, ids.thread_id)
         self._read_from(body)
 
@@ -70,12 +70,9 @@ class StreamConnection:
         With *all_published* the run is known to have published all its events. The server then sends each of them once.
         """
         targets = self._targets()
-        headers = dict(self._headers)
         last_id = self._cursor.reconnect(all_published=all_published)
-        if last_id is not None:
-            headers["Last-Event-ID"] = as_utf8(last_id)
         for index, (path, query) in enumerate(targets):
-            request = Request(method="GET", path=path, query=query, headers=headers, accept="text/event-stream")
+            request = api.stream_request(path, self._options, query=query, last_event_id=last_id)
             try:
                 body = self._transport.open(request, self._scope)
             except APIStatusError as error:
@@ -93,7 +90,7 @@ class StreamConnection:
             own = {name for name, _ in self._query}
             targets.append((path, [*(pair for pair in query if pair[0] not in own), *self._query]))
         if self._scope.thread_id is not None and self._scope.run_id is not None:
-            target = (run_path(self._scope.thread_id, self._scope.run_id, "stream"), [*self._query])
+            target = (api.stream_path(self._scope.thread_id, self._scope.run_id), [*self._query])
             if target not in targets:
                 targets.append(target)
         if not targets:
@@ -146,32 +143,34 @@ class StreamConnection:
 
     def progressed(self) -> None:
         """A new event has come: failures are counted from here."""
-        self._failures = self._quiet_ends = 0
+        self._quiet_ends = 0
+        if self._retrier is not None:
+            self._retrier.succeeded()
 
     def count_failure(self, error: LangGraphRunsError, *, at_once: bool = False) -> None:
         """Use up an attempt and wait; with *at_once* there is no wait after the first. Raise when no attempt is left."""
-        first = not self._failures
-        self._failures += 1
-        policy = self._transport.settings.retry
-        if self._failures >= policy.attempts or policy.forbids(error):
+        if self._retrier is None:
+            call = f"the stream of run {self._scope.run_id}"
+            self._retrier = self._transport.retrier_of(call, lambda _: True, scope=self._scope)
+        seconds = 0.0 if at_once and not self._retrier.failures else None
+        wait = self._retrier.next_wait(error, seconds=seconds, least=self._requested_pause())
+        if wait is None:
+            if self._retrier.out_of_time:
+                raise self._scope.identify(error)
             cause = error if isinstance(error, APIConnectionError) else None
             raise self.interrupted(cause, str(error) if cause is None else "no attempt brought anything new") from error
-        seconds = 0.0 if first and at_once else policy.wait(self._failures, getattr(error, "retry_after", None))
-        policy.announce(f"the stream of run {self._scope.run_id}", self._failures + 1, seconds, error)
-        self._pause(seconds, error)
+        self._scope.sleep(wait)
 
     def wait_before_reopening(self) -> None:
         """Wait before the next connection of a run that goes on. Not a failure, but a server that closes at once is spared."""
-        seconds = min(1.0, 0.05 * 2 ** min(self._quiet_ends, 10)) if self._quiet_ends else 0.0
+        seconds = max(polling_wait(self._quiet_ends), self._requested_pause())
         self._quiet_ends += 1
-        self._pause(seconds, None)
-
-    def _pause(self, seconds: float, error: Optional[LangGraphRunsError]) -> None:
-        if self._parser.retry is not None:
-            seconds = max(seconds, min(self._parser.retry / 1000.0, self._transport.settings.retry.wait_max))
-        if error is not None and not self._scope.deadline.allows(seconds):
-            raise self._scope.identify(error)
         self._scope.sleep(seconds)
+
+    def _requested_pause(self) -> float:
+        """Seconds before reconnecting that the server asked for with a ``retry`` field, at most the policy's longest wait."""
+        retry = self._parser.retry
+        return 0.0 if retry is None else min(retry / 1000.0, self._transport.settings.retry.wait_max)
 
     def interrupted(self, cause: Optional[APIConnectionError], reason: str, *, place: Optional[Place] = None) -> LangGraphRunsError:
         """Return the error that says why the stream cannot go on."""
@@ -190,7 +189,7 @@ class StreamConnection:
 
 def _target_of(location: Optional[str], base_url: str) -> Optional[_Target]:
     """Return where a ``Location`` leads, or None if there is none or it leads, or could lead, to another server."""
-    path = local_path(location, base_url)
+    path = api.local_path(location, base_url)
     if path is None or location is None:
         return None
     query = urllib.parse.urlsplit(location).query

@@ -9,7 +9,7 @@ import attrs
 from ..call import Scope
 from ..errors import LangGraphRunsError
 from ..models import Interrupt, RunOutcome
-from ..runs import interrupts_in, reported_error
+from ..runs import GraphError, interrupts_in, reported_error
 from .events import EndStreamEvent, ErrorStreamEvent, MetadataStreamEvent, StreamEvent
 from .stream_config import StreamConfig
 
@@ -27,7 +27,7 @@ class ObservedRun:
         self._config = config
         self._announced = False
         #: Class and message from the last error event; None if there was no error event.
-        self.reported_error: Optional[Tuple[Optional[str], Optional[str]]] = None
+        self.reported_error: Optional[GraphError] = None
         #: Whether an event said that the stream is complete.
         self.has_end_event = False
         #: The open questions of values and updates.
@@ -54,21 +54,19 @@ class ObservedRun:
             found = self._config.find()
             if found is not None:
                 self._scope.note_run(found.run_id)
-                self.announce()
 
     # -- its events
 
     def note(self, event: StreamEvent) -> None:
         """Remember what an event says about the run itself."""
         if isinstance(event, ErrorStreamEvent):
-            self.reported_error = reported_error(event.data) or (None, None)
+            self.reported_error = reported_error(event.data) or GraphError(None, None)
         elif isinstance(event, EndStreamEvent):
             self.has_end_event = True
         elif isinstance(event, MetadataStreamEvent):
             run_id = event.data.get("run_id") if isinstance(event.data, dict) else None
             if self._scope.run_id is None and isinstance(run_id, str):
                 self._scope.note_run(run_id)
-                self.announce()
         else:
             self.interrupts += tuple(i for i in interrupts_in(event.data) if i not in self.interrupts)
 
@@ -84,8 +82,7 @@ class ObservedRun:
     @property
     def reports_not_found(self) -> bool:
         """True if an error event says 404, as some servers send for an unknown run or thread."""
-        error, message = self.reported_error or (None, None)
-        return error == "HTTPException" and (message or "").startswith("404")
+        return self.reported_error is not None and self.reported_error.is_not_found
 
     def lag(self) -> float:
         """Return by how many seconds the delay between happening and arrival has grown from the first event to the last."""

@@ -9,7 +9,7 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Deque, Generic, Iterator, List, Optional, Tuple, Type, TypeVar, get_args
 
-from ..api import cancelling
+from .. import api
 from ..call import Scope
 from ..errors import (
     AbortedError,
@@ -21,7 +21,7 @@ from ..errors import (
     ResponseDecodeError,
     StreamInterruptedError,
 )
-from ..http import Request, Transport
+from ..http import Transport
 from ..models import Interrupt, RunOutcome
 from ..options import CancelAction
 from ..runs import RunOutcomes
@@ -53,7 +53,7 @@ class RunStream(Generic[E], Iterator[E]):
         self._scope = scope
         self._config = config
         self._run = ObservedRun(scope, config)
-        self._connection = StreamConnection(transport, scope, config.cursor, query=config.query, headers=config.headers)
+        self._connection = StreamConnection(transport, scope, config.cursor, query=config.query, options=config.options)
         self._end = StreamEnd(transport, outcomes, scope, config, self._connection, self._run)
         self._ready: Deque[Any] = deque()
         #: Raised when the events before it have been delivered.
@@ -140,6 +140,7 @@ class RunStream(Generic[E], Iterator[E]):
                 self._run.note_delivered(self._last, self.events_seen, self.values)
                 while not self._ready:
                     self._advance()
+                    self._run.announce()  # here, so that what the caller's function raises is not taken for a failed request
                 event: StreamEvent = self._ready.popleft()
                 return event
             except StopIteration:
@@ -254,10 +255,9 @@ class RunStream(Generic[E], Iterator[E]):
                     "the run cannot be cancelled: the server did not send its thread's id", events_seen=self.events_seen
                 )
             )
-        path, query = cancelling(thread_id, run_id, wait=wait, action=action)
         with self._transport.scope() as scope:
             try:
-                self._transport.call(Request(method="POST", path=path, query=query), scope)
+                api.cancel_run(self._transport, scope, thread_id, run_id, wait=wait, action=action)
             except NotFoundError:
                 return
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple
 
 import attrs
 
+from ..http import NO_OPTIONS, CommonOptions
 from ..models import Run
 from .cursor import Cursor
 
@@ -40,9 +41,10 @@ class StreamConfig:
     thread_id: Optional[str]
     run_id: Optional[str]
     cursor: Cursor
-    #: Query of every later connection.
+    #: Query of every later connection: the filter of modes.
     query: Sequence[Tuple[str, Any]] = ()
-    headers: Any = attrs.field(factory=dict)
+    #: Headers, and query parameters of the caller, of every later connection.
+    options: CommonOptions = NO_OPTIONS
     on_gap: str = "error"
     on_timeout: Optional[str] = None
     raise_error: bool = True

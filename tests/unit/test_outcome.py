@@ -11,7 +11,7 @@ from langgraph_runs import Interrupt, NotFoundError, Run, RunCancelledError, Run
 from langgraph_runs.call.retry import RetryPolicy
 from langgraph_runs.call.scope import Scope
 from langgraph_runs.errors import APIConnectionError, LangGraphRunsError
-from langgraph_runs.runs.outcome import RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
+from langgraph_runs.runs.outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
 
 from .played import RUN, THREAD, Answer, Played, Reply, reply, run_json, transport_of
 
@@ -172,7 +172,7 @@ def test_another_runs_state_is_not_passed_off(answer: Answer) -> None:
 def test_an_error_that_was_told_asks_nothing_for_its_reason() -> None:
     """The reason came with the stream or the answer."""
     outcomes, scope, played = asking()
-    outcome = outcomes.outcome_of(run_of("error"), scope, values={"n": 1}, told=("ValueError", "boom"))
+    outcome = outcomes.outcome_of(run_of("error"), scope, values={"n": 1}, reported=GraphError("ValueError", "boom"))
     assert ("ValueError", "boom", {"n": 1}) == (outcome.error, outcome.message, outcome.values)
     assert [] == played.asked
 

@@ -13,7 +13,7 @@ import pytest
 
 from langgraph_runs import RetryDetails, RetryPolicy
 from langgraph_runs.call.deadline import Deadline
-from langgraph_runs.call.retry import RetryBudget, repeat
+from langgraph_runs.call.retry import Retrier, RetryBudget
 from langgraph_runs.call.scope import Scope
 from langgraph_runs.errors import (
     AbortedError,
@@ -52,14 +52,13 @@ def repeated(
     again: Callable[[LangGraphRunsError], bool] = lambda error: True,
     time: Optional[Time] = None,
 ) -> Tuple[Any, List[Any], List[float]]:
-    """What `repeat` makes of these outcomes: its result or error, the attempts, the sleeps."""
+    """What a `Retrier` makes of these outcomes: its result or error, the attempts, the sleeps."""
     time = time or Time()
     attempt, had = attempts_of(*outcomes)
     scope = Scope(Deadline(timeout, clock=time.clock), sleep=time.sleep)
     try:
-        result = repeat(
-            attempt, call="GET /x", policy=policy, budget=RetryBudget(budget, clock=time.clock), scope=scope, again=again
-        )
+        own_budget = RetryBudget(budget, clock=time.clock)
+        result = Retrier("GET /x", policy=policy, budget=own_budget, scope=scope, transient=again).run(attempt)
     except BaseException as error:  # noqa: B036
         result = error
     return result, had, time.slept
@@ -179,7 +178,7 @@ def test_an_interrupted_call_is_not_repeated() -> None:
         raise error
 
     with pytest.raises(APIConnectionError) as caught:
-        repeat(attempt, call="x", policy=STEADY, budget=RetryBudget(None), scope=scope, again=lambda _: True)
+        Retrier("x", policy=STEADY, budget=RetryBudget(None), scope=scope, transient=lambda _: True).run(attempt)
     assert error is caught.value
     assert [] == time.slept
 
@@ -191,14 +190,13 @@ def test_an_interrupt_in_the_wait_raises_aborted() -> None:
     timer = threading.Timer(0.01, scope.interrupt, ("enough",))
     timer.start()
     with pytest.raises(AbortedError, match="enough"):
-        repeat(
-            attempt,
-            call="x",
+        Retrier(
+            "x",
             policy=RetryPolicy(jitter="none", wait_initial=30, wait_max=30),
             budget=RetryBudget(None),
             scope=scope,
-            again=lambda _: True,
-        )
+            transient=lambda _: True,
+        ).run(attempt)
     timer.join()
     assert 1 == len(had)
 
@@ -213,7 +211,7 @@ def test_a_deadline_error_of_an_attempt_is_not_waited_for() -> None:
 
     scope = Scope(Deadline(5.0, clock=time.clock), sleep=time.sleep)
     with pytest.raises(DeadlineExceededError):
-        repeat(attempt, call="x", policy=STEADY, budget=RetryBudget(None), scope=scope, again=lambda _: True)
+        Retrier("x", policy=STEADY, budget=RetryBudget(None), scope=scope, transient=lambda _: True).run(attempt)
     assert [] == time.slept
 
 
@@ -333,7 +331,7 @@ def test_a_hundred_threads_do_not_hammer_a_dead_server() -> None:
     def work() -> None:
         scope = Scope(Deadline(None, clock=time.clock), sleep=lambda _: None)
         with pytest.raises(APIConnectionError):
-            repeat(attempt, call="x", policy=STEADY, budget=budget, scope=scope, again=lambda _: True)
+            Retrier("x", policy=STEADY, budget=budget, scope=scope, transient=lambda _: True).run(attempt)
 
     threads = [threading.Thread(target=work) for _ in range(100)]
     for thread in threads:

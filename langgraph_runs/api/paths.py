@@ -1,14 +1,14 @@
-"""Where things are on the server, and what its headers say of them. Pure text."""
+"""The paths of the API, and the ids and paths in the headers of its responses. Pure text."""
 
 from __future__ import annotations
 
 import re
 import urllib.parse
-from typing import Any, Mapping, NamedTuple, Optional, Tuple
+from typing import Mapping, NamedTuple, Optional
 
-from .http import path_segment
+from ..http import path_segment
 
-__all__ = ["RunIds", "cancelling", "ids_from", "local_path", "run_path", "runs_path", "thread_path"]
+__all__ = ["RunIds", "ids_from", "local_path", "run_path", "runs_path", "thread_path"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _RUN = re.compile(r"(?:/threads/(?P<thread>[^/?#]+))?/runs/(?P<run>[^/?#]+)")
@@ -32,17 +32,6 @@ def runs_path(thread_id: Optional[str], *rest: str) -> str:
 def run_path(thread_id: str, run_id: str, *rest: str) -> str:
     """One run."""
     return runs_path(thread_id, path_segment(run_id), *rest)
-
-
-def cancelling(
-    thread_id: str, run_id: str, *, wait: bool = False, action: str = "interrupt"
-) -> Tuple[str, Tuple[Tuple[str, Any], ...]]:
-    """Path and query of the POST that cancels a run.
-
-    >>> cancelling("t", "r", wait=True)
-    ('/threads/t/runs/r/cancel', (('wait', 1), ('action', 'interrupt')))
-    """
-    return run_path(thread_id, run_id, "cancel"), (("wait", int(bool(wait))), ("action", action))
 
 
 class RunIds(NamedTuple):

@@ -1,0 +1,67 @@
+"""The endpoints of the API: one function for each that this library calls, typed in and typed out.
+
+The only place with paths and HTTP verbs. A function takes the transport and the scope of the call, sends its request with the
+retries that the endpoint allows, and decodes the response. It knows neither the argument checks of the public methods nor what
+a run's status means. Where the caller itself decides about attempts (starting, joining and streaming a run) there is a function
+that only builds the request.
+"""
+
+from .assistants import get_assistant, search_assistants
+from .paths import RunIds, ids_from, local_path
+from .runs import (
+    cancel_run,
+    cancel_runs,
+    create_batch_request,
+    create_batch_response,
+    delete_run,
+    get_run,
+    join_request,
+    list_runs,
+    list_runs_at,
+    start_request,
+    stream_path,
+    stream_request,
+)
+from .system import get_info, get_ok
+from .threads import (
+    copy_thread,
+    create_thread,
+    delete_thread,
+    get_history,
+    get_state,
+    get_thread,
+    search_threads,
+    update_state,
+    update_thread,
+)
+
+__all__ = [
+    "RunIds",
+    "cancel_run",
+    "cancel_runs",
+    "copy_thread",
+    "create_batch_request",
+    "create_batch_response",
+    "create_thread",
+    "delete_run",
+    "delete_thread",
+    "get_assistant",
+    "get_history",
+    "get_info",
+    "get_ok",
+    "get_run",
+    "get_state",
+    "get_thread",
+    "ids_from",
+    "join_request",
+    "list_runs",
+    "list_runs_at",
+    "local_path",
+    "search_assistants",
+    "search_threads",
+    "start_request",
+    "stream_path",
+    "stream_request",
+    "update_state",
+    "update_thread",
+]

@@ -1,0 +1,64 @@
+"""What the functions of this package share: building a request from the common options, and two rules about responses."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..call import Scope
+from ..errors import NotFoundError
+from ..http import NO_OPTIONS, CommonOptions, Request, Transport
+from ..serialization import decode_body, encode
+
+__all__ = ["NO_BODY", "build", "fetch_json", "given", "run_once_or_absent", "with_required"]
+
+#: Distinguishes a request without a body from one whose body is null.
+NO_BODY: Any = object()
+
+
+def build(
+    method: str,
+    path: str,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    query: Sequence[Tuple[str, Any]] = (),
+    body: Any = NO_BODY,
+    creates: bool = False,
+) -> Request:
+    """The request for a path, with the caller's own headers and query parameters."""
+    return Request(
+        method=method,
+        path=path,
+        query=[*query, *options.params],
+        body=None if body is NO_BODY else encode(body),
+        headers=options.headers,
+        creates=creates,
+    )
+
+
+def fetch_json(transport: Transport, scope: Scope, request: Request) -> Any:
+    """The parsed JSON of the response."""
+    return decode_body(transport.call(request, scope).body)
+
+
+def run_once_or_absent(transport: Transport, scope: Scope, request: Request) -> None:
+    """Send a request that cancels or deletes. A 404 is a success only if an earlier attempt may have been executed."""
+    try:
+        transport.call(request, scope)
+    except NotFoundError:
+        if not scope.may_have_been_executed:
+            raise
+
+
+def given(**fields: Any) -> Dict[str, Any]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def with_required(rows: Any, select: Optional[Sequence[str]], required: Mapping[str, str]) -> Any:
+    """*rows* with the fields that every record needs, where a selection of fields may have left them out."""
+    if not select or not isinstance(rows, list):
+        return rows
+    completed: List[Any] = []
+    for row in rows:
+        completed.append({**required, **row} if isinstance(row, dict) else row)
+    return completed

@@ -1,0 +1,155 @@
+"""The endpoints of runs."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from ..call import Scope
+from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
+from ..models import Run
+from ..serialization import decode, decode_body, decode_list, encode
+from .paths import run_path, runs_path
+from .request import build, fetch_json, run_once_or_absent, with_required
+
+__all__ = [
+    "cancel_run",
+    "cancel_runs",
+    "create_batch_request",
+    "create_batch_response",
+    "delete_run",
+    "get_run",
+    "join_request",
+    "list_runs",
+    "list_runs_at",
+    "start_request",
+    "stream_path",
+    "stream_request",
+]
+
+
+def get_run(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Run:
+    """The run as it stands now."""
+    return decode(fetch_json(transport, scope, build("GET", run_path(thread_id, run_id), options)), Run)
+
+
+def list_runs(
+    transport: Transport,
+    scope: Scope,
+    thread_id: str,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    limit: int,
+    offset: Optional[int] = None,
+    status: Optional[str] = None,
+    select: Sequence[str] = (),
+) -> List[Run]:
+    """One page of the thread's runs, in the server's order. Fields that every run has and *select* leaves out are empty text."""
+    query: List[Tuple[str, Any]] = [("limit", limit)]
+    if offset is not None:
+        query.append(("offset", offset))
+    if status is not None:
+        query.append(("status", status))
+    query += [("select", name) for name in select]
+    response = transport.call(build("GET", runs_path(thread_id), options, query=query), scope)
+    return _runs_of(response, thread_id, select)
+
+
+def list_runs_at(
+    transport: Transport, scope: Scope, thread_id: str, *, limit: int, offset: int
+) -> Tuple[List[Run], Optional[float]]:
+    """One page of the thread's runs, and the server's clock when it responded (seconds since 1970), if it sent its ``Date``."""
+    response = transport.call(build("GET", runs_path(thread_id), query=(("limit", limit), ("offset", offset))), scope)
+    return _runs_of(response, thread_id), http_date(response.headers.get("date", ""))
+
+
+def _runs_of(response: Response, thread_id: str, select: Sequence[str] = ()) -> List[Run]:
+    rows = with_required(decode_body(response.body), select, {"run_id": "", "thread_id": thread_id, "status": ""})
+    return decode_list(rows, Run)
+
+
+def cancel_run(
+    transport: Transport,
+    scope: Scope,
+    thread_id: str,
+    run_id: str,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    wait: bool = False,
+    action: str = "interrupt",
+) -> None:
+    """Cancel a run; with *wait* the response comes when it has stopped."""
+    query = (("wait", int(bool(wait))), ("action", action))
+    run_once_or_absent(transport, scope, build("POST", run_path(thread_id, run_id, "cancel"), options, query=query))
+
+
+def cancel_runs(
+    transport: Transport,
+    scope: Scope,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    selection: Mapping[str, Any],
+    action: str,
+) -> None:
+    """Cancel the runs of a *selection*: ``{"status": ...}``, or ``{"thread_id": ..., "run_ids": [...]}``."""
+    request = build("POST", runs_path(None, "cancel"), options, query=(("action", action),), body=selection)
+    run_once_or_absent(transport, scope, request)
+
+
+def delete_run(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> None:
+    """Delete a run."""
+    run_once_or_absent(transport, scope, build("DELETE", run_path(thread_id, run_id), options))
+
+
+# -- requests whose attempts the caller decides about
+
+
+def start_request(
+    call: str, thread_id: Optional[str], body: Any, options: CommonOptions = NO_OPTIONS, *, headers: Mapping[str, str]
+) -> Request:
+    """The request that starts a run; *call* is ``create``, ``wait`` or ``stream``, and *headers* are added to the caller's."""
+    rest = () if call == "create" else (call,)
+    return Request(
+        method="POST",
+        path=runs_path(thread_id, *rest),
+        query=options.params,
+        body=encode(body),
+        headers={**options.headers, **headers},
+        creates=True,
+        accept="text/event-stream" if call == "stream" else "application/json",
+    )
+
+
+def create_batch_request(body: bytes, options: CommonOptions = NO_OPTIONS, *, headers: Mapping[str, str]) -> Request:
+    """The request that creates several stateless runs; *body* is a JSON list of them."""
+    headers = {**options.headers, **headers}
+    return Request(method="POST", path=runs_path(None, "batch"), query=options.params, body=body, headers=headers, creates=True)
+
+
+def create_batch_response(response: Response) -> List[Run]:
+    """The runs that a `create_batch_request` created."""
+    return decode_list(decode_body(response.body), Run)
+
+
+def join_request(thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Request:
+    """The request whose response comes when the run has ended."""
+    return build("GET", run_path(thread_id, run_id, "join"), options)
+
+
+def stream_path(thread_id: str, run_id: str) -> str:
+    """Where the events of a run are, for `stream_request`."""
+    return run_path(thread_id, run_id, "stream")
+
+
+def stream_request(
+    path: str,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    query: Iterable[Tuple[str, Any]] = (),
+    last_event_id: Optional[str] = None,
+) -> Request:
+    """The request for the events after *last_event_id*; *path* is a `stream_path`, or one that the server gave."""
+    headers = dict(options.headers)
+    if last_event_id is not None:
+        headers["Last-Event-ID"] = as_utf8(last_event_id)
+    query = [*query, *options.params]
+    return Request(method="GET", path=path, query=query, headers=headers, accept="text/event-stream")

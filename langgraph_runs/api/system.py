@@ -1,0 +1,21 @@
+"""The endpoints about the server itself."""
+
+from __future__ import annotations
+
+from ..call import Scope
+from ..http import NO_OPTIONS, CommonOptions, Response, Transport
+from ..models import ServerInfo
+from ..serialization import decode
+from .request import build, fetch_json
+
+__all__ = ["get_info", "get_ok"]
+
+
+def get_ok(transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS) -> Response:
+    """The response of a server that is well."""
+    return transport.call(build("GET", "/ok", options), scope)
+
+
+def get_info(transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS) -> ServerInfo:
+    """The server's version and features."""
+    return decode(fetch_json(transport, scope, build("GET", "/info", options)), ServerInfo)

@@ -1,0 +1,154 @@
+"""The endpoints of threads."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+from ..call import Scope
+from ..errors import ConflictError
+from ..http import NO_OPTIONS, CommonOptions, Transport, path_segment
+from ..models import Checkpoint, Thread, ThreadState, ThreadUpdate
+from ..serialization import decode, decode_list
+from .paths import thread_path
+from .request import build, fetch_json, given, run_once_or_absent, with_required
+
+__all__ = [
+    "copy_thread",
+    "create_thread",
+    "delete_thread",
+    "get_history",
+    "get_state",
+    "get_thread",
+    "search_threads",
+    "update_state",
+    "update_thread",
+]
+
+Ttl = Union[int, float, Mapping[str, Any], None]
+AtCheckpoint = Union[Checkpoint, Mapping[str, Any], None]
+
+
+def _ttl(ttl: Ttl) -> Optional[Mapping[str, Any]]:
+    return ttl if ttl is None or isinstance(ttl, Mapping) else {"ttl": ttl, "strategy": "delete"}
+
+
+def create_thread(
+    transport: Transport,
+    scope: Scope,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    thread_id: Optional[str] = None,
+    metadata: Optional[Mapping[str, Any]] = None,
+    if_exists: Optional[str] = None,
+    supersteps: Optional[Sequence[Mapping[str, Any]]] = None,
+    ttl: Ttl = None,
+) -> Thread:
+    """A new thread. With a *thread_id* the request is repeated after any transient failure, without one only if surely unsent."""
+    body = given(thread_id=thread_id, metadata=metadata, if_exists=if_exists, supersteps=supersteps, ttl=_ttl(ttl))
+    request = build("POST", "/threads", options, body=body, creates=thread_id is None)
+    try:
+        return decode(fetch_json(transport, scope, request), Thread)
+    except ConflictError:
+        if thread_id is None or not scope.may_have_been_executed:
+            raise
+        # An earlier attempt, whose response was lost, created the thread.
+        return get_thread(transport, scope, thread_id)
+
+
+def get_thread(
+    transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS, *, include: Sequence[str] = ()
+) -> Thread:
+    """The thread with its current values; *include* names further fields."""
+    query = [("include", ",".join(include))] if include else []
+    return decode(fetch_json(transport, scope, build("GET", thread_path(thread_id), options, query=query)), Thread)
+
+
+def update_thread(
+    transport: Transport,
+    scope: Scope,
+    thread_id: str,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    metadata: Mapping[str, Any],
+    ttl: Ttl = None,
+) -> Thread:
+    """The thread after *metadata* was merged into its own."""
+    body = given(metadata=metadata, ttl=_ttl(ttl))
+    return decode(fetch_json(transport, scope, build("PATCH", thread_path(thread_id), options, body=body)), Thread)
+
+
+def delete_thread(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> None:
+    """Delete a thread with its runs."""
+    run_once_or_absent(transport, scope, build("DELETE", thread_path(thread_id), options))
+
+
+def copy_thread(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> Thread:
+    """A new thread with the same history."""
+    return decode(fetch_json(transport, scope, build("POST", thread_path(thread_id, "copy"), options, creates=True)), Thread)
+
+
+def search_threads(
+    transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS, *, limit: int, offset: int = 0, **filters: Any
+) -> List[Thread]:
+    """The threads that match the *filters*, which are the fields of the request body; None is not sent."""
+    body = {"limit": limit, "offset": offset, **given(**filters)}
+    rows = fetch_json(transport, scope, build("POST", "/threads/search", options, body=body))
+    return decode_list(with_required(rows, filters.get("select"), {"thread_id": ""}), Thread)
+
+
+def get_state(
+    transport: Transport,
+    scope: Scope,
+    thread_id: str,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    checkpoint: AtCheckpoint = None,
+    checkpoint_id: Optional[str] = None,
+    subgraphs: bool = False,
+) -> ThreadState:
+    """The current state, or that at a checkpoint."""
+    if checkpoint is not None:
+        body = {"checkpoint": checkpoint, "subgraphs": subgraphs}
+        request = build("POST", thread_path(thread_id, "state", "checkpoint"), options, body=body)
+    else:
+        rest = () if checkpoint_id is None else (path_segment(checkpoint_id),)
+        query = [("subgraphs", "true")] if subgraphs else []
+        request = build("GET", thread_path(thread_id, "state", *rest), options, query=query)
+    return decode(fetch_json(transport, scope, request), ThreadState)
+
+
+def update_state(
+    transport: Transport,
+    scope: Scope,
+    thread_id: str,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    values: Any,
+    as_node: Optional[str] = None,
+    checkpoint: AtCheckpoint = None,
+    checkpoint_id: Optional[str] = None,
+) -> ThreadUpdate:
+    """Add a checkpoint with *values*."""
+    body = {"values": values, **given(as_node=as_node, checkpoint=checkpoint, checkpoint_id=checkpoint_id)}
+    request = build("POST", thread_path(thread_id, "state"), options, body=body, creates=True)
+    return decode(fetch_json(transport, scope, request), ThreadUpdate)
+
+
+def get_history(
+    transport: Transport,
+    scope: Scope,
+    thread_id: str,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    limit: int,
+    before: Any = None,
+    metadata: Optional[Mapping[str, Any]] = None,
+    checkpoint: AtCheckpoint = None,
+) -> List[ThreadState]:
+    """At most *limit* states, newest first."""
+    if isinstance(before, str):
+        before = {"configurable": {"checkpoint_id": before}}
+    body: Dict[str, Any] = {"limit": limit, **given(before=before, metadata=metadata, checkpoint=checkpoint)}
+    return decode_list(
+        fetch_json(transport, scope, build("POST", thread_path(thread_id, "history"), options, body=body)), ThreadState
+    )

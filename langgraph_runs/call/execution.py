@@ -1,0 +1,89 @@
+"""What a failed attempt says about the server: was the request executed, and may the same request succeed a little later?
+
+These two questions decide about every repeated request and about every run that is reported as uncertain. They have one home,
+here. *Unknown* is the default: only the evidence listed below makes an attempt certain.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Collection
+
+from ..errors import (
+    APIConnectionError,
+    APIStatusError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    LangGraphRunsError,
+    ResponseDecodeError,
+    RunError,
+    StreamInterruptedError,
+)
+
+__all__ = ["Execution", "execution_of", "is_surely_not_executed", "is_transient"]
+
+#: Statuses by which a server, or a gateway before it, refuses a request or sends it elsewhere, without executing it. A status that
+#: is not listed here says nothing: 408, 499 and the 5xx of gateways are also sent for requests that are being executed.
+_REFUSALS = frozenset(
+    {300, 301, 302, 303, 307, 308}
+    | {400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417}
+    | {421, 422, 423, 424, 425, 426, 428, 429, 431, 451, 501, 505}
+)
+
+
+class Execution(enum.Enum):
+    """Whether the server executed the request of a failed attempt."""
+
+    #: Nothing was sent, or the request was refused before it had any effect.
+    NOT_EXECUTED = "not executed"
+    #: The response was lost, or does not say.
+    UNKNOWN = "unknown"
+    #: The application itself responded that it had worked on the request.
+    EXECUTED = "executed"
+
+
+def execution_of(error: LangGraphRunsError) -> Execution:
+    """Whether the request was executed whose attempt ended with *error*.
+
+    ===========================================================  =====================
+    evidence                                                     conclusion
+    ===========================================================  =====================
+    refused by the client (`InvalidRequestError`)                not executed
+    ``sent`` is False: no connection, or nothing written to it   not executed
+    a status that refuses (3xx, 4xx but 408 and 499; 501, 505)   not executed
+    503 with ``Retry-After``                                     not executed
+    500, a complete 2xx that cannot be decoded, a `RunError`     executed
+    everything else                                              unknown
+    ===========================================================  =====================
+
+    >>> execution_of(APIStatusError("busy", status_code=409)).value, execution_of(APIStatusError("?", status_code=524)).value
+    ('not executed', 'unknown')
+    """
+    if isinstance(error, InvalidRequestError):
+        return Execution.NOT_EXECUTED
+    if isinstance(error, APIStatusError):
+        if error.status_code in _REFUSALS or (error.status_code == 503 and error.retry_after is not None):
+            return Execution.NOT_EXECUTED
+        return Execution.EXECUTED if error.status_code == 500 else Execution.UNKNOWN
+    if isinstance(error, (ResponseDecodeError, RunError)):
+        return Execution.EXECUTED
+    if isinstance(error, APIConnectionError) and error.sent is False:
+        return Execution.NOT_EXECUTED
+    return Execution.UNKNOWN
+
+
+def is_transient(error: LangGraphRunsError, statuses: Collection[int]) -> bool:
+    """Whether the same request may succeed a little later; *statuses* are those of the `RetryPolicy`.
+
+    Says nothing about whether it may be sent again: a request that must not be executed twice may be only if the failed attempt
+    `is_surely_not_executed`.
+    """
+    if isinstance(error, APIStatusError):
+        return error.status_code in statuses
+    lasting = (DeadlineExceededError, ResponseDecodeError, StreamInterruptedError)
+    return isinstance(error, APIConnectionError) and not isinstance(error, lasting)
+
+
+def is_surely_not_executed(error: LangGraphRunsError) -> bool:
+    """Whether there is evidence that the server did not execute the request (see `execution_of`)."""
+    return execution_of(error) is Execution.NOT_EXECUTED

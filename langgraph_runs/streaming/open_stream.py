@@ -1,0 +1,93 @@
+"""Opening the stream of a new run, or of one that exists: from checked arguments to a `RunStream`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
+
+from .. import api
+from ..errors import InvalidRequestError
+from ..http import CommonOptions
+from ..payloads import modes_of
+from ..runs import PreparedStart, RecoveredRun, RunStarter
+from .cursor import Cursor
+from .run_stream import RunStream
+from .stream_config import StreamConfig
+
+if TYPE_CHECKING:
+    from ..http import ByteStream
+
+__all__ = ["stream_existing_run", "stream_new_run"]
+
+#: Kinds of events that belong to every stream, whatever its modes.
+_ALWAYS = ("error", "metadata")
+
+
+def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[str, Any]) -> RunStream[Any]:
+    """Start a run and return its stream. *options* are those of the call, checked."""
+    cursor = Cursor(from_start=start.resumable, modes=modes_of(start.payload.stream_mode))
+    scope = start.options.scope(starter.transport)
+
+    def open_first() -> Optional[ByteStream]:
+        first = starter.open(start, scope)
+        if isinstance(first, RecoveredRun):
+            scope.note_run(run_id=first.run_id, thread_id=first.thread_id)
+            return None
+        return first
+
+    config = StreamConfig(
+        open_first=open_first,
+        thread_id=start.thread_id,
+        run_id=None,
+        cursor=cursor,
+        options=start.options.headers_only,
+        on_gap=options.get("on_gap") or "error",
+        on_timeout=options.get("on_timeout"),
+        raise_error=options.get("raise_error", True) is not False,
+        on_run_created=start.on_run_created,
+        find=lambda: starter.creator.find(start.thread_id, start.marker, scope),
+        dies_with_connection=not start.survives_disconnect,
+    )
+    return RunStream(starter.transport, starter.outcomes, scope, config)
+
+
+def stream_existing_run(
+    starter: RunStarter,
+    thread_id: str,
+    run_id: str,
+    common: CommonOptions,
+    options: Mapping[str, Any],
+    *,
+    stream_mode: Any,
+) -> RunStream[Any]:
+    """The stream of a run that exists. *options* are those of the call; raises `InvalidRequestError` for a bad *last_event_id*."""
+    start = options.get("last_event_id") or None
+    if start is not None and (not isinstance(start, str) or not _is_line(start)):
+        raise InvalidRequestError(f"last_event_id={start!r}: give the id of an event as text on one line")
+    modes = modes_of(stream_mode)
+    query: List[Tuple[str, Any]] = []
+    if modes:
+        # A JSON array: of repeated parameters the server takes only the last, and a filter drops errors unless named.
+        query.append(("stream_mode", json.dumps([*modes, *(kind for kind in _ALWAYS if kind not in modes)])))
+    cancels = options.get("cancel_on_disconnect") or False
+    if cancels:
+        query.append(("cancel_on_disconnect", "true"))
+    scope = common.scope(starter.transport)
+    request = api.stream_request(api.stream_path(thread_id, run_id), common, query=query, last_event_id=start)
+    config = StreamConfig(
+        open_first=lambda: starter.transport.open_with_retries(request, scope),
+        thread_id=thread_id,
+        run_id=run_id,
+        cursor=Cursor(from_start=False, start=start, modes=modes),
+        query=query,
+        options=common,
+        on_gap=options.get("on_gap") or "error",
+        on_timeout=options.get("on_timeout"),
+        raise_error=options.get("raise_error", True) is not False,
+        dies_with_connection=bool(cancels),
+    )
+    return RunStream(starter.transport, starter.outcomes, scope, config)
+
+
+def _is_line(text: str) -> bool:
+    return not any(char in "\r\n\0" or "\ud800" <= char <= "\udfff" for char in text)
