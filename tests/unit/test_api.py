@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_runs.api import RunIds, ids_from, local_path, run_path, runs_path, thread_path
+from langgraph_runs.api.paths import RunIds, ids_from, local_path, run_path, runs_path, thread_path
 
 
 def test_paths_of_the_api() -> None:
