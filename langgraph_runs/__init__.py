@@ -1,11 +1,11 @@
-"""The synchronous client for the runs API of a LangGraph server, for code that has no asyncio.
+"""A synchronous client for the runs API of a LangGraph server, for programs without asyncio.
 
 >>> from langgraph_runs import Client
 >>> client = Client("http://localhost:2024", api_key=None)
 
 README.rst is an introduction; ``resources/README.rst`` in this package has an example of every call.
 
-PYTEST_DONT_REWRITE (for pytest, which loads our fixtures: this package may well be imported before it)
+PYTEST_DONT_REWRITE (pytest loads the fixtures of this package, and would warn if the package was imported before)
 """
 
 import typing as _typing
@@ -134,7 +134,7 @@ __all__ = [
 
 _name_public(__name__, [item for name, item in globals().items() if name in __all__])
 
-#: Names that only maps need: importing `batch` is a tenth of what importing this package takes.
+#: Names that are imported on first use: `batch` takes a tenth of the time of importing this package, and only maps need it.
 _LATE = frozenset({"BatchResult", "Ledger", "LedgerEntry", "MapProgress", "RunMap"})
 
 

@@ -1,7 +1,9 @@
-"""What comes back: frozen records of the server's objects. Knows nothing of JSON; `codec` fills them.
+"""The server's objects as frozen records. `serialization` makes them from JSON.
 
-Fields that a server may leave out have a default; fields that we do not know are kept in ``extra``. Statuses and strategies are
-plain strings, since servers grow new ones.
+Fields that a server may leave out have a default. Fields that a record does not have are kept in its ``extra``. Statuses and
+strategies are plain strings, since new versions of a server add some.
+
+The annotations are read at run time, so this module does not postpone them.
 """
 
 import datetime
@@ -38,12 +40,12 @@ class Run:
     False
     """
 
-    #: The id, as the server spells it.
+    #: The id, as the server writes it.
     run_id: str
-    #: The thread that it runs on; for a stateless run a temporary one.
+    #: The thread of the run; for a stateless run a temporary one.
     thread_id: str
-    #: ``pending``, ``running``, ``success``, ``error``, ``timeout`` or ``interrupted`` (which means cancelled; a run that
-    #: waits for a human is ``success``), or what a newer server says.
+    #: ``pending``, ``running``, ``success``, ``error``, ``timeout`` or ``interrupted``, or the status of a newer server.
+    #: ``interrupted`` means cancelled; a run that waits for a human has ``success``.
     status: str
     #: The assistant, by id.
     assistant_id: Optional[str] = None
@@ -53,21 +55,21 @@ class Run:
     updated_at: Optional[datetime.datetime] = None
     #: Metadata of the assistant, the thread and the run, merged by the server.
     metadata: Dict[str, Any] = attrs.field(factory=dict)
-    #: What the run was started with: input, config and so on. Not in the repr, since it may hold what is not to be logged.
+    #: What the run was started with: input, config and so on. Not in the repr, since it may hold secrets.
     kwargs: Dict[str, Any] = attrs.field(factory=dict, repr=False)
-    #: What happened to other runs of the thread when it was created.
+    #: What the server did with other runs of the thread when it created this one.
     multitask_strategy: Optional[str] = None
-    #: Fields that this library does not know, by name.
+    #: Fields that this library does not know.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
     @property
     def finished(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """True if the run has ended, well or not."""
         return self.status not in UNFINISHED
 
     @property
     def request_id(self) -> Optional[str]:
-        """The ``x-request-id`` of the request that created it, where the server stores it."""
+        """The ``x-request-id`` of the request that created the run, if the server stores it; else None."""
         config = self.kwargs.get("config")
         configurable = config.get("configurable") if isinstance(config, dict) else None
         found = configurable.get("langgraph_request_id") if isinstance(configurable, dict) else None
@@ -76,15 +78,15 @@ class Run:
 
 @attrs.frozen(kw_only=True)
 class Interrupt:
-    """A question to a human, raised by ``interrupt()`` in a node. Answer with ``command={"resume": ...}``.
+    """A question to a human, made by ``interrupt()`` in a node. It is answered with ``command={"resume": ...}``.
 
     >>> Interrupt(value={"question": "Send this?"}, id="9d4d").value["question"]
     'Send this?'
     """
 
-    #: What the node asked.
+    #: The argument of ``interrupt()``.
     value: Any = None
-    #: Needed to answer one of several: ``command={"resume": {id: answer}}``.
+    #: Needed to answer one of several: ``command={"resume": {id: value}}``.
     id: Optional[str] = None
     #: Fields that this library does not know.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
@@ -92,7 +94,7 @@ class Interrupt:
 
 @attrs.frozen(kw_only=True)
 class Thread:
-    """A conversation: state that runs read and write.
+    """A thread: state that its runs read and write.
 
     >>> Thread(thread_id="t", metadata={"customer": "ada"}).metadata["customer"]
     'ada'
@@ -100,7 +102,7 @@ class Thread:
 
     #: The id.
     thread_id: str
-    #: ``idle``, ``busy``, ``interrupted`` or ``error``. Not a lock: list the runs to know whether the thread is free.
+    #: ``idle``, ``busy``, ``interrupted`` or ``error``. May be out of date: list the runs to know whether the thread is free.
     status: Optional[str] = None
     #: When it was created.
     created_at: Optional[datetime.datetime] = None
@@ -108,13 +110,13 @@ class Thread:
     updated_at: Optional[datetime.datetime] = None
     #: When its state was last changed.
     state_updated_at: Optional[datetime.datetime] = None
-    #: Your own key-value pairs, and the server's.
+    #: Your own key-value pairs, and those of the server.
     metadata: Dict[str, Any] = attrs.field(factory=dict)
     #: The current state, or None before the first run.
     values: Any = None
     #: Open questions to a human, by task id.
     interrupts: Dict[str, List[Interrupt]] = attrs.field(factory=dict)
-    #: Why the last run failed: ``{"error": class, "message": text}``, or a string; None where it did not.
+    #: Why the last run failed: ``{"error": class, "message": text}``, or a string; None if it did not fail.
     error: Any = None
     #: Configuration of the last run.
     config: Dict[str, Any] = attrs.field(factory=dict, repr=False)
@@ -124,7 +126,7 @@ class Thread:
 
 @attrs.frozen(kw_only=True)
 class Checkpoint:
-    """A point in a thread's history; may be given back as ``checkpoint=``.
+    """A point in the history of a thread, for ``checkpoint=``.
 
     >>> Checkpoint(thread_id="t", checkpoint_ns="", checkpoint_id="1f0c").checkpoint_id
     '1f0c'
@@ -140,7 +142,7 @@ class Checkpoint:
 
 @attrs.frozen(kw_only=True)
 class ThreadTask:
-    """A step that a thread's state has ahead of it, or that failed or waits for a human.
+    """A step of a thread that comes next, has failed, or waits for a human.
 
     >>> ThreadTask(name="review", interrupts=[Interrupt(value="Send this?")]).interrupts[0].value
     'Send this?'
@@ -153,7 +155,7 @@ class ThreadTask:
     #: Its open questions.
     interrupts: List[Interrupt] = attrs.field(factory=list)
     checkpoint: Optional[Checkpoint] = None
-    #: The state of its subgraph, where ``subgraphs=True`` asked for it.
+    #: The state of its subgraph, if it was requested with ``subgraphs=True``.
     state: Any = None
     #: Fields that this library does not know.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
@@ -167,11 +169,11 @@ class ThreadState:
     ('review',)
     """
 
-    #: The state itself: an object for most graphs.
+    #: The values of the state: an object for most graphs.
     values: Any = None
     #: The nodes that come next; empty when nothing is left to do.
     next: Tuple[str, ...] = ()
-    #: Where in the history it stands.
+    #: Its place in the history of the thread.
     checkpoint: Optional[Checkpoint] = None
     #: The checkpoint's own metadata: source, step, run_id and so on.
     metadata: Dict[str, Any] = attrs.field(factory=dict)
@@ -186,7 +188,7 @@ class ThreadState:
 
 @attrs.frozen(kw_only=True)
 class ThreadUpdate:
-    """What `update_state` returns: the checkpoint that it wrote.
+    """The result of `update_state`: the checkpoint that it wrote.
 
     >>> ThreadUpdate(checkpoint=Checkpoint(checkpoint_id="1f0c")).checkpoint.checkpoint_id
     '1f0c'
@@ -199,7 +201,7 @@ class ThreadUpdate:
 
 @attrs.frozen(kw_only=True)
 class Assistant:
-    """A graph with its configuration, under an id.
+    """A graph with a configuration, under an id.
 
     >>> Assistant(assistant_id="fe09", graph_id="agent").graph_id
     'agent'
@@ -221,17 +223,17 @@ class Assistant:
 
 @attrs.frozen(kw_only=True)
 class ServerInfo:
-    """What a server says of itself.
+    """The version and the features of a server.
 
     >>> ServerInfo(version="0.16.7", flags={"crons": True}).flags["crons"]
     True
     """
 
-    #: Version of the server, or None where it does not say.
+    #: The version of the server, or None if it does not say.
     version: Optional[str] = None
-    #: Version of langgraph that it runs.
+    #: The version of langgraph on the server.
     langgraph_py_version: Optional[str] = None
-    #: Switched-on features.
+    #: The features, by name, with whether they are on.
     flags: Dict[str, Any] = attrs.field(factory=dict)
     metadata: Dict[str, Any] = attrs.field(factory=dict)
     #: Fields that this library does not know.
@@ -240,37 +242,37 @@ class ServerInfo:
 
 @attrs.frozen(kw_only=True)
 class RunOutcome:
-    """How a run ended, as an object: what ``raise_error=False`` gives instead of raising.
+    """How a run ended. Calls with ``raise_error=False`` return it instead of raising a `RunError`.
 
     >>> RunOutcome(status="error", error="ValueError", message="boom").succeeded
     False
     """
 
-    #: The run's final status, as `Run.status`; ``"success"`` also for a run that waits for a human (see *paused*).
+    #: The final status, as in `Run.status`; ``"success"`` also for a run that waits for a human (see *paused*).
     status: str
-    #: What it produced: for a success the final values, else what there was so far; None where nothing is known.
+    #: The final values of a run that succeeded; else the last values that are known, or None.
     values: Any = None
-    #: The class of the graph's exception, where it failed and the server says why.
+    #: The class of the graph's exception, if the run failed and the server says why.
     error: Optional[str] = None
     #: Its message.
     message: Optional[str] = None
     #: Open questions to a human; empty for a run that was paused by interrupt_before or interrupt_after.
     interrupts: Tuple[Interrupt, ...] = ()
-    #: Whether it stopped for a human, by ``interrupt()``, interrupt_before or interrupt_after.
+    #: True if the run stopped for a human, by ``interrupt()``, interrupt_before or interrupt_after.
     paused: bool = False
-    #: Whether *values* are known to be this run's own and not a later run's on the same thread.
+    #: True if *values* are known to be of this run, and not of a later run on the same thread.
     exact: bool = True
-    #: The run, or None where it could not be asked.
+    #: The run, or None if it could not be read.
     run: Optional[Run] = None
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run ended well; a pause for a human counts as well."""
+        """True if the run ended well, or stopped for a human."""
         return self.status == "success"
 
 
 def kind_of(value: Any) -> str:
-    """The JSON name of a value's type, for messages.
+    """Return the JSON name of a value's type, for messages.
 
     >>> kind_of({}), kind_of(None), kind_of(True)
     ('an object', 'null', 'a boolean')

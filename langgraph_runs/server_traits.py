@@ -1,7 +1,7 @@
-"""What differs between servers of this API: one documented trait each.
+"""The traits in which servers of this API differ.
 
-A trait says how it is recognised (by behaviour, never by a server's name or version), what it changes, and what holds while it
-is unknown.
+Each is documented with how it is recognised (by behaviour, never by the name or version of a server), what it changes, and what
+holds while it is unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["ServerTraits"]
 
 @attrs.define
 class ServerTraits:
-    """The traits of one server as far as they were observed; shared by the copies of a client. None: not observed yet."""
+    """The traits of one server, shared by the copies of a client. None: unknown, since it was not observed yet."""
 
     #: Whether the server stores the ``x-request-id`` of a create with its run. Recognised by the first run that a create returns.
     #: Where it is False, creates carry the id in the run's metadata as well; while it is unknown, they do not.

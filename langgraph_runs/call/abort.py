@@ -1,4 +1,4 @@
-"""Ending a blocked call from another thread. Knows who wants to be told, not what they do about it."""
+"""Signals that end calls from another thread. A signal calls its subscribers; what they end is their own matter."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["AbortController", "AbortSignal"]
 
 
 class AbortSignal:
-    """Handed to calls as ``signal=``; fires once, when its `AbortController` says so.
+    """The ``signal=`` of calls. It fires once, when `AbortController.abort` is called, and cannot be reset.
 
-    One signal may serve many calls at once, from many threads. It cannot be un-fired.
+    Many calls in many threads may have the same signal.
 
     >>> controller = AbortController()
     >>> controller.signal.aborted, controller.signal.wait(timeout=0.01)
@@ -21,7 +21,7 @@ class AbortSignal:
     __slots__ = ("__weakref__", "_callbacks", "_event", "_lock", "_next_key", "_reason")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may fire it within
+        self._lock = threading.RLock()  # a signal handler may fire it in the thread that holds the lock
         self._event = threading.Event()
         self._callbacks: Dict[int, Callable[[Any], None]] = {}
         self._next_key = 0
@@ -29,20 +29,20 @@ class AbortSignal:
 
     @property
     def aborted(self) -> bool:
-        """Whether it has fired."""
+        """True if the signal has fired."""
         return self._event.is_set()
 
     @property
     def reason(self) -> Any:
-        """What was given to `AbortController.abort`; None before."""
+        """The argument of `AbortController.abort`; None before the signal fires."""
         return self._reason
 
     def wait(self, timeout: Optional[float] = None) -> bool:
-        """Block until it fires, at most *timeout* seconds; returns whether it has fired."""
+        """Block until the signal fires, for at most *timeout* seconds. Return True if it has fired."""
         return self._event.wait(timeout)
 
     def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
-        """Call *callback* with the reason when it fires (at once where it has); returns what ends the subscription."""
+        """Call *callback* with the reason when the signal fires, or now if it has fired. Return a function that unsubscribes it."""
         with self._lock:
             key = self._next_key
             self._next_key += 1
@@ -72,9 +72,9 @@ class AbortSignal:
 
 
 class AbortController:
-    """Ends every call that was given its signal, from any thread, within milliseconds.
+    """Ends every call that has its signal, from any thread, within milliseconds.
 
-    The blocked call raises `AbortedError`. Runs on the server go on; cancel them with ``client.runs.cancel``.
+    The call raises `AbortedError`. Its run goes on; cancel it with ``client.runs.cancel``.
 
     >>> controller = AbortController()
     >>> controller.abort("the user went away")
@@ -85,9 +85,9 @@ class AbortController:
     __slots__ = ("signal",)
 
     def __init__(self) -> None:
-        #: What calls are given: ``client.runs.wait(..., signal=controller.signal)``.
+        #: For calls: ``client.runs.wait(..., signal=controller.signal)``.
         self.signal = AbortSignal()
 
     def abort(self, reason: Any = None) -> None:
-        """Fire the signal. Only the first call counts; does not block on the calls that it ends."""
+        """Fire the signal; if it has fired, do nothing. Does not wait for the calls that it ends."""
         self.signal._fire(reason)

@@ -1,4 +1,4 @@
-"""One moment in monotonic time after which a call is over. Knows nothing of sockets, retries or threads."""
+"""The moment at which a call must end, in monotonic time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Deadline"]
 
 
 class Deadline:
-    """The end of a call that may take *timeout* seconds from now on; None never ends.
+    """A deadline *timeout* seconds from now; None is no deadline.
 
     >>> deadline = Deadline(5.0, clock=lambda: 100.0)
     >>> deadline.remaining()
@@ -21,20 +21,20 @@ class Deadline:
     __slots__ = ("at", "clock", "timeout")
 
     def __init__(self, timeout: Optional[float] = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        #: Seconds that were given, or None.
+        #: The seconds from the start to the deadline, or None.
         self.timeout = timeout
         self.clock = clock
-        #: The moment on *clock*, or None.
+        #: The time on *clock* at which the call must end, or None.
         self.at: Optional[float] = None if timeout is None else clock() + timeout
 
     def remaining(self) -> Optional[float]:
-        """Seconds left, never below 0; None for no limit."""
+        """Return the seconds that are left, at least 0; None if there is no deadline."""
         return None if self.at is None else max(0.0, self.at - self.clock())
 
     def expired(self) -> bool:
-        """Whether the moment has passed."""
+        """Return True if the deadline has passed."""
         return self.at is not None and self.clock() >= self.at
 
     def allows(self, seconds: float) -> bool:
-        """Whether a wait of *seconds* would end before the deadline."""
+        """Return True if a wait of *seconds* would end before the deadline."""
         return self.at is None or self.clock() + seconds < self.at

@@ -1,7 +1,7 @@
-"""What bounds one public call: its deadline, its signals, and the socket that it may be blocked on.
+"""The cancel scope of one public call: its deadline, its signals, and the socket on which it may be blocked.
 
-A scope is made when a call begins and closed when it ends; a stream's lives as long as the stream. It is the one place where a
-blocked thread and the thread that wants to end it meet. It does not know what is sent, nor when to try again.
+A scope is made when a call begins and closed when it ends; that of a stream lives as long as the stream. Another thread ends the
+call through it. It knows neither what is sent nor when a request is repeated.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import threading
 from types import TracebackType
 from typing import Any, Callable, Iterable, List, Optional, Type
 
-from ..errors import AbortedError, APIConnectionError, DeadlineExceededError, LangGraphRunsError, RequestInfo
+from ..errors import AbortedError, APIConnectionError, DeadlineExceededError, LangGraphRunsError, RequestInfo, shortened
 from .abort import AbortSignal
 from .deadline import Deadline
 
 __all__ = ["Scope"]
 
-#: Seconds; sockets and locks refuse waits that are much longer than these 23 days.
+#: Seconds (23 days). Sockets and locks refuse waits that are much longer.
 _LONGEST = 2_000_000.0
 
 
 class Scope:
-    """One call's limits; `interrupt` may be called from any thread, everything else from the call's own.
+    """The limits of one call. `interrupt` may be called from any thread, everything else from the thread of the call.
 
     >>> scope = Scope(Deadline(None))
     >>> scope.io_timeout(30.0)
@@ -61,16 +61,16 @@ class Scope:
         sleep: Optional[Callable[[float], None]] = None,
     ) -> None:
         self.deadline = deadline
-        #: Set as soon as they are known; they are put on every error of the call.
+        #: The run of the call, once it is known; every error of the call gets these ids.
         self.run_id: Optional[str] = None
         self.thread_id: Optional[str] = None
-        #: Tries of the request that is under way.
+        #: How many times the current request has been tried.
         self.attempts = 0
-        #: Whether an earlier attempt of the request that is under way may have been executed by the server.
+        #: True if an earlier attempt of the current request may have been executed by the server.
         self.may_have_been_executed = False
-        #: That request, or the last one.
+        #: The current request, or the last one.
         self.request: Optional[RequestInfo] = None
-        self._lock = threading.RLock()  # a signal handler may interrupt the call within
+        self._lock = threading.RLock()  # a signal handler may interrupt the call in the thread that holds the lock
         self._interrupted = False
         self._reason: Any = None
         self._socket: Optional[socket.socket] = None
@@ -87,9 +87,9 @@ class Scope:
     # -- ending it from outside
 
     def interrupt(self, reason: Any = None) -> None:
-        """End whatever the call is blocked on: a read, a write, a connect, a sleep. Returns at once."""
+        """End the read, write, connect or sleep on which the call is blocked. Return at once."""
         if os.getpid() != self._pid:
-            # A forked child must not shut down a connection that its parent still reads.
+            # A forked child must not shut down a connection that its parent process still reads.
             self._interrupted = True
             return
         with self._lock:
@@ -104,20 +104,20 @@ class Scope:
 
     @property
     def interrupted(self) -> bool:
-        """Whether it was ended from outside."""
+        """True if the call was ended by `interrupt`."""
         return self._interrupted
 
     # -- the call's own side
 
     def attach(self, sock: socket.socket) -> None:
-        """From now on the call may block on *sock*; an interrupt shuts it down."""
+        """Note that the call may block on *sock* from now on, so that `interrupt` shuts it down."""
         with self._lock:
             self._socket = sock
             if self._interrupted:
                 _shut_down(sock)
 
     def detach(self) -> None:
-        """The call no longer uses its socket, which may go to another call now."""
+        """Note that the call no longer uses its socket. `interrupt` leaves the socket alone, which may serve another call."""
         with self._lock:
             self._socket = None
 
@@ -127,22 +127,22 @@ class Scope:
         self.may_have_been_executed = False
 
     def over(self) -> Optional[LangGraphRunsError]:
-        """The error that says why the call must end now, or None."""
+        """Return the error with which the call must end now, or None."""
         if self._interrupted:
-            told = "" if self._reason is None else f": {self._reason}"
-            return self.identify(AbortedError(f"aborted{told}", reason=self._reason))
+            reason = "" if self._reason is None else f": {shortened(str(self._reason))}"
+            return self.identify(AbortedError(f"aborted{reason}", reason=self._reason))
         if self.deadline.expired():
             message = f"not done within timeout={self.deadline.timeout:g} s"
             return self.identify(DeadlineExceededError(message, timeout=self.deadline.timeout))
         return None
 
     def check(self, after: Optional[LangGraphRunsError] = None) -> None:
-        """Raise that error, if the call is over; or *after*, what the call has run into just now, where that says the same."""
+        """Raise the error with which the call must end now, if any. An error *after* of the same class is raised in its place."""
         error = self.over()
         if error is None:
             return
         if type(error) is type(after):
-            raise after  # it knows more: the request, its cause
+            raise after  # it has the request and the cause
         raise error
 
     def note_run(self, run_id: Optional[str] = None, thread_id: Optional[str] = None) -> None:
@@ -151,7 +151,7 @@ class Scope:
         self.thread_id = self.thread_id or thread_id
 
     def identify(self, error: LangGraphRunsError) -> LangGraphRunsError:
-        """Put what is known of the call on *error*."""
+        """Set the ids, the attempts and the request of the call on *error*, unless it has its own. Return it."""
         error.run_id = error.run_id or self.run_id
         error.thread_id = error.thread_id or self.thread_id
         error.attempts = error.attempts or self.attempts
@@ -160,7 +160,10 @@ class Scope:
         return error
 
     def io_timeout(self, limit: Optional[float]) -> Optional[float]:
-        """Seconds that the next blocking operation may take: *limit*, or what is left if that is less."""
+        """Return the seconds that the next blocking operation may take: *limit*, or the time to the deadline if that is less.
+
+        Raise `ConnectionAbortedError` if the call was interrupted, `TimeoutError` if the deadline has passed.
+        """
         if self._interrupted:
             raise ConnectionAbortedError("the call was ended from another thread")
         deadline = self.deadline
@@ -172,7 +175,7 @@ class Scope:
         return limit if limit is None or limit < _LONGEST else _LONGEST
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but no longer than the deadline and the signals allow; then raises as `check`."""
+        """Wait for *seconds*, or until the deadline or an interrupt; then `check`."""
         if seconds > 0:
             remaining = self.deadline.remaining()
             seconds = seconds if remaining is None else min(seconds, remaining)
@@ -190,14 +193,10 @@ class Scope:
         self.check()
 
     def close(self) -> None:
-        """The call is over: nothing can interrupt it any more."""
+        """End the scope: unsubscribe it from its signals, and detach its socket."""
         self.detach()
         while self._closers:
             self._closers.pop()()
-
-    def on_close(self, callback: Callable[[], None]) -> None:
-        """Call *callback* when the scope is closed."""
-        self._closers.append(callback)
 
     def __enter__(self) -> Scope:
         return self
@@ -209,10 +208,10 @@ class Scope:
 
 
 def _shut_down(sock: Any) -> None:
-    # shutdown, not close: close() waits for the reader's lock, or gives the number of the descriptor to somebody else while
-    # it is still read. socket.socket.shutdown is named so that a TLS socket keeps its state until its own thread drops it.
+    # Not close(): it waits for the lock of the reading thread, or frees the number of a descriptor that is still read.
+    # Not the socket's own shutdown(): that of a TLS socket would also drop its TLS state, which the reading thread uses.
     plain = getattr(sock, "socket", sock)
     try:
         socket.socket.shutdown(plain, socket.SHUT_RDWR)
     except OSError:
-        pass  # not connected yet, or gone already: there is nothing to wake
+        pass  # not connected yet, or closed: no thread is blocked on it

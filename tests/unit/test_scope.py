@@ -258,15 +258,6 @@ def test_a_closed_scope_leaves_its_signals() -> None:
     assert None is gone()
 
 
-def test_closing_calls_back_once() -> None:
-    """What was registered for the end runs at the end, and not again."""
-    scope, told = scope_of(), []
-    scope.on_close(lambda: told.append(1))
-    scope.close()
-    scope.close()
-    assert [1] == told
-
-
 def test_sleep_is_cut_at_the_deadline() -> None:
     """No sleep goes beyond what is left, and the call is over after it."""
     clock = Time()
