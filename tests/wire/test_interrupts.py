@@ -1,0 +1,286 @@
+"""An exception or a nested call at any point of a call leaves the client right: Ctrl-C, soft time limits, signal handlers.
+
+Python runs signal handlers between two instructions, after a call, at the start of a function and at the end of a loop's pass. The
+tests stop a call at such points by tracing it, and check what the next calls get.
+"""
+
+from __future__ import annotations
+
+import dis
+import gc
+import os
+import queue
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Callable, Optional
+
+import pytest
+
+from langgraph_runs import AbortController, AbortedError, Client, RetryPolicy
+
+from .scripted import RUN_ID, THREAD_ID, Reply, Request, ScriptedServer, reply_json, run_json, sse
+
+#: Of the files whose code is part of a call.
+FILES = ("langgraph_runs", "urllib3", "requests", "http/client.py", "socket.py")
+#: Instructions after which Python looks for signals.
+CALLS = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
+POINTS = {code for name, code in dis.opmap.items() if name.startswith(CALLS)}
+EVENTS = [("values", {"n": 1}), ("values", {"n": 2})]
+
+# An exception between the creation of a socket and its assignment to a variable leaves closing it to its finalizer, which warns.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+Call = Callable[[Client], Any]
+
+
+#: Each how many-th point is tried. Set all to 1 to try all of them, which takes minutes.
+STEPS = {"get": 3, "create": 7, "stream": 13}
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+def get(client: Client) -> str:
+    return client.runs.get(THREAD_ID, "outer").run_id
+
+
+def create(client: Client) -> str:
+    return client.runs.create(THREAD_ID, "agent", input={"n": 1}).run_id
+
+
+def stream(client: Client) -> list[Any]:
+    with client.runs.stream(THREAD_ID, "agent", input={}) as events:
+        return [event.data for event in events]
+
+
+KINDS: dict[str, tuple[Call, Any]] = {
+    "get": (get, "outer"),
+    "create": (create, RUN_ID),
+    "stream": (stream, [data for _, data in EVENTS]),
+}
+
+
+class Tracer:
+    """Runs a call and does something at the point with a given number; -1 counts the points."""
+
+    def __init__(self, point: int, action: Callable[[], Any]) -> None:
+        self.point, self.action = point, action
+        self.seen = 0
+        #: File, line and function of the point.
+        self.place: Optional[tuple[str, int, str]] = None
+        self._last: dict[int, int] = {}
+
+    def run(self, work: Callable[[], Any]) -> Any:
+        before = sys.gettrace()
+        sys.settrace(self._enter)
+        try:
+            return work()
+        finally:
+            sys.settrace(before)
+
+    def _enter(self, frame: Any, event: str, arg: Any) -> Any:
+        if not any(file in frame.f_code.co_filename for file in FILES):
+            return None
+        self._last.pop(id(frame), None)
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self._step
+
+    def _step(self, frame: Any, event: str, arg: Any) -> Any:
+        if event == "opcode":
+            last = self._last.get(id(frame))
+            self._last[id(frame)] = frame.f_code.co_code[frame.f_lasti]
+            if last in POINTS:
+                self.seen += 1
+                if self.seen == self.point:
+                    self.place = (os.path.basename(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
+                    self.action()
+        return self._step
+
+
+def own_reply(request: Request) -> Reply:
+    """A reply that shows which request it belongs to."""
+    if request.path.endswith("/stream"):
+        return sse(*EVENTS, run=(THREAD_ID, RUN_ID))
+    if request.method == "POST":
+        return reply_json(200, run_json(), [("Content-Location", f"/threads/{THREAD_ID}/runs/{RUN_ID}")])
+    return reply_json(200, run_json(run_id=request.path.rpartition("/")[2]))
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(always=own_reply, takes_broken_requests=True) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: ScriptedServer) -> Iterator[Client]:
+    with Client(server.url, api_key=None, retry=RetryPolicy(attempts=1), read_timeout=5, pool_size=4) as made:
+        yield made
+
+
+def idle_connections(client: Client) -> list[Any]:
+    connector: Any = client._transport._shared._connector
+    pools = connector.session.get_adapter(client.base_url).poolmanager.pools
+    return [connection for key in list(pools.keys()) for connection in pools[key].pool._items]
+
+
+def wrong_results(client: Client, threads: int, calls: int) -> list[str]:
+    """Gets from several threads at once, each for a run of its own; what came instead of it."""
+    wrong: queue.Queue[str] = queue.Queue()
+
+    def work(number: int) -> None:
+        for index in range(calls):
+            wanted = f"{number}-{index}"
+            try:
+                found = client.runs.get(THREAD_ID, wanted).run_id
+            except BaseException as error:
+                found = repr(error)
+            if found != wanted:
+                wrong.put(f"{wanted}: {found}")
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    return list(wrong.queue)
+
+
+def count_points(client: Client, call: Call) -> int:
+    for _ in range(2):
+        call(client)  # what is done once is done now
+    counter = Tracer(-1, lambda: None)
+    counter.run(lambda: call(client))
+    assert counter.seen > 100
+    return counter.seen
+
+
+def interrupt() -> None:
+    raise Interrupt
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_exception_at_any_point_leaves_the_connections_right(client: Client, kind: str) -> None:
+    """It reaches the caller. No connection is shared afterwards, none is lost, and no call gets another's response."""
+    call, _ = KINDS[kind]
+    total = count_points(client, call)
+    wrong: list[Any] = []
+    for point in range(1, total + 1, STEPS[kind]):
+        tracer = Tracer(point, interrupt)
+        try:
+            tracer.run(lambda: call(client))
+        except Interrupt:
+            pass
+        except BaseException as error:
+            wrong.append((tracer.place, repr(error)))
+        else:
+            if tracer.place is not None and tracer.place[2] != "__del__":  # there Python itself drops exceptions
+                wrong.append((tracer.place, "the exception was lost"))
+        if point % 5 == 0:
+            wrong += [(tracer.place, text) for text in wrong_results(client, 2, 1)]
+        elif client.runs.get(THREAD_ID, f"after-{point}").run_id != f"after-{point}":
+            wrong.append((tracer.place, "the next call got another response"))
+        idle = idle_connections(client)
+        if len(idle) > 4 or any(connection.exchange is not None for connection in idle):
+            wrong.append((tracer.place, f"the pool holds {idle}"))
+    assert [] == wrong
+    assert [] == wrong_results(client, 6, 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_interrupted_calls_leave_no_socket(server: ScriptedServer, kind: str) -> None:
+    """After the client is closed, no socket is left of the calls that were interrupted."""
+    call, _ = KINDS[kind]
+    client = Client(server.url, api_key=None, retry=RetryPolicy(attempts=1), read_timeout=5)
+    total = count_points(client, call)
+    port = int(server.url.rpartition(":")[2])
+    for point in range(1, total + 1, 4 * STEPS[kind]):
+        try:
+            Tracer(point, interrupt).run(lambda: call(client))
+        except Interrupt:
+            pass
+    client.close()
+    gc.collect()
+    left = [item for item in gc.get_objects() if type(item) is socket.socket and item.fileno() >= 0 and peer_port(item) == port]
+    assert [] == left
+
+
+def peer_port(sock: socket.socket) -> Optional[int]:
+    try:
+        return int(sock.getpeername()[1])
+    except OSError:
+        return None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_call_may_be_nested_at_any_point(client: Client, kind: str) -> None:
+    """A signal handler that uses the same client in the same thread gets its own response, and the outer call gets its own."""
+    call, expected = KINDS[kind]
+    inner: list[str] = []
+    wrong: list[Any] = []
+    for point in range(1, count_points(client, call) + 1, 2 * STEPS[kind]):
+        tracer = Tracer(point, lambda: inner.append(client.runs.get(THREAD_ID, "inner").run_id))
+        found = tracer.run(lambda: call(client))
+        if found != expected or (tracer.place is not None and inner != ["inner"]):
+            wrong.append((tracer.place, found, inner))
+        inner.clear()
+    assert [] == wrong
+
+
+def test_a_signal_may_be_fired_at_any_point_of_a_sleep(client: Client) -> None:
+    """A signal handler that aborts the call that it interrupts does not block, and ends the sleep if it came before its end."""
+    early, point = 0, 0
+    while True:
+        point += 1
+        controller = AbortController()
+        tracer = Tracer(point, controller.abort)
+        began = time.monotonic()
+        with client._transport.scope(None, controller.signal) as scope:
+            try:
+                tracer.run(lambda: scope.sleep(0.1))
+            except AbortedError:
+                early += time.monotonic() - began < 0.1
+        if tracer.place is None:
+            break
+    assert early >= 3
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer signals")
+def test_real_signals_whose_handler_raises(client: Client) -> None:
+    """As Ctrl-C, and the soft time limits of task queues: gets that are interrupted at random moments leave the others right."""
+    for _ in range(5):
+        get(client)
+    began = time.perf_counter()
+    for _ in range(20):
+        get(client)
+    usual = (time.perf_counter() - began) / 20
+    chance = random.Random(1)
+    interrupted = 0
+
+    def handler(*_: Any) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        for number in range(3000):
+            if interrupted == 40:
+                break
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(usual * 0.05, usual))
+                found = client.runs.get(THREAD_ID, f"r{number}").run_id
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                assert f"r{number}" == found
+            except Interrupt:
+                interrupted += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert 40 == interrupted
+    assert [] == wrong_results(client, 4, 20)
