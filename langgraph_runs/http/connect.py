@@ -1,4 +1,4 @@
-"""From a name to a connected socket, within the limits of a call. Knows sockets and name lookup alone."""
+"""A connected socket for a host name, within the limits of a call. Knows sockets and name lookup alone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from .exchange import Exchange
 
 __all__ = ["dial"]
 
-#: Seconds between two looks at the scope while connecting.
+#: Seconds between two checks of the scope while connecting.
 _TICK = 0.05
 
 
 def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
-    """A connected socket for *conn* within the exchange's limits. The addresses are tried in turn, each with its share of the time.
+    """A connected socket for *conn*. The addresses are tried in turn, each with its share of the time that the exchange allows.
 
-    With *tls* a second handle goes to ``conn.handshaking``, for the handshake takes the socket over, and the scope must reach it.
+    With *tls*, a second handle on the socket is left in ``conn.handshaking``: the handshake makes another object of the first, and
+    the scope must be able to shut it down meanwhile. Raise `socket.gaierror` if the name has no address, `TimeoutError` at the
+    end of the time, and any other `OSError` if no address accepts the connection.
     """
     scope = exchange.scope
     end = None if exchange.connect_timeout is None else time.monotonic() + exchange.connect_timeout
@@ -48,7 +50,7 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
         except OSError as error:
             failure = error
             sock.close()
-            scope.io_timeout(None)  # raises where the call itself is over
+            scope.io_timeout(None)  # raises if the call is over
         except BaseException:
             sock.close()
             raise
@@ -75,26 +77,32 @@ def _try(sock: socket.socket, address: Any, scope: Scope, seconds: Optional[floa
 
 
 def _resolve(host: str, port: int, scope: Scope, end: Optional[float]) -> List[Any]:
-    """The addresses of *host*. Asking a name server blocks and cannot be ended, so that is done in a thread that is left behind."""
+    """The addresses of *host*.
+
+    A name lookup blocks and cannot be ended. It runs in a daemon thread, which is abandoned when the time is over.
+    """
     host = host.strip("[]")
     if host == "localhost" or _is_address(host):
         return list(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
-    answer: queue.Queue[Any] = queue.Queue(1)
+    result: queue.SimpleQueue[Any] = queue.SimpleQueue()  # unlike Queue, also right when a signal handler interrupts it
 
-    def ask() -> None:
+    def look_up() -> None:
         try:
-            answer.put(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+            result.put(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
-            answer.put(error)
+            result.put(error)
 
-    threading.Thread(target=ask, name="langgraph_runs name lookup", daemon=True).start()
+    try:
+        threading.Thread(target=look_up, name="langgraph_runs name lookup", daemon=True).start()
+    except RuntimeError:  # the interpreter is shutting down, and starts no thread
+        look_up()
     while True:
         try:
-            found = answer.get(timeout=scope.io_timeout(_TICK))
+            found = result.get(timeout=scope.io_timeout(_TICK))
             break
         except queue.Empty:
             if end is not None and time.monotonic() >= end:
-                raise TimeoutError(f"no answer for the name {host}") from None
+                raise TimeoutError(f"no address for the name {host} in time") from None
     if isinstance(found, UnicodeError):
         raise socket.gaierror(f"{host!r} is not a host name: {found}")
     if isinstance(found, OSError):

@@ -295,7 +295,6 @@ def test_a_stream_belongs_to_its_process() -> None:
 def test_a_fork_while_other_threads_call() -> None:
     """Locks that another thread held at the moment of the fork do not stop the child."""
     script = """
-        client.runs.get("first", "r")  # what is imported on first use is there: Python's own import locks do not survive a fork
         over = threading.Event()
         def busy():
             while not over.is_set():
@@ -310,6 +309,104 @@ def test_a_fork_while_other_threads_call() -> None:
     """
     with ScriptedServer(always=echo) as server:
         assert [f"child{n}" for n in range(20)] == in_process(script, server.url)
+
+
+@forks
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
+def test_a_fork_while_another_thread_makes_the_first_client(delay: float) -> None:
+    """A fork waits for the import of what clients need: the lock of a half-imported module is never released in the child."""
+    code = """
+import json, os, sys, threading, time
+import langgraph_runs
+def first():
+    langgraph_runs.Client(sys.argv[1], api_key=None).runs.get("first", "r")
+thread = threading.Thread(target=first)
+thread.start()
+time.sleep(float(sys.argv[2]))
+pid = os.fork()
+if pid == 0:
+    found = langgraph_runs.Client(sys.argv[1], api_key=None, timeout=20).runs.get("child", "r").thread_id
+    os._exit(0 if found == "child" else 1)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+thread.join()
+sys.exit(code)
+"""
+    with ScriptedServer(always=echo) as server:
+        command = [sys.executable, "-W", "ignore", "-c", code, server.url, str(delay)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env={**os.environ, "PYTHONPATH": SOURCE})
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+@forks
+def test_a_call_that_goes_on_in_a_forked_child_uses_a_connection_of_its_own() -> None:
+    """A hook of a call forks: parent and child both finish the call, and neither reads the other's response."""
+    script = """
+        read, write = os.pipe()
+        pids = []
+        def fork_once(details):
+            if not pids:
+                pids.append(os.fork())
+        policy = RetryPolicy(attempts=4, wait_initial=0.001, on_retry=fork_once)
+        found = client.with_options(retry=policy).runs.get("busy-once", "r").thread_id
+        if pids == [0]:
+            os.write(write, found.encode())
+            os._exit(0)
+        os.waitpid(pids[0], 0)
+        result = [found, os.read(read, 100).decode()]
+    """
+    lost: list[int] = []
+
+    def refuse_once(request: Request) -> Reply:
+        if not lost:
+            lost.append(1)
+            return reply_json(503, {"detail": "busy"})
+        return echo(request)
+
+    with ScriptedServer(always=refuse_once) as server:
+        assert ["busy-once", "busy-once"] == in_process(script, server.url)
+        assert 3 == len(server.requests)
+        parent, child = server.requests[1:]
+        assert parent.connection != child.connection
+
+
+@forks
+def test_a_connection_of_the_parent_is_not_used_in_the_child(connect: Connect) -> None:
+    """Also when the child goes on with a call that has begun: reading from it, or writing to it, raises there."""
+    with ScriptedServer(always=echo) as server:
+        client = connect(server.url)
+        client.runs.get("t", "r")
+        connector: Any = client._transport._shared._connector
+        pool = connector.session.get_adapter(server.url)._pool[1]
+        (connection,) = pool.pool._items
+        connection._idle_check.pid -= 1  # as if another process had connected it
+        assert "u" == client.runs.get("u", "r").thread_id
+        assert 2 == len({request.connection for request in server.requests})
+        (connection,) = pool.pool._items
+        connection._idle_check.pid -= 1
+        with pytest.raises(ConnectionError, match="belongs to the parent process"):
+            connection.idle_check()
+
+
+def test_calls_from_atexit() -> None:
+    """At the end of the interpreter no thread can be started; a name is looked up in the calling thread then."""
+    code = """
+import atexit, sys
+import langgraph_runs
+client = langgraph_runs.Client(sys.argv[1], api_key=None)
+def last():
+    print(client.runs.get("last", "r").thread_id)
+    import socket
+    real = socket.getaddrinfo
+    socket.getaddrinfo = lambda host, *rest: real("127.0.0.1", *rest)
+    named = langgraph_runs.Client(sys.argv[1].replace("127.0.0.1", "some.name.test"), api_key=None)
+    print(named.runs.get("named", "r").thread_id)
+atexit.register(last)
+client.runs.get("first", "r")
+"""
+    with ScriptedServer(always=echo) as server:
+        command = [sys.executable, "-c", code, server.url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env={**os.environ, "PYTHONPATH": SOURCE})
+    assert ("last\nnamed\n", "") == (done.stdout, done.stderr)
 
 
 @forks
