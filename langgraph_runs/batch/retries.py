@@ -1,54 +1,60 @@
-"""Decides whether an input is started again after an error, and how long all inputs of the map wait then."""
+"""Decides whether an input is started again after an error, and slows down the whole map when the server refuses.
+
+The decision itself is that of `Retrier`, the engine for all retries of the package: attempts, budget, ``Retry-After``, log line and
+``on_retry``. Here is what belongs to a map: the wait is not that of one input, but the pause of the concurrency limit.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Deque, Optional, Tuple
+from typing import Dict, Optional
 
-from ..call import RetryPolicy
-from ..errors import AbortedError, APIConnectionError, APIStatusError, LangGraphRunsError
+from ..call import Execution, Retrier, execution_of
+from ..errors import AbortedError, APIStatusError, LangGraphRunsError
+from ..http import Transport
 from .concurrency import ConcurrencyLimit
 from .results import BatchResult
 from .task import InFlightTask, RunPresence, TaskResult
-from .worker import TaskRunner
 
 __all__ = ["InputRetries"]
 
-#: Statuses that may be the fault of the key or of the deployment and not of the input, which is therefore not recorded as failed.
-_NOT_FINAL = frozenset({401, 403, 404, 409})
+#: Statuses for reasons that do not lie in the input, but in the API key, the deployment or the load. After one of these the input
+#: is not recorded as failed: the next map with the ledger starts it again.
+_NOT_FINAL = frozenset({401, 403, 404, 409, 429, 503})
+#: What follows from a failed attempt about the run that it may have created.
+_PRESENCE_AFTER = {
+    Execution.NOT_EXECUTED: RunPresence.ABSENT,
+    Execution.EXECUTED: RunPresence.MAY_EXIST,
+    Execution.UNKNOWN: RunPresence.MAY_STILL_ARRIVE,
+}
 
 
 class InputRetries:
-    """The retries of the inputs of one map, by the retry policy of the client."""
+    """The retries of the inputs of one map."""
 
-    def __init__(self, runner: TaskRunner, policy: RetryPolicy, limit: ConcurrencyLimit) -> None:
-        self._runner = runner
-        self._policy = policy
+    def __init__(self, transport: Transport, limit: ConcurrencyLimit) -> None:
+        self._transport = transport
         self.limit = limit
-        #: Retries that were decided and not announced yet: the name of the call, the number of the attempt, seconds, the error.
-        self._announcements: Deque[Tuple[str, int, float, LangGraphRunsError]] = deque()
+        #: Of the inputs that have failed before.
+        self._retriers: Dict[InFlightTask, Retrier] = {}
 
     def evaluate(self, in_flight: InFlightTask, result: TaskResult, *, may_retry: bool) -> Optional[BatchResult]:
-        """Note what a task runner has returned. Returns the result of the input, or None if the input is to be started again."""
+        """Note what a task runner has returned. Returns the result of the input, or None if the input is to be started again.
+
+        The ``on_retry`` hook is called before a retry. What it raises is raised here; the task can then be evaluated again.
+        """
         error = result.error
-        in_flight.note_result(result, _presence_after(error))
+        in_flight.note_result(result, RunPresence.MAY_EXIST if error is None else _PRESENCE_AFTER[execution_of(error)])
         if result.superseded:
             return None
         if error is None:
             self.limit.succeeded()
-        elif self._runner.is_transient(error):
+        elif self._transport.is_transient(error):
             seconds = self.limit.refused(self._retry_after(error))
-            if may_retry and self._allows_retry(in_flight, error):
-                in_flight.retries += 1
-                call = f"map, input {in_flight.item.index}"
-                self._announcements.append((call, in_flight.retries + 1, seconds, error))
+            if may_retry and self._retrier_of(in_flight).next_wait(error, seconds=seconds) is not None:
+                in_flight.note_retry()
                 return None
+        self._retriers.pop(in_flight, None)
         return in_flight.result(result)
-
-    def announce(self) -> None:
-        """Write the log line of each decided retry, and call the ``on_retry`` hook. What the hook raises is raised here."""
-        while self._announcements:
-            self._policy.announce(*self._announcements.popleft())
 
     def is_final(self, result: BatchResult) -> bool:
         """Return True if *result* is recorded as the end of its input.
@@ -58,25 +64,16 @@ class InputRetries:
         error = result.error
         if isinstance(error, APIStatusError) and error.status_code in _NOT_FINAL:
             return False
-        return error is None or not (isinstance(error, AbortedError) or self._runner.is_transient(error))
+        return error is None or not (isinstance(error, AbortedError) or self._transport.is_transient(error))
 
     def _retry_after(self, error: LangGraphRunsError) -> Optional[float]:
         retry_after: Optional[float] = getattr(error, "retry_after", None)
-        return retry_after if self._policy.respect_retry_after else None
+        return retry_after if self._transport.settings.retry.respect_retry_after else None
 
-    def _allows_retry(self, in_flight: InFlightTask, error: LangGraphRunsError) -> bool:
-        return in_flight.retries + 1 < self._policy.attempts and not self._policy.forbids(error)
-
-
-def _presence_after(error: Optional[LangGraphRunsError]) -> RunPresence:
-    """Return what an attempt that ended with *error* tells about a run that it may have created."""
-    if error is not None and _is_surely_not_executed(error):
-        return RunPresence.ABSENT
-    # Without a complete response the request itself may still be on its way.
-    return RunPresence.MAY_STILL_ARRIVE if isinstance(error, APIConnectionError) else RunPresence.MAY_EXIST
-
-
-def _is_surely_not_executed(error: LangGraphRunsError) -> bool:
-    if isinstance(error, APIStatusError):
-        return error.status_code < 500 or (error.status_code == 503 and error.retry_after is not None)
-    return isinstance(error, APIConnectionError) and error.sent is False
+    def _retrier_of(self, in_flight: InFlightTask) -> Retrier:
+        retrier = self._retriers.get(in_flight)
+        if retrier is None:
+            # Without a scope: the engine does not wait, since the scheduler has other inputs to start meanwhile.
+            retrier = self._transport.retrier_of(f"map, input {in_flight.item.index}", self._transport.is_transient)
+            self._retriers[in_flight] = retrier
+        return retrier

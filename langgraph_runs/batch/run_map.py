@@ -98,7 +98,7 @@ class MapCalls:
             wait_max=policy.wait_max,
             retry_after_max=policy.retry_after_max,
         )
-        retries = InputRetries(runner, policy, limit)
+        retries = InputRetries(self._transport, limit)
         store: Optional[LedgerStore] = None
         if config.ledger is not None:
             store = LedgerWriter(config.ledger, url=self._transport.base_url, assistant_id=config.assistant_id)

@@ -165,7 +165,6 @@ class Scheduler:
             del self._ended[0]
         if self._dispatcher.failure is not None:
             raise self._dispatcher.failure
-        self._retries.announce()
 
     def _choose(self) -> None:
         """Choose the tasks to start now: those that wait, then new inputs."""

@@ -84,7 +84,7 @@ class InFlightTask:
         #: Empty until a ledger has assigned a thread.
         self.thread_id = thread_id
         self.claim: Optional[Claim] = None
-        #: How often the input was started again by this map.
+        #: How often this map starts the input again.
         self.retries = 0
         #: Seconds that its attempts took.
         self.seconds = 0.0
@@ -155,6 +155,10 @@ class InFlightTask:
         self._created = self._created or result.run_id is not None
         self._raise_to(learned)
         self._started = False
+
+    def note_retry(self) -> None:
+        """The task is started again after an error."""
+        self.retries += 1
 
     def _raise_to(self, presence: RunPresence) -> None:
         self._presence = max(self._presence, presence)

@@ -15,9 +15,9 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 import attrs
 
 from .. import api
-from ..call import AbortSignal, RetryDetails, Scope
-from ..errors import APIStatusError, ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError, NotFoundError
-from ..http import CommonOptions, Settings, Transport
+from ..call import AbortSignal, RetryDetails, Scope, at_moments
+from ..errors import ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError, NotFoundError
+from ..http import NO_OPTIONS, Settings, Transport
 from ..models import Run, RunOutcome
 from ..payloads import RunsWaitPayload
 from ..runs import RunStarter, error_for, prepare_start
@@ -111,7 +111,7 @@ class TaskRunner:
 
     def _create_or_join(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> Optional[RunOutcome]:
         if task.run_id is not None:
-            return self._waiter.join(task.thread_id, task.run_id, scope, CommonOptions(..., None, dict(task.headers), []))
+            return self._join(task, task.run_id, scope)
         run = self._find_run(task, scope) if task.may_exist else None
         if run is None:
             try:
@@ -125,7 +125,10 @@ class TaskRunner:
             on_run_created({"run_id": run.run_id, "thread_id": run.thread_id})
         if task.rerun_failed and run.finished and run.status != "success":
             return None
-        return self._waiter.join(task.thread_id, run.run_id, scope, CommonOptions(..., None, dict(task.headers), []))
+        return self._join(task, run.run_id, scope)
+
+    def _join(self, task: Task, run_id: str, scope: Scope) -> RunOutcome:
+        return self._waiter.join(task.thread_id, run_id, scope, attrs.evolve(NO_OPTIONS, headers=dict(task.headers)))
 
     def _create_and_wait(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> RunOutcome:
         options = {
@@ -149,10 +152,7 @@ class TaskRunner:
 
     def _wait_for_runs(self, thread_id: str, scope: Scope, checks: Sequence[float]) -> List[Run]:
         """Return the runs of a thread as soon as there are any. *checks* are the seconds at which the thread is checked."""
-        waited = 0.0
-        for moment in checks:
-            scope.sleep(moment - waited)
-            waited = moment
+        for _ in at_moments(scope, checks):
             runs = self._runs_on(thread_id, scope)
             if runs:
                 return runs
@@ -164,14 +164,6 @@ class TaskRunner:
             return api.list_runs(self._transport, scope, thread_id, limit=10)
         except NotFoundError:
             return []
-
-    def is_transient(self, error: LangGraphRunsError) -> bool:
-        """Return True if the same task may succeed a little later."""
-        if isinstance(error, DeadlineExceededError):
-            return False
-        if isinstance(error, APIStatusError) and error.status_code in (429, 503):
-            return True
-        return self._transport.is_transient(error)
 
     # -- cleanup
 

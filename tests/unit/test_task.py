@@ -73,7 +73,7 @@ def test_an_assigned_thread_has_the_state_that_the_ledger_knows(task: InFlightTa
 
 def test_the_result_of_an_input_has_all_its_attempts(task: InFlightTask) -> None:
     task.note_result(FAILED, RunPresence.ABSENT)
-    task.retries += 1
+    task.note_retry()
     done = TaskResult(outcome=RunOutcome(status="success", values={"n": 2}), run_id="r", seconds=1.0)
     task.note_result(done, RunPresence.MAY_EXIST)
     result = task.result(done)

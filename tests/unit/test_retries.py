@@ -1,0 +1,164 @@
+"""Which inputs of a map are started again, and which results are final."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, List, Optional
+
+import pytest
+
+from langgraph_runs import (
+    AbortedError,
+    APIConnectionError,
+    APIStatusError,
+    DeadlineExceededError,
+    InternalServerError,
+    LangGraphRunsError,
+    RetryDetails,
+    RetryPolicy,
+    RunFailedError,
+    RunOutcome,
+)
+from langgraph_runs.batch.concurrency import ConcurrencyLimit
+from langgraph_runs.batch.inputs import Item
+from langgraph_runs.batch.results import BatchResult
+from langgraph_runs.batch.retries import InputRetries
+from langgraph_runs.batch.task import InFlightTask, RunPresence, TaskResult
+from langgraph_runs.http import Settings, Transport
+
+from .played import Time
+
+
+def retries_of(**policy: Any) -> InputRetries:
+    def no_connection() -> Any:
+        raise AssertionError("nothing is sent here")
+
+    retry = RetryPolicy(**{"wait_initial": 0.5, "jitter": "none", **policy})
+    limit = ConcurrencyLimit(8, wait_initial=0.5, wait_max=8.0, retry_after_max=60.0, clock=Time().clock)
+    return InputRetries(Transport(Settings(url="http://server", retry=retry), connect=no_connection), limit)
+
+
+def task_of(index: int = 3) -> InFlightTask:
+    return InFlightTask(Item(index=index, given=None), f"thread-{index}")
+
+
+def status(code: int, retry_after: Optional[float] = None) -> APIStatusError:
+    return APIStatusError("no", status_code=code, retry_after=retry_after)
+
+
+def fail(retries: InputRetries, task: InFlightTask, error: LangGraphRunsError, *, may_retry: bool = True) -> Optional[BatchResult]:
+    task.note_started()
+    return retries.evaluate(task, TaskResult(error=error), may_retry=may_retry)
+
+
+def test_a_transient_error_is_retried_as_often_as_the_policy_says() -> None:
+    retries, task = retries_of(attempts=3), task_of()
+    assert [None, None] == [fail(retries, task, status(503)) for _ in range(2)]
+    result = fail(retries, task, status(503))
+    assert result is not None and isinstance(result.error, APIStatusError)
+    assert 3 == result.attempts
+
+
+def test_each_input_has_its_own_attempts() -> None:
+    retries = retries_of(attempts=2)
+    assert [None] * 4 == [fail(retries, task_of(index), status(429)) for index in range(4)]
+
+
+def test_the_budget_of_the_client_is_for_all_inputs_together() -> None:
+    retries = retries_of(budget=2)
+    results = [fail(retries, task_of(index), status(429)) for index in range(4)]
+    assert [True, True, False, False] == [result is None for result in results]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_retried"),
+    [
+        (status(500), True),
+        (APIConnectionError("cut", sent=None), True),
+        (status(503, retry_after=61.0), False),
+        (status(422), False),
+        (RunFailedError("E", "m"), False),
+        (DeadlineExceededError("late", timeout=1.0), False),
+        (AbortedError("stopped"), False),
+    ],
+    ids=lambda value: getattr(value, "status_code", type(value).__name__),
+)
+def test_only_transient_errors_are_retried(error: LangGraphRunsError, is_retried: bool) -> None:
+    assert is_retried is (fail(retries_of(), task_of(), error) is None)
+
+
+def test_nothing_is_retried_while_the_map_stops() -> None:
+    assert fail(retries_of(), task_of(), status(503), may_retry=False) is not None
+
+
+def test_a_refusal_pauses_all_inputs_for_the_time_that_the_server_asks_for() -> None:
+    retries = retries_of()
+    fail(retries, task_of(), status(503, retry_after=7.0))
+    assert (7.0, 4) == (retries.limit.seconds_left(), retries.limit.current)
+    retries = retries_of(respect_retry_after=False)
+    fail(retries, task_of(), status(503, retry_after=7.0))
+    assert 0.5 == retries.limit.seconds_left()
+
+
+@pytest.mark.parametrize(
+    ("error", "presence"),
+    [
+        (status(429), RunPresence.ABSENT),
+        (status(503, retry_after=1.0), RunPresence.ABSENT),
+        (APIConnectionError("refused", sent=False), RunPresence.ABSENT),
+        (status(500), RunPresence.MAY_EXIST),
+        (status(502), RunPresence.MAY_STILL_ARRIVE),
+        (APIConnectionError("cut", sent=True), RunPresence.MAY_STILL_ARRIVE),
+    ],
+    ids=str,
+)
+def test_an_error_says_whether_a_run_may_exist(error: LangGraphRunsError, presence: RunPresence) -> None:
+    task = task_of()
+    fail(retries_of(), task, error)
+    assert presence is task.presence
+
+
+def test_a_retry_is_logged_and_announced_with_the_pause(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="langgraph_runs")
+    calls: List[RetryDetails] = []
+    fail(retries_of(on_retry=calls.append), task_of(), status(503, retry_after=7.0))
+    assert [("map, input 3", 2, 7.0)] == [(one.call, one.attempt, one.wait) for one in calls]
+    assert ["map, input 3: attempt 2 in 7.00 s after APIStatusError"] == [record.getMessage() for record in caplog.records]
+
+
+def test_after_an_exception_of_the_hook_a_task_can_be_evaluated_again() -> None:
+    def hook(_: RetryDetails) -> None:
+        raise InternalServerError("of another call", status_code=500)
+
+    retries, task = retries_of(on_retry=hook), task_of()
+    with pytest.raises(InternalServerError, match="of another call"):
+        fail(retries, task, status(503))
+    result = fail(retries, task, status(503), may_retry=False)
+    assert result is not None and not retries.is_final(result)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_final"),
+    [
+        (None, True),
+        (RunFailedError("E", "m"), True),
+        (status(422), True),
+        (DeadlineExceededError("late", timeout=1.0), True),
+        (status(401), False),
+        (status(404), False),
+        (status(409), False),
+        (status(429), False),
+        (status(500), False),
+        (APIConnectionError("cut", sent=True), False),
+        (AbortedError("stopped"), False),
+    ],
+    ids=lambda value: getattr(value, "status_code", type(value).__name__),
+)
+def test_errors_that_do_not_lie_in_the_input_are_not_final(error: Optional[LangGraphRunsError], is_final: bool) -> None:
+    assert is_final is retries_of().is_final(BatchResult(index=0, error=error))
+
+
+def test_a_success_is_final() -> None:
+    retries, task = retries_of(), task_of()
+    result = retries.evaluate(task, TaskResult(outcome=RunOutcome(status="success", values=1), run_id="r"), may_retry=True)
+    assert result is not None and 1 == result.values and retries.is_final(result)
