@@ -111,7 +111,7 @@ class MapCalls:
         return RunMap(Scheduler(config, inputs, dispatcher, recorder, retries, meter))
 
     def _task_runner(self) -> TaskRunner:
-        # A refusal because of too many requests is not retried in one thread: it is returned at once and slows down the whole map.
+        # A refusal because of too many requests is not retried in one thread, for reads too: it pauses the whole map.
         settings = self._transport.settings
         hook = settings.retry.on_retry
         policy = attrs.evolve(

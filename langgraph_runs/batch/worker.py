@@ -62,7 +62,8 @@ class TaskRunner:
 
     def __init__(self, transport: Transport, traits: Optional[ServerTraits], connect: Optional[Callable[[], Any]]) -> None:
         self._transport = transport
-        self._starter = RunStarter(transport, traits)
+        # The map starts the input again: a refusal pauses all inputs, not one thread.
+        self._starter = RunStarter(transport, traits, repeat_refused=False)
         self._waiter = self._starter.waiter
         self._outcomes = self._starter.outcomes
         self._pickled: Optional[bytes] = None

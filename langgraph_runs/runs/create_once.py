@@ -81,9 +81,11 @@ class RecoveredRun:
 class RunCreator:
     """Sends the creates of one client, each once."""
 
-    def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None) -> None:
+    def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None, *, repeat_refused: bool = True) -> None:
         self._transport = transport
         self._traits = traits if traits is not None else ServerTraits()
+        #: False if the caller itself repeats creates that were surely not executed, as a map does.
+        self.repeat_refused = repeat_refused
 
     def mark(self, body: Dict[str, Any], headers: Mapping[str, Any]) -> RequestMarker:
         """The marker for one create; may put it into *body*'s metadata."""
@@ -237,7 +239,7 @@ class _Creation:
             return _recovered(found)
         execution = execution_of(error)
         if execution is Execution.NOT_EXECUTED:
-            seconds = self._retrier.next_wait(error)
+            seconds = self._retrier.next_wait(error) if self._creator.repeat_refused else None
             if seconds is None:
                 raise error
             self._scope.sleep(seconds)

@@ -24,10 +24,10 @@ __all__ = ["RunStarter"]
 class RunStarter:
     """Sends the requests that start runs, each once, and waits for the end of runs."""
 
-    def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None) -> None:
+    def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None, *, repeat_refused: bool = True) -> None:
         self.transport = transport
         self.outcomes = RunOutcomes(transport)
-        self.creator = RunCreator(transport, traits)
+        self.creator = RunCreator(transport, traits, repeat_refused=repeat_refused)
         self.waiter = RunWaiter(transport, self.outcomes)
 
     def create(self, start: PreparedStart, scope: Scope) -> Run:

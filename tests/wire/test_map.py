@@ -443,6 +443,19 @@ def test_a_server_that_always_refuses_is_an_error_of_each_input(server: FakeLang
     assert [4, 4] == [result.attempts for result in results]
 
 
+@pytest.mark.parametrize(("budget", "attempts"), [(0, [1, 1]), (100, [3, 3])])
+def test_attempts_and_the_budget_bound_the_creates_of_a_map(
+    server: FakeLangGraph, connect: Connect, budget: int, attempts: list[int]
+) -> None:
+    """Each input is sent at most ``attempts`` times, and all inputs together are repeated at most ``budget`` times."""
+    client = connect(server.url, retry=RetryPolicy(attempts=3, wait_initial=0.001, wait_max=0.001, budget=budget))
+    for _ in range(20):
+        server.instead("POST", "/threads/*/runs/wait", reply_json(503, {"detail": "full"}, {"Retry-After": "0"}))
+    results = list(client.runs.map("agent", numbers(1, 2), concurrency=2))
+    assert attempts == sorted(result.attempts for result in results)
+    assert sum(attempts) == count_requests(server, "POST", "/wait")
+
+
 @pytest.mark.parametrize("faults", [1, 2, 5])
 def test_a_lost_response_makes_no_second_run(client: Client, server: FakeLangGraph, doubler: Doubler, faults: int) -> None:
     for _ in range(faults):
