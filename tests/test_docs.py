@@ -48,6 +48,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")  # modu
 START_SERVER = """\
 python -i -c 'from langgraph_runs.devserver import DevServer
 server = DevServer({"agent": "tests/docs_agent.py:graph"}, port=2024).start()'"""
+#: All that is written for readers, documents without code to run included.
+TEXTS = [*DOCUMENTS, Document(ROOT / "CHANGELOG.rst"), Document(ROOT / "tests" / "README.rst")]
 #: Modules whose docstrings are not run, and why.
 NOT_IMPORTED = {
     "langgraph_runs.__main__": "is the program itself",
@@ -299,7 +301,7 @@ def test_the_layers_in_the_readme_are_those_that_are_tested() -> None:
     assert all(max(above) < min(below) for above, below in zip(places, places[1:]))
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, Document(ROOT / "CHANGELOG.rst")], ids=str)
+@pytest.mark.parametrize("document", TEXTS, ids=str)
 def test_a_document_uses_no_private_words(document: Document) -> None:
     words = set(re.findall(r"[a-z]+", document.text.lower()))
 
@@ -321,7 +323,7 @@ def test_a_document_names_only_files_that_exist(document: Document) -> None:
     assert [] == sorted(name for name in named if not (ROOT / name).exists())
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+@pytest.mark.parametrize("document", TEXTS, ids=str)
 def test_a_document_is_valid_for_a_package_index(document: Document) -> None:
     core = pytest.importorskip("docutils.core", reason="docutils is not installed; .ci/run has twine check README.rst")
     warnings = io.StringIO()
@@ -331,7 +333,7 @@ def test_a_document_is_valid_for_a_package_index(document: Document) -> None:
     assert "" == warnings.getvalue()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+@pytest.mark.parametrize("document", TEXTS, ids=str)
 def test_no_line_of_a_document_is_too_long_to_read(document: Document) -> None:
     lines = document.text.split("\n")
 
