@@ -1,0 +1,156 @@
+"""What the one retry engine promises to every call: the budget of the client, and hooks that are called between attempts."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List
+
+import attrs
+import pytest
+
+from langgraph_runs import (
+    APIConnectionError,
+    Client,
+    LangGraphRunsError,
+    NotFoundError,
+    RateLimitError,
+    RetryDetails,
+    RetryPolicy,
+    UnprocessableEntityError,
+)
+
+from .calls import CALLS, QUICK, Call, after, named
+from .scripted import RUN_ID, THREAD_ID, ScriptedServer, closed_port, drop_before_answer, reply, reply_json, run_headers, run_json
+
+Connect = Callable[..., Client]
+
+
+# -- the budget bounds every repeat
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_without_budget_nothing_is_repeated_where_no_server_listens(connect: Connect, call: Call) -> None:
+    with closed_port() as url, pytest.raises(APIConnectionError) as caught:
+        call(connect(url, retry=attrs.evolve(QUICK, budget=0)))
+    assert 1 == caught.value.attempts
+
+
+@pytest.mark.parametrize("name", ["create", "wait", "stream", "get", "list", "join", "join_stream", "cancel", "threads.delete"])
+def test_without_budget_a_refusal_is_final(connect: Connect, name: str) -> None:
+    with ScriptedServer(always=reply(429, headers=[("Retry-After", "0")])) as server, pytest.raises(RateLimitError):
+        named(name)(connect(server.url, retry=attrs.evolve(QUICK, budget=0)))
+    assert 1 == len(server.requests)
+
+
+def test_the_repeats_of_several_calls_share_one_budget(connect: Connect) -> None:
+    """Two tokens are two repeats, whichever calls need them."""
+    with ScriptedServer(always=reply(429, headers=[("Retry-After", "0")])) as server:
+        client = connect(server.url, retry=attrs.evolve(QUICK, budget=2))
+        for name in ("get", "create", "join"):
+            with pytest.raises(RateLimitError):
+                named(name)(client)
+    assert 3 + 2 == len(server.requests)
+
+
+@pytest.mark.xfail(reason="maps count their own repeats", strict=True)
+def test_without_budget_a_run_of_a_map_is_started_once(connect: Connect) -> None:
+    with ScriptedServer(always=reply(429, headers=[("Retry-After", "0")])) as server:
+        client = connect(server.url, retry=attrs.evolve(QUICK, budget=0))
+        (result,) = client.runs.map("agent", [{"n": 1}])
+    assert isinstance(result.error, RateLimitError)
+    assert 1 == sum(request.path.endswith("/runs/wait") for request in server.requests)
+
+
+# -- hooks are called between attempts
+
+
+GOOD_RUN = reply_json(200, run_json(), run_headers(THREAD_ID, RUN_ID))
+
+
+@pytest.mark.parametrize("name", ["create", "wait", "stream"])
+@pytest.mark.parametrize(
+    "raised",
+    [RateLimitError("slow down", status_code=429, retry_after=0.0), APIConnectionError("broke", sent=False), KeyError("x")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_on_run_created_raises_reaches_the_caller_and_repeats_nothing(connect: Connect, name: str, raised: Exception) -> None:
+    """Also where it is an error of this library that would be transient for the request itself."""
+    call = named(name)
+
+    def on_run_created(_: Dict[str, Any]) -> None:
+        raise raised
+
+    with ScriptedServer(call.good, routes=after(call)) as server, pytest.raises(type(raised)) as caught:
+        call(connect(server.url), on_run_created=on_run_created)
+    assert raised is caught.value
+    assert 1 == sum(request.method == "POST" for request in server.requests)
+
+
+def test_on_run_created_may_use_the_client_and_fail(connect: Connect) -> None:
+    """A request within the function is refused, and the run is created once."""
+    with ScriptedServer(GOOD_RUN, always=reply(429, headers=[("Retry-After", "0")])) as server:
+        client = connect(server.url)
+        with pytest.raises(RateLimitError):
+            client.runs.create(THREAD_ID, "agent", on_run_created=lambda ids: print(client.threads.update(THREAD_ID, metadata=ids)))
+    assert 1 == sum(request.method == "POST" for request in server.requests)
+
+
+@pytest.mark.parametrize("name", ["get", "create", "wait", "stream", "join", "join_stream"])
+@pytest.mark.parametrize("raised", [RateLimitError("x", status_code=429, retry_after=0.0), ValueError("x")], ids=type)
+def test_what_on_retry_raises_reaches_the_caller_and_repeats_nothing(connect: Connect, name: str, raised: Exception) -> None:
+    def on_retry(_: RetryDetails) -> None:
+        raise raised
+
+    policy = attrs.evolve(QUICK, on_retry=on_retry)
+    with ScriptedServer(always=reply(429, headers=[("Retry-After", "0")])) as server, pytest.raises(type(raised)) as caught:
+        named(name)(connect(server.url, retry=policy))
+    assert raised is caught.value
+    assert 1 == len(server.requests)
+
+
+# -- one judgement for a batch and a create
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
+def test_a_batch_of_one_is_refused_as_plainly_as_a_create(connect: Connect, status: int) -> None:
+    with ScriptedServer(always=reply_json(status, {"detail": "no"})) as server:
+        client = connect(server.url)
+        errors: List[LangGraphRunsError] = []
+        for make in (
+            lambda: client.runs.create(THREAD_ID, "agent"),
+            lambda: client.runs.create_batch([{"assistant_id": "agent", "thread_id": THREAD_ID}]),
+            lambda: client.runs.create_batch([{"assistant_id": "agent"}]),
+        ):
+            with pytest.raises(LangGraphRunsError) as caught:
+                make()
+            errors.append(caught.value)
+    assert 1 == len({type(error) for error in errors})
+    assert [(), (), ()] == [error.uncertain for error in errors]
+
+
+def test_one_of_several_items_may_be_what_was_refused(connect: Connect) -> None:
+    """Then others of the same request may have been created before."""
+    with ScriptedServer(always=reply_json(422, {"detail": "no"})) as server, pytest.raises(UnprocessableEntityError) as caught:
+        connect(server.url).runs.create_batch([{"assistant_id": "agent"}, {"assistant_id": "other"}])
+    assert (0, 1) == caught.value.uncertain
+
+
+# -- 404 after an attempt that may have been executed
+
+
+@pytest.mark.parametrize("name", ["delete", "cancel", "threads.delete"])
+def test_a_404_is_a_success_only_after_an_attempt_that_may_have_been_executed(connect: Connect, name: str) -> None:
+    call = named(name)
+    gone = reply_json(404, {"detail": "Not Found"})
+    with ScriptedServer(drop_before_answer(), gone) as server:
+        call(connect(server.url))
+        assert 2 == len(server.requests)
+    for refused in (reply(429, headers=[("Retry-After", "0")]), reply(503, headers=[("Retry-After", "0")])):
+        with ScriptedServer(refused, gone) as server, pytest.raises(NotFoundError):
+            call(connect(server.url))
+        assert 2 == len(server.requests)
+
+
+def test_a_policy_of_one_attempt_never_repeats(connect: Connect) -> None:
+    with ScriptedServer(always=reply(503)) as server, pytest.raises(LangGraphRunsError):
+        connect(server.url, retry=RetryPolicy(attempts=1)).runs.get(THREAD_ID, RUN_ID)
+    assert 1 == len(server.requests)
