@@ -33,26 +33,25 @@ EXCEPTIONS: Dict[str, str] = {
         streaming.clock_ids streaming.connection streaming.delivered streaming.number_ids streaming.observed_run streaming.open_stream
         streaming.opaque_ids streaming.run_stream streaming.stream_end""",
     "maps: wire/test_map.py, server/test_map.py": """
-        batch.dispatcher  batch.retries batch.run_map batch.scheduler batch.shutdown batch.worker""",
+        batch.dispatcher batch.run_map batch.scheduler batch.shutdown batch.worker""",
     "a ledger as a whole: unit/test_ledger.py": """
         batch.ledger.reader batch.ledger.sqlite_file batch.ledger.store batch.ledger.writer""",
     "arguments, by the calls that check them: unit/test_payloads.py, unit/test_deadline.py, unit/test_client.py": "validation",
     "commands, as programs: wire/test_cli.py, server/test_cli.py, server/test_cli_processes.py": """
-        cli.batch cli.command  cli.doctor  cli.foreground_run   
-         cli.run cli.runs   cli.threads""",
-    "what the commands show: unit/test_cli_console.py": """
-           cli.watch""",
+        cli.batch cli.command cli.doctor cli.foreground_run
+        cli.run cli.runs cli.threads""",
+    "what the commands show: unit/test_cli_console.py": "cli.watch",
     "the demo, as programs: server/test_demo.py, server/test_demo_web.py": """
-         demo.graph demo.web.graph demo.web.middleware demo.web.serving demo.web.settings demo.web.urls demo.web.views""",
-    "server/test_devserver.py": "devserver.child ",
+        demo.graph demo.web.graph demo.web.middleware demo.web.serving demo.web.settings demo.web.urls demo.web.views""",
+    "server/test_devserver.py": "devserver.child",
     "django/test_settings.py": "django.apps django.checks django.clients django.configurations",
     "a project with all of it: django/test_responses.py, django/test_resume.py": """
         django.browser_events django.stream_reader django.urls""",
     "the fake server, beside the real one: wire/test_fake_runs.py, wire/test_fake_langgraph.py, server/test_testing.py": """
         testing.dialect testing.fake_langgraph testing.fake_run testing.fake_runs testing.run_replies testing.run_store""",
     "wire/test_scripted.py": "testing.loopback_server testing.replies testing.scripted",
-    "unit/test_testing.py": "  testing.scripts testing.server_json",
-    "test_plugin.py": " testing.plugin",
+    "unit/test_testing.py": "testing.scripts testing.server_json",
+    "test_plugin.py": "testing.plugin",
 }
 
 

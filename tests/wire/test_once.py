@@ -287,13 +287,13 @@ def test_a_gateway_that_gave_up_leaves_one_run(connect: Connect, way: str, statu
 
     def gateway(request: Request) -> Reply:
         # the request reaches the server, its answer is lost in the gateway
-        server._answer(request)
+        server._reply_to(request)
         return reply(status, "<html><body>gateway</body></html>", {"Content-Type": "text/html"})
 
     with FakeLangGraph(burst) as server:
         starter = Starter(way)
         place = f"/threads/{starter.thread_id}/runs{'' if way == 'create' else '/' + way}"
-        with ScriptedServer(routes={("POST", place): gateway}, always=lambda request: server._answer(request)) as front:
+        with ScriptedServer(routes={("POST", place): gateway}, always=lambda request: server._reply_to(request)) as front:
             starter(hasty(connect(front.url)))
         starter.check(server)
 
