@@ -1,4 +1,4 @@
-"""Signals: they fire once, tell everyone who listens, and may be fired from a signal handler at any point."""
+"""Signals fire once, call every subscriber, and may be fired from a signal handler at any point."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from langgraph_runs.call.abort import AbortSignal
 
 
 def test_a_signal_fires_once_and_keeps_the_first_reason() -> None:
-    """A second abort changes nothing and tells nobody."""
+    """A second abort changes nothing and calls no subscriber."""
     controller = AbortController()
-    told: List[Any] = []
-    controller.signal.subscribe(told.append)
+    reasons: List[Any] = []
+    controller.signal.subscribe(reasons.append)
     assert (False, None) == (controller.signal.aborted, controller.signal.reason)
     controller.abort("first")
     controller.abort("second")
     assert (True, "first") == (controller.signal.aborted, controller.signal.reason)
-    assert ["first"] == told
+    assert ["first"] == reasons
 
 
-def test_a_late_subscriber_is_told_at_once() -> None:
+def test_a_late_subscriber_is_called_at_once() -> None:
     """Subscribing to a signal that has fired calls back before it returns, once."""
     controller = AbortController()
-    controller.abort("gone")
-    told: List[Any] = []
-    leave = controller.signal.subscribe(told.append)
-    assert ["gone"] == told
-    leave()
-    assert ["gone"] == told
+    controller.abort("first")
+    reasons: List[Any] = []
+    unsubscribe = controller.signal.subscribe(reasons.append)
+    assert ["first"] == reasons
+    unsubscribe()
+    assert ["first"] == reasons
 
 
-def test_one_signal_serves_many() -> None:
-    """Every subscriber is told, in the order in which they came."""
+def test_one_signal_calls_many_subscribers() -> None:
+    """Every subscriber is called, in the order of the subscriptions."""
     controller = AbortController()
-    told: List[int] = []
+    reasons: List[int] = []
     for number in range(100):
 
         def subscriber(_: object, number: int = number) -> None:
-            told.append(number)
+            reasons.append(number)
 
         controller.signal.subscribe(subscriber)
     controller.abort()
-    assert list(range(100)) == told
+    assert list(range(100)) == reasons
 
 
-def test_who_has_left_is_not_told() -> None:
-    """Leaving ends the subscription, twice does no harm, and nothing of it is kept."""
+def test_an_unsubscribed_callback_is_not_called() -> None:
+    """Unsubscribing twice does no harm, and nothing of the subscription is kept."""
     controller = AbortController()
-    told: List[Any] = []
-    leave = controller.signal.subscribe(told.append)
-    leave()
-    leave()
+    reasons: List[Any] = []
+    unsubscribe = controller.signal.subscribe(reasons.append)
+    unsubscribe()
+    unsubscribe()
     controller.abort()
-    assert [] == told
+    assert [] == reasons
     assert {} == controller.signal._callbacks
 
 
@@ -81,15 +81,15 @@ def test_a_signal_shows_whether_it_fired() -> None:
 
 
 def test_many_threads_abort_and_subscribe_at_once() -> None:
-    """Every subscriber is told exactly once, whenever it came, with the reason that won."""
+    """Every subscriber is called exactly once, before or after the signal fired, with the reason of the first abort."""
     controller = AbortController()
-    told: List[Any] = []
+    reasons: List[Any] = []
     gate = threading.Barrier(8)
 
     def work(number: int) -> None:
         gate.wait()
         for index in range(50):
-            controller.signal.subscribe(told.append)
+            controller.signal.subscribe(reasons.append)
             if index == 25:
                 controller.abort(number)
 
@@ -98,11 +98,11 @@ def test_many_threads_abort_and_subscribe_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [controller.signal.reason] * 400 == told
+    assert [controller.signal.reason] * 400 == reasons
 
 
 def at_each_line(code: Any, action: Callable[[], None], call: Callable[[], None], line: int) -> bool:
-    """Do *call*, and *action* within, where the n-th line of *code* begins; whether it has so many."""
+    """Do *call*, and *action* when the n-th line of *code* begins. Return True if the call reaches that many lines."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -126,9 +126,9 @@ def at_each_line(code: Any, action: Callable[[], None], call: Callable[[], None]
 
 @pytest.mark.parametrize("line", range(1, 9))
 def test_a_signal_handler_may_abort_at_any_line_of_a_subscription(line: int) -> None:
-    """A handler that interrupts subscribe() itself neither blocks nor is missed: the subscriber is told once."""
+    """A handler that interrupts subscribe() itself neither blocks nor is missed: the subscriber is called once."""
     controller = AbortController()
-    told: List[Any] = []
+    reasons: List[Any] = []
     done: List[bool] = []
 
     def work() -> None:
@@ -136,7 +136,7 @@ def test_a_signal_handler_may_abort_at_any_line_of_a_subscription(line: int) -> 
             at_each_line(
                 AbortSignal.subscribe.__code__,
                 lambda: controller.abort("handler"),
-                lambda: (controller.signal.subscribe(told.append), None)[1],
+                lambda: (controller.signal.subscribe(reasons.append), None)[1],
                 line,
             )
         )
@@ -145,4 +145,4 @@ def test_a_signal_handler_may_abort_at_any_line_of_a_subscription(line: int) -> 
     thread.start()
     thread.join(5)
     assert False is thread.is_alive(), "the handler blocks on a lock that its own thread holds"
-    assert (["handler"] if done[0] else []) == told
+    assert (["handler"] if done[0] else []) == reasons

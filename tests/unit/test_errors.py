@@ -1,4 +1,4 @@
-"""The tree of errors: its shape, its texts, and that it survives pickling without a secret."""
+"""The tree of errors: its shape, its texts, its attributes, and its pickles."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_errors_pickle_and_copy(cls: Type[LangGraphRunsError]) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_str_is_one_line_and_names_the_request_and_the_run(cls: Type[LangGraphRunsError]) -> None:
-    """The text fits a log line and says what was asked and of which run."""
+    """The text fits a log line and names the request and the run."""
     text = str(made(cls))
     assert 1 == len(text.splitlines())
     assert "it did not work" in text
@@ -139,7 +139,7 @@ def attributes_of(cls: Type[LangGraphRunsError]) -> Dict[str, Any]:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_every_attribute_is_declared_with_a_default(cls: Type[LangGraphRunsError]) -> None:
-    """What an error carries is declared, with its type, on its class, which has a default for it that cannot be changed."""
+    """Each attribute is declared on its class with a type and a default that cannot be changed."""
     declared = attributes_of(cls)
     assert set() == {name for name in vars(made(cls)) if not name.startswith("_")} - set(declared)
     assert {"created", "uncertain"} <= set(declared)
@@ -189,7 +189,7 @@ def test_a_body_of_any_depth_has_a_repr() -> None:
 
 
 def test_a_text_of_several_lines_becomes_one_line() -> None:
-    """Whatever line ends a server or a caller puts in, none reaches the log."""
+    """No line end of a server or a caller reaches the log."""
     error = errors.NotFoundError("a\nb\r\nc\u2028d\x85e", status_code=404, run_id="r\n1")
     assert "404: a b c d e (run r 1)" == str(error)
     assert "a\nb\r\nc\u2028d\x85e" == error.message
@@ -201,28 +201,28 @@ def test_the_run_is_not_named_twice() -> None:
 
 
 def test_the_texts_of_failed_runs() -> None:
-    """A failed run says class and message, or that the server did not tell them."""
+    """A failed run says class and message, or that the server did not say why."""
     assert "the run failed: ValueError: boom" == str(errors.RunFailedError("ValueError", "boom"))
     assert "the run failed: boom" == str(errors.RunFailedError(None, "boom"))
     assert "the run failed; the server did not say why" == str(errors.RunFailedError())
 
 
 def test_a_status_error_begins_with_its_status() -> None:
-    """The status is in the text, also where the server said nothing."""
+    """The status is in the text, also if the body was empty."""
     assert "404: Not Found" == str(errors.NotFoundError("Not Found", status_code=404))
     assert "502" == str(errors.InternalServerError("", status_code=502))
 
 
 def test_headers_of_an_error_are_a_copy() -> None:
-    """Changing the dict that was given does not change the error."""
+    """Changing the dict of the caller does not change the error."""
     given = {"a": "b"}
     error = errors.APIStatusError("x", status_code=418, headers=given)
     given["a"] = "c"
     assert {"a": "b"} == error.headers
 
 
-def test_a_decode_error_means_that_an_answer_came() -> None:
-    """ResponseDecodeError tells that the request was sent, unless told otherwise."""
+def test_a_decode_error_means_that_a_response_arrived() -> None:
+    """ResponseDecodeError says that the request was sent."""
     assert True is errors.ResponseDecodeError("x").sent
     assert None is errors.APIConnectionError("x").sent
 
@@ -235,7 +235,7 @@ def test_the_deadline_error_is_the_builtin_timeout_error() -> None:
 
 
 def test_notes_survive_pickling() -> None:
-    """What was added to an error (PEP 678) is still on it in another process."""
+    """Notes (PEP 678) are still on an error in another process."""
     error = LangGraphRunsError("x")
     error.__dict__["__notes__"] = ["a note"]
     assert ["a note"] == pickle.loads(pickle.dumps(error)).__notes__

@@ -72,7 +72,7 @@ def test_large_numbers() -> None:
     assert float is type(parse("18446744073709551616"))
 
 
-def test_a_body_is_utf8_whatever_it_says() -> None:
+def test_a_body_is_read_as_utf8() -> None:
     """A byte order mark and leading blank lines (keep-alives) are skipped."""
     assert {"a": "é\u2028"} == decode_body(b'\xef\xbb\xbf{"a":"\xc3\xa9\xe2\x80\xa8"}')
     assert {"a": 1} == decode_body(b'\n\n\r\n{"a":1}\n')

@@ -120,7 +120,7 @@ HAVE_A_FORM: List[Tuple[Any, Any]] = [
 ]
 
 NAN = float("nan")
-#: Objects that have no JSON form, where in them the trouble is, and what the error says of it.
+#: Objects that have no JSON form, their path, and what the error says.
 HAVE_NONE: List[Tuple[Any, str, str]] = [
     ({"input": {"messages": [{"score": NAN}]}}, "$.input.messages[0].score", "nan has no JSON form; use None or a string"),
     ({"a": float("inf")}, "$.a", "inf has no JSON form; use None or a string"),
@@ -156,7 +156,7 @@ def refusal(value: Any, encoding: Any = encode) -> str:
 
 
 @pytest.mark.parametrize(("value", "form"), HAVE_A_FORM, ids=lambda item: type(item).__name__)
-def test_what_has_a_form(value: Any, form: Any) -> None:
+def test_a_value_with_a_json_form(value: Any, form: Any) -> None:
     """It is sent as compact UTF-8, alone and deep inside, and nothing is lost on the way."""
     assert form == json.loads(encode(value))
     sent = encode({"input": [value]})
@@ -164,11 +164,11 @@ def test_what_has_a_form(value: Any, form: Any) -> None:
     assert sent.startswith(b'{"input":[')
 
 
-@pytest.mark.parametrize(("value", "path", "told"), HAVE_NONE, ids=lambda item: type(item).__name__)
-def test_what_has_none(value: Any, path: str, told: str) -> None:
-    """The error names the place and says what to do instead, also where there are nulls beside it."""
-    assert refusal(value).startswith(f"{path}: {told}")
-    assert refusal({"x": None, "value": value}).startswith(f"$.value{path[1:]}: {told}")
+@pytest.mark.parametrize(("value", "path", "problem"), HAVE_NONE, ids=lambda item: type(item).__name__)
+def test_a_value_without_a_json_form(value: Any, path: str, problem: str) -> None:
+    """The error names the place and the remedy, also if there are nulls beside it."""
+    assert refusal(value).startswith(f"{path}: {problem}")
+    assert refusal({"x": None, "value": value}).startswith(f"$.value{path[1:]}: {problem}")
 
 
 def nested(depth: int) -> Any:
@@ -180,12 +180,12 @@ def nested(depth: int) -> Any:
 
 @pytest.mark.parametrize("depth", [10, 250, 255, 300])
 def test_deep_values_are_sent(depth: int) -> None:
-    """The depth that one library stops at is not ours."""
+    """orjson refuses a depth of 255; it is encoded all the same."""
     assert b"[" * (depth + 1) + b"]" * (depth + 1) == encode(nested(depth))
 
 
 def test_what_contains_itself_is_refused() -> None:
-    """A list, an object and a dataclass in a circle, and what is nested without an end in sight, are errors of ours."""
+    """A list, an object and a dataclass that contain themselves, and a very deep list, raise InvalidRequestError."""
     ring: List[Any] = []
     ring.append(ring)
     table: Any = {}
@@ -204,14 +204,14 @@ def test_refusing_deep_values_leaves_the_interpreter_whole() -> None:
     assert before == sys.getrecursionlimit()
 
 
-def test_the_word_null_in_a_text_is_no_trouble() -> None:
+def test_the_word_null_in_a_text_changes_nothing() -> None:
     """A fast path that looks for it must come to the same result."""
     value = {"text": "null and void", "null": [None, "x"]}
     assert b'{"text":"null and void","null":[null,"x"]}' == encode(value)
 
 
-def test_an_error_in_a_models_own_method_is_raised() -> None:
-    """It is the model's bug, and its own error says more than one of ours."""
+def test_an_error_of_a_model_is_raised_unchanged() -> None:
+    """It is a bug of the model, and its own error says more."""
 
     class Broken:
         def model_dump(self) -> Any:
@@ -281,7 +281,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_is_sent_comes_back(value: Any) -> None:
+def test_encoded_values_parse_to_the_same_values(value: Any) -> None:
     """Encoding and parsing give the same value, to the last bit of a float."""
     back = parse(encode(value))
     assert value == back

@@ -35,7 +35,7 @@ plain_decoder = import_without_orjson(decoder)
 
 
 def outcome(action: Callable[[Any], Any], value: Any) -> Any:
-    """The result, or what kind of error it is and what it says."""
+    """The result, or the class of the error and its text."""
     try:
         return action(value)
     except (InvalidRequestError, ResponseDecodeError) as error:
@@ -51,16 +51,16 @@ def test_the_copies_have_no_orjson() -> None:
 
 
 @pytest.mark.parametrize(("value", "form"), HAVE_A_FORM, ids=lambda item: type(item).__name__)
-def test_what_has_a_form(value: Any, form: Any) -> None:
+def test_a_value_with_a_json_form(value: Any, form: Any) -> None:
     """It is the same JSON, byte for byte."""
     assert form == json.loads(plain_encoder.encode(value))
     assert encoder.encode(value) == plain_encoder.encode(value)
 
 
-@pytest.mark.parametrize(("value", "path", "told"), HAVE_NONE, ids=lambda item: type(item).__name__)
-def test_what_has_none(value: Any, path: str, told: str) -> None:
+@pytest.mark.parametrize(("value", "path", "problem"), HAVE_NONE, ids=lambda item: type(item).__name__)
+def test_a_value_without_a_json_form(value: Any, path: str, problem: str) -> None:
     """It is the same error, word for word."""
-    assert refusal(value).startswith(f"{path}: {told}")
+    assert refusal(value).startswith(f"{path}: {problem}")
     assert refusal(value, encoder.encode) == refusal(value, plain_encoder.encode)
 
 
@@ -89,11 +89,11 @@ def test_bytes_that_are_not_utf8(data: bytes) -> None:
 @given(JSON)
 def test_values_are_sent_alike(value: Any) -> None:
     """The JSON means the same, and is the same but for how the exponent of a float is written."""
-    ours, theirs = encoder.encode(value), plain_encoder.encode(value)
-    assert repr(decoder.parse(ours)) == repr(plain_decoder.parse(theirs))
-    assert repr(plain_decoder.parse(ours)) == repr(decoder.parse(theirs))
-    if b"e" not in theirs:
-        assert ours == theirs
+    with_orjson, without_orjson = encoder.encode(value), plain_encoder.encode(value)
+    assert repr(decoder.parse(with_orjson)) == repr(plain_decoder.parse(without_orjson))
+    assert repr(plain_decoder.parse(with_orjson)) == repr(decoder.parse(without_orjson))
+    if b"e" not in without_orjson:
+        assert with_orjson == without_orjson
 
 
 @given(st.text(alphabet='[]{}:," \\ud8DcEe+-.0123456789truefalsn\n\t\x00é'))
@@ -107,8 +107,8 @@ def test_random_texts_are_read_alike(text: str) -> None:
 @given(st.binary())
 def test_random_bytes_are_read_alike(data: bytes) -> None:
     """A body gives the same value, or the same kind of error."""
-    ours, theirs = outcome(decoder.decode_body, data), outcome(plain_decoder.decode_body, data)
-    if isinstance(ours, tuple) and isinstance(theirs, tuple):
-        assert ours[0] is theirs[0]
+    with_orjson, without_orjson = outcome(decoder.decode_body, data), outcome(plain_decoder.decode_body, data)
+    if isinstance(with_orjson, tuple) and isinstance(without_orjson, tuple):
+        assert with_orjson[0] is without_orjson[0]
     else:
-        assert repr(ours) == repr(theirs)
+        assert repr(with_orjson) == repr(without_orjson)

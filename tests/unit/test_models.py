@@ -1,4 +1,4 @@
-"""The records that come back: frozen, picklable, and quiet about what should not be logged."""
+"""The records are frozen, can be pickled, and do not show in a repr what may be secret."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_repr_does_not_show_what_a_run_was_started_with() -> None:
     ],
 )
 def test_only_two_statuses_are_unfinished(status: str, finished: bool) -> None:
-    """A status that we do not know is an end, so that nobody waits for ever."""
+    """An unknown status counts as ended, so that no call waits for ever."""
     assert finished is Run(run_id="r", thread_id="t", status=status).finished
 
 
@@ -75,12 +75,12 @@ def test_only_two_statuses_are_unfinished(status: str, finished: bool) -> None:
     ],
 )
 def test_the_request_id_of_a_run(kwargs: Any, found: Any) -> None:
-    """It is found where this server keeps it, and anything else there is no error."""
+    """It is found where the Python server keeps it; another value there is no error."""
     assert found == Run(run_id="r", thread_id="t", status="success", kwargs=kwargs).request_id
 
 
 def test_an_outcome_succeeded_only_with_success() -> None:
-    """No other status counts, whatever came with it."""
+    """No other status counts, also if there are values."""
     assert [True, False, False, False, False] == [
         RunOutcome(status=status, values={"n": 1}).succeeded for status in ("success", "error", "interrupted", "timeout", "")
     ]
@@ -95,7 +95,7 @@ def test_the_json_name_of_a_value(value: Any, name: str) -> None:
     assert name == kind_of(value)
 
 
-def test_times_are_aware_where_they_are_given() -> None:
+def test_a_time_keeps_its_zone() -> None:
     """A time keeps its zone in a record."""
     moment = datetime.datetime(2026, 11, 21, tzinfo=datetime.timezone.utc)
     assert moment == Run(run_id="r", thread_id="t", status="x", created_at=moment).created_at

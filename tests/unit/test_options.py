@@ -35,8 +35,8 @@ OPTION_CLASSES = [
     JoinOptions,
     JoinStreamOptions,
 ]
-#: Options of ours that no body carries.
-OURS = {"timeout", "signal", "headers", "params", "on_run_created", "on_timeout", "on_gap", "raise_error"}
+#: Options of the client that are not in a request body.
+CLIENT_OPTIONS = {"timeout", "signal", "headers", "params", "on_run_created", "on_timeout", "on_gap", "raise_error"}
 
 
 def hints(cls: Any) -> Dict[str, Any]:
@@ -65,7 +65,7 @@ def test_every_option_has_a_doc_of_its_own(cls: Any) -> None:
 def test_options_and_payload_fields_are_the_same(payload: Any, keywords: Dict[str, Any]) -> None:
     """A payload class has the fields that the keywords name, with their types, and no others."""
     fields = {name: typing.Optional[hint] for name, hint in typing.get_type_hints(payload).items()}
-    keywords = {name: hint for name, hint in keywords.items() if name not in OURS}
+    keywords = {name: hint for name, hint in keywords.items() if name not in CLIENT_OPTIONS}
     assert keywords == fields
 
 
@@ -109,7 +109,7 @@ def test_an_option_of_several_calls_is_documented_once() -> None:
             assert hint == found.setdefault(name, hint), name
 
 
-def test_what_map_takes_is_what_each_of_its_runs_takes() -> None:
+def test_map_has_the_options_of_its_runs() -> None:
     """All options of create, but for those that map decides for each run."""
     decided = {"input", "command", "checkpoint", "checkpoint_id", "on_completion", "multitask_strategy", "if_not_exists"}
     others = {"timeout", "signal", "on_run_created"}
@@ -117,6 +117,6 @@ def test_what_map_takes_is_what_each_of_its_runs_takes() -> None:
 
 
 def test_defaults_that_are_shown_are_the_real_ones() -> None:
-    """What is said of a default that is not None is kept in one table, whose names all exist."""
+    """Defaults that are not None are in one table, and each belongs to an option."""
     known = {name for cls in OPTION_CLASSES for name in option_docs(cls)}
     assert set() == set(options._DEFAULTS) - known

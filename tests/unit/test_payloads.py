@@ -1,4 +1,4 @@
-"""What is refused before anything is sent, what is sent, and what is left out."""
+"""Which options are refused before anything is sent, and which are in the request body."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def refusal(cls: Any = RunsCreatePayload, **options: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"input": {}, "command": {"resume": 1}}, "input and command exclude each other: answer an interrupt with command alone"),
         ({"metadata": [("a", 1)]}, "metadata=[('a', 1)]: give an object (dict)"),
@@ -63,9 +63,9 @@ def refusal(cls: Any = RunsCreatePayload, **options: Any) -> str:
     ],
     ids=str,
 )
-def test_what_can_be_known_to_be_wrong_is_refused(options: Dict[str, Any], told: str) -> None:
+def test_a_wrong_option_is_refused(options: Dict[str, Any], message: str) -> None:
     """The error names the option, the value and the remedy."""
-    assert refusal(**options).startswith(told)
+    assert refusal(**options).startswith(message)
 
 
 OPTIONS = [(cls, field.name) for cls in (RunCreate, RunsStreamPayload) for field in attrs.fields(cls)]
@@ -73,19 +73,19 @@ OPTIONS = [(cls, field.name) for cls in (RunCreate, RunsStreamPayload) for field
 
 @pytest.mark.parametrize(("cls", "name"), OPTIONS)
 def test_every_option_with_a_type_has_a_check(cls: Any, name: str) -> None:
-    """What no option can be is refused by name: an option that was added without a check fails here."""
+    """An object of no use is refused by name. An option that was added without a check fails here."""
     required = {} if cls is not RunCreate else {"assistant_id": "agent"}
     if attrs.fields_dict(cls)[name].type is Any:
         assert cls(**{**required, name: object()})
         return
-    told = refusal(cls, **{**required, name: object()})
-    assert told.startswith(f"{name}=<object object at 0x")
+    message = refusal(cls, **{**required, name: object()})
+    assert message.startswith(f"{name}=<object object at 0x")
 
 
 def test_a_large_value_is_cut_in_the_message() -> None:
-    told = refusal(metadata=["x" * 10_000])
-    assert told.startswith("metadata=['xxx") and told.endswith("... (10004 characters): give an object (dict)")
-    assert len(told) < 300
+    message = refusal(metadata=["x" * 10_000])
+    assert message.startswith("metadata=['xxx") and message.endswith("... (10004 characters): give an object (dict)")
+    assert len(message) < 300
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_only_wait_and_stream_know_on_disconnect(cls: Any, known: bool) -> None:
 # -- what is sent
 
 
-def test_what_is_not_given_is_not_sent() -> None:
+def test_options_that_are_not_given_are_not_sent() -> None:
     """An empty payload is an empty body."""
     assert {} == to_body(RunsCreatePayload())
     assert {"assistant_id": "agent"} == to_body(RunsCreatePayload(), assistant_id="agent", thread_id=None)
@@ -169,7 +169,7 @@ def test_stream_modes_on_the_wire(given: Any, sent: Any) -> None:
 
 
 def test_modes_may_be_members_of_an_enum_of_text() -> None:
-    """A caller's own enum works where its members are text."""
+    """A caller's own enum works if its members are text."""
 
     class Mode(str, enum.Enum):
         VALUES = "values"
@@ -194,7 +194,7 @@ def test_a_field_is_not_given_twice(name: str) -> None:
 # -- payloads and keywords together
 
 
-def test_keywords_are_laid_over_a_payload() -> None:
+def test_keywords_override_a_payload() -> None:
     """A keyword wins, None leaves the payload's value, and the payload itself stays as it is."""
     payload = RunsCreatePayload(input=1, metadata={"a": 1})
     laid = merge_payload(RunsCreatePayload, payload, {"input": 2, "metadata": None, "durability": "exit"}, call="create")
@@ -267,7 +267,7 @@ def test_a_uuid_is_an_id() -> None:
     assert str(value) == check_id("run_id", value)
 
 
-def test_a_near_miss_is_pointed_at() -> None:
+def test_a_wrong_choice_names_the_nearest() -> None:
     """The error lists what is allowed, and the nearest of it."""
     with pytest.raises(InvalidRequestError, match="x='patst': give one of 'past', 'future'; did you mean 'past'?"):
         check_choice("x", "patst", ["past", "future"])
@@ -311,13 +311,13 @@ def warned(action: Any) -> List[warnings.WarningMessage]:
 
 
 def test_checkpoint_during_warns_at_the_callers_line() -> None:
-    """The warning blames the line that gave the option, in whatever way it was given, and the option is sent."""
+    """The warning names the line that gave the option, as a payload or as a keyword, and the option is sent."""
 
     def make() -> Any:
-        return RunsCreatePayload(checkpoint_during=False)  # the line to blame
+        return RunsCreatePayload(checkpoint_during=False)  # the line that the warning names
 
     def lay() -> Any:
-        return merge_payload(RunsCreatePayload, None, {"checkpoint_during": True}, call="create")  # the line to blame
+        return merge_payload(RunsCreatePayload, None, {"checkpoint_during": True}, call="create")  # the line that the warning names
 
     for action in (make, lay):
         (warning,) = warned(action)

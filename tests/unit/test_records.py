@@ -22,7 +22,7 @@ UTC = datetime.timezone.utc
 
 
 def problems_of(value: Any, cls: Any) -> List[str]:
-    """What is wrong with *value*, as the error tells it."""
+    """The problems of the error that *value* raises."""
     with pytest.raises(ResponseDecodeError) as caught:
         decode(value, cls)
     assert True is caught.value.sent
@@ -30,7 +30,7 @@ def problems_of(value: Any, cls: Any) -> List[str]:
 
 
 def test_a_run_of_this_server() -> None:
-    """Ids and status are text, times aware datetimes, and the one field that we do not know is kept."""
+    """Ids and status are text, times aware datetimes, and the one unknown field is kept."""
     run = decode(run_json(), Run)
     assert (RUN, THREAD, "success") == (run.run_id, run.thread_id, run.status)
     assert datetime.datetime(2026, 11, 21, 1, 9, 53, 104205, UTC) == run.created_at
@@ -86,7 +86,7 @@ def test_a_missing_field_is_named(missing: str) -> None:
     assert [f"$.{missing}: missing"] == problems_of(value, Run)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_in_one_error() -> None:
     """The error lists each, in its text and as a tuple."""
     value = run_json(status=3, metadata=[])
     del value["run_id"]
@@ -99,7 +99,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 @pytest.mark.parametrize("value", [None, [], "x", 3, True])
 def test_what_is_no_object_is_no_record(value: Any) -> None:
-    """The problem says what came instead, at the place where it came."""
+    """The problem names the type that was found, and its place."""
     assert [f"$: expected an object, not {kind_of(value)}"] == problems_of(value, Run)
 
 
@@ -130,7 +130,7 @@ def test_a_list_of_records() -> None:
 
 
 def test_a_thread_of_this_server() -> None:
-    """Interrupts come as records under their task, an error as it was told, values as plain JSON."""
+    """Interrupts are records under their task; the error and the values are plain JSON."""
     thread = decode(
         {
             "thread_id": THREAD,
@@ -209,7 +209,7 @@ NAMED = st.dictionaries(st.sampled_from([*attrs.fields_dict(ThreadState), *attrs
 
 
 @given(JSON | NAMED | st.lists(NAMED, max_size=2), st.sampled_from([Run, Thread, ThreadState, Assistant, Checkpoint, ServerInfo]))
-def test_whatever_comes_is_a_record_or_a_decode_error(value: Any, cls: Any) -> None:
+def test_any_json_value_is_a_record_or_a_decode_error(value: Any, cls: Any) -> None:
     """No JSON value makes another exception than ResponseDecodeError, whose problems begin with a place."""
     try:
         assert cls is type(decode(value, cls))
@@ -219,7 +219,7 @@ def test_whatever_comes_is_a_record_or_a_decode_error(value: Any, cls: Any) -> N
 
 
 def test_first_use_by_many_threads() -> None:
-    """Hooks are built when they are imported: threads that decode at once all get their records."""
+    """Threads that decode the first record of a class at the same time all get it."""
     found: List[Any] = []
     threads = [threading.Thread(target=lambda: found.append(decode(run_json(), Run))) for _ in range(16)]
     for thread in threads:
@@ -252,7 +252,7 @@ class HoldsLossy:
 
 
 def test_declaring_a_record_class_is_enough() -> None:
-    """A new class is decoded by the same rules, also within others, and keeps what it does not know."""
+    """A new class is decoded by the same rules, also within others, and keeps unknown fields."""
     cron = decode({"cron_id": "c", "next_run": {"id": "i", "more": 1}, "schedule": "* * * * *"}, Cron)
     assert Cron(cron_id="c", next_run=Interrupt(id="i", extra={"more": 1}), extra={"schedule": "* * * * *"}) == cron
     assert ["$.cron_id: expected a string, not a number"] == problems_of({"cron_id": 5}, Cron)

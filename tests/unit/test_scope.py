@@ -94,7 +94,7 @@ def test_io_is_not_begun_when_the_call_was_ended() -> None:
         scope.io_timeout(30.0)
 
 
-def test_a_call_that_is_not_over_checks_out() -> None:
+def test_a_call_that_is_not_over_may_go_on() -> None:
     """Nothing is raised, and there is no error to raise."""
     scope = scope_of(5.0)
     scope.check()
@@ -126,7 +126,7 @@ def test_over_by_interrupt() -> None:
     assert reason is caught.value.reason
 
 
-def test_without_a_reason_none_is_told() -> None:
+def test_an_abort_without_a_reason_says_aborted() -> None:
     """The text does not end in None."""
     scope = scope_of()
     scope.interrupt()
@@ -134,7 +134,7 @@ def test_without_a_reason_none_is_told() -> None:
 
 
 def test_an_abort_counts_for_more_than_a_deadline() -> None:
-    """A call that was ended from outside says so, also where its time is over by now."""
+    """A call that was interrupted says so, also if its deadline has passed since."""
     clock = Time()
     scope = Scope(Deadline(1.0, clock=clock.clock))
     scope.interrupt()
@@ -168,7 +168,7 @@ def test_a_socket_that_comes_after_the_interrupt_is_shut_down(shut: List[Any]) -
     assert [sock] == shut
 
 
-def test_a_socket_that_was_given_back_is_left_alone(shut: List[Any]) -> None:
+def test_a_detached_socket_is_left_alone(shut: List[Any]) -> None:
     """After detach, and after close, the connection may serve another call."""
     scope = scope_of()
     scope.attach(object())  # type: ignore[arg-type]
@@ -182,12 +182,12 @@ def test_a_socket_that_was_given_back_is_left_alone(shut: List[Any]) -> None:
 def test_shutting_down_wakes_a_blocked_reader() -> None:
     """A thread that is blocked in recv ends, and the descriptor stays open for its owner to close."""
     scope = scope_of()
-    ours, theirs = socket.socketpair()
+    own_end, other_end = socket.socketpair()
     ended = threading.Event()
 
     def read() -> None:
-        scope.attach(ours)
-        assert b"" == ours.recv(1)
+        scope.attach(own_end)
+        assert b"" == own_end.recv(1)
         ended.set()
 
     thread = threading.Thread(target=read)
@@ -196,25 +196,25 @@ def test_shutting_down_wakes_a_blocked_reader() -> None:
     assert False is ended.is_set()
     scope.interrupt()
     assert True is ended.wait(5)
-    assert -1 != ours.fileno()
+    assert -1 != own_end.fileno()
     thread.join()
-    ours.close()
-    theirs.close()
+    own_end.close()
+    other_end.close()
 
 
 def test_a_tls_socket_keeps_its_state() -> None:
     """Only the connection is shut down: SSLSocket.shutdown would take its TLS away from under the reading thread."""
-    ours, theirs = socket.socketpair()
+    own_end, other_end = socket.socketpair()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    tls = context.wrap_socket(ours, do_handshake_on_connect=False, server_hostname="h")
+    tls = context.wrap_socket(own_end, do_handshake_on_connect=False, server_hostname="h")
     scope = scope_of()
     scope.attach(tls)
     before = tls._sslobj  # type: ignore[attr-defined]
     scope.interrupt()
     assert before is tls._sslobj  # type: ignore[attr-defined]
-    assert b"" == theirs.recv(1)
+    assert b"" == other_end.recv(1)
     tls.close()
-    theirs.close()
+    other_end.close()
 
 
 def test_a_socket_that_is_not_connected_or_closed_is_no_error() -> None:
@@ -245,17 +245,17 @@ def test_a_signal_that_fired_before_ends_the_call_at_its_start() -> None:
     assert True is scope_of(signals=(controller.signal,)).interrupted
 
 
-def test_a_closed_scope_leaves_its_signals() -> None:
-    """A signal that lives as long as the program does not keep the calls that it was given to."""
+def test_a_closed_scope_unsubscribes_from_its_signals() -> None:
+    """A signal that lives as long as the program does not keep the calls that had it alive."""
     controller = AbortController()
     scope = scope_of(signals=(controller.signal,))
     with scope:
         assert 1 == len(controller.signal._callbacks)
     assert {} == controller.signal._callbacks
-    gone = weakref.ref(scope)
+    reference = weakref.ref(scope)
     del scope
     gc.collect()
-    assert None is gone()
+    assert None is reference()
 
 
 def test_sleep_is_cut_at_the_deadline() -> None:
@@ -267,8 +267,8 @@ def test_sleep_is_cut_at_the_deadline() -> None:
     assert [2.0] == clock.slept
 
 
-def test_sleeping_no_time_sleeps_not() -> None:
-    """0 seconds are no sleep, but the limits are looked at."""
+def test_a_sleep_of_no_time_checks_the_limits_only() -> None:
+    """0 seconds are no sleep, but the limits are checked."""
     clock = Time()
     scope = Scope(Deadline(None), sleep=clock.sleep)
     scope.sleep(0)

@@ -1,4 +1,4 @@
-"""Moving over from the official SDK is changing the constructor: names, order and options are those of its sync client."""
+"""The calls have the names, the order of arguments and the options of the official SDK's sync client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from langgraph_runs.resources.assistants import AssistantsClient
 from langgraph_runs.resources.runs import RunsClient
 from langgraph_runs.resources.threads import ThreadsClient
 
-#: What design.md, section 2, promises of ``client.runs``.
+#: The options of all calls of ``client.runs`` that start a run.
 PROMISED = {
     "input",
     "command",
@@ -56,8 +56,8 @@ PROMISED = {
     "signal",
 }
 CALLS = {"create", "create_batch", "stream", "wait", "list", "get", "cancel", "cancel_many", "join", "join_stream", "delete"}
-#: What the official client has nothing like.
-OURS_ALONE = {"iter", "join_all", "map"}
+#: Calls that the official client does not have.
+EXTRA = {"iter", "join_all", "map"}
 #: The options behind ``**options``, by method; the common ones for all others.
 BEHIND: Dict[Any, Tuple[Any, ...]] = {
     RunsClient.create: (CreateOptions,),
@@ -68,7 +68,7 @@ BEHIND: Dict[Any, Tuple[Any, ...]] = {
     RunsClient.map: (MapOptions,),
     RunsClient.join_all: (),
 }
-#: Options of the official client that ours does not have, each for its reason.
+#: Options of the official client that this library does not have, each with the reason.
 LEFT_OUT: Dict[str, Set[str]] = {
     "RunsClient.stream": {"version"},  # the shape of its own event objects
     "ThreadsClient.update": {"return_minimal"},
@@ -84,7 +84,7 @@ def public(cls: Any) -> Iterator[Tuple[str, Callable[..., Any]]]:
             yield name, item
 
 
-OURS: List[Any] = [
+METHODS: List[Any] = [
     pytest.param(cls, name, method, id=f"{cls.__name__}.{name}")
     for cls in (RunsClient, ThreadsClient, AssistantsClient)
     for name, method in public(cls)
@@ -99,14 +99,14 @@ def keywords_of(method: Callable[..., Any]) -> Set[str]:
 
 
 def official(cls: Any) -> Any:
-    """The class of the official SDK's sync client for one of ours."""
+    """The class of the official SDK's sync client that corresponds to *cls*."""
     client = pytest.importorskip("langgraph_sdk.client")
     return getattr(client, f"Sync{cls.__name__}")
 
 
 def test_the_eleven_calls_are_there() -> None:
     """``client.runs`` has them, ``iter``, which pages, and ``map`` and ``join_all`` for many."""
-    assert CALLS | OURS_ALONE == {name for name, _ in public(RunsClient)}
+    assert CALLS | EXTRA == {name for name, _ in public(RunsClient)}
 
 
 @pytest.mark.parametrize("name", ["create", "wait", "stream"])
@@ -118,12 +118,12 @@ def test_what_starts_a_run_takes_all_options(name: str) -> None:
     assert ("on_gap" in names) is (name == "stream")
 
 
-@pytest.mark.parametrize(("cls", "name", "method"), OURS)
+@pytest.mark.parametrize(("cls", "name", "method"), METHODS)
 def test_positional_order_is_the_official_one(cls: Any, name: str, method: Callable[..., Any]) -> None:
-    """What is positional there is so here, in the same order with the same defaults; a payload may follow where it starts a run."""
-    theirs = getattr(official(cls), name, None)
-    if theirs is None:
-        assert cls is RunsClient and name in OURS_ALONE
+    """Positional arguments are the same, in the same order with the same defaults; calls that start a run take a payload after them."""
+    official_method = getattr(official(cls), name, None)
+    if official_method is None:
+        assert cls is RunsClient and name in EXTRA
         return
 
     def positional(function: Any) -> List[Tuple[str, Any]]:
@@ -131,22 +131,22 @@ def test_positional_order_is_the_official_one(cls: Any, name: str, method: Calla
         return [(one.name, one.default) for one in shown if one.kind is one.POSITIONAL_OR_KEYWORD]
 
     more = [("payload", None)] if name in ("create", "wait", "stream") and cls is RunsClient else []
-    assert positional(theirs) + more == positional(method)
+    assert positional(official_method) + more == positional(method)
 
 
-@pytest.mark.parametrize(("cls", "name", "method"), OURS)
+@pytest.mark.parametrize(("cls", "name", "method"), METHODS)
 def test_option_names_are_the_official_ones(cls: Any, name: str, method: Callable[..., Any]) -> None:
-    """Every option of the official call is one of ours, but for the few that are left out on purpose; each takes ours as well."""
-    theirs = getattr(official(cls), name, None)
+    """Every option of the official call is there, except those in the table; every call takes the common options as well."""
+    official_method = getattr(official(cls), name, None)
     names = keywords_of(method)
-    if theirs is not None:
-        missing = set(inspect.signature(theirs).parameters) - names - {"self"}
+    if official_method is not None:
+        missing = set(inspect.signature(official_method).parameters) - names - {"self"}
         assert LEFT_OUT.get(f"{cls.__name__}.{name}", set()) == missing
     # Those for many bound each of them, with timeout_each.
     assert ({"signal"} if name in ("map", "join_all") else {"timeout", "signal", "headers", "params"}) <= names
 
 
-@pytest.mark.parametrize(("cls", "name", "method"), OURS)
+@pytest.mark.parametrize(("cls", "name", "method"), METHODS)
 def test_help_shows_every_option(cls: Any, name: str, method: Callable[..., Any]) -> None:
     """help() has the signature with all keywords, and a line for each option that is not the method's own."""
     shown = pydoc.render_doc(method, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
@@ -164,7 +164,7 @@ def test_the_clients_own_calls_take_the_common_options(name: str) -> None:
     assert {"timeout", "signal", "headers", "params"} <= set(inspect.signature(getattr(Client, name)).parameters)
 
 
-@pytest.mark.parametrize(("cls", "name", "method"), OURS)
+@pytest.mark.parametrize(("cls", "name", "method"), METHODS)
 def test_every_call_says_what_it_gives(cls: Any, name: str, method: Callable[..., Any]) -> None:
     """Its docstring begins with a sentence, and its types resolve without an error."""
     first = (method.__doc__ or "").strip().splitlines()[0]
