@@ -1,4 +1,4 @@
-"""`Client`: what it is made with, where its key comes from and never goes, its copies, and what every answer becomes."""
+"""`Client`: its arguments, its key, its copies, and what all of its calls have in common."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ VARIABLES = ["LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY"]
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No variable of the machine that the tests run on has a say."""
+    """No variable of the machine that the tests run on is read."""
     for name in [*VARIABLES, "LANGGRAPH_API_URL"]:
         monkeypatch.delenv(name, raising=False)
     yield
 
 
 def sent_headers(**options: Any) -> Any:
-    """The headers of a request by a client that is made so."""
+    """The headers of a request by a client with these options."""
     played = Played(reply({"ok": True}))
     Client(URL, session=session_of(played), **options).ok()
     return played.requests[0].headers
 
 
-# -- what it is made with
+# -- its arguments
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_urls_of_servers(url: str, base: str) -> None:
         b"http://host",
     ],
 )
-def test_what_is_no_url_of_a_server(url: Any) -> None:
+def test_a_wrong_url_is_refused(url: Any) -> None:
     """It is refused when the client is made, and the error says what to give."""
     with pytest.raises(InvalidRequestError, match="give http:// or https://, a host, and the server's mount prefix if it has one"):
         Client(url, api_key=None)
@@ -109,7 +109,7 @@ def test_a_password_in_a_wrong_url_is_not_shown(url: str) -> None:
 
 
 def test_the_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LANGGRAPH_API_URL is used where none is given, and the port of the development server where neither is."""
+    """The argument, else LANGGRAPH_API_URL, else the port of the development server."""
     assert "http://localhost:2024" == Client(api_key=None).base_url
     monkeypatch.setenv("LANGGRAPH_API_URL", "https://elsewhere")
     assert "https://elsewhere" == Client(api_key=None).base_url
@@ -117,7 +117,7 @@ def test_the_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"timeout": 0}, "timeout=0: give a number of seconds above 0, or None for no limit"),
         ({"timeout": "5"}, "timeout='5': "),
@@ -135,15 +135,15 @@ def test_the_url_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"api_key": "sec\r\nret"}, "api_key: the key holds characters that cannot stand in a header"),
     ],
 )
-def test_what_makes_no_sense_is_refused(options: Any, told: str) -> None:
+def test_a_wrong_argument_is_refused(options: Any, message: str) -> None:
     """The error names the argument; a key is not shown."""
     with pytest.raises(InvalidRequestError) as caught:
         Client(URL, **options)
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(message)
     assert "ret" not in str(caught.value).replace("retry", "")
 
 
-def test_nothing_is_asked_before_the_first_call() -> None:
+def test_nothing_is_sent_before_the_first_call() -> None:
     """Making, copying, showing and closing a client sends nothing."""
     client, played = client_of()
     with client as same:
@@ -156,7 +156,7 @@ def test_nothing_is_asked_before_the_first_call() -> None:
 
 
 def test_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first of three variables that holds one is used; an argument counts for more, None is none."""
+    """The first of three variables that holds a key is used. An argument wins; None is no key."""
     assert "x-api-key" not in sent_headers()
     for variable in reversed(VARIABLES):
         monkeypatch.setenv(variable, f"key of {variable}".replace(" ", "-"))
@@ -167,15 +167,15 @@ def test_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ['"quoted"', "'quoted'", "  quoted\n", " ' quoted ' ", '"quoted'])
-def test_quotes_and_blanks_of_an_env_file_are_no_part_of_the_key(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """They are stripped, from the variable and from the argument."""
+def test_quotes_and_blanks_of_an_env_file_are_removed_from_the_key(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """In a variable and in the argument."""
     monkeypatch.setenv("LANGSMITH_API_KEY", text)
     assert "quoted" == sent_headers()["x-api-key"] == sent_headers(api_key=text)["x-api-key"]
 
 
 @pytest.mark.parametrize("blank", ["", "  ", '""', "''", "\n"])
-def test_a_blank_variable_is_none(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
-    """The next one is looked at."""
+def test_a_blank_variable_is_skipped(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    """The next variable is read."""
     monkeypatch.setenv("LANGGRAPH_API_KEY", blank)
     assert "x-api-key" not in sent_headers()
     monkeypatch.setenv("LANGCHAIN_API_KEY", "last")
@@ -183,7 +183,7 @@ def test_a_blank_variable_is_none(monkeypatch: pytest.MonkeyPatch, blank: str) -
 
 
 def test_a_bad_key_in_the_environment_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says where it comes from, and not what it is."""
+    """The error says where the key is from, and does not show it."""
     monkeypatch.setenv("LANGSMITH_API_KEY", "sec\tret")
     with pytest.raises(InvalidRequestError) as caught:
         Client(URL)
@@ -191,7 +191,7 @@ def test_a_bad_key_in_the_environment_is_named_by_its_variable(monkeypatch: pyte
 
 
 class Echo(Played):
-    """A server that sends back all that it was sent, in every place of an answer, with this status."""
+    """A server that sends all headers of the request back, in every part of a response with this status."""
 
     def __init__(self, status: int) -> None:
         super().__init__()
@@ -199,14 +199,14 @@ class Echo(Played):
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
         self.requests.append(request)
-        told = json.dumps({"detail": str(dict(request.headers)), "also": dict(request.headers)})
+        message = json.dumps({"detail": str(dict(request.headers)), "also": dict(request.headers)})
         headers = {"x-echo": str(dict(request.headers)), "location": f"/{KEY}", "content-type": "application/json"}
-        return Reply(self.status, told.encode(), headers).response(request)
+        return Reply(self.status, message.encode(), headers).response(request)
 
 
 @pytest.mark.parametrize("status", [200, 302, 401, 404, 409, 422, 500, 503])
 def test_the_key_is_nowhere_but_in_the_request(status: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Not in repr, str, traceback, pickle or log, of the client or an error, also if the server sends it back."""
+    """It is not in a repr, str, traceback, pickle or log of the client or of an error, also if the server sends it back."""
     echo = Echo(status)
     details: List[RetryDetails] = []
     policy = RetryPolicy(attempts=2, wait_initial=0, on_retry=details.append)
@@ -222,8 +222,8 @@ def test_the_key_is_nowhere_but_in_the_request(status: int, caplog: pytest.LogCa
     assert KEY.encode() not in pickle.dumps(error)
 
 
-def test_the_header_that_names_the_library() -> None:
-    """Servers see what calls them; nothing of requests shows."""
+def test_the_user_agent_names_the_library() -> None:
+    """And not requests."""
     headers = sent_headers(api_key=None)
     assert headers["User-Agent"].startswith("langgraph-runs/")
     assert "*/*" != headers["Accept"]
@@ -232,7 +232,7 @@ def test_the_header_that_names_the_library() -> None:
 # -- copies
 
 
-def test_a_copy_shares_connections_and_differs_in_what_was_said() -> None:
+def test_a_copy_shares_connections_and_has_its_own_options() -> None:
     """with_options changes the copy and not the client; closing one closes both."""
     client, played = client_of(reply({}), reply({}), headers={"X-A": "1", "X-B": "1"})
     other = client.with_options(timeout=7, headers={"X-B": "2"})
@@ -245,7 +245,7 @@ def test_a_copy_shares_connections_and_differs_in_what_was_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"timeout": -1}, "timeout=-1: "),
         ({"retry": None, "url": "x"}, "with_options(url=...): can change timeout, connect_timeout, read_timeout, retry, "),
@@ -255,16 +255,16 @@ def test_a_copy_shares_connections_and_differs_in_what_was_said() -> None:
         ({"max_event_bytes": -1}, "max_event_bytes=-1: "),
     ],
 )
-def test_what_a_copy_cannot_be(options: Any, told: str) -> None:
-    """It is refused by name."""
+def test_a_wrong_option_of_a_copy_is_refused(options: Any, message: str) -> None:
+    """The message names it."""
     client, _ = client_of()
     with pytest.raises(InvalidRequestError) as caught:
         client.with_options(**options)
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(message)
 
 
 def test_a_client_pickles() -> None:
-    """It works in another process: with its settings and its key, and connections of its own."""
+    """In another process it has its settings and its key, and connections of its own."""
     client = Client("http://user:pw@server/api", api_key=KEY, timeout=5, headers={"X-A": "1"}, retry=RetryPolicy(attempts=7))
     for again in (pickle.loads(pickle.dumps(client)), copy.copy(client), copy.deepcopy(client)):
         assert client._transport.settings == again._transport.settings
@@ -273,7 +273,7 @@ def test_a_client_pickles() -> None:
 
 
 def test_a_client_with_a_session_pickles_after_use() -> None:
-    """The adapter that was put into the session comes out whole."""
+    """The adapter in the session is pickled with it."""
     session = requests.Session()
     client = Client("http://server", api_key=None, session=session)
     client._transport._shared.connector()
@@ -288,7 +288,7 @@ def test_a_client_with_a_session_pickles_after_use() -> None:
 
 
 def test_one_request_without_a_sleep() -> None:
-    """A call that works asks once, and nothing waits."""
+    """A call that succeeds sends one request and does not wait."""
     transport, played, time = transport_of(reply({"version": "1"}))
     from langgraph_runs.http.transport import Request
 
@@ -298,8 +298,8 @@ def test_one_request_without_a_sleep() -> None:
 
 
 @pytest.mark.parametrize("thread_id", ["a/b", "..", "%2e%2e", "a?b#c", "a\r\nb", "ü", " "])
-def test_an_id_stays_in_its_place_on_the_way_down(thread_id: str) -> None:
-    """requests would un-quote and collapse some of these; the adapter is given them as they were encoded."""
+def test_an_id_cannot_change_the_path(thread_id: str) -> None:
+    """requests would unquote and collapse some of these; the adapter gets them as they were encoded."""
     client, played = client_of(reply(run_json()))
     client.runs.get(thread_id, "..")
     from langgraph_runs.http.headers import path_segment
@@ -323,8 +323,8 @@ def test_a_uuid_is_an_id_everywhere() -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, b""), (202, b""), (204, b""), (200, b"\xff\xfe"), (202, b"null")])
-def test_where_nothing_is_due_nothing_is_read(status: int, body: bytes) -> None:
-    """cancel and delete take any success for one, whatever its body."""
+def test_calls_without_a_result_ignore_the_body(status: int, body: bytes) -> None:
+    """cancel and delete succeed with any status of success and any body."""
     client, _ = client_of(*[Reply(status, body)] * 4)
     assert [None] * 4 == [
         client.runs.cancel(THREAD, RUN),
@@ -336,7 +336,7 @@ def test_where_nothing_is_due_nothing_is_read(status: int, body: bytes) -> None:
 
 @pytest.mark.parametrize("call", ["cancel", "delete"])
 def test_a_404_on_a_repeat_means_done(call: str) -> None:
-    """The first try, whose answer was lost, has done it; a 404 on the first try is an error."""
+    """The first attempt, whose response was lost, has done it. A 404 on the first attempt is an error."""
     client, played = client_of(ConnectionResetError(), reply({"detail": "x"}, 404))
     assert None is getattr(client.runs, call)(THREAD, RUN)
     assert 2 == len(played.requests)
@@ -349,7 +349,7 @@ def test_a_404_on_a_repeat_means_done(call: str) -> None:
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
 @pytest.mark.parametrize("own", [True, False])
 def test_no_redirect_is_followed(status: int, own: bool) -> None:
-    """It is an error that names its target, with the users' own session too: neither key nor body goes anywhere else."""
+    """It is an error that names its target, also with the user's own session: neither key nor body is sent elsewhere."""
     played = Played(Reply(status, b"moved", {"location": "http://user:pw@evil/x?y"}))
     session = session_of(played)
     client = Client(URL, api_key=KEY, session=session)
@@ -362,7 +362,7 @@ def test_no_redirect_is_followed(status: int, own: bool) -> None:
     assert [f"POST /threads/{THREAD}/runs"] == played.asked
 
 
-def test_what_an_error_of_the_server_carries() -> None:
+def test_the_attributes_of_a_status_error() -> None:
     """The server's text, the parsed body, its headers in lower case without cookies, the ids and the attempts."""
     headers = {"X-Request-Id": "rq", "Retry-After": "7", "Set-Cookie": "a=b", "X-Other": "1"}
     client, _ = client_of(*[reply({"detail": "slow\ndown", "code": 5}, 429, **headers)] * 2, retry=RetryPolicy(retry_after_max=1))
@@ -394,14 +394,14 @@ def test_what_an_error_of_the_server_carries() -> None:
     ],
 )
 def test_errors_of_any_body(body: bytes, text: str, parsed: Any) -> None:
-    """Text, HTML, nothing and rubbish are errors of their status like JSON is."""
+    """Text, HTML, an empty body and bytes that are no text make the same errors as JSON."""
     client, _ = client_of(Reply(502, body), retry=RetryPolicy(attempts=1))
     with pytest.raises(APIStatusError) as caught:
         client.runs.get(THREAD, RUN)
     assert (text, parsed) == (caught.value.message, caught.value.body)
 
 
-def test_an_answer_that_is_too_large_is_an_error() -> None:
+def test_a_response_that_is_too_large_is_an_error() -> None:
     """It is not read to its end; one that fits exactly is."""
     body = json.dumps(run_json()).encode()
     client, _ = client_of(Reply(200, body), Reply(200, body), max_response_bytes=len(body))
@@ -410,8 +410,8 @@ def test_an_answer_that_is_too_large_is_an_error() -> None:
         client.with_options(max_response_bytes=len(body) - 1).runs.get(THREAD, RUN)
 
 
-def test_a_batch_is_answered_in_full_or_not_at_all() -> None:
-    """An answer with fewer runs than were sent could not be told apart, and is an error."""
+def test_a_batch_response_with_too_few_runs_is_an_error() -> None:
+    """An answer with fewer runs than were sent could not be message apart, and is an error."""
     client, _ = client_of(reply([run_json()]))
     with pytest.raises(ResponseDecodeError, match="expected 2 runs, not 1"):
         client.runs.create_batch([RunCreate(assistant_id="a"), RunCreate(assistant_id="b")])
@@ -433,7 +433,7 @@ def test_a_batch_with_threads_keeps_its_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "told"),
+    ("items", "message"),
     [
         ([], "payloads=[]: give at least one run to create"),
         (["agent"], "payloads[0]: give a RunCreate or a dict, not str"),
@@ -441,12 +441,12 @@ def test_a_batch_with_threads_keeps_its_order() -> None:
         ([{"assistant_id": "a", "inputs": 1}], "payloads[0]: RunCreate() has no option 'inputs'; did you mean 'input'?"),
     ],
 )
-def test_a_wrong_item_of_a_batch_is_named(items: Any, told: str) -> None:
-    """By its place; nothing is sent."""
+def test_a_wrong_item_of_a_batch_is_named(items: Any, message: str) -> None:
+    """The message names its index, and nothing is sent."""
     client, played = client_of()
     with pytest.raises(InvalidRequestError) as caught:
         client.runs.create_batch(items)
-    assert told == str(caught.value)
+    assert message == str(caught.value)
     assert [] == played.asked
 
 
@@ -481,8 +481,8 @@ REFUSED: Dict[str, Any] = {
 
 
 @pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED)
-def test_what_can_be_known_to_be_wrong_is_not_sent(call: Any) -> None:
-    """InvalidRequestError, which is a ValueError, and no request."""
+def test_a_wrong_call_is_not_sent(call: Any) -> None:
+    """It raises InvalidRequestError, which is a ValueError, and sends nothing."""
     client, played = client_of()
     with pytest.raises(InvalidRequestError) as caught:
         call(client)
@@ -493,7 +493,7 @@ def test_what_can_be_known_to_be_wrong_is_not_sent(call: Any) -> None:
 # -- ending it
 
 
-def test_a_closed_client_says_so() -> None:
+def test_a_closed_client_refuses_calls() -> None:
     """Every call is refused, and nothing is sent; closing twice is fine."""
     client, played = client_of()
     client.close()
@@ -504,7 +504,7 @@ def test_a_closed_client_says_so() -> None:
 
 
 def test_a_call_that_begins_while_the_client_is_closed_is_ended() -> None:
-    """Between the look whether it is closed and the note of the call there is room for a close: it is not missed."""
+    """Also if the client is closed after the call has checked that it is open, and before the call is registered."""
     client, _ = client_of(reply({}))
     shared = client._transport._shared
     enter = shared.enter
@@ -529,12 +529,12 @@ def test_a_signal_that_fired_before_sends_nothing() -> None:
 
 
 def test_threads_share_a_client() -> None:
-    """Each gets its own answers."""
+    """Each gets its own responses."""
 
-    def answer(request: requests.PreparedRequest) -> Reply:
+    def respond(request: requests.PreparedRequest) -> Reply:
         return reply(run_json(run_id=str(request.url).rsplit("/", 1)[1]))
 
-    client, _ = client_of(*[answer] * 400)
+    client, _ = client_of(*[respond] * 400)
     wrong: List[str] = []
 
     def work(number: int) -> None:
@@ -554,7 +554,7 @@ def test_threads_share_a_client() -> None:
 
 
 def test_the_log_has_a_line_for_each_call_and_no_content(caplog: pytest.LogCaptureFixture) -> None:
-    """INFO: one line, with how it ended; no body, no header, no query."""
+    """INFO: one line with its end; no body, no header, no query."""
     client, _ = client_of(reply({}, 503), reply(run_json(kwargs={"input": "secret-body"})), reply({"detail": "secret-body"}, 404))
     with caplog.at_level(logging.DEBUG):
         client.runs.get(THREAD, RUN, params={"q": "secret-query"}, headers={"X-Secret": "secret-header"})
@@ -572,7 +572,7 @@ def test_the_log_has_a_line_for_each_call_and_no_content(caplog: pytest.LogCaptu
 
 
 def test_a_stream_is_logged_without_its_events(caplog: pytest.LogCaptureFixture) -> None:
-    """When it began is one line, and what comes in it is in none."""
+    """Its beginning is one line, and no line holds its events."""
     stream = sse(("metadata", {"run_id": RUN}), ("values", {"n": "secret-data"}), content_location=f"/threads/{THREAD}/runs/{RUN}")
     client, _ = client_of(stream, reply(run_json()))
     with caplog.at_level(logging.DEBUG):
