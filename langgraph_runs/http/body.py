@@ -1,4 +1,4 @@
-"""The body of an answer, read as it comes; its faults as our errors. Knows requests and urllib3, not what a body means."""
+"""The body of a response, read as it arrives. Knows requests and urllib3, not what a body means."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ _PIECE = 1 << 16
 
 
 class ByteStream:
-    """The body of an answer, read as it comes. Closing it early closes the connection; at its end that goes back to the pool."""
+    """A response whose body is read as it arrives.
+
+    At the end of the body the connection goes back to the pool; closing the stream before the end closes the connection. Failures
+    to read are raised as errors of this package.
+    """
 
     def __init__(self, response: requests.Response, exchange: Exchange, info: RequestInfo) -> None:
         self.exchange = exchange
@@ -50,7 +54,7 @@ class ByteStream:
 
     @property
     def ends_with_connection(self) -> bool:
-        """Whether only the end of the connection ends the body, so that a cut cannot be told from its end."""
+        """True if only the end of the connection ends the body, so that a body that was cut off looks like a whole one."""
         return (
             self.exchange.phase == Exchange.ANSWERED
             and "content-length" not in self.headers
@@ -59,11 +63,11 @@ class ByteStream:
 
     @property
     def server_time(self) -> Optional[float]:
-        """The server's clock when it answered, in seconds since 1970, where it told it."""
+        """The server's clock when it sent the response, in seconds since 1970; None if the response has no date."""
         return http_date(self.headers.get("date", ""))
 
     def read1(self) -> bytes:
-        """The bytes that are there, decompressed, waiting for the first; b"" at the end."""
+        """The next bytes, decompressed, as soon as there are any; b"" at the end."""
         try:
             if self._parsed is not None:
                 data = self._parsed.read_some()
@@ -80,7 +84,7 @@ class ByteStream:
         return data
 
     def read_all(self, limit: int, *, strict: bool = True) -> bytes:
-        """The rest of the body. More than *limit* bytes are an error, or, if not *strict*, left out."""
+        """The rest of the body. Beyond *limit* bytes, raise `ResponseDecodeError`, or leave out the rest if not *strict*."""
         pieces: List[bytes] = []
         size = 0
         while True:
@@ -99,7 +103,7 @@ class ByteStream:
                     break
                 problem = f"$: more than {limit} bytes"
                 raise ResponseDecodeError(
-                    f"the answer is larger than max_response_bytes={limit}", problems=(problem,), request=self.info
+                    f"the response is larger than max_response_bytes={limit}", problems=(problem,), request=self.info
                 )
         return b"".join(pieces)[:limit] if len(pieces) != 1 else pieces[0][:limit]
 
@@ -110,7 +114,10 @@ class ByteStream:
             self._released = True
 
     def close(self) -> None:
-        """Let go of the connection. Only for the thread that reads; another one interrupts the scope."""
+        """Close the response, and its connection if the body was not read to its end.
+
+        Only for the thread that reads. Another thread interrupts the scope instead.
+        """
         if self._released:
             return
         if self._pid == os.getpid():
@@ -118,7 +125,7 @@ class ByteStream:
         try:
             self._closer.close()
         except BELOW as error:
-            _log.debug("closing an answer failed: %r", error)
+            _log.debug("closing a response failed: %s", repr(error))
 
     def __enter__(self) -> ByteStream:
         return self

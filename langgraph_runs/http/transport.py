@@ -1,6 +1,6 @@
-"""One request and its answer: limits, retries, typed errors, log lines. Knows HTTP, not what the bodies mean.
+"""One request and its response: limits, retries, typed errors, log lines. Knows HTTP, not what the bodies mean.
 
-What sends (`adapter`, and requests below it) is imported with the first request, not with this package.
+`session`, which sends, and requests below it are imported when the first client is made, not with this package.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ __all__ = ["Request", "Response", "Transport"]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-#: Of the body of an error, in bytes; more is not read.
+#: Bytes of the body of an error that are read at most.
 _ERROR_BODY = 1 << 20
-#: A connection that was idle for longer is not used: this server closes after 5 s, and then a request may meet a closed one.
+#: Seconds after which an idle connection is not used again: the server closes it after 5, perhaps while a request is on its way.
 _IDLE = 4.0
-#: For requests that must not be repeated blindly, the more so.
+#: The same for creates, since it would not be known whether the server has carried one out.
 _IDLE_CREATE = 1.0
-#: Header names that we write like this, so that none is sent twice in two cases.
-_OURS = ("Accept", "Authorization", "Content-Type", "Host", "Last-Event-ID", "x-request-id")
+#: Header names as they are sent, so that a user's ``accept`` takes the place of ``Accept`` and is not sent beside it.
+_NAMES = ("Accept", "Authorization", "Content-Type", "Host", "Last-Event-ID", "x-request-id")
 
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """What to ask."""
+    """One request, without what the client adds to each."""
 
     method: str
-    #: From the base URL on, encoded: ``/threads/x/runs``.
+    #: The part after the base URL, encoded: ``/threads/x/runs``.
     path: str
     query: Sequence[Tuple[str, Any]] = ()
     body: Optional[bytes] = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    #: Whether sending it twice may do something twice.
+    #: True if sending it twice may create two runs.
     creates: bool = False
     accept: str = "application/json"
 
@@ -70,7 +70,7 @@ class Request:
 
 @attrs.frozen
 class Response:
-    """An answer that was read to its end."""
+    """A response whose whole body was read."""
 
     status: int
     headers: Mapping[str, str]
@@ -78,7 +78,7 @@ class Response:
 
 
 class Transport:
-    """Sends requests to one server. Shared by threads; usable on both sides of a fork.
+    """Sends requests to one server. Threads may share it, and it may be used on both sides of a fork.
 
     Copies made by `with_settings` share connections and the retry budget.
     """
@@ -108,7 +108,7 @@ class Transport:
         }
         if login is not None:
             self._fixed["Authorization"] = login
-        self._written = {name.lower(): name for name in (*self._fixed, *_OURS)}
+        self._written = {name.lower(): name for name in (*self._fixed, *_NAMES)}
         for name, value in check_headers(settings.headers).items():
             self._fixed[self._written.setdefault(name.lower(), name)] = value
         if settings.api_key is not None:
@@ -128,7 +128,7 @@ class Transport:
         return copy
 
     def scope(self, timeout: Any = ..., signal: Optional[AbortSignal] = None) -> Scope:
-        """The limits of a call that begins now. *timeout* in seconds; ``...`` is the client's, None is none."""
+        """The limits of a call that begins now. *timeout* in seconds: ``...`` for the client's, None for no limit."""
         if timeout is ...:
             timeout = self.settings.timeout
         if self._shared.closed:
@@ -138,10 +138,10 @@ class Transport:
         return scope
 
     def close(self) -> None:
-        """End every call that is under way (`AbortedError` there) and close all connections."""
+        """End every call in progress, which raises `AbortedError` there, and close all connections."""
         self._shared.close()
 
-    # -- whole answers
+    # -- whole responses
 
     def call(self, request: Request, scope: Scope) -> Response:
         """The response, requested again after transient failures as the policy and `Request.creates` allow."""
@@ -198,10 +198,10 @@ class Transport:
         """The rest of an open response."""
         return Response(stream.status, stream.headers, stream.read_all(self.settings.max_response_bytes))
 
-    # -- open answers
+    # -- open responses
 
     def open(self, request: Request, scope: Scope) -> ByteStream:
-        """One attempt, up to the headers of a success. Other statuses raise."""
+        """Send the request once and return the response with its body unread. Raise an error for any status but 2xx."""
         scope.check()
         settings = self.settings
         exchange = Exchange(
@@ -227,7 +227,8 @@ class Transport:
         scope.attempts += 1
         scope.request = info = RequestInfo(request.method, place)
         stream = self._shared.connector().open(info, url, headers, request.body, exchange)
-        _log.debug("%s: attempt %d answered %d", str(request), scope.attempts, stream.status)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s: attempt %d: status %d", str(request), scope.attempts, stream.status)
         if 200 <= stream.status < 300:
             return stream
         with stream:
@@ -238,7 +239,7 @@ class Transport:
         try:
             body = stream.read_all(_ERROR_BODY, strict=False)
         except APIConnectionError as fault:
-            body = b""  # the status says more than the fault in its body; what ends the whole call was raised
+            body = b""  # the status says more than the failure to read its body, unless the whole call is over
             stream.exchange.scope.check(fault)
         text = self._scrub(body.decode("utf-8-sig", "replace"))
         parsed: Any = text or None
@@ -277,57 +278,71 @@ def _phrase(status: int) -> str:
 
 
 class _Shared:
-    """What all copies of a client share: connections, the retry budget, the calls under way. Anew in each process."""
+    """The state that all copies of a client share: connections, retry budget, calls in progress. Each process has its own."""
 
     def __init__(self, connect: Callable[[], Connector], budget: Optional[float], clock: Callable[[], float]) -> None:
         self._connect = connect
         self._budget = budget
         self._clock = clock
         self.closed = False
-        self._begin()
+        self._by_process: Dict[int, _ProcessState] = {}
+        self._state()
 
-    def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.RLock()  # a signal handler may close the client within
-        self._connector: Optional[Connector] = None
-        #: Weak references to the calls that are under way. A WeakSet would do the same in several steps of Python.
-        self._scopes: Set[weakref.ref[Scope]] = set()
-        self._budget_here = RetryBudget(self._budget, clock=self._clock)
-
-    def _here(self) -> None:
-        # After a fork nothing of the parent's may be used: not its sockets, and not a lock that another of its threads held.
-        if os.getpid() != self._pid:
-            self._begin()
+    def _state(self) -> _ProcessState:
+        # After a fork nothing of the parent's may be used: not its sockets, and no lock that another of its threads held.
+        pid = os.getpid()
+        state = self._by_process.get(pid)
+        if state is None:
+            made = _ProcessState(RetryBudget(self._budget, clock=self._clock))
+            state = self._by_process.setdefault(pid, made)  # one operation, so that all threads get the same
+            for other in list(self._by_process):
+                if other != pid:
+                    self._by_process.pop(other, None)
+        return state
 
     @property
     def budget(self) -> RetryBudget:
-        self._here()
-        return self._budget_here
+        """The retry budget of the client in this process."""
+        return self._state().budget
 
     def connector(self) -> Connector:
-        self._here()
-        found = self._connector
-        if found is None:
-            with self._lock:
-                found = self._connector
-                if found is None:
-                    found = self._connector = self._connect()
-        return found
+        """The connector of this process, made by the first request."""
+        state = self._state()
+        if state.connector is None:
+            with state.lock:
+                if state.connector is None:
+                    made = self._connect()
+                    # A signal handler may have made one meanwhile.
+                    state.connector = state.connector or made
+        return state.connector
 
     def enter(self, scope: Scope) -> None:
-        self._here()
-        self._scopes.add(weakref.ref(scope, self._scopes.discard))
-        if self.closed:  # since the caller looked
+        """Note a call, so that `close` ends it."""
+        scopes = self._state().scopes
+        scopes.add(weakref.ref(scope, scopes.discard))
+        if self.closed:  # by another thread, after the caller has checked
             scope.interrupt("the client was closed")
 
     def close(self) -> None:
-        self._here()
+        """End all calls and close the connections."""
+        state = self._state()
         self.closed = True
-        with self._lock:
-            calls, connector = list(self._scopes), self._connector
+        with state.lock:
+            calls, connector = list(state.scopes), state.connector
         for call in calls:
             scope = call()
             if scope is not None:
                 scope.interrupt("the client was closed")
         if connector is not None:
             connector.close()
+
+
+class _ProcessState:
+    """What the copies of a client share in one process."""
+
+    def __init__(self, budget: RetryBudget) -> None:
+        self.budget = budget
+        self.lock = threading.RLock()  # a signal handler may close the client while its thread holds the lock
+        self.connector: Optional[Connector] = None
+        #: Weak references to the calls in progress. Adding to a WeakSet takes several steps, between which a thread may iterate.
+        self.scopes: Set[weakref.ref[Scope]] = set()

@@ -196,7 +196,7 @@ class RunOutcomes:
         except NotFoundError:
             pass  # it has ended by itself
         except LangGraphRunsError as error:
-            _log.warning("on_timeout='cancel': run %s was not cancelled: %s", run_id, error)
+            _log.warning("on_timeout='cancel': run %s was not cancelled: %s", run_id, str(error))
 
     def _from_thread(self, run: Run, scope: Scope) -> Optional[GraphError]:
         # The thread tells the error of its last run only.

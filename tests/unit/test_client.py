@@ -406,7 +406,7 @@ def test_a_response_that_is_too_large_is_an_error() -> None:
     body = json.dumps(run_json()).encode()
     client, _ = client_of(Reply(200, body), Reply(200, body), max_response_bytes=len(body))
     client.runs.get(THREAD, RUN)
-    with pytest.raises(ResponseDecodeError, match=f"the answer is larger than max_response_bytes={len(body) - 1}"):
+    with pytest.raises(ResponseDecodeError, match=f"the response is larger than max_response_bytes={len(body) - 1}"):
         client.with_options(max_response_bytes=len(body) - 1).runs.get(THREAD, RUN)
 
 

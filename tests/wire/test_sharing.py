@@ -375,7 +375,7 @@ def test_a_connection_of_the_parent_is_not_used_in_the_child(connect: Connect) -
     with ScriptedServer(always=echo) as server:
         client = connect(server.url)
         client.runs.get("t", "r")
-        connector: Any = client._transport._shared._connector
+        connector: Any = client._transport._shared.connector()
         pool = connector.session.get_adapter(server.url)._pool[1]
         (connection,) = pool.pool._items
         connection._idle_check.pid -= 1  # as if another process had connected it

@@ -1,0 +1,85 @@
+"""Log records of this package hold text alone: no body, no header, no object that has one, and no secret."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable
+
+import pytest
+
+from langgraph_runs import Client, DeadlineExceededError, LangGraphRunsError
+
+from .calls import Call, after, calls
+from .fake_langgraph import FakeLangGraph, FakeRun
+from .scripted import RUN_ID, THREAD_ID, ScriptedServer, heartbeat, reply_json, sse
+
+Connect = Callable[..., Client]
+
+SECRET = "s3cret"
+#: In everything that is sent and received.
+CONTENT = "private-content"
+
+
+def check(records: list[logging.LogRecord]) -> None:
+    """Each record is made of a text and of texts, numbers and None; nothing in it is secret."""
+    for record in records:
+        assert isinstance(record.msg, str)
+        assert all(isinstance(argument, (str, int, float, type(None))) for argument in record.args or ()), record.args
+        assert isinstance(record.args, (tuple, type(None)))
+        assert record.exc_info is None
+        assert SECRET not in record.getMessage() and CONTENT not in record.getMessage()
+
+
+def own(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name.startswith("langgraph_runs")]
+
+
+@calls()
+def test_a_call_that_is_repeated(connect: Connect, caplog: pytest.LogCaptureFixture, call: Call) -> None:
+    """Its retries and its end are logged as text."""
+    busy = reply_json(429, {"detail": CONTENT}, [("X-Private", CONTENT), ("Retry-After", "0")])
+    with caplog.at_level(logging.DEBUG), ScriptedServer(busy, call.good, routes=after(call)) as server:
+        call(connect(server.url, api_key=SECRET, headers={"X-Private": CONTENT}))
+    assert 2 <= len(own(caplog))
+    check(own(caplog))
+
+
+@calls()
+def test_a_call_that_fails(connect: Connect, caplog: pytest.LogCaptureFixture, call: Call) -> None:
+    """So is its failure."""
+    refusal = reply_json(400, {"detail": CONTENT}, [("X-Private", CONTENT)])
+    with caplog.at_level(logging.DEBUG), ScriptedServer(always=refusal) as server:
+        with pytest.raises(LangGraphRunsError):
+            call(connect(server.url, api_key=SECRET, headers={"X-Private": CONTENT}))
+    assert own(caplog)
+    check(own(caplog))
+
+
+def test_a_stream_that_reconnects(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """So are the connections of a stream."""
+
+    def work(run: FakeRun) -> Any:
+        for number in range(20):
+            run.emit("custom", {"i": number, "text": CONTENT})
+        return {"text": CONTENT}
+
+    with caplog.at_level(logging.DEBUG), FakeLangGraph(work) as server:
+        server.cuts = iter([(3, "rst"), (4, "fin")])
+        client = connect(server.url, api_key=SECRET)
+        options: Any = {"stream_mode": ["custom"], "if_not_exists": "create"}
+        with client.runs.stream(THREAD_ID, "agent", input={"text": CONTENT}, **options) as stream:
+            assert list(range(20)) == [one.data["i"] for one in stream if one.event == "custom"]
+    assert 2 <= sum("after" in record.getMessage() for record in own(caplog))
+    check(own(caplog))
+
+
+def test_warnings(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """A cancel after the deadline that fails is a warning, as text."""
+    refusal = reply_json(400, {"detail": "not now"}, [("X-Private", CONTENT)])
+    named = sse(heartbeat(), 5.0, run=(THREAD_ID, RUN_ID))
+    with caplog.at_level(logging.DEBUG), ScriptedServer(named, always=refusal) as server:
+        with pytest.raises(DeadlineExceededError):
+            options: Any = {"input": {"text": CONTENT}, "timeout": 0.2, "on_timeout": "cancel"}
+            list(connect(server.url, api_key=SECRET).runs.stream(THREAD_ID, "agent", **options))
+    assert 1 == [record.levelname for record in own(caplog)].count("WARNING")
+    check(own(caplog))
