@@ -46,7 +46,7 @@ def configure_batch(parser: argparse.ArgumentParser) -> None:
     )
     files.add_argument("--key", metavar="NAME", help="use this field of each input as its key; default: a hash of the input")
     files.add_argument("--with-input", action="store_true", help="include the input in the line of its result")
-    pace = parser.add_argument_group("pace")
+    pace = parser.add_argument_group("execution")
     pace.add_argument("-c", "--concurrency", metavar="N", type=count(1), default=16, help="at most N runs at once (16)")
     pace.add_argument("--ordered", action="store_true", help="write the results in the order of the inputs")
     pace.add_argument("--on-error", choices=("go-on", "stop"), default="go-on", help="what to do after a run that failed (go-on)")
@@ -134,7 +134,7 @@ def ended_early(args: argparse.Namespace) -> Iterator[AbortController]:
 
 def inputs_in(path: str) -> Lines:
     """Return the inputs. A regular file is parsed once before the first run starts, so that a bad line is found at once."""
-    if path == "-" or not os.path.isfile(path):
+    if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
         return Lines(path)
     return CountedLines(path, sum(1 for _ in Lines(path)))
 
@@ -298,8 +298,8 @@ COMMAND = Command(
         "unfinished are looked up on the server. Inputs that failed stay failed until `langgraph-runs ledger retry-failed`. The "
         "file given with -o exists when all inputs are done; until then the lines are in FILE.part. Every start writes the file "
         "again from the beginning, with the results that the ledger has.\n\n"
-        "The exit code is 0 if all runs succeeded. If runs failed, it is the code of their error if they all have the same one, "
-        "else 1."
+        "The exit code is 0 if all runs succeeded, and 3 if runs wait for a human. If runs failed, it is the code of their error "
+        "if they all have the same one, else 1."
     ),
     configure=configure_batch,
     run=run_batch,

@@ -21,7 +21,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "input",
         "JSON in UTF-8. KEY=VALUE pairs are merged into --input or --input-file; a value that is not valid JSON is taken as text.",
     )
-    given.add_argument("pairs", metavar="KEY=VALUE", nargs="*", type=pair, help='a key of the input; a.b=1 means {"a": {"b": 1}}')
+    given.add_argument(
+        "pairs", metavar="KEY=VALUE", nargs="*", default=None, type=pair, help='a key of the input; a.b=1 means {"a": {"b": 1}}'
+    )
     given.add_argument("-i", "--input", metavar="JSON", help="the input; @PATH reads it from a file")
     given.add_argument("--input-file", metavar="PATH", help="the input, from a file, or from stdin for -")
     given.add_argument(

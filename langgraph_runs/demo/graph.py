@@ -29,7 +29,7 @@ SOURCE_INTERVAL = 0.15
 SOURCES = ("encyclopedia", "almanac", "logbook")
 TEXT = (
     "Here is a short text about {topic}. The {sources} agree on the main points and differ on the rest, as sources do. "
-    "No model was asked and no key was used: these words were written beforehand, and only arrive one by one."
+    "No model was called and no key was used: these words were written beforehand, and only arrive one by one."
 )
 
 

@@ -138,7 +138,7 @@ def stream_a_run(client: Client, screen: Screen) -> str:
         for event in stream:
             show(event)
     screen.say()
-    screen.say("The graph has paused, and the last values say what for:")
+    screen.say("The graph has paused. The last values contain its question:")
     screen.values(values)
     return thread_id
 

@@ -50,7 +50,7 @@ def test_a_thread_is_found_by_its_owner_only(owner: ThreadOwner) -> None:
 
 
 @pytest.mark.parametrize("thread_id", ["00000000-0000-4000-8000-000000000000", "x", "../../ok", "", " "])
-def test_a_thread_that_is_not_there_looks_the_same(owner: ThreadOwner, thread_id: str) -> None:
+def test_a_thread_that_does_not_exist_gives_the_same_response(owner: ThreadOwner, thread_id: str) -> None:
     theirs = owner.create(BOB).thread_id
     told = []
     for asked in (thread_id, theirs):
@@ -61,16 +61,16 @@ def test_a_thread_that_is_not_there_looks_the_same(owner: ThreadOwner, thread_id
     assert told[0] == told[1]
 
 
-def test_nobody_makes_no_thread(owner: ThreadOwner) -> None:
+def test_a_request_without_an_owner_creates_no_thread(owner: ThreadOwner) -> None:
     with pytest.raises(PermissionDenied):
         owner.create(NOBODY)
 
 
-def test_what_a_user_sends_does_not_say_whose_it_is(owner: ThreadOwner) -> None:
+def test_metadata_of_the_request_do_not_change_the_owner(owner: ThreadOwner) -> None:
     assert "1" == owner.create(ADA, metadata={"owner": "2"}).metadata["owner"]
 
 
-def test_a_thread_without_an_owner_is_nobodys(owner: ThreadOwner, client: Client) -> None:
+def test_a_thread_without_an_owner_is_not_found(owner: ThreadOwner, client: Client) -> None:
     for metadata in ({}, {"owner": None}, {"owner": ""}, {"owner": 1}, {"owner": ["1"]}):
         thread_id = client.threads.create(metadata=metadata).thread_id
         for asking in (ADA, NOBODY):
@@ -78,14 +78,14 @@ def test_a_thread_without_an_owner_is_nobodys(owner: ThreadOwner, client: Client
                 owner.get(asking, thread_id)
 
 
-def test_creating_a_thread_that_is_anothers_is_not_found(owner: ThreadOwner) -> None:
+def test_creating_a_thread_of_another_owner_is_a_404(owner: ThreadOwner) -> None:
     taken = owner.create(BOB).thread_id
 
     with pytest.raises(Http404):
         owner.create(ADA, thread_id=taken, if_exists="do_nothing")
 
 
-def test_each_finds_their_own(owner: ThreadOwner) -> None:
+def test_a_search_finds_the_threads_of_the_owner(owner: ThreadOwner) -> None:
     mine = {owner.create(ADA).thread_id for _ in range(2)}
     owner.create(BOB)
 
@@ -121,7 +121,7 @@ def test_a_view_is_called_for_the_owner_only(owner: ThreadOwner) -> None:
     assert ([mine], "Shows it.") == (called, view.__doc__)
 
 
-def test_a_class_based_view_too(owner: ThreadOwner) -> None:
+def test_a_class_based_view_is_called_for_the_owner_only(owner: ThreadOwner) -> None:
     @method_decorator(owner.required, name="dispatch")
     class Show(View):
         def get(self, request: HttpRequest, thread_id: str) -> HttpResponse:
@@ -142,7 +142,7 @@ def test_a_view_without_a_thread_in_its_url_is_refused(owner: ThreadOwner) -> No
         checked(ADA, thread="x")
 
 
-def test_who_asks_may_be_known_otherwise(client: Client) -> None:
+def test_the_owner_may_be_given_by_a_function(client: Client) -> None:
     owner = ThreadOwner(client=client, key="team", of=lambda request: request.headers.get("X-Team"))
     tides = RequestFactory().get("/", HTTP_X_TEAM="tides")
     thread = owner.create(tides)

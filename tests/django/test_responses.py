@@ -108,7 +108,7 @@ def one_event(run: FakeRun) -> Any:
 # -- what is sent
 
 
-def test_the_headers_keep_proxies_and_caches_away(site: Make) -> None:
+def test_the_headers_prevent_caching_and_buffering(site: Make) -> None:
     response = site(one_event).response()
 
     assert 200 == response.status_code
@@ -143,7 +143,7 @@ def test_the_first_bytes_go_out_before_the_first_event(site: Make) -> None:
     response.close()
 
 
-def test_a_failed_run_says_so_without_the_words_of_the_graph(site: Make) -> None:
+def test_a_failed_run_is_an_error_event_without_the_message_of_the_exception(site: Make) -> None:
     def program(run: FakeRun) -> Any:
         raise GraphFailure("ValueError", "the password is hunter2")
 
@@ -157,7 +157,7 @@ def test_a_failed_run_says_so_without_the_words_of_the_graph(site: Make) -> None
     assert ["error"] == [end["status"] for end in told(events, "end")]
 
 
-def test_show_errors_gives_the_words_of_the_graph(site: Make) -> None:
+def test_show_errors_sends_the_message_of_the_exception(site: Make) -> None:
     def program(run: FakeRun) -> Any:
         raise GraphFailure("ValueError", "no ink")
 
@@ -166,7 +166,7 @@ def test_show_errors_gives_the_words_of_the_graph(site: Make) -> None:
     assert [{"code": "failed", "message": "no ink", "retry": False, "error": "ValueError"}] == told(events, "error")
 
 
-def test_a_run_that_was_cancelled_by_others_says_so(site: Make) -> None:
+def test_a_run_that_another_client_cancelled_is_an_error_event(site: Make) -> None:
     held = Held()
     one = site(held)
     stream = one.stream()
@@ -178,7 +178,7 @@ def test_a_run_that_was_cancelled_by_others_says_so(site: Make) -> None:
     assert ["interrupted"] == [end["status"] for end in told(events, "end")]
 
 
-def test_a_server_that_went_away_asks_the_browser_to_come_back(site: Make) -> None:
+def test_when_the_server_is_unreachable_the_browser_is_told_to_reconnect(site: Make) -> None:
     """There is an error, and no end: a stream that was cut never looks finished."""
     held = Held()
     one = site(held)
@@ -195,7 +195,7 @@ def test_a_server_that_went_away_asks_the_browser_to_come_back(site: Make) -> No
     assert [] == told(events, "end")
 
 
-def test_a_stream_whose_time_is_over_asks_the_browser_to_come_back(site: Make) -> None:
+def test_after_the_timeout_the_browser_is_told_to_reconnect(site: Make) -> None:
     """The run goes on: the next response shows the rest."""
     one = site(Held())
 
@@ -207,7 +207,7 @@ def test_a_stream_whose_time_is_over_asks_the_browser_to_come_back(site: Make) -
 
 
 @pytest.mark.parametrize("kind", ["end", "error"])
-def test_what_the_server_says_of_the_end_comes_once_and_from_us(site: Make, kind: str) -> None:
+def test_the_events_error_and_end_of_the_server_are_replaced(site: Make, kind: str) -> None:
     def program(run: FakeRun) -> Any:
         if kind == "error":
             raise GraphFailure("ValueError", "no ink")
@@ -221,7 +221,7 @@ def test_what_the_server_says_of_the_end_comes_once_and_from_us(site: Make, kind
     assert "end" == names[-1]
 
 
-def test_an_end_that_nobody_was_asked_about_is_no_success(site: Make) -> None:
+def test_without_an_outcome_the_status_is_unknown(site: Make) -> None:
     one = site(one_event)
     hasty = one.client.with_options(verify_outcome=False)
     stream = hasty.runs.stream(one.client.threads.create().thread_id, "agent", input={}, stream_mode="custom")
@@ -244,7 +244,7 @@ def test_a_silent_run_has_heartbeats(site: Make) -> None:
     response.close()
 
 
-def test_events_that_are_not_for_the_browser_do_not_silence_the_heartbeat(site: Make) -> None:
+def test_heartbeats_are_sent_while_no_event_is_for_the_browser(site: Make) -> None:
     """The web server must write now and then, or it never learns that the browser has gone."""
     go = threading.Event()
 
@@ -277,7 +277,7 @@ def test_closing_the_response_is_immediate_and_cancels_the_run(site: Make) -> No
     wait_until(one.run.cancelled.is_set, "the cancel")
 
 
-def test_a_run_goes_on_where_that_was_chosen(site: Make) -> None:
+def test_on_disconnect_continue_lets_the_run_go_on(site: Make) -> None:
     held = Held()
     one = site(held)
     response = one.response(on_disconnect="continue")
@@ -290,7 +290,7 @@ def test_a_run_goes_on_where_that_was_chosen(site: Make) -> None:
     assert "success" == one.run.status
 
 
-def test_a_response_that_is_never_read_cancels_its_run_too(site: Make) -> None:
+def test_a_response_that_is_never_read_cancels_its_run(site: Make) -> None:
     one = site(Held())
 
     one.response().close()
@@ -298,7 +298,7 @@ def test_a_response_that_is_never_read_cancels_its_run_too(site: Make) -> None:
     wait_until(one.run.cancelled.is_set, "the cancel")
 
 
-def test_a_response_that_is_forgotten_cancels_its_run_too(site: Make) -> None:
+def test_a_response_that_is_collected_cancels_its_run(site: Make) -> None:
     one = site(Held())
     response: Optional[StreamingHttpResponse] = one.response()
     assert response is not None
@@ -310,7 +310,7 @@ def test_a_response_that_is_forgotten_cancels_its_run_too(site: Make) -> None:
     wait_until(one.run.cancelled.is_set, "the cancel")
 
 
-def test_a_response_that_was_read_to_its_end_cancels_nothing(site: Make) -> None:
+def test_a_response_that_was_read_to_the_end_does_not_cancel(site: Make) -> None:
     one = site(one_event)
     response = one.response()
     list(response)
@@ -320,7 +320,7 @@ def test_a_response_that_was_read_to_its_end_cancels_nothing(site: Make) -> None
 
 
 @pytest.mark.parametrize("on_disconnect", ["cancel", "continue"])
-def test_a_process_that_is_about_to_end_sends_its_browsers_to_the_next_one(site: Make, on_disconnect: str) -> None:
+def test_when_the_process_ends_browsers_are_told_to_reconnect(site: Make, on_disconnect: str) -> None:
     held = Held()
     one = site(held)
     response = one.response(on_disconnect=on_disconnect)
@@ -339,7 +339,7 @@ def test_a_process_that_is_about_to_end_sends_its_browsers_to_the_next_one(site:
     assert {"cancel": "interrupted", "continue": "success"}[on_disconnect] == one.run.status
 
 
-def test_a_cancel_that_fails_is_a_warning_and_no_error(site: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_cancel_is_logged_as_a_warning(site: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "langgraph_runs.django")
     one = site(Held())
     response = one.response()
@@ -352,7 +352,7 @@ def test_a_cancel_that_fails_is_a_warning_and_no_error(site: Make, caplog: pytes
 
 
 @pytest.mark.parametrize(("count", "size", "most"), [(5000, 500, 130), (50, 300_000, 5)], ids=["many", "large"])
-def test_a_slow_browser_stops_the_reader_and_not_the_memory(site: Make, count: int, size: int, most: int) -> None:
+def test_a_slow_browser_makes_the_reader_wait_with_bounded_memory(site: Make, count: int, size: int, most: int) -> None:
     """Of all the events that are ready few are read while the browser takes none; then it gets all."""
 
     def program(run: FakeRun) -> Any:
@@ -377,7 +377,7 @@ def test_a_slow_browser_stops_the_reader_and_not_the_memory(site: Make, count: i
 # -- transform
 
 
-def test_transform_drops_changes_and_replaces(site: Make) -> None:
+def test_transform_can_drop_change_and_replace_events(site: Make) -> None:
     def program(run: FakeRun) -> Any:
         for i in range(3):
             run.emit("custom", {"i": i})
@@ -426,20 +426,20 @@ def test_a_transform_runs_in_the_thread_of_the_request(site: Make) -> None:
 @pytest.mark.parametrize(
     "result", [float("nan"), object(), StreamEvent("a\nevent: b", 1), StreamEvent("a\0b", 1)], ids=["nan", "object", "line", "nul"]
 )
-def test_what_cannot_be_sent_is_an_error_event(site: Make, result: Any) -> None:
+def test_data_that_cannot_be_encoded_are_an_error_event(site: Make, result: Any) -> None:
     events = parsed(site(one_event).response(transform=lambda event: result))
 
     assert ["error", "end"] == [event.event for event in events]
 
 
 @pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nb", "a\n\nid: x\n\nb", "\u2028\u0085\0", "data: x"])
-def test_no_text_can_leave_its_event(site: Make, text: str) -> None:
+def test_no_text_can_break_out_of_its_event(site: Make, text: str) -> None:
     events = parsed(site(one_event).response(transform=lambda event: text))
 
     assert [text, text] == [json.loads(event.data) for event in events[:-1]]
 
 
-def test_plain_text_of_a_server_comes_as_json() -> None:
+def test_plain_text_of_a_server_is_sent_as_json() -> None:
     plain = StreamEvent("custom", "two\nlines", None, "two\nlines")
 
     events = parsed(stream_response([plain], transform=lambda event: event))
@@ -467,7 +467,7 @@ HIDDEN: Dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_nothing_secret_goes_through_unasked(name: str) -> None:
+def test_by_default_nothing_secret_is_sent(name: str) -> None:
     event = event_class(name)(name, HIDDEN[name], None, json.dumps(HIDDEN[name]))
 
     response = stream_response([event])
@@ -477,14 +477,14 @@ def test_nothing_secret_goes_through_unasked(name: str) -> None:
     assert SECRET.encode() not in body
 
 
-def test_what_is_hidden_goes_through_when_asked() -> None:
+def test_transform_can_send_what_is_hidden_by_default() -> None:
     event = event_class("tasks")("tasks", HIDDEN["tasks"])
 
     assert [HIDDEN["tasks"]] == told(parsed(stream_response([event], transform=lambda event: event)), "tasks")
 
 
 @pytest.mark.parametrize("name", ["values", "updates", "custom", "values|child:1", "messages/partial", "messages/complete"])
-def test_what_the_stream_was_opened_for_goes_through_whole(name: str) -> None:
+def test_values_updates_and_custom_events_are_sent_unchanged(name: str) -> None:
     data: Any = [{"content": "hi"}] if "messages" in name else {"n": 1}
     event = event_class(name)(name, data)
 
@@ -494,7 +494,7 @@ def test_what_the_stream_was_opened_for_goes_through_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("data", [None, [], {}, "x", [1], [1, 2, 3]])
-def test_messages_of_another_shape_do_no_harm(data: Any) -> None:
+def test_messages_of_an_unknown_shape_are_not_sent(data: Any) -> None:
     for name in ("messages", "messages/metadata", "metadata"):
         found = browser_event(event_class(name)(name, data))
         assert found is not None and found.data in ([], {})
@@ -519,7 +519,7 @@ def test_a_run_that_could_not_be_cancelled_is_refused_at_once(site: Make) -> Non
     assert [] == [request.path for request in one.server.requests if request.path.endswith("/cancel")]
 
 
-def test_the_end_of_the_process_cancels_a_run_that_somebody_watched() -> None:
+def test_the_end_of_the_process_cancels_a_run_that_is_streamed() -> None:
     """As runserver ends, when its code changes: within the seconds that the end may take."""
     with FakeLangGraph(Held()) as server:
         code = f"""
@@ -545,12 +545,12 @@ sys.exit(3)
     [{"on_disconnect": "stop"}, {"heartbeat": 0}, {"heartbeat": None}, {"heartbeat": 1e9}, {"heartbeat": "15"}, {"transform": 1}],
     ids=str,
 )
-def test_what_cannot_be_meant_is_refused(options: Dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused(options: Dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError, match=next(iter(options))):
         stream_response([], **options)
 
 
-def test_an_iterable_of_events_does_for_a_test() -> None:
+def test_any_iterable_of_events_can_be_streamed() -> None:
     events = parsed(stream_response([event_class("custom")("custom", {"i": 0})]))
 
     assert [("custom", '{"i":0}'), ("end", '{"status":"success","paused":false,"interrupts":[]}')] == [

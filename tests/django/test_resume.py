@@ -72,7 +72,7 @@ def burst(run: FakeRun) -> Any:
 
 
 @pytest.mark.parametrize("ids", IDS)
-def test_whatever_the_last_event_was_the_rest_follows(start: Start, ids: str) -> None:
+def test_after_any_last_event_the_rest_follows(start: Start, ids: str) -> None:
     site, _, run_id = start(burst, Dialect(ids=ids))
     whole = site.read(run_id)
 
@@ -82,7 +82,7 @@ def test_whatever_the_last_event_was_the_rest_follows(start: Start, ids: str) ->
 
 
 @pytest.mark.parametrize("ids", IDS)
-def test_a_browser_that_comes_back_while_the_run_goes_on_misses_nothing(start: Start, ids: str) -> None:
+def test_a_browser_that_reconnects_during_the_run_misses_nothing(start: Start, ids: str) -> None:
     go = threading.Semaphore(0)
 
     def program(run: FakeRun) -> Any:
@@ -114,7 +114,7 @@ def test_a_browser_that_comes_back_while_the_run_goes_on_misses_nothing(start: S
     assert list(range(60)) == [json.loads(event.data)["i"] for event in seen if event.event == "custom"]
 
 
-def test_a_new_browser_gets_everything_or_what_is_to_come(start: Start) -> None:
+def test_a_new_browser_gets_all_events_or_only_new_ones(start: Start) -> None:
     site, _, run_id = start(burst)
     site.client.runs.join(site.thread_id, run_id)
 
@@ -123,13 +123,13 @@ def test_a_new_browser_gets_everything_or_what_is_to_come(start: Start) -> None:
 
 
 @pytest.mark.parametrize("last", ["", "0", "1795224633885-0", "\u00e9", "lgr1,,,,,", "x" * 5000, "lgr1,00000000,0,7-0,00000000,1"])
-def test_an_id_that_we_did_not_send_begins_from_the_start(start: Start, last: str) -> None:
+def test_an_unknown_id_starts_from_the_beginning(start: Start, last: str) -> None:
     site, _, run_id = start(burst)
 
     assert 90 == len(site.read(run_id, last))
 
 
-def test_an_id_of_another_run_begins_from_the_start(start: Start) -> None:
+def test_an_id_of_another_run_starts_from_the_beginning(start: Start) -> None:
     site, _, run_id = start(burst)
     last = site.read(run_id)[50].own_id
     other = site.start()
@@ -137,7 +137,7 @@ def test_an_id_of_another_run_begins_from_the_start(start: Start) -> None:
     assert 90 == len(site.read(other, last))
 
 
-def test_a_browser_that_had_the_end_is_told_to_stay_away(start: Start) -> None:
+def test_a_browser_that_received_the_end_gets_a_204(start: Start) -> None:
     """A 204 ends an EventSource; nothing is opened for it."""
     site, _, run_id = start(burst)
     last = site.read(run_id)[-1].own_id
@@ -148,7 +148,7 @@ def test_a_browser_that_had_the_end_is_told_to_stay_away(start: Start) -> None:
     assert 204 == response.status_code
 
 
-def test_a_run_without_ids_tells_its_end_too(start: Start) -> None:
+def test_a_run_without_ids_has_an_end_event(start: Start) -> None:
     begun, held = threading.Event(), threading.Event()
 
     def program(run: FakeRun) -> Any:
@@ -167,7 +167,7 @@ def test_a_run_without_ids_tells_its_end_too(start: Start) -> None:
     assert 204 == site.open(run_id, events[0].own_id).status_code
 
 
-def test_a_failed_run_says_so_again_to_who_comes_back(start: Start) -> None:
+def test_a_failed_run_is_an_error_again_after_a_reconnect(start: Start) -> None:
     def program(run: FakeRun) -> Any:
         run.emit("custom", {"i": 0})
         raise GraphFailure("ValueError", "no ink")
@@ -180,7 +180,7 @@ def test_a_failed_run_says_so_again_to_who_comes_back(start: Start) -> None:
 
 
 @pytest.mark.parametrize("ids", IDS)
-def test_what_the_server_has_forgotten_is_said_and_not_passed_over(start: Start, ids: str) -> None:
+def test_dropped_events_are_an_error_and_not_skipped(start: Start, ids: str) -> None:
     site, _, run_id = start(burst, Dialect(ids=ids))
     last = site.read(run_id)[50].own_id
     site.server.forget_events()
@@ -191,7 +191,7 @@ def test_what_the_server_has_forgotten_is_said_and_not_passed_over(start: Start,
     assert ("gap", False) == (json.loads(events[0].data)["code"], json.loads(events[0].data)["retry"])
 
 
-def test_a_gap_may_be_a_mark(start: Start) -> None:
+def test_a_gap_can_be_marked(start: Start) -> None:
     site, _, run_id = start(burst)
     last = site.read(run_id)[50].own_id
     site.server.forget_events()

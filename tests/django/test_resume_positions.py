@@ -26,7 +26,7 @@ def test_events_under_one_id_are_counted_by_name() -> None:
     assert {("0", "7-0")} == {(position.before, position.id) for position in found}
 
 
-def test_a_position_knows_the_distinct_id_before_its_own() -> None:
+def test_a_position_has_the_previous_distinct_id() -> None:
     found = positions([StreamEvent("custom", 1, event_id) for event_id in ("7-0", "7-0", "8-0", "9-0")])
 
     assert ["0", "0", "7-0", "8-0"] == [position.before for position in found if position]
@@ -43,7 +43,7 @@ def test_an_id_that_cannot_be_sent_back_makes_no_position(event_id: Optional[str
 
 
 @pytest.mark.parametrize("event_id", ["1795224633885-0", "42", "a~b", "a,b", "%41", "a;b,c", "|"])
-def test_a_position_comes_back_as_it_was_sent(event_id: str) -> None:
+def test_a_position_survives_formatting_and_parsing(event_id: str) -> None:
     sent = Position("run", "6-0", event_id, "custom", 3)
 
     back = Position.parse(str(sent), "run")
@@ -53,7 +53,7 @@ def test_a_position_comes_back_as_it_was_sent(event_id: str) -> None:
     assert str(sent).isascii() and not set(str(sent)) & set("\r\n\0 ")
 
 
-def test_the_end_of_a_stream_is_a_position_of_its_own() -> None:
+def test_the_end_of_a_stream_has_a_position() -> None:
     made = PositionTracker()
     made.after(StreamEvent("custom", 1, "7-0"), "run")
 
@@ -70,15 +70,15 @@ GOOD = str(Position("run", "6-0", "7-0", "custom", 1))
     ["", "0", "7-0", GOOD + ",", GOOD + ",x", "x" + GOOD, GOOD.replace(",1", ",-1"), GOOD.replace("6-0", "%0a"), GOOD * 50]
     + [GOOD.replace("6-0", "%00"), GOOD.replace(",1", ",٣")],
 )
-def test_a_text_that_we_did_not_send_is_no_position(text: str) -> None:
+def test_other_texts_are_not_positions(text: str) -> None:
     assert Position.parse(text, "run") is None
 
 
-def test_a_position_of_another_run_is_none_of_this_one() -> None:
+def test_a_position_of_another_run_is_not_accepted() -> None:
     assert Position.parse(GOOD, "other") is None
 
 
-def test_the_header_is_later_than_the_query() -> None:
+def test_the_header_has_precedence_over_the_query() -> None:
     make = RequestFactory().get
 
     assert last_event_id(make("/")) is None

@@ -48,7 +48,7 @@ def told(given: Any) -> List[str]:
     ],
     ids=str,
 )
-def test_what_can_be_meant_is_said_nothing_about(given: Any) -> None:
+def test_valid_settings_give_no_errors(given: Any) -> None:
     assert [] == told(given)
 
 
@@ -88,25 +88,25 @@ def test_what_can_be_meant_is_said_nothing_about(given: Any) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_meant_is_named_with_its_place_and_remedy(given: Any, words: List[str]) -> None:
+def test_invalid_settings_are_named_with_a_remedy(given: Any, words: List[str]) -> None:
     found = told(given)
 
     assert 1 == len(found)
     assert [] == [word for word in words if word not in found[0]], found
 
 
-def test_each_wrong_setting_is_named() -> None:
+def test_every_invalid_setting_is_named() -> None:
     assert 3 == len(told({"default": {"URL": "x", "TIMEOUT": "y"}, "other": {"URI": URL}}))
 
 
-def test_a_key_of_the_environment_is_not_blamed_on_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_key_in_the_environment_is_not_reported_for_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGGRAPH_API_KEY", "not\na key")
 
     assert [] == told({"URL": URL})
 
 
 @pytest.mark.parametrize("given", [{"API_KEY": "se\ncret"}, {"WEBHOOK_SECRET": "secret"}, {"URL": "http://me:secret@h:x"}], ids=str)
-def test_no_secret_is_said(given: Dict[str, Any]) -> None:
+def test_no_error_shows_a_secret(given: Dict[str, Any]) -> None:
     found = told(given)
 
     assert found and "cret" not in found[0].replace("WEBHOOK_SECRET", "").replace("is no secret", "")
@@ -151,12 +151,12 @@ def test_a_deployment_needs_a_cache_that_processes_share() -> None:
         ("http://10.0.0.1", 1),
     ],
 )
-def test_a_deployment_does_not_send_its_key_in_the_open(url: str, found: int) -> None:
+def test_a_key_over_http_is_a_deployment_warning(url: str, found: int) -> None:
     assert ["langgraph_runs.W002"] * found == told_at_deployment({"URL": url, "API_KEY": "k"})
     assert [] == told_at_deployment({"URL": url, "API_KEY": None})
 
 
-def test_a_wrong_setting_is_one_message_at_deployment_too() -> None:
+def test_an_invalid_setting_is_one_message_with_deploy_too() -> None:
     assert ["langgraph_runs.E002"] == told_at_deployment({"URI": URL})
 
 
@@ -175,7 +175,7 @@ def test_there_is_one_client_for_all_threads() -> None:
             assert 1 == len(set(map(id, pool.map(get, range(16)))))
 
 
-def test_each_configuration_has_its_own() -> None:
+def test_each_configuration_has_its_own_client() -> None:
     named = {"default": {"URL": URL, "API_KEY": "k"}, "other": {"URL": "http://127.0.0.1:10", "TIMEOUT": 5}}
     with override_settings(LANGGRAPH_RUNS=named):
         assert "Client('http://127.0.0.1:9', api_key='***', timeout=None)" == repr(get_client())
@@ -190,13 +190,13 @@ def test_options_reach_the_client() -> None:
     assert (7.0, 2, None) == (settings.timeout, settings.retry.attempts, settings.api_key)
 
 
-def test_a_name_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_an_unknown_name_is_refused_with_the_known_names() -> None:
     with override_settings(LANGGRAPH_RUNS={"default": {}, "reports": {}}):
         with pytest.raises(SettingsError, match="no configuration 'report'; did you mean 'reports'.*'default', 'reports'"):
             get_client("report")
 
 
-def test_a_wrong_setting_is_refused_in_both_families() -> None:
+def test_an_invalid_setting_raises_an_error_of_django_and_of_the_library() -> None:
     with override_settings(LANGGRAPH_RUNS={"TIMEOUT": "x"}):
         for family in (ImproperlyConfigured, InvalidRequestError):
             with pytest.raises(family, match=r"LANGGRAPH_RUNS\['TIMEOUT'\]"):

@@ -107,7 +107,7 @@ def test_a_pause_comes_with_its_question(heard: Heard) -> None:
     [b"", b"{", b"[]", b'"x"', b"\xff", b"null", b"{}", b'{"run_id": 1}', b'{"run_id": "r", "thread_id": "t"}', b"[" * 5000],
     ids=lambda body: str(body[:20]),
 )
-def test_what_is_no_run_is_refused(heard: Heard, body: bytes) -> None:
+def test_a_body_that_is_not_a_run_is_refused(heard: Heard, body: bytes) -> None:
     assert (400, []) == (call(body).status_code, heard.calls)
 
 
@@ -145,14 +145,14 @@ def test_the_header_may_have_another_name(heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "only for tests, and long enough for them"])
-def test_without_a_secret_of_its_own_no_header_opens_it(heard: Heard, secret: str) -> None:
+def test_without_webhook_secret_no_header_is_accepted(heard: Heard, secret: str) -> None:
     """Neither an empty one nor Django's own key, which only makes the token."""
     with override_settings(LANGGRAPH_RUNS={}):
         assert 403 == call(url="/hooks/webhook/default/", **{"X-LangGraph-Secret": secret}).status_code
         assert (200, 1) == (call().status_code, len(heard.calls))
 
 
-def test_an_old_secret_is_taken_until_it_is_removed(heard: Heard) -> None:
+def test_an_old_secret_is_accepted_until_it_is_removed(heard: Heard) -> None:
     old = webhook_url(RequestFactory().get("/"))[len("http://testserver") :]
     new = "the next secret of the tests"
 
@@ -163,7 +163,7 @@ def test_an_old_secret_is_taken_until_it_is_removed(heard: Heard) -> None:
         assert 403 == call(url=old).status_code
 
 
-def test_a_token_opens_one_configuration_only(heard: Heard) -> None:
+def test_a_token_is_valid_for_one_configuration_only(heard: Heard) -> None:
     both = {"default": {"WEBHOOK_SECRET": SECRET}, "other": {"WEBHOOK_SECRET": SECRET}}
     with override_settings(LANGGRAPH_RUNS=both):
         url = webhook_url(RequestFactory().get("/"), name="other")[len("http://testserver") :]
@@ -175,7 +175,7 @@ def test_a_token_opens_one_configuration_only(heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete", "head", "patch"])
-def test_only_post_is_answered(heard: Heard, method: str) -> None:
+def test_only_post_is_allowed(heard: Heard, method: str) -> None:
     url = webhook_url(RequestFactory().get("/"))
 
     assert (405, []) == (getattr(Caller(), method)(url).status_code, heard.calls)
@@ -186,7 +186,7 @@ def test_a_body_that_is_too_large_is_refused(heard: Heard) -> None:
         assert (413, []) == (call().status_code, heard.calls)
 
 
-def test_djangos_limit_for_forms_is_not_ours(heard: Heard) -> None:
+def test_djangos_limit_for_forms_does_not_apply(heard: Heard) -> None:
     with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
         assert (200, 1) == (call().status_code, len(heard.calls))
 
@@ -194,14 +194,14 @@ def test_djangos_limit_for_forms_is_not_ours(heard: Heard) -> None:
 # -- once
 
 
-def test_the_same_run_is_told_once(heard: Heard) -> None:
+def test_the_signal_is_sent_once_per_run(heard: Heard) -> None:
     assert [200, 200, 200] == [call().status_code for _ in range(3)]
     assert 1 == len(heard.calls)
     assert 200 == call({**HOOK, "run_id": "another"}).status_code
     assert 2 == len(heard.calls)
 
 
-def test_a_receiver_that_raises_is_called_again_by_the_next_try(heard: Heard) -> None:
+def test_a_receiver_that_raises_is_called_again_at_the_next_attempt(heard: Heard) -> None:
     """The server tries three times: twice it fails, then it is done, and stays done."""
     heard.raises = [ValueError("once"), ValueError("twice")]
 
@@ -209,7 +209,7 @@ def test_a_receiver_that_raises_is_called_again_by_the_next_try(heard: Heard) ->
     assert 3 == len(heard.calls)
 
 
-def test_a_try_that_comes_while_another_is_worked_on_is_sent_away(heard: Heard) -> None:
+def test_an_attempt_during_another_one_is_a_503(heard: Heard) -> None:
     """Were it answered with 200, a failure of the first would lose the run."""
     answers = []
 
@@ -238,7 +238,7 @@ def test_the_url_has_no_secret_in_it() -> None:
     assert SECRET not in url and 64 == len(url.rstrip("/").rsplit("/", 1)[1])
 
 
-def test_the_base_may_be_set_for_code_without_a_request() -> None:
+def test_the_base_url_may_be_a_setting() -> None:
     with override_settings(LANGGRAPH_RUNS={"WEBHOOK_BASE_URL": "https://us.example/"}):
         assert webhook_url().startswith("https://us.example/hooks/webhook/default/")
 

@@ -51,7 +51,7 @@ def test_run_prints_the_values_and_leaves_no_thread(run: Commands, client: Clien
     assert Ended(0, '{"value":"ü","echo":"ü","turns":1}\n', "") == run("run", "echo", "value=ü")
 
 
-def test_a_run_that_fails_is_1_prints_nothing_and_tells_why(run: Commands) -> None:
+def test_a_failed_run_is_exit_code_1_with_the_error_on_stderr(run: Commands) -> None:
     ended = run("run", "failing", "error=ValueError", "message=no ink")
 
     assert (1, "") == (ended.code, ended.out)
@@ -61,7 +61,7 @@ def test_a_run_that_fails_is_1_prints_nothing_and_tells_why(run: Commands) -> No
     assert (1, "error", "ValueError", "no ink") == (told.code, *(told.json[name] for name in ("status", "error", "message")))
 
 
-def test_verbose_tells_each_request_and_the_error_whole(run: Commands) -> None:
+def test_verbose_logs_each_request_and_the_whole_error(run: Commands) -> None:
     ended = run("run", "failing", "error=ValueError", "message=no ink", "-v")
 
     assert 1 == ended.code
@@ -70,7 +70,7 @@ def test_verbose_tells_each_request_and_the_error_whole(run: Commands) -> None:
     assert "Traceback" not in ended.err
 
 
-def test_a_question_is_3_and_the_command_that_is_shown_answers_it(run: Commands) -> None:
+def test_a_question_is_exit_code_3_and_the_shown_command_answers_it(run: Commands) -> None:
     asked = run("run", "asker", 'questions=["ok?"]')
 
     assert 3 == asked.code
@@ -84,7 +84,7 @@ def test_a_question_is_3_and_the_command_that_is_shown_answers_it(run: Commands)
     assert [{"ok?": "yes"}] == answered.json["answers"]
 
 
-def test_a_pause_without_a_question_is_3_and_the_command_that_is_shown_goes_on(run: Commands) -> None:
+def test_a_pause_without_a_question_is_exit_code_3_and_the_shown_command_resumes_it(run: Commands) -> None:
     paused = run("run", "steps", "path=[]", "--interrupt-before", "two,three")
 
     assert (3, {"path": ["one"]}) == (paused.code, paused.json)
@@ -93,7 +93,7 @@ def test_a_pause_without_a_question_is_3_and_the_command_that_is_shown_goes_on(r
 
 
 @pytest.mark.parametrize(("ending", "status"), [("cancel", "interrupted"), ("detach", "running")])
-def test_timeout_is_4_and_the_run_is_cancelled_or_goes_on(
+def test_a_timeout_is_exit_code_4_and_the_run_is_cancelled_or_goes_on(
     ending: str, status: str, run: Commands, client: Client, thread_id: str, gate: Gate
 ) -> None:
     ended = run("run", "gated", f"gate={gate._path}", "--thread", thread_id, "--timeout", "1.5s", "--on-timeout", ending)
@@ -106,7 +106,7 @@ def test_timeout_is_4_and_the_run_is_cancelled_or_goes_on(
     assert one_line(ended).endswith(told)
 
 
-def test_the_servers_own_limit_is_4(guarded: Commands, gate: Gate, tmp_path: Path) -> None:
+def test_the_servers_own_limit_is_exit_code_4(guarded: Commands, gate: Gate, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("key-of-alice\n")
     ended = guarded("run", "gated", f"gate={gate._path}", "--api-key-file", str(key))
@@ -115,7 +115,7 @@ def test_the_servers_own_limit_is_4(guarded: Commands, gate: Gate, tmp_path: Pat
     assert "the server stopped the run" in one_line(ended)
 
 
-def test_a_refused_key_is_6_and_so_is_one_that_may_not(guarded: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_refused_key_is_exit_code_6(guarded: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     wrong = guarded("run", "echo")
     assert 6 == wrong.code
     assert "401: Invalid API key" in one_line(wrong)
@@ -126,7 +126,7 @@ def test_a_refused_key_is_6_and_so_is_one_that_may_not(guarded: Commands, monkey
     assert 75 == guarded("create", "echo", "--api-key", "key-of-a-hog", "--attempts", "1").code
 
 
-def test_a_key_on_the_command_line_works_with_a_warning_and_is_not_told(guarded: Commands) -> None:
+def test_a_key_on_the_command_line_gives_a_warning_and_is_not_printed(guarded: Commands) -> None:
     ended = guarded("run", "echo", "value=1", "--api-key", "key-of-alice", "-v")
 
     assert (0, 1) == (ended.code, ended.json["echo"])
@@ -134,7 +134,7 @@ def test_a_key_on_the_command_line_works_with_a_warning_and_is_not_told(guarded:
     assert "key-of-alice" not in ended.err
 
 
-def test_what_the_server_does_not_know_is_2(run: Commands, new_id: str) -> None:
+def test_unknown_assistants_threads_and_runs_are_exit_code_2(run: Commands, new_id: str) -> None:
     for arguments in (["run", "nope"], ["run", "echo", "--thread", new_id], ["get", new_id, new_id], ["threads", "get", new_id]):
         ended = run(*arguments)
 
@@ -142,7 +142,7 @@ def test_what_the_server_does_not_know_is_2(run: Commands, new_id: str) -> None:
         assert one_line(ended)[:3] in ("404", "422")
 
 
-def test_a_busy_thread_is_75_where_that_is_asked_for(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
+def test_a_busy_thread_is_exit_code_75_with_reject(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
     client.runs.create(thread_id, "gated", input=gate.input())
     ended = run("run", "echo", "--thread", thread_id, "--multitask-strategy", "reject")
 
@@ -153,7 +153,7 @@ def test_a_busy_thread_is_75_where_that_is_asked_for(run: Commands, client: Clie
 # -- stream
 
 
-def test_stream_in_a_pipe_is_a_line_for_each_event(run: Commands) -> None:
+def test_stream_in_a_pipe_prints_a_line_for_each_event(run: Commands) -> None:
     ended = run("stream", "burst", "n=3", "--stream-mode", "custom,values")
 
     assert (0, "") == (ended.code, ended.err)
@@ -167,7 +167,7 @@ def test_stream_in_a_pipe_is_a_line_for_each_event(run: Commands) -> None:
     ] == [(line["event"], line["data"] if line["event"] != "metadata" else {}) for line in ended.lines]
 
 
-def test_stream_ends_with_the_code_of_its_run(run: Commands) -> None:
+def test_stream_has_the_exit_code_of_its_run(run: Commands) -> None:
     failed = run("stream", "failing", "error=ValueError", "message=no ink")
     assert (1, "error") == (failed.code, failed.lines[-1]["event"])
     assert "the run failed: ValueError: no ink" in one_line(failed)
@@ -201,14 +201,14 @@ def test_create_prints_ids_and_join_waits_for_the_result(run: Commands, gate: Ga
     assert "gate" in run("get", thread_id, run_id, "--full").json["kwargs"]["input"]
 
 
-def test_join_of_a_run_that_failed_long_ago_is_1(run: Commands, client: Client, thread_id: str) -> None:
+def test_join_of_a_run_that_has_failed_is_exit_code_1(run: Commands, client: Client, thread_id: str) -> None:
     failed = client.runs.create(thread_id, "failing", input={"error": "ValueError", "message": "no ink"})
     client.runs.wait(thread_id, "echo", input={"value": 1})
 
     assert 1 == run("join", thread_id, failed.run_id).code
 
 
-def test_list_filters_and_shows_lines_or_a_table(run: Commands, client: Client, thread_id: str) -> None:
+def test_list_filters_and_prints_lines_or_a_table(run: Commands, client: Client, thread_id: str) -> None:
     for n in range(3):
         client.runs.create(thread_id, "echo", input={"value": n}, metadata={"n": n})
     client.runs.wait(thread_id, "failing", input={"error": "ValueError"}, raise_error=False)
@@ -228,7 +228,7 @@ def test_list_filters_and_shows_lines_or_a_table(run: Commands, client: Client, 
     assert ["error", "success", "success", "success"] == [row.split()[1] for row in rows]
 
 
-def test_cancel_and_delete_may_be_said_twice(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
+def test_cancel_and_delete_may_be_repeated(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
     run_id = client.runs.create(thread_id, "gated", input=gate.input()).run_id
     gate.wait_begun()
 
@@ -248,7 +248,7 @@ def test_cancel_and_delete_may_be_said_twice(run: Commands, client: Client, thre
 # -- prune, threads, watch
 
 
-def test_prune_deletes_what_is_meant_and_nothing_else(run: Commands, client: Client, gate: Gate, new_id: str) -> None:
+def test_prune_deletes_the_selected_runs_only(run: Commands, client: Client, gate: Gate, new_id: str) -> None:
     """In one thread, and in those that a search finds; a dry run tells the same and deletes nothing."""
     threads = [client.threads.create(metadata={"job": new_id}).thread_id for _ in range(2)]
     graphs = ("failing", "echo", "failing")
@@ -276,7 +276,7 @@ def test_prune_deletes_what_is_meant_and_nothing_else(run: Commands, client: Cli
     assert ["running"] == left(threads[0])
 
 
-def test_threads_from_their_making_to_their_end(run: Commands, new_id: str) -> None:
+def test_threads_are_created_read_listed_and_deleted(run: Commands, new_id: str) -> None:
     assert Ended(0, f"{new_id}\n", "") == run("threads", "create", "--id", new_id, "--metadata", f"job={new_id}")
     assert 75 == run("threads", "create", "--id", new_id).code
     assert new_id == run("threads", "create", "--id", new_id, "--if-exists", "do_nothing", "--json").json["thread_id"]
@@ -296,7 +296,7 @@ def test_threads_from_their_making_to_their_end(run: Commands, new_id: str) -> N
     assert 0 == run("threads", "delete", new_id, "--missing-ok").code
 
 
-def test_watch_tells_each_change_until_all_have_ended(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
+def test_watch_prints_each_change_until_all_runs_have_ended(run: Commands, client: Client, thread_id: str, gate: Gate) -> None:
     client.runs.wait(thread_id, "failing", input={"error": "ValueError"}, raise_error=False)
     running = client.runs.create(thread_id, "gated", input=gate.input()).run_id
     waiting = client.runs.create(thread_id, "failing", input={"error": "ValueError"}).run_id
@@ -333,7 +333,7 @@ def test_doctor_finds_nothing_wrong(run: Commands) -> None:
         assert expected in ended.out
 
 
-def test_doctor_says_that_a_key_is_missing_and_what_to_do(guarded: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_a_missing_key_with_a_remedy(guarded: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = guarded("doctor", "--json")
     assert 6 == refused.code
     assert ("failed", "give a key") == (refused.lines[-1]["verdict"], refused.lines[-1]["remedy"][:10])
@@ -345,7 +345,7 @@ def test_doctor_says_that_a_key_is_missing_and_what_to_do(guarded: Commands, mon
     assert "key-of-bob" not in granted.out
 
 
-def test_doctor_names_a_proxy_that_is_in_the_way(run: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_names_a_proxy_that_cannot_reach_this_machine(run: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:9")
     ended = run("doctor", "--attempts", "1")
 
@@ -387,7 +387,7 @@ def test_batch_runs_each_line_and_writes_a_line_for_each(run: Commands, tmp_path
     assert ["in.jsonl", "out.jsonl"] == sorted(path.name for path in tmp_path.iterdir())
 
 
-def test_batch_with_a_ledger_goes_on_and_tries_failures_again_when_told(run: Commands, tmp_path: Path) -> None:
+def test_batch_with_a_ledger_continues_and_repeats_failures_after_retry_failed(run: Commands, tmp_path: Path) -> None:
     file = write_lines(tmp_path / "in.jsonl", [{"id": n, "error": "ValueError" if n == 1 else ""} for n in range(3)])
     ledger, out = str(tmp_path / "jobs.sqlite"), tmp_path / "out.jsonl"
     command = ["batch", "failing", file, "-o", str(out), "--ledger", ledger, "--key", "id"]
@@ -415,7 +415,7 @@ def test_batch_with_a_ledger_goes_on_and_tries_failures_again_when_told(run: Com
     assert 2 == run.local("ledger", "show", str(tmp_path / "none")).code
 
 
-def test_batch_says_by_its_code_what_went_wrong(run: Commands, guarded: Commands, tmp_path: Path, gate: Gate) -> None:
+def test_the_exit_code_of_batch_is_that_of_the_errors(run: Commands, guarded: Commands, tmp_path: Path, gate: Gate) -> None:
     paused = run("batch", "asker", write_lines(tmp_path / "a", [{"questions": ["ok?"]}, {"questions": []}]))
     assert (3, "1 of 2 runs wait for a human") == (paused.code, one_line(paused))
     assert [True] == [row["paused"] for row in paused.lines if row["values"].get("questions")]
@@ -438,7 +438,7 @@ def test_batch_finds_a_bad_line_before_it_runs_any(run: Commands, tmp_path: Path
     assert 2 == run("batch", "echo", str(tmp_path / "nowhere")).code
 
 
-def test_two_batches_do_not_write_one_file(run: Commands, tmp_path: Path) -> None:
+def test_two_batches_cannot_write_the_same_file(run: Commands, tmp_path: Path) -> None:
     file, out = write_lines(tmp_path / "in.jsonl", [{"value": 1}]), tmp_path / "out.jsonl"
     with open(f"{out}.part", "wb") as held:
         held.write(b"theirs\n")
@@ -452,7 +452,7 @@ def test_two_batches_do_not_write_one_file(run: Commands, tmp_path: Path) -> Non
     assert [1] == [row["values"]["echo"] for row in read_lines(out)]
 
 
-def test_what_a_batch_leaves_is_nothing(run: Commands, client: Client, tmp_path: Path) -> None:
+def test_a_batch_leaves_no_threads(run: Commands, client: Client, tmp_path: Path) -> None:
     job = str(uuid.uuid4())
     file = write_lines(tmp_path / "in.jsonl", [{"value": 1}])
     assert 0 == run("batch", "echo", file, "--metadata", f"job={job}").code

@@ -34,14 +34,14 @@ def gated(gate: Gate) -> str:
 # -- environments
 
 
-def test_it_needs_nothing_of_its_environment(run: Commands) -> None:
+def test_the_command_line_works_in_an_empty_environment(run: Commands) -> None:
     """No HOME, no TERM, no language: text goes in and out in UTF-8."""
     ended = run.process("run", "echo", "a=ü", "--input-file", "-", input='{"value": "日本\U0001f30a"}'.encode())
 
     assert Ended(0, '{"value":"日本\U0001f30a","echo":"日本\U0001f30a","turns":1}\n', "") == ended
 
 
-def test_in_a_language_without_umlauts_json_stays_whole(run: Commands) -> None:
+def test_json_is_escaped_in_an_ascii_locale(run: Commands) -> None:
     env = run.environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     ended = run.process("run", "echo", "--input-file", "-", input='{"value": "日本"}'.encode(), env=env)
 
@@ -53,7 +53,7 @@ def test_in_a_language_without_umlauts_json_stays_whole(run: Commands) -> None:
 # -- terminals
 
 
-def test_words_come_one_by_one_on_a_terminal(run: Commands) -> None:
+def test_tokens_are_printed_one_by_one_on_a_terminal(run: Commands) -> None:
     """The first ones are shown while the run goes on; other events are cut where the line ends."""
     question = '{"messages": [{"role": "user", "content": "high tide"}]}'
     with Terminal(run, "stream", "chat", "--input", question) as terminal:
@@ -105,7 +105,7 @@ def test_watch_draws_its_table_in_place_on_a_terminal(run: Commands, client: Cli
         ("stream", signal.SIGTERM, ["--on-interrupt", "cancel"], "interrupted"),
     ],
 )
-def test_a_signal_ends_it_with_130_and_the_run_is_cancelled_or_goes_on(
+def test_a_signal_is_exit_code_130_and_the_run_is_cancelled_or_goes_on(
     command: str, signum: int, arguments: list[str], status: str, run: Commands, client: Client, thread_id: str, gate: Gate
 ) -> None:
     with ended_in_any_case(run.start(command, "gated", gated(gate), "--thread", thread_id, *arguments)) as process:
@@ -123,7 +123,7 @@ def test_a_signal_ends_it_with_130_and_the_run_is_cancelled_or_goes_on(
     assert f"langgraph-runs: interrupted: {what}\n" == ended.err
 
 
-def test_a_second_signal_ends_it_at_once(gate: Gate, own_server: DevServer) -> None:
+def test_a_second_signal_ends_the_process_at_once(gate: Gate, own_server: DevServer) -> None:
     """The first one waits for a server that has stopped answering."""
     run = Commands(own_server.url)
     with ended_in_any_case(run.start("run", "gated", gated(gate), "-v")) as process:
@@ -160,7 +160,7 @@ sys.exit(main())
 """
 
 
-def test_ctrl_c_while_it_loads_shows_nothing(run: Commands) -> None:
+def test_ctrl_c_during_the_import_prints_nothing(run: Commands) -> None:
     """At any moment from the first import of the package on: it ends by the signal, or with 130."""
     for delay in (0.0, 0.03, 0.06, 0.1):
         with ended_in_any_case(
@@ -180,7 +180,7 @@ def test_ctrl_c_while_it_loads_shows_nothing(run: Commands) -> None:
 # -- outputs that go away
 
 
-def test_nobody_reading_is_141_and_silent_and_cancels_the_run(run: Commands, client: Client, thread_id: str) -> None:
+def test_a_closed_output_is_exit_code_141_and_cancels_the_run(run: Commands, client: Client, thread_id: str) -> None:
     """``| head -2``, of a run that would write for half a minute."""
     stream = ["stream", "burst", "n=3000", "pause=0.01", "--stream-mode", "custom", "--thread", thread_id]
     with ended_in_any_case(run.start(*stream)) as process:
@@ -196,7 +196,7 @@ def test_nobody_reading_is_141_and_silent_and_cancels_the_run(run: Commands, cli
     assert ["interrupted"] == [one.status for one in client.runs.list(thread_id)]
 
 
-def test_a_full_disk_is_1_and_loses_no_result_and_a_closed_output_is_nobodys_fault(run: Commands) -> None:
+def test_a_full_disk_is_exit_code_1_and_loses_no_result_and_a_closed_stdout_is_no_error(run: Commands) -> None:
     with open("/dev/full", "wb") as full, ended_in_any_case(run.start("run", "echo", "value=1", stdout=full)) as process:
         _, said = process.communicate(timeout=60)
     told, _, command = said.decode().partition("; to see the result: langgraph-runs ")
@@ -211,7 +211,7 @@ def test_a_full_disk_is_1_and_loses_no_result_and_a_closed_output_is_nobodys_fau
 # -- twice at once, and killed
 
 
-def test_of_two_with_one_lock_the_second_does_nothing(
+def test_a_command_does_nothing_while_another_holds_its_lock(
     run: Commands, client: Client, thread_id: str, gate: Gate, tmp_path: Path
 ) -> None:
     """And a third may, when the first was killed."""
@@ -231,7 +231,7 @@ def test_of_two_with_one_lock_the_second_does_nothing(
     assert 1 == len(client.runs.list(thread_id))
 
 
-def test_a_batch_that_is_killed_goes_on_where_it_was(run: Commands, client: Client, tmp_path: Path, new_id: str) -> None:
+def test_a_batch_continues_after_a_kill(run: Commands, client: Client, tmp_path: Path, new_id: str) -> None:
     """Killed twice in the middle: in the end each input has one line and one run, and no line is half."""
     inputs, out, ledger = tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "jobs.sqlite"
     inputs.write_text("".join(f'{{"value": {n}}}\n' for n in range(24)), encoding="utf-8")
@@ -255,7 +255,7 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(run: Commands, client: Clie
     assert [1] * 24 == [len(client.runs.list(thread.thread_id)) for thread in threads]
 
 
-def test_a_batch_that_is_told_to_end_leaves_its_runs_to_the_next_one(
+def test_a_batch_that_detaches_leaves_its_runs_to_the_next_one(
     run: Commands, client: Client, gate: Gate, tmp_path: Path, new_id: str
 ) -> None:
     """With ``--on-interrupt detach``; in the end no input was run twice."""

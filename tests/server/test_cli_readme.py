@@ -37,7 +37,7 @@ def steps() -> list[tuple[int, str, str]]:
 
 
 @pytest.mark.slow
-def test_every_session_prints_what_it_shows(tmp_path: Path) -> None:
+def test_every_shown_session_prints_what_it_shows(tmp_path: Path) -> None:
     """In one bash, in a bare environment; ``...`` stands for anything."""
     program = tmp_path / "bin" / "langgraph-runs"
     program.parent.mkdir()

@@ -68,7 +68,7 @@ def servers(place: Path) -> Dict[str, str]:
     return found
 
 
-def test_the_tour_in_a_pipe(environment: Dict[str, str], tmp_path: Path) -> None:
+def test_the_demo_in_a_pipe(environment: Dict[str, str], tmp_path: Path) -> None:
     """It ends well within twenty seconds, says what it does, and each thing that it promises is there."""
     begun = time.monotonic()
     ended = subprocess.run(DEMO, cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False)
@@ -110,7 +110,7 @@ def test_tokens_are_shown_one_by_one_on_a_terminal(environment: Dict[str, str], 
                 seen += piece
                 moments.append((time.monotonic(), len(seen)))
         os.close(main)
-    begin, end = (seen.index(text) for text in (b"Here is a", b"only arrive"))
+    begin, end = (seen.index(text) for text in (b"Here is a", b"beforehand,"))
     first, last = (next(moment for moment, length in moments if length > place) for place in (begin, end))
 
     assert 0 == process.returncode
@@ -120,7 +120,7 @@ def test_tokens_are_shown_one_by_one_on_a_terminal(environment: Dict[str, str], 
 
 
 @pytest.mark.parametrize("at", ["Start a LangGraph", "Connect to it", "Here is a", "Cancel a run"])
-def test_ctrl_c_ends_it_with_130_and_nothing_else(at: str, environment: Dict[str, str], tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_demo_with_130_and_no_message(at: str, environment: Dict[str, str], tmp_path: Path) -> None:
     """At any moment; the whole group gets the signal, as from a terminal."""
     with subprocess.Popen(
         DEMO, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -139,7 +139,7 @@ def test_ctrl_c_ends_it_with_130_and_nothing_else(at: str, environment: Dict[str
         assert b"" == process.stderr.read()
 
 
-def test_nobody_reading_ends_it_silently(environment: Dict[str, str], tmp_path: Path) -> None:
+def test_a_closed_output_ends_the_demo_silently(environment: Dict[str, str], tmp_path: Path) -> None:
     """``langgraph-runs demo | head -2``."""
     with subprocess.Popen(DEMO, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -146,7 +146,7 @@ def visitor(site: Site) -> Visitor:
     return Visitor(site)
 
 
-def test_one_line_tells_where_it_is(site: Site) -> None:
+def test_one_line_shows_the_url(site: Site) -> None:
     """Whoever starts it reads the address, and how to end it."""
     assert re.fullmatch(r"The chat is at http://127\.0\.0\.1:\d+/ \(Ctrl-C ends it\)\n", site.line)
 
@@ -160,7 +160,7 @@ def test_only_this_machine_can_connect(site: Site) -> None:
     assert 400 == requests.get(site.url, headers={"Host": "evil.example"}, timeout=10).status_code
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_tells_nothing(visitor: Visitor, site: Site) -> None:
+def test_the_page_loads_nothing_from_other_hosts_and_shows_no_secret(visitor: Visitor, site: Site) -> None:
     """No address but those of the site, a policy that forbids any other, no key and no address of the LangGraph server."""
     text, headers = visitor.page.text, visitor.page.headers
     assert [] == re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", text)
@@ -174,7 +174,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_tells_nothing(visitor: Visito
     assert [] == re.findall(r"127\.0\.0\.1|localhost|api.?key", text, re.IGNORECASE)
 
 
-def test_the_page_inserts_text_as_text() -> None:
+def test_the_page_never_inserts_text_as_html() -> None:
     """Nothing in its script makes markup of a string."""
     assert [] == re.findall(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|\bon\w+=\"", TEMPLATE.read_text(encoding="utf-8")
@@ -220,14 +220,14 @@ def test_nothing_secret_is_in_the_events(trip: Trip) -> None:
     assert {frozenset({"id", "text"})} == {frozenset(event["data"]) for event in trip.events if event["event"] == "messages"}
 
 
-def test_a_browser_that_comes_back_loses_nothing_and_gets_nothing_twice(trip: Trip) -> None:
+def test_a_browser_that_reconnects_gets_every_event_once(trip: Trip) -> None:
     """With the last id that it saw, while the run goes on; a new one gets all of it."""
     assert [2, 20, 20] == [len(part) for part in trip.parts[:3]]
     kept = trip.visitor.state()["messages"][1]["text"]
     assert kept == written(trip.events) == trip.visitor.text(trip.run_id)
 
 
-def test_a_run_is_found_by_a_reload_and_stopped(visitor: Visitor) -> None:
+def test_a_reloaded_page_finds_the_run_and_can_stop_it(visitor: Visitor) -> None:
     """The message is there at once. Who reads the events is told of the stop; what was written stays; the thread is free again."""
     run_id = visitor.say(STORY)
     state = visitor.state()
@@ -257,7 +257,7 @@ def test_a_run_is_found_by_a_reload_and_stopped(visitor: Visitor) -> None:
     visitor.say("tides")
 
 
-def test_a_run_that_is_stopped_before_it_has_begun_keeps_the_message(visitor: Visitor) -> None:
+def test_the_message_is_kept_when_a_run_is_stopped_before_it_has_begun(visitor: Visitor) -> None:
     """It is in the conversation, with an answer that says no more than that it was stopped."""
     run_id = visitor.say(STORY)
     assert {"stopped": True} == visitor.post(f"runs/{run_id}/stop/").json()
@@ -280,7 +280,7 @@ def test_a_question_is_asked_and_answered(trip: Trip) -> None:
     assert ["user", "assistant", "user", "assistant"] == [one["role"] for one in visitor.state()["messages"]]
 
 
-def test_a_failure_is_told_until_it_is_tried_again(visitor: Visitor) -> None:
+def test_a_failure_is_shown_until_the_run_is_tried_again(visitor: Visitor) -> None:
     """To whoever reads the events, at the time and later."""
     run_id = visitor.say(WEATHER)
     for _ in range(2):
@@ -308,14 +308,14 @@ def test_another_session_gets_404(visitor: Visitor, site: Site) -> None:
     assert 404 == other.get(f"runs/{run_id}/events/").status_code
 
 
-def test_a_post_needs_the_pages_token(visitor: Visitor) -> None:
+def test_a_post_needs_the_csrf_token(visitor: Visitor) -> None:
     """Another site's page cannot send messages in the reader's name."""
     visitor.headers.pop("X-CSRFToken")
     assert 403 == visitor.post("", {"text": "tides"}).status_code
 
 
 @pytest.mark.parametrize("body", [None, [], {"text": " "}, {"text": 1}, {"text": "x" * 8001}], ids=str)
-def test_what_is_no_message_is_400(body: Any, visitor: Visitor) -> None:
+def test_an_invalid_message_is_400(body: Any, visitor: Visitor) -> None:
     """And begins no chat."""
     assert 400 == visitor.post("", [] if body is None else body).status_code
 
@@ -331,7 +331,7 @@ def test_what_is_no_message_is_400(body: Any, visitor: Visitor) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_the_langgraph_server_could_not_do_is_told_in_a_sentence(error: Exception, status: Optional[int]) -> None:
+def test_an_error_of_the_langgraph_server_is_shown_in_one_sentence(error: Exception, status: Optional[int]) -> None:
     """Never in the words of the library, which name the server and its address. A bug is left to Django."""
     from django.http import HttpRequest, HttpResponse
 
@@ -345,7 +345,7 @@ def test_what_the_langgraph_server_could_not_do_is_told_in_a_sentence(error: Exc
         assert told.endswith(".")
 
 
-def test_an_open_stream_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+def test_an_open_stream_does_not_keep_the_site_from_ending(tmp_path: Path) -> None:
     """SIGTERM as well: everything has stopped, nothing is printed and nothing is left."""
     site = Site(tmp_path)
     try:
@@ -359,7 +359,7 @@ def test_an_open_stream_does_not_keep_it_from_ending(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_an_error_of_one_line(tmp_path: Path) -> None:
     """Before anything is started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

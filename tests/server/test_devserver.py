@@ -115,7 +115,7 @@ def test_runs_the_graph_and_leaves_no_process_and_no_directory(graph: str, monke
     server.stop()
 
 
-def test_says_nothing(graph: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_server_prints_nothing(graph: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing of the server reaches our standard output and error."""
     with DevServer(graphs={"agent": graph}):
         pass
@@ -150,7 +150,7 @@ def test_with_persistence_threads_survive_a_restart(graph: str) -> None:
         ]
 
 
-def test_a_stopped_server_hangs_and_goes_on_and_can_still_be_ended(graph: str) -> None:
+def test_a_server_after_sigstop_hangs_continues_and_can_be_ended(graph: str) -> None:
     with DevServer(graphs={"agent": graph}) as server:
         server.send_signal(signal.SIGSTOP)
         with pytest.raises(OSError, match="timed out"):
@@ -250,7 +250,7 @@ def test_a_server_that_does_not_answer_in_time_is_ended(tmp_path: Path) -> None:
     assert not server.running
 
 
-def test_many_at_once_from_threads(graph: str) -> None:
+def test_many_servers_can_be_started_from_threads(graph: str) -> None:
     """Each has its own port, without any coordination."""
     servers = [DevServer(graphs={"agent": graph}) for _ in range(3)]
     threads = [threading.Thread(target=server.start) for server in servers]
@@ -267,7 +267,7 @@ def test_many_at_once_from_threads(graph: str) -> None:
             server.stop()
 
 
-def test_a_forgotten_server_ends_with_the_object(graph: str) -> None:
+def test_a_server_ends_when_its_object_is_collected(graph: str) -> None:
     server = DevServer(graphs={"agent": graph}).start()
     pid, directory = server.pid, server.log_path.parent
     assert pid is not None
@@ -305,7 +305,7 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_however_the_program_ends_nothing_is_left(graph: str, ending: str) -> None:
+def test_no_process_or_directory_is_left_however_the_program_ends(graph: str, ending: str) -> None:
     """Process and directory are gone within a second or two of the program's own end."""
     code, signum, expected = ENDINGS[ending]
     environment = {**os.environ, "PYTHONPATH": CHECKOUT}

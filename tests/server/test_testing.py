@@ -203,7 +203,7 @@ SCENES = [
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=str)
-def test_a_script_makes_what_a_graph_makes(scene: Scene, client: Client) -> None:
+def test_a_script_gives_the_same_results_as_a_graph(scene: Scene, client: Client) -> None:
     """Values, events, errors and records are the same."""
     real, fake = scene.play(client), scene.on_fake()
     for part in real:
@@ -214,7 +214,7 @@ def test_a_script_makes_what_a_graph_makes(scene: Scene, client: Client) -> None
 ONCE: Any = (("echo", {"value": 1}), ("failing", {"error": "ValueError", "message": "boom"}), ("asker", {"questions": ["q"]}))
 
 
-def test_what_is_said_to_differ_does(client: Client) -> None:
+def test_the_documented_differences_exist(client: Client) -> None:
     """No difference is excused that there is not."""
     scene = SCENES[0]
     with FakeRuns() as fake:
@@ -244,7 +244,7 @@ def leaves(value: Any, place: str) -> Iterator[str]:
         yield f"{place}={plain(value)!r}"
 
 
-def test_a_run_that_another_cancels(client: Client, gate: Gate) -> None:
+def test_a_run_that_another_client_cancels(client: Client, gate: Gate) -> None:
     """Waited for and streamed: the same error, the same values, the same status of run and thread."""
 
     def play(client: Client, cancel: Callable[[str, str], None], given: Any) -> dict[str, Any]:
@@ -298,7 +298,7 @@ def test_a_run_that_takes_too_long(guarded_server: DevServer, gate: Gate) -> Non
         assert real == play(fake.client())
 
 
-def test_a_stream_that_is_cut_is_resumed_alike(server: DevServer) -> None:
+def test_a_broken_stream_is_resumed_in_the_same_way(server: DevServer) -> None:
     """Behind a proxy that cuts the real one, and with a script that is cut: all events, each once, in order."""
     numbers = [("custom", {"i": i}) for i in range(30)]
 
@@ -318,7 +318,7 @@ def test_a_stream_that_is_cut_is_resumed_alike(server: DevServer) -> None:
         assert real == play(fake.client())
 
 
-def test_a_piece_of_a_message_is_what_a_chat_model_sends(client: Client) -> None:
+def test_a_message_event_is_what_a_chat_model_sends(client: Client) -> None:
     """The same fields of the same types; of what is known about it, the factory tells some, and nothing that is not so."""
 
     def play(client: Client) -> list[Any]:
@@ -341,7 +341,7 @@ def test_a_piece_of_a_message_is_what_a_chat_model_sends(client: Client) -> None
 
 
 @pytest.mark.parametrize("call", ["create", "wait", "stream"])
-def test_refusals_are_alike(guarded_server: DevServer, server: DevServer, call: str) -> None:
+def test_refusals_are_the_same(guarded_server: DevServer, server: DevServer, call: str) -> None:
     """A wrong key, a 429 with Retry-After, a 503: the same class, text, status and number of attempts."""
     real: list[Any] = []
     fake_: list[Any] = []
@@ -393,7 +393,7 @@ def test_a_deadline_on_a_slow_run(client: Client, gate: Gate) -> None:
         assert real == play(fake.client())
 
 
-def test_a_stateless_run_leaves_the_same(client: Client) -> None:
+def test_a_stateless_run_leaves_the_same_state(client: Client) -> None:
     """The values, and neither run nor thread."""
 
     def play(client: Client) -> Any:
@@ -414,7 +414,7 @@ def test_a_stateless_run_leaves_the_same(client: Client) -> None:
         assert play(client) == play(fake.client())
 
 
-def test_what_is_not_there_is_told_alike(client: Client, new_id: str) -> None:
+def test_missing_runs_and_threads_give_the_same_errors(client: Client, new_id: str) -> None:
     """Unknown threads and runs, ids that are none, a busy thread, a thread that exists."""
 
     def play(client: Client) -> list[Any]:

@@ -61,7 +61,7 @@ def one_line(ended: Ended) -> str:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_each_answer_has_its_code_and_one_line(answer: Reply, code: int, told: str) -> None:
+def test_each_response_has_its_exit_code_and_one_line(answer: Reply, code: int, told: str) -> None:
     with ScriptedServer(answer) as server:
         ended = Commands(server.url)("get", *RUN, *ONCE)
 
@@ -69,7 +69,7 @@ def test_each_answer_has_its_code_and_one_line(answer: Reply, code: int, told: s
     assert told in one_line(ended)
 
 
-def test_a_server_that_is_not_there_is_5_with_what_to_do() -> None:
+def test_an_unreachable_server_is_exit_code_5_with_a_remedy() -> None:
     with closed_port() as url:
         ended = Commands(url)("run", "agent", "n=1", *ONCE)
 
@@ -77,7 +77,7 @@ def test_a_server_that_is_not_there_is_5_with_what_to_do() -> None:
     assert one_line(ended).endswith("is the server running, and is --url right? `langgraph-runs doctor` looks")
 
 
-def test_a_server_that_says_nothing_is_5_and_with_timeout_4() -> None:
+def test_a_silent_server_is_exit_code_5_or_4_with_timeout() -> None:
     with ScriptedServer(stall()) as server:
         assert 5 == Commands(server.url)("get", *RUN, *ONCE, "--read-timeout", "100ms").code
     with ScriptedServer(
@@ -90,7 +90,7 @@ def test_a_server_that_says_nothing_is_5_and_with_timeout_4() -> None:
     assert one_line(ended).endswith(": no run is known to have been created")
 
 
-def test_a_run_that_may_exist_is_5_and_says_how_to_look_for_it() -> None:
+def test_an_uncertain_create_is_exit_code_5_and_says_how_to_look_for_the_run() -> None:
     """On a server that does not keep which request made a run: this one may be ours."""
     recent = run_json(kwargs={}, created_at=datetime.datetime.now(datetime.timezone.utc).isoformat())
     routes = {
@@ -105,7 +105,7 @@ def test_a_run_that_may_exist_is_5_and_says_how_to_look_for_it() -> None:
     assert one_line(ended).endswith(f"; request id {sent}; to look for it: langgraph-runs list {THREAD_ID} --created-after 1h")
 
 
-def test_a_wait_that_breaks_off_for_good_is_5_and_names_the_run() -> None:
+def test_a_wait_that_cannot_be_resumed_is_exit_code_5_and_names_the_run() -> None:
     first = waiting(value={"n": 1}, run=RUN).then_cut()
     with ScriptedServer(first, always=drop_before_answer()) as server:
         ended = Commands(server.url)("run", "agent", "--thread", THREAD_ID, "--attempts", "2")
@@ -115,7 +115,7 @@ def test_a_wait_that_breaks_off_for_good_is_5_and_names_the_run() -> None:
     assert [] == [request for request in server.requests if request.method == "DELETE"]
 
 
-def test_a_stream_that_cannot_be_resumed_is_5_after_what_there_was() -> None:
+def test_a_stream_that_cannot_be_resumed_is_exit_code_5_after_the_received_events() -> None:
     first = sse(("metadata", {"run_id": RUN_ID}), ("custom", {"i": 0}), run=RUN).then_cut()
     with ScriptedServer(first, always=drop_before_answer()) as server:
         ended = Commands(server.url)("stream", "agent", "--thread", THREAD_ID, "--attempts", "2")
@@ -125,7 +125,7 @@ def test_a_stream_that_cannot_be_resumed_is_5_after_what_there_was() -> None:
     assert ended.err.endswith(f"; it may go on: langgraph-runs join {THREAD_ID} {RUN_ID}\n")
 
 
-def test_a_cancel_that_does_not_work_is_said() -> None:
+def test_a_failed_cancel_is_reported() -> None:
     """Of a run that is interrupted while nobody answers any more."""
     begun = threading.Event()
 
@@ -162,7 +162,7 @@ def test_the_key_and_headers_are_sent(tmp_path: Any) -> None:
     assert ("s3cret", "tides") == (server.requests[0].header("x-api-key"), server.requests[0].header("x-team"))
 
 
-def test_verbose_tells_the_request_id_of_a_refusal() -> None:
+def test_verbose_prints_the_request_id_of_an_error() -> None:
     with ScriptedServer(reply_json(422, {"detail": "no"}, {"x-request-id": "rq-1"})) as server:
         ended = Commands(server.url)("get", *RUN, "--verbose")
 
@@ -190,7 +190,7 @@ def doctor(server: ScriptedServer, *arguments: str) -> Ended:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_doctor_says_what_to_do_about_each_answer(answer: Reply, code: int, told: str) -> None:
+def test_doctor_has_a_remedy_for_each_response(answer: Reply, code: int, told: str) -> None:
     with ScriptedServer(always=answer) as server:
         ended = doctor(server)
 
@@ -199,7 +199,7 @@ def test_doctor_says_what_to_do_about_each_answer(answer: Reply, code: int, told
     assert told in ended.out.splitlines()[-1]
 
 
-def test_doctor_says_what_to_do_about_silence() -> None:
+def test_doctor_has_a_remedy_for_a_silent_server() -> None:
     with ScriptedServer(stall()) as server:
         ended = doctor(server, "--read-timeout", "200ms")
 
@@ -207,7 +207,7 @@ def test_doctor_says_what_to_do_about_silence() -> None:
     assert "nothing came back from 127.0.0.1:" in ended.out
 
 
-def test_doctor_says_what_to_do_where_nothing_listens_and_where_nothing_speaks_tls() -> None:
+def test_doctor_has_a_remedy_for_a_closed_port_and_for_a_port_without_tls() -> None:
     with closed_port() as url:
         refused = Commands(url)("doctor", *ONCE)
     assert (5, "") == (refused.code, refused.err)
@@ -219,7 +219,7 @@ def test_doctor_says_what_to_do_where_nothing_listens_and_where_nothing_speaks_t
     assert "try http:// in --url" in plain.out
 
 
-def test_doctor_warns_of_clocks_that_differ_and_servers_that_tell_no_version() -> None:
+def test_doctor_warns_of_different_clocks_and_a_missing_version() -> None:
     late = email.utils.formatdate(time.time() + 3600, usegmt=True)
     routes = {
         ("GET", "/ok"): reply_json(200, {"ok": True}, {"Date": late}),

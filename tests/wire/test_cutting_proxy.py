@@ -60,7 +60,7 @@ def ask(proxy: CuttingProxy) -> bytes:
         return answer(sock)
 
 
-def test_without_a_plan_everything_passes(server: ScriptedServer, proxy: CuttingProxy) -> None:
+def test_without_faults_everything_passes(server: ScriptedServer, proxy: CuttingProxy) -> None:
     """Two requests on one connection go through unchanged and are counted as two turns."""
     with connection(proxy) as sock:
         for _ in range(2):
@@ -74,7 +74,7 @@ def test_without_a_plan_everything_passes(server: ScriptedServer, proxy: Cutting
 
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize("after", [0, 1, len(GET) - 1])
-def test_cut_request_gives_the_server_so_many_bytes(proxy: CuttingProxy, after: int, reset: bool) -> None:
+def test_cut_request_passes_a_number_of_bytes_to_the_server(proxy: CuttingProxy, after: int, reset: bool) -> None:
     """The server has read exactly that much of the request, and the client gets no byte."""
     proxy.arm(cut_request(after, reset=reset))
     with connection(proxy) as sock:
@@ -96,7 +96,9 @@ def test_a_request_cut_at_its_end_has_reached_the_server(server: ScriptedServer,
 
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize("after", [0, 1, 30, len(HELLO)])
-def test_cut_answer_gives_the_client_so_many_bytes(server: ScriptedServer, proxy: CuttingProxy, after: int, reset: bool) -> None:
+def test_cut_answer_passes_a_number_of_bytes_to_the_client(
+    server: ScriptedServer, proxy: CuttingProxy, after: int, reset: bool
+) -> None:
     """The server has answered, the client has exactly that much of it."""
     proxy.arm(cut_answer(after, reset=reset))
     with connection(proxy) as sock:
@@ -118,7 +120,7 @@ def test_swallow_lets_the_server_act(server: ScriptedServer, proxy: CuttingProxy
 
 
 @pytest.mark.parametrize("fault, request_bytes, answer_bytes", [(stall_request(5), 5, 0), (stall_answer(5), 28, 5)])
-def test_a_stall_is_silent_until_the_client_leaves(
+def test_a_stall_is_silent_until_the_client_disconnects(
     proxy: CuttingProxy, fault: Fault, request_bytes: int, answer_bytes: int
 ) -> None:
     """Nothing more comes and nothing is closed, until the client closes."""
@@ -135,7 +137,7 @@ def test_a_stall_is_silent_until_the_client_leaves(
     assert (request_bytes, answer_bytes) == (proxy.turns[0].request, proxy.turns[0].answer)
 
 
-def test_refuse_as_a_fault_reaches_nobody(server: ScriptedServer, proxy: CuttingProxy) -> None:
+def test_a_refused_request_does_not_reach_the_server(server: ScriptedServer, proxy: CuttingProxy) -> None:
     """The connection is reset before the server hears of it."""
     proxy.arm(refuse())
     with pytest.raises(ConnectionResetError):
@@ -196,7 +198,7 @@ def test_freeze_holds_everything_back(server: ScriptedServer, proxy: CuttingProx
         assert HELLO == answer(sock)
 
 
-def test_the_same_seed_is_the_same_plan() -> None:
+def test_the_same_seed_gives_the_same_faults() -> None:
     """Seeds repeat themselves, rate 0 breaks nothing, about a third of the turns are broken by default."""
     turn = Turn(0, GET)
     first, again, never = seeded(7), seeded(7), seeded(7, 0)
@@ -219,7 +221,7 @@ def test_break_all_ends_what_is_open(proxy: CuttingProxy) -> None:
     assert HELLO == ask(proxy)
 
 
-def test_a_server_that_is_away_looks_like_a_reset(proxy: CuttingProxy) -> None:
+def test_an_unreachable_server_looks_like_a_reset(proxy: CuttingProxy) -> None:
     """Where the upstream refuses, the client is reset."""
     proxy.upstream = "http://127.0.0.1:1"
     with pytest.raises(ConnectionResetError):

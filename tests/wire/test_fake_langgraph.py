@@ -56,7 +56,7 @@ def replay(server: FakeLangGraph, last_event_id: str, query: str = "") -> Answer
     return ask(server, "GET", f"{T}/runs/{run.run_id}/stream{query}", Last_Event_ID=last_event_id)
 
 
-def test_a_stream_is_metadata_the_events_asked_for_and_an_end_that_says_nothing() -> None:
+def test_a_stream_has_metadata_and_the_requested_events_and_no_end_event() -> None:
     """The real server's habits: CRLF, metadata first, no end event, Location with the run."""
     with FakeLangGraph() as server:
         answer = stream(server, 2)
@@ -68,7 +68,7 @@ def test_a_stream_is_metadata_the_events_asked_for_and_an_end_that_says_nothing(
     assert answer.whole and answer.body.count(b"\r\n") == answer.body.count(b"\n")
 
 
-def test_ids_are_shared_and_resume_loses_siblings() -> None:
+def test_ids_are_shared_and_a_resume_loses_events_with_the_same_id() -> None:
     """Resuming from an id gives what is greater as a string: the siblings of that id do not come."""
     with FakeLangGraph(seed=1) as server:
         events = stream(server, 50).events()
@@ -152,7 +152,7 @@ def test_a_run_without_stream_resumable_has_no_ids() -> None:
         assert stream(server, stream_resumable=False).events() == replay(server, "-").events()
 
 
-def test_cuts_break_streams_after_so_many_events() -> None:
+def test_cuts_break_streams_after_a_number_of_events() -> None:
     """fin and rst break off, end ends cleanly; the run goes on."""
     with FakeLangGraph() as server:
         server.cuts = iter([(2, "fin"), (1, "end"), (0, "rst")])
@@ -180,7 +180,7 @@ def test_wait_and_join() -> None:
     assert (200, "404: Run not found") == (unknown.status, unknown.json()["__error__"]["message"])
 
 
-def test_a_pause_is_a_success_of_the_run() -> None:
+def test_a_paused_run_has_the_status_success() -> None:
     """A paused run has status success, its thread interrupted, and wait shows the interrupts."""
     with FakeLangGraph(lambda run: Paused({"a": 1}, ({"id": "i", "value": "?"},))) as server:
         value = ask(server, "POST", f"{T}/runs/wait", NEW).json()
@@ -190,7 +190,7 @@ def test_a_pause_is_a_success_of_the_run() -> None:
     assert ("success", "interrupted") == (server.created[0].status, thread["status"])
 
 
-def test_requests_are_remembered_with_their_id() -> None:
+def test_runs_keep_the_id_of_their_request() -> None:
     """x-request-id is kept with the run, or not, as the dialect says; runs are listed newest first."""
     for keeps in (True, False):
         with FakeLangGraph(dialect=Dialect(keeps_request_id=keeps)) as server:
@@ -240,7 +240,7 @@ def test_on_disconnect(call: str, on_disconnect: Optional[str], status: str) -> 
     assert status == run.status
 
 
-def test_dialects_of_the_form() -> None:
+def test_dialects_change_newlines_errors_and_headers() -> None:
     """LF line ends, an end event, a prefix that Location lacks, no Location, no stateless endpoints, other errors."""
     with FakeLangGraph(dialect=Dialect(newline="\n", end_event=True, prefix="/api")) as server:
         answer = stream(server)
@@ -258,7 +258,7 @@ def test_dialects_of_the_form() -> None:
             assert body == ask(server, "GET", "/nothing").json()
 
 
-def test_stateless_runs_vanish() -> None:
+def test_stateless_runs_are_deleted_when_they_end() -> None:
     """A stateless run is reachable while it runs; afterwards only with on_completion=keep."""
     for keep in (False, True):
         with FakeLangGraph() as server:
@@ -283,7 +283,7 @@ def test_heartbeats() -> None:
         assert (every is not None) == (b": heartbeat\r\n\r\n" in answer.body)
 
 
-def test_instead_replaces_one_answer() -> None:
+def test_instead_replaces_one_response() -> None:
     """The request that was replaced did nothing; the next one is answered as ever."""
     with FakeLangGraph() as server:
         server.instead("POST", f"{T}/runs", reply(503))

@@ -137,7 +137,7 @@ def test_a_paused_run_is_answered_by_the_next_script() -> None:
         fake.assert_started(command={"resume": "yes"}, thread_id=thread_id)
 
 
-def test_a_pause_without_a_question_is_seen_too() -> None:
+def test_a_pause_without_a_question_is_a_pause() -> None:
     """As by interrupt_before: no marker in the values, and the outcome tells."""
     with fake_server() as fake:
         fake.script(pauses(values={"n": 1}, node="send"))
@@ -180,7 +180,7 @@ def test_a_run_that_never_ends_is_cancelled() -> None:
             fake.assert_cancelled(fake.started[0], action="rollback")
 
 
-def test_a_slow_run_lasts() -> None:
+def test_lasting_delays_the_end_of_a_run() -> None:
     """As long as its script says, or until the test sets an event."""
     go = threading.Event()
     with fake_server() as fake:
@@ -211,7 +211,7 @@ def test_a_cut_stream_is_resumed_exactly(how: str) -> None:
         assert 2 <= sum(request.path.endswith("/stream") and request.method == "GET" for request in fake.requests)
 
 
-def test_the_first_cut_comes_after_so_many_events_of_the_script() -> None:
+def test_cut_after_counts_the_events_of_the_script() -> None:
     """The metadata event is not counted: with 0 it alone has come."""
     with fake_server() as fake:
         fake.script(succeeds(events=NUMBERS).cut_after(0, "rst").unreplayable())
@@ -241,7 +241,7 @@ def test_a_wait_that_is_cut_is_joined_again() -> None:
         fake.assert_requested("GET", "/threads/*/runs/*/join")
 
 
-def test_a_create_whose_answer_is_lost_is_found_by_its_request_id() -> None:
+def test_a_create_without_a_response_is_found_by_its_request_id() -> None:
     """On a thread the run is adopted, and not started twice; a stateless one cannot be looked up."""
     with fake_server() as fake:
         client = fake.client()
@@ -268,7 +268,7 @@ def test_a_429_is_waited_for_and_repeated() -> None:
         fake.assert_requested("POST", "/runs/wait", times=3)
 
 
-def test_a_429_that_stays_is_an_error_that_says_when_to_come_back() -> None:
+def test_a_repeated_429_is_an_error_with_retry_after() -> None:
     with fake_server() as fake:
         fake.script(*[rate_limited(retry_after=7)] * 2)
         with pytest.raises(RateLimitError) as caught:
@@ -295,7 +295,7 @@ def test_other_refusals_are_errors_at_once(refusal: Any, error: Any) -> None:
         fake.assert_requested("POST", "/runs", times=1)
 
 
-def test_any_request_can_be_answered_otherwise() -> None:
+def test_any_request_can_get_another_reply() -> None:
     """Once for each time it is said; a star is one segment."""
     with fake_server() as fake:
         client = fake.client(retry=no_wait(1))
@@ -309,7 +309,7 @@ def test_any_request_can_be_answered_otherwise() -> None:
 # -- the server's state
 
 
-def test_runs_threads_and_lists_agree() -> None:
+def test_runs_threads_and_lists_are_consistent() -> None:
     """What a create gave is what get, list and search tell; what was deleted is gone."""
     with fake_server() as fake:
         fake.script(succeeds({"n": 1}), succeeds({"n": 2}))
@@ -347,7 +347,7 @@ def test_threads_can_be_read_changed_and_copied() -> None:
         assert thread_id == client.threads.create(thread_id=thread_id, if_exists="do_nothing").thread_id
 
 
-def test_what_the_server_holds_before_can_be_told() -> None:
+def test_threads_and_runs_can_be_added_before_the_test() -> None:
     """A thread of an earlier day, with its state; a run that another program has started."""
     with fake_server() as fake:
         client = fake.client()
@@ -359,7 +359,7 @@ def test_what_the_server_holds_before_can_be_told() -> None:
         fake.assert_not_started()
 
 
-def test_a_busy_thread_refuses() -> None:
+def test_a_busy_thread_refuses_a_run_with_reject() -> None:
     """multitask_strategy counts: reject is a 409 and takes no script."""
     with fake_server() as fake:
         client = fake.client()
@@ -371,7 +371,7 @@ def test_a_busy_thread_refuses() -> None:
         assert {"n": 1} == client.runs.wait(thread_id, "agent", multitask_strategy="interrupt")
 
 
-def test_assistants_and_info_are_there() -> None:
+def test_assistants_and_info_have_endpoints() -> None:
     with fake_server() as fake:
         client = fake.client()
         (assistant,) = client.assistants.search()
@@ -385,7 +385,7 @@ def test_assistants_and_info_are_there() -> None:
 @pytest.mark.parametrize(
     "dialect", [Dialect(newline="\n", ids="uuid", end_event=True), Dialect(prefix="/api", locations=False)], ids=str
 )
-def test_other_servers_can_be_had(dialect: Dialect) -> None:
+def test_a_dialect_imitates_another_server(dialect: Dialect) -> None:
     with fake_server(dialect=dialect) as fake:
         fake.script(succeeds({"n": 6}, events=NUMBERS).cut_after(2))
         with fake.client().runs.stream(fake.add_thread()["thread_id"], "agent", stream_mode=MODES) as stream:
@@ -421,7 +421,7 @@ def test_many_inputs_can_be_mapped() -> None:
 # -- which script is for which run
 
 
-def test_scripts_can_be_for_runs_that_were_posted_with_something() -> None:
+def test_scripts_can_be_limited_to_runs_with_given_fields() -> None:
     """In whatever order they come; one that repeats steps back for one that fits but once."""
     with fake_server() as fake:
         fake.script(succeeds({"by": "default"}), repeat=True)
@@ -435,25 +435,25 @@ def test_scripts_can_be_for_runs_that_were_posted_with_something() -> None:
 
 
 @pytest.mark.parametrize("bad", [{"n": 1}, "succeeds", None, 3])
-def test_what_is_no_script_is_refused(bad: Any) -> None:
+def test_an_invalid_script_is_refused(bad: Any) -> None:
     with fake_server() as fake, pytest.raises(InvalidRequestError, match="give succeeds"):
         fake.script(bad)
 
 
 @pytest.mark.parametrize("bad", ["values", ("values",), (1, 2), -1, ("custom", {1, 2}), ("custom", float("nan"))])
-def test_what_is_no_step_is_refused(bad: Any) -> None:
+def test_an_invalid_step_is_refused(bad: Any) -> None:
     with pytest.raises(InvalidRequestError, match="^events: "):
         succeeds(events=[bad])
 
 
 @pytest.mark.parametrize("make", [lambda: succeeds({1, 2}), lambda: succeeds(float("nan")), lambda: fails(values=object())])
-def test_values_that_are_no_json_are_refused(make: Any) -> None:
+def test_values_that_are_not_json_are_refused(make: Any) -> None:
     with pytest.raises(InvalidRequestError, match="^values: .* is no JSON"):
         make()
 
 
 @pytest.mark.parametrize("function", [lambda run: {1, 2}, lambda run: run.emit("custom", {1, 2})])
-def test_a_function_that_gives_no_json_fails_the_test(function: Any) -> None:
+def test_a_function_that_returns_no_json_fails_the_test(function: Any) -> None:
     """And the run; the connection is not broken."""
     with pytest.raises(AssertionError, match="JSON"):
         with fake_server() as fake:
@@ -489,7 +489,7 @@ def test_many_streams_at_once_are_cut_and_exact() -> None:
             assert [[*range(6)]] * 100 == list(pool.map(numbers, range(100)))
 
 
-def test_a_cut_is_one_of_four() -> None:
+def test_an_unknown_kind_of_cut_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="fin, rst, end, stall"):
         succeeds().cut_after(1, "boom")
 
@@ -507,7 +507,7 @@ def posted(**options: Any) -> FakeRuns:
     return fake
 
 
-def test_requests_are_there_with_all_that_came() -> None:
+def test_requests_are_recorded_completely() -> None:
     """Method, path, body and headers; a key is in no repr."""
     request = posted().requests[0]
     assert ("POST", "/runs/wait", {"n": 1}, "secret-key") == (
@@ -528,7 +528,7 @@ def test_assert_started_finds_the_run() -> None:
     fake.assert_started(times=2)
 
 
-def test_assert_started_says_what_came_instead() -> None:
+def test_assert_started_shows_the_runs_that_were_started() -> None:
     """One line for each run, with what differs and nothing else."""
     fake = posted()
     with pytest.raises(AssertionError) as caught:
@@ -547,7 +547,7 @@ def test_assert_started_says_what_came_instead() -> None:
         empty.assert_started(input=1)
 
 
-def test_assert_requested_says_what_came_instead() -> None:
+def test_assert_requested_shows_the_requests() -> None:
     fake = posted()
     assert fake.requests[0] is fake.assert_requested("POST", "/runs/wait")
     with pytest.raises(AssertionError) as caught:
@@ -560,7 +560,7 @@ def test_assert_requested_says_what_came_instead() -> None:
         empty.assert_requested("GET", "/ok")
 
 
-def test_assert_no_more_requests_wants_every_change_named() -> None:
+def test_assert_no_more_requests_fails_for_an_unmatched_change() -> None:
     """What only reads does not count."""
     fake = posted()
     fake.assert_started(assistant_id="agent")
@@ -570,7 +570,7 @@ def test_assert_no_more_requests_wants_every_change_named() -> None:
     fake.assert_no_more_requests()
 
 
-def test_assert_cancelled_says_how_the_runs_ended() -> None:
+def test_assert_cancelled_shows_how_the_runs_ended() -> None:
     with pytest.raises(AssertionError, match="no run was cancelled; the runs: .*: success, .*: success"):
         posted().assert_cancelled()
 
@@ -589,7 +589,7 @@ def test_a_run_without_a_script_is_an_error_and_fails_the_test() -> None:
             assert 1 == len(fake.requests)
 
 
-def test_a_run_for_which_no_script_fits_says_which_are_left() -> None:
+def test_an_error_for_a_run_without_a_script_names_the_unused_scripts() -> None:
     with pytest.raises(AssertionError, match=r"the scripts left are for other runs: succeeds\(\{'n': 1\}\)"):
         with fake_server() as fake:
             fake.script(succeeds({"n": 1}), assistant_id="writer")
@@ -597,7 +597,7 @@ def test_a_run_for_which_no_script_fits_says_which_are_left() -> None:
                 fake.client().runs.create(None, "agent")
 
 
-def test_an_endpoint_that_is_not_faked_says_so() -> None:
+def test_an_unknown_endpoint_is_an_error() -> None:
     with pytest.raises(AssertionError, match="does not know GET /store"):
         with fake_server() as fake:
             import urllib.error
@@ -627,7 +627,7 @@ def test_a_function_that_raises_fails_the_test() -> None:
                 fake.client().runs.wait(None, "agent")
 
 
-def test_not_strict_says_nothing() -> None:
+def test_without_strict_nothing_is_checked() -> None:
     with fake_server(strict=False) as fake:
         fake.script(succeeds(), assistant_id="writer")
         with pytest.raises(InternalServerError):
@@ -651,7 +651,7 @@ def test_the_end_closes_the_clients_and_ends_the_runs() -> None:
         client.ok()
 
 
-def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with fake_server() as fake:

@@ -69,7 +69,7 @@ def body_of(answer: bytes) -> bytes:
     return answer.split(b"\r\n\r\n", 1)[1]
 
 
-def test_requests_are_recorded_as_they_were_spelled() -> None:
+def test_requests_are_recorded_as_they_were_sent() -> None:
     """The request line, the order and case of the headers and the body are kept byte for byte."""
     sent = b"POST /a%2Fb?q=1 HTTP/1.1\r\nhOst: h\r\nX-b:  2 \r\nx-A: 1\r\nContent-Length: 5\r\n\r\nh\xc3\xa9\r\n"
 
@@ -123,7 +123,7 @@ def test_connection_close_is_kept() -> None:
     assert 1 == len(server.requests)
 
 
-def test_then_hang_up_closes_without_saying_so() -> None:
+def test_then_hang_up_closes_without_announcing_it() -> None:
     """The answer is whole and promises nothing about the end that follows."""
     with ScriptedServer(reply(200, "a").then_hang_up()) as server, connection(server) as sock:
         sock.sendall(GET)
@@ -140,7 +140,7 @@ def test_then_hang_up_closes_without_saying_so() -> None:
         ("close", b'connection: close\r\n\r\n{"a":1}'),
     ],
 )
-def test_bodies_are_framed_as_asked(framing: str, expected: bytes) -> None:
+def test_bodies_are_framed_as_requested(framing: str, expected: bytes) -> None:
     """Length, chunked and close-delimited bodies look on the wire as HTTP says."""
     with ScriptedServer(reply_json(201, {"a": 1}, framing=framing)) as server:
         assert b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\n" + expected == ask(server)
@@ -179,7 +179,7 @@ def test_then_reset_ends_with_a_reset() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 17, 40])
-def test_cut_after_counts_the_bytes_of_the_whole_answer(count: int) -> None:
+def test_cut_after_counts_the_bytes_of_the_whole_response(count: int) -> None:
     """Exactly so many bytes of the answer arrive, the head among them."""
     with ScriptedServer(reply(200, "x" * 50).cut_after(count)) as server:
         assert count == len(ask(server))
@@ -213,7 +213,7 @@ def test_cut_request_after_reads_no_more(reset: bool) -> None:
     assert not request.complete
 
 
-def test_stall_answers_nothing_and_notices_that_the_client_left() -> None:
+def test_stall_sends_nothing_and_notices_that_the_client_disconnected() -> None:
     """A stalled request is over when its client leaves, and says so."""
     with ScriptedServer(stall()) as server:
         with connection(server) as sock:
@@ -245,7 +245,7 @@ def test_an_event_in_the_body_holds_the_rest_back() -> None:
         assert b"1\r\nb\r\n0\r\n\r\n" == read_exactly(sock, 11)
 
 
-def test_once_holds_the_whole_answer_back() -> None:
+def test_once_holds_the_whole_response_back() -> None:
     """Not even the head is sent before the event is set."""
     gate = threading.Event()
     with ScriptedServer(reply(200).once(gate)) as server, connection(server) as sock:
@@ -258,7 +258,7 @@ def test_once_holds_the_whole_answer_back() -> None:
         assert b"H" == sock.recv(1)
 
 
-def test_dripping_takes_its_time_and_loses_nothing() -> None:
+def test_dripping_sends_small_pieces_and_loses_nothing() -> None:
     """Four pieces with 10 ms between take at least 30 ms and are the same bytes."""
     with ScriptedServer(raw(b"abcdefgh").dripping(2, 0.01).then_cut()) as server, connection(server) as sock:
         before = time.monotonic()
@@ -268,7 +268,7 @@ def test_dripping_takes_its_time_and_loses_nothing() -> None:
     assert time.monotonic() - before >= 0.03
 
 
-def test_gzip_comes_event_by_event() -> None:
+def test_gzip_is_flushed_after_each_event() -> None:
     """The first event can be decompressed before the second is sent."""
     gate = threading.Event()
     with ScriptedServer(sse(("a", 1), gate, ("b", 2), framing="close").gzipped()) as server, connection(server) as sock:
@@ -288,7 +288,7 @@ def test_gzip_comes_event_by_event() -> None:
     assert (b"event: a\r\ndata: 1\r\n\r\n", b"event: b\r\ndata: 2\r\n\r\n") == (first, second)
 
 
-def test_interim_answers_come_first() -> None:
+def test_interim_responses_are_sent_first() -> None:
     """A 1xx answer, with headers, precedes the real one on the same connection."""
     with ScriptedServer(reply(200).after_interim(103, {"Link": "</s>"}).after_interim(102)) as server:
         answer = ask(server)
@@ -305,7 +305,7 @@ def test_a_wait_is_newlines_and_then_the_value() -> None:
     assert b'1\r\n\n\r\n1\r\n\n\r\n7\r\n{"n":1}\r\n0\r\n\r\n' == body
 
 
-def test_routes_leave_the_script_alone() -> None:
+def test_routes_do_not_use_the_script() -> None:
     """A request that matches a route does not use up a reply of the script; the query does not count."""
     get = b"GET /threads/t/runs/r?select=status HTTP/1.1\r\n\r\n"
     with ScriptedServer(
@@ -318,7 +318,7 @@ def test_routes_leave_the_script_alone() -> None:
         assert b"me" == body_of(ask(server, b"POST /p HTTP/1.1\r\nContent-Length: 2\r\n\r\nme"))
 
 
-def test_always_answers_when_the_script_is_over() -> None:
+def test_always_is_the_reply_after_the_script() -> None:
     """What comes after the script gets the same answer however often it comes."""
     with ScriptedServer(reply(503), always=reply(200, "a")) as server:
         answers = [ask(server)[9:12] for _ in range(3)]
@@ -326,7 +326,7 @@ def test_always_answers_when_the_script_is_over() -> None:
     assert [b"503", b"200", b"200"] == answers
 
 
-def test_replies_that_nobody_asked_for_fail_the_test() -> None:
+def test_replies_that_were_not_requested_fail_the_test() -> None:
     """A script or a route that was not played to its end is named at the end of the block."""
     server = ScriptedServer(reply(200), stall(), routes={("GET", "/y"): [reply(204)]})
     with pytest.raises(AssertionError, match=r"were not requested: stall\(\), reply\(204\)"), server:
@@ -339,7 +339,7 @@ def test_a_request_beyond_the_script_fails_the_test() -> None:
         assert b"HTTP/1.1 599 Status\r\n" == ask(server)[:21]
 
 
-def test_an_answer_too_short_to_be_cut_fails_the_test() -> None:
+def test_a_response_too_short_to_be_cut_fails_the_test() -> None:
     """A cut behind the end of the answer is a mistake in the test, not a cut."""
     server = ScriptedServer(reply(200).cut_after(1000))
     with pytest.raises(AssertionError, match="too short to be cut"), server:
