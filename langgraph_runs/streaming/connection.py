@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamConnection"]
 
+_EVENT_STREAM = "text/event-stream"
 #: Path below the base URL, and query.
 _Target = Tuple[str, List[Tuple[str, Any]]]
 
@@ -79,6 +80,9 @@ class StreamConnection:
                 if error.status_code in (404, 405) and index + 1 < len(targets):
                     continue
                 raise
+            if _media_type(body) != _EVENT_STREAM and index + 1 < len(targets):
+                body.close()
+                continue
             self._read_from(body)
             return
 
@@ -99,10 +103,10 @@ class StreamConnection:
 
     def _read_from(self, body: ByteStream) -> None:
         self._cursor.opened(body.server_time)
-        media_type = body.headers.get("content-type", "text/event-stream").split(";", 1)[0].strip().lower()
-        if media_type != "text/event-stream":
+        media_type = _media_type(body)
+        if media_type != _EVENT_STREAM:
             body.close()
-            problem = f"$: expected content-type text/event-stream, not {media_type!r}"
+            problem = f"$: expected content-type {_EVENT_STREAM}, not {media_type!r}"
             raise self._scope.identify(
                 ResponseDecodeError(f"the response is no stream: {problem[3:]}", problems=(problem,), request=body.info)
             )
@@ -185,6 +189,10 @@ class StreamConnection:
         )
         error.__cause__ = cause
         return self._scope.identify(error)
+
+
+def _media_type(body: ByteStream) -> str:
+    return body.headers.get("content-type", _EVENT_STREAM).split(";", 1)[0].strip().lower()
 
 
 def _target_of(location: Optional[str], base_url: str) -> Optional[_Target]:

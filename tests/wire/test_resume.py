@@ -587,6 +587,134 @@ def test_behind_a_prefix_the_run_is_asked_below_it(connect: Connect) -> None:
     assert all(request.target.startswith("/api/threads/") for request in server.requests)
 
 
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        (f"{STREAM_PATH}?token=a%2Fb&empty=", f"{STREAM_PATH}?token=a%2Fb&empty="),
+        ("/runs/elsewhere?x=1", "/runs/elsewhere?x=1"),
+        ("{own}/runs/elsewhere?x=1#fragment", "/runs/elsewhere?x=1"),
+    ],
+)
+def test_a_location_is_followed_with_its_query(connect: Connect, location: str, target: str) -> None:
+    """Also where the run's own path is known: the server knows better where its stream is."""
+    with ScriptedServer(routes=routes(), always=NO_MORE) as server:
+        headers = {"Location": location.format(own=server.url), "Content-Location": RUN_PATH}
+        server._script = [sse(ONE, headers=headers).then_cut(), NO_MORE]
+        with connect(server.url).runs.stream(THREAD_ID, "agent") as stream:
+            assert [0, 1] == [event.data["i"] for event in stream]
+        opened = [request.target for request in server.requests if request.method == "GET" and request.target != RUN_PATH]
+
+    assert target == opened[0]
+
+
+def test_the_newest_location_is_followed(connect: Connect) -> None:
+    """A resumed stream may name another place; one that names none leaves it as it was, and so does one of another server."""
+    second, third = {"Location": f"{STREAM_PATH}?part=2"}, {"Location": "http://elsewhere.example/stream?part=3"}
+    script = [
+        sse(ONE, run=RUN).then_cut(),
+        sse(ONE, TWO, headers=second).then_cut(),
+        sse(TWO, headers=third).then_cut(),
+        sse(TWO).then_cut(),
+    ]
+    end = sse(TWO, ("values", {"i": 2}, "1795224633887-0"), ("end", None, "1795224633888-0"))
+    with ScriptedServer(*script, routes=routes(), always=end) as server:
+        client = hasty(connect(server.url, retry=RetryPolicy(attempts=9, wait_initial=0)))
+        with client.runs.stream(THREAD_ID, "agent") as stream:
+            assert [0, 1, 2] == [event.data["i"] for event in stream if event.data]
+        opened = [request.target for request in server.requests if request.path == STREAM_PATH]
+
+    assert [STREAM_PATH, *[f"{STREAM_PATH}?part=2"] * 3] == opened
+
+
+def test_the_query_of_a_join_and_that_of_a_location_are_both_sent(connect: Connect) -> None:
+    """The modes that the caller chose count for more than those in Location."""
+    location = {"Location": f"{STREAM_PATH}?token=x&stream_mode=values", "Content-Location": RUN_PATH}
+    with ScriptedServer(sse(ONE, headers=location).then_cut(), routes=routes(), always=NO_MORE) as server:
+        with connect(server.url).runs.join_stream(THREAD_ID, RUN_ID, stream_mode="custom", last_event_id="0") as stream:
+            assert [0, 1] == [event.data["i"] for event in stream]
+        first, second = [request.target for request in server.requests if request.path == STREAM_PATH][:2]
+
+    assert second == first.replace("?", "?token=x&")
+
+
+@pytest.mark.parametrize("wrong", [reply(404), reply(405), reply_json(200, {"joined": True})], ids=["404", "405", "no stream"])
+def test_a_location_that_is_no_stream_is_left_for_the_path_of_the_run(connect: Connect, wrong: Reply) -> None:
+    location = {"Location": f"{RUN_PATH}/join", "Content-Location": RUN_PATH}
+    with ScriptedServer(sse(ONE, headers=location).then_cut(), wrong, routes=routes(), always=NO_MORE) as server:
+        with connect(server.url).runs.stream(THREAD_ID, "agent") as stream:
+            assert [0, 1] == [event.data["i"] for event in stream]
+        opened = [request.path for request in server.requests if request.method == "GET" and request.path != RUN_PATH]
+
+    assert [f"{RUN_PATH}/join", STREAM_PATH] == opened[:2]
+
+
+# -- the last event id
+
+
+def resumed_with(server: ScriptedServer) -> list[Optional[str]]:
+    """The ids that the resumed connections were opened with."""
+    return [request.header("Last-Event-ID") for request in server.requests if request.method == "GET" and "/stream" in request.path]
+
+
+def test_the_id_of_a_frame_without_data_is_sent(connect: Connect) -> None:
+    """It is no event, but the server wants to be resumed from there."""
+    first = sse(("custom", {"i": 0}, "4"), b"id: 5\n\n", run=RUN).then_cut()
+    with ScriptedServer(first, routes=routes(), always=sse(("custom", {"i": 1}, "6"))) as server:
+        with connect(server.url).runs.stream(THREAD_ID, "agent") as stream:
+            assert [("4", 0), ("6", 1)] == [(event.id, event.data["i"]) for event in stream]
+
+    assert "5" == resumed_with(server)[0]
+
+
+def test_a_frame_without_data_gives_its_id_to_events_without_one(connect: Connect) -> None:
+    head = ("metadata", {"run_id": RUN_ID}, None)
+    with ScriptedServer(sse(b"id: 5\n\n", head, ("custom", 1, "6"), run=RUN), routes=routes()) as server:
+        with connect(server.url).runs.stream(THREAD_ID, "agent") as stream:
+            assert ["5", "6"] == [event.id for event in stream]
+
+
+def test_after_an_empty_id_none_is_sent(connect: Connect) -> None:
+    """If the server then begins again from the start, nothing is lost and nothing comes twice."""
+    events = [("custom", {"i": n}, str(n + 1)) for n in range(4)]
+    first = sse(*events[:2], b"id:\n\n", run=RUN).then_cut()
+    with ScriptedServer(first, routes=routes(), always=sse(*events)) as server:
+        with connect(server.url).runs.stream(THREAD_ID, "agent") as stream:
+            assert [0, 1, 2, 3] == [event.data["i"] for event in stream]
+
+    assert None is resumed_with(server)[0]
+
+
+def test_after_an_empty_id_a_stream_that_begins_later_has_a_gap(connect: Connect) -> None:
+    """Nothing says that the events in between were none."""
+    first = sse(("custom", {"i": 0}, "1"), b"id\n\n", run=RUN).then_cut()
+    rest = sse(("custom", {"i": 2}, "3"))
+    with ScriptedServer(first, routes=routes(), always=rest) as server:
+        with connect(server.url).runs.stream(THREAD_ID, "agent", on_gap="mark") as stream:
+            assert [0, 2] == [event.data["i"] for event in stream]
+        assert [("1", 1)] == [(gap.after_id, gap.events_seen) for gap in stream.gaps]
+    assert None is resumed_with(server)[0]
+
+    with ScriptedServer(first, routes=routes(), always=rest) as server:
+        with pytest.raises(StreamInterruptedError, match="keeps"):
+            list(connect(server.url).runs.stream(THREAD_ID, "agent"))
+
+
+def test_the_id_that_the_caller_gave_holds_until_the_server_sends_one(connect: Connect) -> None:
+    with ScriptedServer(sse(("metadata", {"run_id": RUN_ID}, None), ("custom", 1, "6")), routes=routes()) as server:
+        with connect(server.url).runs.join_stream(THREAD_ID, RUN_ID, last_event_id="5") as stream:
+            assert [("5", "5"), ("6", "6")] == [(event.id, stream.last_event_id) for event in stream]
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+@pytest.mark.parametrize("words", ["aabac", "aaaaa", "ababa", "abaab", "aabaa"])
+def test_equal_tokens_of_one_millisecond_are_exact_when_the_run_has_ended(connect: Connect, words: str, cut: int) -> None:
+    """All share one id, so that the server sends all of them again: they are matched by their order."""
+    tokens = [("custom", word, ONE[2]) for word in words]
+    with ScriptedServer(sse(*tokens[:cut], run=RUN).then_cut(), routes=routes(), always=sse(*tokens)) as server:
+        with connect(server.url).runs.stream(THREAD_ID, "agent") as stream:
+            assert list(words) == [event.data for event in stream]
+
+
 # -- stateless
 
 
