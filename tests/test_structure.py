@@ -30,8 +30,7 @@ EXCEPTIONS: Dict[str, str] = {
         resources.run_starts runs.create_batch runs.create_once runs.start runs.starter""",
     "how a run ends: wire/test_fake_runs.py, server/test_truth.py": "runs.wait",
     "streams and how they resume: wire/test_streams.py, wire/test_resume.py, unit/test_cursor.py": """
-        streaming.clock_ids streaming.connection streaming.delivered streaming.number_ids streaming.observed_run streaming.open_stream
-        streaming.opaque_ids streaming.run_stream streaming.stream_end""",
+        streaming.connection streaming.open_stream streaming.run_stream streaming.stream_end""",
     "maps: wire/test_map.py, server/test_map.py": """
         batch.dispatcher batch.run_map batch.scheduler batch.shutdown batch.worker""",
     "a ledger as a whole: unit/test_ledger.py": """

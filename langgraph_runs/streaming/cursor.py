@@ -60,8 +60,7 @@ class Cursor:
         self.admitted = 0
         #: Whether the open connection began after events that were never delivered; see `take_gap`.
         self.gap = False
-        #: How many connections were given up since only another one could tell whether an event was new.
-        self.doubts = 0
+        self._doubts = 0
         self._gap_place: Optional[Place] = None
         self._origin = start if start is not None else (_FROM_START if from_start else None)
         self._delivered = Delivered(start)
@@ -101,6 +100,11 @@ class Cursor:
         """Whether only a new connection can tell what comes next. Until `reconnect` nothing more is admitted."""
         return self._replay is not None and self._replay.doubt
 
+    @property
+    def doubts(self) -> int:
+        """How many connections were given up because only another one can tell whether an event is new."""
+        return self._doubts + self.doubt
+
     def ended_early(self) -> bool:
         """Return True if the connection has not sent again what it should have begun with."""
         return self._expects_last
@@ -119,7 +123,7 @@ class Cursor:
         """
         if self.doubt and isinstance(self._replay, LiveClockIds):
             self._safe = self._replay.shown  # what the last connection showed was published before this one
-            self.doubts += 1
+            self._doubts += 1
         self._resumed = True
         self._replay = self._overlap_until = None
         self._all_published = all_published

@@ -379,3 +379,16 @@ def test_memory_stays_flat(resumed: bool) -> None:
             if resumed and number == 5:
                 cursor.reconnect(all_published=True)
         assert 0 < size_of(cursor, []) < 10_000
+
+
+def test_doubts_are_counted_from_the_one_that_is_open() -> None:
+    """The next connection is opened later, the more there were."""
+    cursor = Cursor(from_start=True)
+    cursor.admit("custom", "a", f"{START}-0")
+    for count in (1, 2):
+        cursor.reconnect()
+        admitted = [cursor.admit("custom", "a", f"{START + count - 1}-0") for _ in range(2)]
+        assert ([False, False], True, count) == (admitted, cursor.doubt, cursor.doubts)
+        cursor.reconnect()
+        assert (False, count) == (cursor.doubt, cursor.doubts)
+        assert True is cursor.admit("custom", "a", f"{START + count}-0")
