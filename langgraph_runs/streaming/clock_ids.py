@@ -9,7 +9,7 @@ all: the server sends each stored event once (`FinishedClockIds`).
 While the run goes on, a server may replay what it stored and then send again, in one block, what was published during the replay.
 Such events come twice, mostly after newer ones, which shows that they are repeats. Where the block begins with the newest id, an
 event of equal content may be a repeat or a new event, as tokens of one millisecond are often equal. Then the connection is given
-up, and the next one tells: what was seen before a connection was opened is in no block of that connection (`LiveClockIds`).
+up, and the next one shows it: what was seen before a connection was opened is in no block of that connection (`LiveClockIds`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def resume_from(delivered: Delivered) -> Optional[str]:
 class FinishedClockIds:
     """One resumed connection to a run that had published all its events before: each of them comes once, in order."""
 
-    #: Never: the order tells which events are new.
+    #: Never: the order says which events are new.
     doubt = False
 
     def __init__(self, delivered: Delivered) -> None:
@@ -91,7 +91,7 @@ class LiveClockIds:
         self._block: Optional[Set[int]] = None
         self._had_block = False
         self._past_older_block = False
-        #: Whether only another connection can tell what comes next.
+        #: Whether only another connection can show what comes next.
         self.doubt = False
         #: The newest id that this connection showed, once it is in doubt.
         self.shown: Optional[ClockKey] = None

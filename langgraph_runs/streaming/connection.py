@@ -172,7 +172,7 @@ class StreamConnection:
         self._scope.sleep(seconds)
 
     def _requested_pause(self) -> float:
-        """Seconds before reconnecting that the server asked for with a ``retry`` field, at most the policy's longest wait."""
+        """Seconds before reconnecting that the server requested with a ``retry`` field, at most the policy's longest wait."""
         retry = self._parser.retry
         return 0.0 if retry is None else min(retry / 1000.0, self._transport.settings.retry.wait_max)
 

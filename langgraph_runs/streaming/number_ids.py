@@ -18,7 +18,7 @@ class NumberIds:
     If a number was repeated, events under one number are matched as those that share an id of another kind are.
     """
 
-    #: Never: a number tells whether its event is new.
+    #: Never: a number says whether its event is new.
     doubt = False
 
     def __init__(self, delivered: Delivered) -> None:

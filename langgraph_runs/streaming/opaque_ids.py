@@ -16,7 +16,7 @@ class OpaqueIds:
     was repeated is taken for one that events share.
     """
 
-    #: Never: an id tells whether its event is new.
+    #: Never: an id says whether its event is new.
     doubt = False
 
     def __init__(self, delivered: Delivered) -> None:
