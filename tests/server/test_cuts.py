@@ -78,7 +78,7 @@ def runs_of(client: Client, thread_id: str) -> list[str]:
 
 
 def length_of(proxy: CuttingProxy, cut: Client, client: Client, way: str) -> tuple[int, int]:
-    """The bytes of the request and of the answer when nothing breaks."""
+    """The bytes of the request and of the response when nothing breaks."""
     thread_id = client.threads.create().thread_id
     start(cut, way, thread_id)
     turn = next(turn for turn in proxy.turns if turn.first.startswith(b"POST /threads/" + thread_id.encode()))
@@ -86,7 +86,7 @@ def length_of(proxy: CuttingProxy, cut: Client, client: Client, way: str) -> tup
 
 
 def spread(count: int, length: int) -> list[int]:
-    """So many positions from 0 to length, both included, each with an odd neighbour so that they do not line up with lines."""
+    """*count* positions from 0 to length, both included, each with an odd neighbour so that they do not line up with lines."""
     return sorted(
         {min(length, round(length * index / (count - 1)) + (index % 3 if 0 < index < count - 1 else 0)) for index in range(count)}
     )
@@ -97,7 +97,7 @@ def spread(count: int, length: int) -> list[int]:
 def test_a_run_is_started_once_wherever_the_connection_breaks(
     client: Client, cut: Client, proxy: CuttingProxy, way: str, how: str
 ) -> None:
-    """A cut anywhere in the request that starts a run, or in its answer, leaves exactly one run, which the caller is told of."""
+    """A cut anywhere in the request that starts a run, or in its response, leaves exactly one run, which the caller knows."""
     request, answer = length_of(proxy, cut, client, way)
     faults = [Fault("connect", 0, how)]
     faults += [Fault("request", after, how) for after in spread(20, request)]
@@ -110,7 +110,7 @@ def test_a_run_is_started_once_wherever_the_connection_breaks(
 
     in_parallel(one, faults)
     assert 0 == proxy.armed
-    # Clocks and ids make answers a byte or two longer or shorter, so that the last position may not be reached.
+    # Clocks and ids make responses a byte or two longer or shorter, so that the last position may not be reached.
     assert len(faults) - 2 <= sum(turn.fired for turn in proxy.turns)
 
 
@@ -118,7 +118,7 @@ def test_a_run_is_started_once_wherever_the_connection_breaks(
 def test_a_run_is_started_once_wherever_the_connection_stalls(
     client: Client, proxy: CuttingProxy, way: str, server: DevServer
 ) -> None:
-    """Silence anywhere in the request or the answer is taken for a dead peer, and leaves exactly one run."""
+    """Silence anywhere in the request or the response is taken for a dead peer, and leaves exactly one run."""
     with Client(proxy.url, api_key=None, retry=PATIENT, read_timeout=1.0, timeout=60) as impatient:
         request, answer = length_of(proxy, impatient, client, way)
         faults = [Fault("request", after, "stall") for after in spread(6, request)]
@@ -149,8 +149,8 @@ def test_no_run_is_lost_or_doubled_when_every_request_may_break(client: Client, 
             except APIConnectionError as error:
                 return None, error
 
-        told = in_parallel(one, thread_ids)
-    for thread_id, (run_id, error) in zip(thread_ids, told):
+        results = in_parallel(one, thread_ids)
+    for thread_id, (run_id, error) in zip(thread_ids, results):
         there = runs_of(client, thread_id)
         if error is None:
             assert [run_id] == there
@@ -161,7 +161,7 @@ def test_no_run_is_lost_or_doubled_when_every_request_may_break(client: Client, 
         else:
             # What broke is the reading of a run that is known, or nothing was created at all.
             assert [error.run_id] == there if error.run_id is not None else [] == there
-    assert len([error for _, error in told if error is not None]) < len(told) / 2
+    assert len([error for _, error in results if error is not None]) < len(results) / 2
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -182,10 +182,10 @@ def test_a_stateless_run_is_started_at_most_once(client: Client, cut: Client, pr
                 return None, error
 
     proxies = [CuttingProxy(proxy.upstream) for _ in faults]
-    told = in_parallel(one, range(len(faults)))
+    results = in_parallel(one, range(len(faults)))
     for each in proxies:
         each.close()
-    for index, (run_id, error) in enumerate(told):
+    for index, (run_id, error) in enumerate(results):
         threads = client.threads.search(metadata={"key": f"{key}-{index}"})
         there = [run for thread in threads for run in runs_of(client, thread.thread_id)]
         if error is None:
@@ -196,11 +196,11 @@ def test_a_stateless_run_is_started_at_most_once(client: Client, cut: Client, pr
             if there and error.run_id is not None:
                 assert there == [error.run_id]
     if way == "create":
-        assert all(isinstance(error, CreateUncertainError) for _, error in told if error is not None)
+        assert all(isinstance(error, CreateUncertainError) for _, error in results if error is not None)
 
 
 def test_batches_are_not_doubled(client: Client, proxy: CuttingProxy, cut: Client, thread_id: str) -> None:
-    """A batch whose answer is lost raises and is not sent again; items on a thread are found again."""
+    """A batch whose response is lost raises and is not sent again; items on a thread are found again."""
     key = uuid.uuid4().hex
     items: list[Any] = [{"assistant_id": "echo", "input": {"value": n}, "metadata": {"key": key}} for n in range(3)]
     proxy.arm(swallow(), when=b"POST /runs/batch")
@@ -220,11 +220,11 @@ def test_batches_are_not_doubled(client: Client, proxy: CuttingProxy, cut: Clien
 
 
 def cutting(seed: Any, longest: int, *, most: int = 12, progress: float = 0.8, least: int = 0) -> Callable[[Turn], Fault]:
-    """A plan that cuts streams, and only those, at random positions and in random ways, `most` times."""
+    """A function that cuts streams, and only those, at random positions and in random ways, `most` times."""
     rng = random.Random(seed)
     left = itertools.count(1)
 
-    def plan(turn: Turn) -> Fault:
+    def fault_of(turn: Turn) -> Fault:
         line = turn.first.split(b"\r\n", 1)[0]
         if b"/stream" not in line or rng.random() > 0.7 or next(left) > most:
             return PASS
@@ -233,7 +233,7 @@ def cutting(seed: Any, longest: int, *, most: int = 12, progress: float = 0.8, l
             return Fault("answer", least + rng.randrange(longest), how)
         return rng.choice((Fault("connect", 0, how), Fault("request", rng.randrange(400), how), Fault("answer", 0, how)))
 
-    return plan
+    return fault_of
 
 
 def numbered(server: DevServer, seed: int) -> tuple[int, int, list[int]]:
@@ -243,8 +243,8 @@ def numbered(server: DevServer, seed: int) -> tuple[int, int, list[int]]:
     count = rng.randrange(200, 600) if pause else rng.randrange(500, 3000)
     modes: Any = rng.choice(("custom", ["values", "custom"], ["custom", "updates", "values"]))
     # An event is some 70 bytes; positions are drawn so that there are several cuts in one stream.
-    plan = cutting(f"cuts-{seed}", 70 * count // rng.choice((2, 5, 10)))
-    with CuttingProxy(server.url, plan) as proxy, Client(proxy.url, api_key=None, retry=PATIENT, timeout=90) as client:
+    fault_of = cutting(f"cuts-{seed}", 70 * count // rng.choice((2, 5, 10)))
+    with CuttingProxy(server.url, fault_of) as proxy, Client(proxy.url, api_key=None, retry=PATIENT, timeout=90) as client:
         thread_id = client.threads.create().thread_id
         with client.runs.stream(thread_id, "burst", input={"n": count, "pause": pause}, stream_mode=modes) as stream:
             seen = [event.data["i"] for event in stream if isinstance(event, CustomStreamEvent)]
@@ -258,12 +258,12 @@ def numbered(server: DevServer, seed: int) -> tuple[int, int, list[int]]:
 @pytest.mark.parametrize("seeds", [range(start, start + 10) for start in range(0, 50, 10)], ids=lambda seeds: f"from {seeds[0]}")
 def test_no_event_is_lost_doubled_or_moved(server: DevServer, seeds: range) -> None:
     """Bursts and paced events, hundreds to thousands, each over several cuts: every number once, in order."""
-    told = in_parallel(lambda seed: numbered(server, seed), seeds, at_once=5)
-    for seed, (count, _, seen) in zip(seeds, told):
+    results = in_parallel(lambda seed: numbered(server, seed), seeds, at_once=5)
+    for seed, (count, _, seen) in zip(seeds, results):
         lost, doubled = sorted(set(range(count)) - set(seen)), len(seen) - len(set(seen))
         assert (0, [], 0) == (seed - seed, lost, doubled), f"seed {seed}"
         assert list(range(count)) == seen, f"seed {seed}: out of order"
-    assert len(told) < sum(cuts for _, cuts, _ in told)
+    assert len(results) < sum(cuts for _, cuts, _ in results)
 
 
 @pytest.mark.parametrize("mode", ["values", "updates", "debug", "tasks", "checkpoints", "events"])
@@ -271,8 +271,8 @@ def test_every_kept_mode_survives_cuts(server: DevServer, client: Client, mode: 
     """What a mode gives over a connection that breaks is what the server has kept of that run, event by event."""
 
     def one(seed: int) -> None:
-        plan = cutting(f"{mode}-{seed}", 4000, most=5)
-        with CuttingProxy(server.url, plan) as proxy, Client(proxy.url, api_key=None, retry=PATIENT, timeout=60) as cut:
+        fault_of = cutting(f"{mode}-{seed}", 4000, most=5)
+        with CuttingProxy(server.url, fault_of) as proxy, Client(proxy.url, api_key=None, retry=PATIENT, timeout=60) as cut:
             thread_id = client.threads.create().thread_id
             with cut.runs.stream(thread_id, "steps", input={"path": []}, stream_mode=mode) as stream:
                 seen = [(event.event, event.id, event.raw) for event in stream]
@@ -288,22 +288,22 @@ def words(seed: int, count: int) -> str:
 
 
 def test_tokens_survive_cuts(server: DevServer, client: Client) -> None:
-    """Chat tokens of messages-tuple joined are the whole answer, for each of twenty seeds, equal ones in one millisecond too."""
+    """Chat tokens of messages-tuple joined are the whole message, for each of twenty seeds, equal ones in one millisecond too."""
 
     def one(seed: int) -> tuple[str, str, int]:
         said = words(seed, 60)
-        plan = cutting(f"tokens-{seed}", 40000, most=6)
-        with CuttingProxy(server.url, plan) as proxy, Client(proxy.url, api_key=None, retry=PATIENT, timeout=60) as cut:
+        fault_of = cutting(f"tokens-{seed}", 40000, most=6)
+        with CuttingProxy(server.url, fault_of) as proxy, Client(proxy.url, api_key=None, retry=PATIENT, timeout=60) as cut:
             thread_id = client.threads.create().thread_id
             given = {"messages": [{"role": "user", "content": said}]}
             with cut.runs.stream(thread_id, "chat", input=given, stream_mode="messages-tuple") as stream:
                 pieces = [event.data[0]["content"] for event in stream if isinstance(event, MessagesStreamEvent)]
             return f"You said: {said}", "".join(pieces), sum(turn.fired for turn in proxy.turns)
 
-    told = in_parallel(one, range(20), at_once=5)
-    for expected, pieces, _ in told:
+    results = in_parallel(one, range(20), at_once=5)
+    for expected, pieces, _ in results:
         assert expected == pieces
-    assert 20 < sum(cuts for _, _, cuts in told)
+    assert 20 < sum(cuts for _, _, cuts in results)
 
 
 def test_equal_events_survive_cuts(server: DevServer, client: Client) -> None:
@@ -314,16 +314,16 @@ def test_equal_events_survive_cuts(server: DevServer, client: Client) -> None:
 
     def one(seed: int) -> tuple[int, int, int]:
         count = 300 + 100 * seed
-        plan = cutting(f"equal-{seed}", 12 * count, most=6, progress=1.0, least=1500)
-        with CuttingProxy(server.url, plan) as proxy, Client(proxy.url, api_key=None, retry=PATIENT, timeout=60) as cut:
+        fault_of = cutting(f"equal-{seed}", 12 * count, most=6, progress=1.0, least=1500)
+        with CuttingProxy(server.url, fault_of) as proxy, Client(proxy.url, api_key=None, retry=PATIENT, timeout=60) as cut:
             thread_id = client.threads.create().thread_id
             with cut.runs.stream(thread_id, "pourer", input={"items": ["x"] * count}, stream_mode="custom") as stream:
                 seen = sum(event.data == "x" for event in stream if isinstance(event, CustomStreamEvent))
             return count, seen, sum(turn.fired for turn in proxy.turns)
 
-    told = in_parallel(one, range(10), at_once=5)
-    assert [count for count, _, _ in told] == [seen for _, seen, _ in told]
-    assert 5 < sum(cuts for _, _, cuts in told)
+    results = in_parallel(one, range(10), at_once=5)
+    assert [count for count, _, _ in results] == [seen for _, seen, _ in results]
+    assert 5 < sum(cuts for _, _, cuts in results)
 
 
 @pytest.mark.parametrize("on_gap", ["error", "mark"])
@@ -367,9 +367,9 @@ def test_what_cannot_be_had_again_is_never_missing_in_silence(
 @pytest.mark.parametrize("seed", range(4))
 def test_below_a_mount_prefix_nothing_is_different(guarded_server: DevServer, seed: int) -> None:
     """A server below /api, whose Location headers leave that out, is resumed and looked up below it, with the key."""
-    plan = cutting(f"prefix-{seed}", 6000, most=6)
+    fault_of = cutting(f"prefix-{seed}", 6000, most=6)
     options: dict[str, Any] = {"api_key": "key-of-alice", "retry": PATIENT, "timeout": 60}
-    with CuttingProxy(guarded_server.url, plan) as proxy, Client(f"{proxy.url}/api", **options) as cut:
+    with CuttingProxy(guarded_server.url, fault_of) as proxy, Client(f"{proxy.url}/api", **options) as cut:
         thread_id = cut.threads.create().thread_id
         proxy.arm(swallow(), when=b"POST /api/threads/" + thread_id.encode())
         with cut.runs.stream(thread_id, "burst", input={"n": 300}, stream_mode="custom") as stream:

@@ -71,7 +71,7 @@ def test_each_mode_has_its_class(client: Client, thread_id: str, mode: Any, name
 
 
 def test_several_modes_come_in_one_stream(client: Client, thread_id: str) -> None:
-    """All events of the modes that were asked for, in the order in which the graph made them."""
+    """All events of the chosen modes, in the order in which the graph made them."""
     modes: list[Any] = ["values", "updates", "custom", "metadata"]
     with client.runs.stream(thread_id, "burst", input={"n": 2}, stream_mode=modes) as stream:
         events = [(event.event, event.data) for event in stream if event.mode != "metadata"]
@@ -97,7 +97,7 @@ def test_values_are_the_default(client: Client, thread_id: str) -> None:
 
 
 def test_chat_tokens_come_one_by_one(client: Client, thread_id: str) -> None:
-    """The pieces of the answer joined are the answer; each carries the tags of the model, and comes before the end."""
+    """The pieces of the message joined are the message; each carries the tags of the model, and comes before the end."""
     with client.runs.stream(thread_id, "chat", input=chat_input("a b c"), stream_mode="messages-tuple") as stream:
         pieces = [event for event in stream if isinstance(event, MessagesStreamEvent)]
 
@@ -423,7 +423,7 @@ def test_many_streams_at_once(client: Client) -> None:
 
 
 def test_a_stateless_stream_needs_no_thread(client: Client) -> None:
-    """The run is known before its first event, and the thread where the server tells it; the events are as ever."""
+    """The run is known before its first event, and the thread if the server names it; the events are the same."""
     with client.runs.stream(None, "echo", input={"value": 1}) as stream:
         assert stream.run_id
         assert 1 == [event.data for event in stream][-1]["echo"]
@@ -447,7 +447,7 @@ def test_a_long_silence_is_no_end(server: DevServer, thread_id: str, gate: Gate)
 
 
 def test_the_stream_of_a_run_that_was_rolled_back_ends_in_an_error(client: Client, thread_id: str, gate: Gate) -> None:
-    """The run is gone: the stream does not end as if it had finished."""
+    """The run is deleted: the stream does not end as if it had finished."""
     with client.runs.stream(thread_id, "gated", input=gate.input(), stream_mode="custom") as stream:
         next(event for event in stream if event.event == "custom")
         client.runs.cancel(thread_id, str(stream.run_id), action="rollback")

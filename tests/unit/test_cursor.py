@@ -1,8 +1,8 @@
 """Cut streams, put together again: nothing lost, nothing twice, in order, on the ids of several kinds of server.
 
-`Store` is a run's events as a server keeps and replays them. The kind ``ms`` is the real in-memory server: ids of one millisecond
-are alike, resuming is "greater than" on text, and a connection that is opened in mid-run gets what was published while the stored
-events were listed a second time, after newer ones.
+`Store` is a run's events as a server keeps and replays them. The kind ``ms`` is the real in-memory server: the events of
+one millisecond share an id, resuming is "greater than" on text, and a connection that is opened while the run goes on gets what was
+published while the stored events were listed a second time, after newer ones.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Store:
         self._places = {event[2]: index for index, event in enumerate(self.log)}
 
     def time(self, published: int) -> float:
-        """The clock of the server when so many events were published, as a Date header tells it."""
+        """The clock of the server when *published* events were out, as a Date header has it."""
         if self.kind in ("int", "uuid") or not self.log:
             return START / 1000
         return float(int(self.log[max(0, published - 1)][2].split("-")[0]) // 1000)
@@ -140,8 +140,8 @@ def test_bursts_of_thousands(kind: str, seed: int) -> None:
     assert in_order(2000) == delivered
 
 
-def read_twins(store: Store, rng: random.Random, cuts: int) -> List[Tuple[str, str]]:
-    """The events of a run some of which are alike: as `read_with_cuts`, and opening another connection whenever one is in doubt."""
+def read_equal_events(store: Store, rng: random.Random, cuts: int) -> List[Tuple[str, str]]:
+    """The events of a run some of which are equal: as `read_with_cuts`, and opening another connection whenever one is in doubt."""
     cursor, delivered = Cursor(from_start=True), []
     total = len(store.log)
     position = published = rng.randrange(total + 1)
@@ -173,23 +173,23 @@ def read_twins(store: Store, rng: random.Random, cuts: int) -> List[Tuple[str, s
     raise AssertionError("there is no end to it")
 
 
-TWINS = [st.integers(0, 30), st.integers(1, 3), st.integers(0, 6), st.randoms(use_true_random=False)]
+EQUAL_EVENTS = [st.integers(0, 30), st.integers(1, 3), st.integers(0, 6), st.randoms(use_true_random=False)]
 
 
 @settings(max_examples=200)
-@given(st.sampled_from(["ms-seq", "int", "uuid"]), *TWINS)
-def test_twins_with_ids_of_their_own(kind: str, count: int, alphabet: int, cuts: int, rng: random.Random) -> None:
-    """Tokens that are alike: where ids are unique, each comes as often as it was sent, in order."""
+@given(st.sampled_from(["ms-seq", "int", "uuid"]), *EQUAL_EVENTS)
+def test_equal_events_with_ids_of_their_own(kind: str, count: int, alphabet: int, cuts: int, rng: random.Random) -> None:
+    """If ids are unique, equal tokens come as often as they were sent, in order."""
     store = Store(kind, rng, count, alphabet)
-    assert [event[:2] for event in store.log] == read_twins(store, rng, cuts)
+    assert [event[:2] for event in store.log] == read_equal_events(store, rng, cuts)
 
 
 @settings(max_examples=200)
-@given(*TWINS)
-def test_twins_that_share_an_id(count: int, alphabet: int, cuts: int, rng: random.Random) -> None:
+@given(*EQUAL_EVENTS)
+def test_equal_events_that_share_an_id(count: int, alphabet: int, cuts: int, rng: random.Random) -> None:
     """Tokens that are equal in one millisecond: each comes as often as it was sent, in order."""
     store = Store("ms", rng, count, alphabet)
-    assert [event[:2] for event in store.log] == read_twins(store, rng, cuts)
+    assert [event[:2] for event in store.log] == read_equal_events(store, rng, cuts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -208,26 +208,26 @@ def test_every_cut_of_a_small_run(kind: str) -> None:
             assert in_order(12) == reader.delivered, (cut, published)
 
 
-def test_what_is_asked_for() -> None:
-    """The id to resume from is the last one where ids are unique, the distinct one before it where they may be shared."""
+def test_the_id_to_resume_from() -> None:
+    """It is the last one if ids are unique, the distinct one before it if events may share an id."""
 
-    def asked(*ids: str, **options: Any) -> Optional[str]:
+    def resumed_from(*ids: str, **options: Any) -> Optional[str]:
         cursor = Cursor(**{"from_start": True, **options})
         for index, own_id in enumerate(ids):
             cursor.admit("custom", str(index), own_id)
         return cursor.reconnect()
 
-    assert "0" == asked()
-    assert "5" == asked("3", "5")
-    assert "b" == asked("a", "b")
-    assert f"{START}-0" == asked(f"{START}-0", f"{START + 1}-0")
-    assert f"{START}-0" == asked(f"{START}-0", f"{START + 1}-0", f"{START + 1}-0")
-    assert "0" == asked(f"{START}-0", f"{START}-0")
-    assert "0" == asked(f"{START}-0")
-    assert None is asked(from_start=False)
-    assert "17" == asked(from_start=False, start="17")
-    assert "17" == asked(f"{START}-0", from_start=False, start="17")
-    assert "5" == asked("5", from_start=False)
+    assert "0" == resumed_from()
+    assert "5" == resumed_from("3", "5")
+    assert "b" == resumed_from("a", "b")
+    assert f"{START}-0" == resumed_from(f"{START}-0", f"{START + 1}-0")
+    assert f"{START}-0" == resumed_from(f"{START}-0", f"{START + 1}-0", f"{START + 1}-0")
+    assert "0" == resumed_from(f"{START}-0", f"{START}-0")
+    assert "0" == resumed_from(f"{START}-0")
+    assert None is resumed_from(from_start=False)
+    assert "17" == resumed_from(from_start=False, start="17")
+    assert "17" == resumed_from(f"{START}-0", from_start=False, start="17")
+    assert "5" == resumed_from("5", from_start=False)
 
 
 def test_a_run_without_ids_cannot_be_resumed() -> None:
@@ -247,7 +247,7 @@ def test_messages_that_are_not_stored_cannot_be_resumed(own_id: Optional[str]) -
     assert False is cursor.resumable
 
 
-def test_a_run_that_is_only_joined_can_be_resumed_when_it_has_told_an_id() -> None:
+def test_a_run_that_is_only_joined_can_be_resumed_once_an_id_is_known() -> None:
     """Without a start there is nothing to resume from before the first event."""
     cursor = Cursor(from_start=False)
     assert False is cursor.resumable
@@ -256,13 +256,13 @@ def test_a_run_that_is_only_joined_can_be_resumed_when_it_has_told_an_id() -> No
 
 
 def test_the_first_connection_delivers_everything() -> None:
-    """Nothing comes twice there: equal events of one millisecond are twins, and both count."""
+    """Nothing comes twice there: equal events of one millisecond are distinct, and all count."""
     cursor = Cursor(from_start=True)
     assert [True] * 4 == [cursor.admit("messages", '[" "]', own_id) for own_id in [f"{START}-0"] * 3 + [f"{START}-0"]]
 
 
-def test_twins_that_come_long_after_a_reconnect_are_both_delivered() -> None:
-    """Doubles come at the head of a connection; half a minute later equal content is news, where the clock is known."""
+def test_equal_events_long_after_a_reconnect_are_both_delivered() -> None:
+    """Repeats come at the head of a connection; half a minute later equal content is new, if the clock of the server is known."""
     late = f"{START + 60_000}-0"
     for server_time, second in ((START / 1000, True), (None, False)):
         cursor = Cursor(from_start=True)
@@ -287,7 +287,7 @@ def test_metadata_without_an_id_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("name", ["error", "end", "feedback"])
-def test_kinds_without_an_id_are_always_news(name: str) -> None:
+def test_kinds_without_an_id_are_always_new(name: str) -> None:
     """They are sent live or not at all, so that none is a repeat, and the stream stays resumable."""
     cursor = Cursor(from_start=True)
     cursor.admit("custom", "1", "1")
@@ -301,15 +301,15 @@ def test_a_store_that_forgot_is_a_gap() -> None:
     store = Store("ms", random.Random(3), 30)
     reader = Reader(Cursor(from_start=True))
     reader.read(store.log[:10])
-    asked = reader.cursor.reconnect()
-    kept = [event for event in store.connect(asked, 30, 30) if event[2] > store.log[15][2]]
+    resumed_from = reader.cursor.reconnect()
+    kept = [event for event in store.connect(resumed_from, 30, 30) if event[2] > store.log[15][2]]
     reader.read(kept[:1])
     assert True is reader.cursor.gap
     assert in_order(10) == reader.delivered[:10]
 
 
 def test_a_store_that_forgot_everything_is_a_gap() -> None:
-    """A replay of nothing, where at least the last known event was due, is told as well."""
+    """A replay of nothing, though at least the last known event was due, is reported as well."""
     reader = Reader(Cursor(from_start=True))
     reader.read([("custom", "1", f"{START}-0")])
     reader.cursor.reconnect()

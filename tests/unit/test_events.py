@@ -1,4 +1,4 @@
-"""Events: which class for which name, and what they tell of mode, namespace, time and tags."""
+"""Events: which class for which name, and their mode, namespace, time and tags."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ CLOCK_ID = f"{int(ID_MOMENT.timestamp() * 1000)}-0"
 
 
 @pytest.mark.parametrize(
-    ("told", "moment"),
+    ("text", "moment"),
     [
         ("2026-11-21T01:09:53.104205+00:00", MOMENT),
         ("2026-11-21T01:09:53.104205Z", MOMENT),
@@ -106,19 +106,19 @@ CLOCK_ID = f"{int(ID_MOMENT.timestamp() * 1000)}-0"
         ("2026-11-21T01:09:53.104205", MOMENT),
     ],
 )
-def test_the_time_is_the_datas_own(told: str, moment: datetime.datetime) -> None:
-    """A debug event tells when it happened: that counts for more than its id, and is UTC whatever zone it was told in."""
-    event = DebugStreamEvent("debug", {"timestamp": told}, CLOCK_ID)
+def test_the_time_is_the_datas_own(text: str, moment: datetime.datetime) -> None:
+    """A debug event says when it happened. That counts for more than its id, and is UTC whatever its offset was."""
+    event = DebugStreamEvent("debug", {"timestamp": text}, CLOCK_ID)
     assert moment == event.timestamp
     assert UTC == event.timestamp.tzinfo
 
 
 @pytest.mark.parametrize(
-    "told", [None, "", 5, "yesterday, at about noon", "0001-01-01T00:00:00+05:00", "2026-99-21T01:09:53Z", {"a": 1}, "x" * 100_000]
+    "text", [None, "", 5, "yesterday, at about noon", "0001-01-01T00:00:00+05:00", "2026-99-21T01:09:53Z", {"a": 1}, "x" * 100_000]
 )
-def test_a_time_that_is_none_is_no_error(told: Any) -> None:
+def test_a_time_that_is_none_is_no_error(text: Any) -> None:
     """Then it is the id's, which is the clock of this server."""
-    assert ID_MOMENT == DebugStreamEvent("debug", {"timestamp": told}, CLOCK_ID).timestamp
+    assert ID_MOMENT == DebugStreamEvent("debug", {"timestamp": text}, CLOCK_ID).timestamp
 
 
 @pytest.mark.parametrize("event_id", [None, "", "5", "abc", "1795224633885", "17952246338851-0", "1795224633885-0x", "-1-0"])
@@ -129,7 +129,7 @@ def test_without_any_time_it_is_the_time_of_arrival(event_id: Any) -> None:
 
 
 def test_the_time_of_arrival_is_taken_when_the_event_is_made() -> None:
-    """It is now, unless told."""
+    """It is now, unless it is given."""
     before = datetime.datetime.now(UTC)
     moment = StreamEvent("x").timestamp
     assert before - datetime.timedelta(seconds=1) <= moment <= datetime.datetime.now(UTC)
@@ -179,5 +179,5 @@ def test_errors_in_the_shapes_of_servers(data: Any, error: Any, message: Any) ->
 
 @pytest.mark.parametrize(("data", "attempt"), [({"attempt": 2}, 2), ({}, 1), (None, 1), ({"attempt": "2"}, 1)])
 def test_the_servers_attempt(data: Any, attempt: int) -> None:
-    """It is the first unless told otherwise."""
+    """It is the first if the event does not say."""
     assert attempt == MetadataStreamEvent("metadata", data).attempt

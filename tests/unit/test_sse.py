@@ -288,7 +288,7 @@ def test_a_cr_and_an_lf_in_two_pieces_are_one_line_end() -> None:
     ],
 )
 def test_an_unfinished_event_is_noticed_and_not_dispatched(stream: bytes, pending: bool) -> None:
-    """Half an event at the end is never an event; whether there was one is told."""
+    """Half an event at the end is never an event; whether there was one is known."""
     parser = EventParser()
     assert (["a"] if stream else []) == [event.data for event in parser.feed(stream)]
     assert pending is parser.pending
@@ -322,7 +322,7 @@ def test_half_a_byte_order_mark_is_none(start: bytes) -> None:
     ],
 )
 def test_invalid_utf8_becomes_the_replacement_character(data: bytes, text: str) -> None:
-    """It is no error, and does not touch what is around it, in data and ids alike."""
+    """It is no error, and does not touch what is around it, in data and in ids."""
     assert [("message", text, text, text), ("message", "after", None, text)] == parsed(
         b"id: " + data + b"\ndata: " + data + b"\n\ndata: after\n\n"
     )

@@ -1,4 +1,4 @@
-"""Streams that are cut: every event comes exactly once and in order, or the loss is told."""
+"""Streams that are cut: every event comes exactly once and in order, or the loss is reported."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Cuts:
         return self._left.pop()
 
     def paced(self, run: FakeRun) -> Any:
-        """Numbered events as long as streams are being cut, and as many as were asked for: every cut is in mid-run."""
+        """Numbered events as long as streams are being cut, and at least as many as the input says: every cut is while the run goes on."""
         i = 0
         while i < run.input["n"] or not self.over.is_set():
             run.emit("custom", {"i": i})
@@ -166,12 +166,12 @@ def test_exact_when_cut_at_any_byte(connect: Connect, seed: int) -> None:
     with FakeLangGraph(burst, dialect, seed=seed) as server, CuttingProxy(server.url) as proxy:
         rng = random.Random(seed)
 
-        def plan(turn: Turn) -> Fault:
+        def fault_of(turn: Turn) -> Fault:
             if b"/stream" not in turn.first[:200] or rng.random() < 0.1:
                 return Fault("never")
             return cut_answer(rng.randrange(12_000), reset=rng.random() < 0.5)
 
-        proxy.plan = plan
+        proxy.plan = fault_of
         with started(hasty(connect(proxy.url, retry=RetryPolicy(attempts=30, wait_initial=0, budget=None))), count) as stream:
             check(list(stream), count)
 
@@ -207,7 +207,7 @@ def test_exact_when_joined_from_the_start(connect: Connect, dialect: Dialect) ->
 def test_a_connection_that_is_lost_before_its_first_event(connect: Connect, dialect: Dialect, how: str) -> None:
     """The headers had come, nothing else: the stream is opened again from its start."""
     if not dialect.locations:
-        pytest.skip("without Location and metadata nothing has told the run; see the test below")
+        pytest.skip("without Location and metadata nothing has named the run; see the test below")
     with FakeLangGraph(burst, dialect) as server:
         server.cuts = iter([(0, how)] if how == "end" else [(0, how), (0, how)])
         with started(hasty(connect(server.url, retry=PATIENT)), 50) as stream:
@@ -215,7 +215,7 @@ def test_a_connection_that_is_lost_before_its_first_event(connect: Connect, dial
 
 
 @pytest.mark.parametrize("how", ["fin", "rst", "end"])
-def test_a_run_that_nothing_has_told_is_found_on_its_thread(connect: Connect, how: str) -> None:
+def test_a_run_that_nothing_has_named_is_found_on_its_thread(connect: Connect, how: str) -> None:
     """No Location, and the connection lost before metadata: the run is found by its request id, its events come all."""
     with FakeLangGraph(burst, Dialect(locations=False)) as server:
         server.cuts = iter([(0, how)])
@@ -262,14 +262,14 @@ def test_equal_events_with_ids_of_their_own_survive_cuts(connect: Connect, ids: 
 
 
 def running(then: str = "success", times: int = 1) -> Callable[[Request], Reply]:
-    """The run, running for so many questions, then ended."""
-    asked: list[Request] = []
+    """The run: running for the first *times* requests, then ended."""
+    requests: list[Request] = []
 
-    def answer(request: Request) -> Reply:
-        asked.append(request)
-        return reply_json(200, run_json("running" if len(asked) <= times else then))
+    def reply_to(request: Request) -> Reply:
+        requests.append(request)
+        return reply_json(200, run_json("running" if len(requests) <= times else then))
 
-    return answer
+    return reply_to
 
 
 def routes(run: Any = None, **more: Any) -> Any:
@@ -321,7 +321,7 @@ def test_a_server_that_is_away_for_a_while(connect: Connect) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 410, 422])
 def test_a_refusal_on_the_way_back_ends_it(connect: Connect, status: int) -> None:
-    """A status that will not pass ends the stream in StreamInterruptedError at once, caused by that answer."""
+    """A status that is not transient ends the stream in StreamInterruptedError at once, caused by that response."""
     with ScriptedServer(
         sse(ONE, run=RUN).then_cut(), reply_json(status, {"detail": "no more"}), routes=routes(running(times=9))
     ) as server:
@@ -402,7 +402,7 @@ def test_heartbeats_alone_keep_a_stream_open(connect: Connect) -> None:
 
 
 def test_a_clean_end_while_the_run_goes_on_is_no_end(connect: Connect) -> None:
-    """As a server that is shut down gracefully ends its streams: the run is asked, and the stream opened again."""
+    """As a server that is shut down gracefully ends its streams: the run is requested, and the stream opened again."""
     with ScriptedServer(sse(ONE, run=RUN), routes=routes(running(times=1)), always=NO_MORE) as server:
         got = [event.data["i"] for event in connect(server.url).runs.stream(THREAD_ID, "agent")]
 
@@ -471,10 +471,10 @@ def test_retry_of_the_server_is_obeyed(connect: Connect) -> None:
     """A ``retry:`` field sets the wait before the stream is opened again."""
     with ScriptedServer(sse(b"retry: 300\r\n\r\n", ONE, run=RUN).then_cut(), routes=routes(), always=NO_MORE) as server:
         list(connect(server.url, retry=RetryPolicy(wait_initial=0)).runs.stream(THREAD_ID, "agent"))
-        _, asked, again = server.requests[:3]
+        _, checked, again = server.requests[:3]
 
-    assert (RUN_PATH, STREAM_PATH) == (asked.path, again.path)
-    assert again.at - asked.at > 0.28
+    assert (RUN_PATH, STREAM_PATH) == (checked.path, again.path)
+    assert again.at - checked.at > 0.28
 
 
 # -- where to go on: Location
@@ -570,16 +570,16 @@ def test_a_location_of_this_server_is_joined_below_the_prefix(connect: Connect, 
     """A stateless stream goes on at its Location, which may or may not name origin and mount prefix."""
     path = f"/runs/{RUN_ID}/stream"
     with ScriptedServer(always=reply(404)) as server:
-        told = location.format(path=path, own=server.url, OWN=server.url.replace("http", "HTTP"), prefix=prefix)
-        server._script = [sse(ONE, headers={"Location": told}).then_cut(), sse(ONE, TWO)]
+        sent = location.format(path=path, own=server.url, OWN=server.url.replace("http", "HTTP"), prefix=prefix)
+        server._script = [sse(ONE, headers={"Location": sent}).then_cut(), sse(ONE, TWO)]
         with hasty(connect(server.url + prefix)).runs.stream(None, "agent") as stream:
             assert [0, 1] == [event.data["i"] for event in stream]
         assert f"{prefix}{path}" == server.requests[1].target
 
 
-def test_behind_a_prefix_the_run_is_asked_below_it(connect: Connect) -> None:
-    """Location lacks the mount prefix; what is asked afterwards has it."""
-    prefixed = {("GET", f"/api{path}"): answer for (_, path), answer in routes().items()}
+def test_behind_a_prefix_the_run_is_requested_below_it(connect: Connect) -> None:
+    """Location lacks the mount prefix; the later requests have it."""
+    prefixed = {("GET", f"/api{path}"): reply_ for (_, path), reply_ in routes().items()}
     with ScriptedServer(sse(ONE, run=RUN).then_cut(), routes=prefixed, always=NO_MORE) as server:
         with connect(f"{server.url}/api/").runs.stream(THREAD_ID, "agent") as stream:
             assert [0, 1] == [event.data["i"] for event in stream]
@@ -744,7 +744,7 @@ def test_a_stateless_stream_that_cannot_be_resumed(connect: Connect) -> None:
 
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 def test_a_stateless_stream_to_its_end(connect: Connect, framing: str) -> None:
-    """Where the end of the body is known, it is taken for the end of the run, of which nobody can be asked."""
+    """If the end of the body is known, it is taken for the end of the run, which cannot be requested."""
     head = {"Location": f"/runs/{RUN_ID}/stream", "Content-Location": f"/runs/{RUN_ID}"}
     with ScriptedServer(sse(("values", {"n": 1}, "1-0"), headers=head, framing=framing), always=reply(404)) as server:
         stream = hasty(connect(server.url)).runs.stream(None, "agent")
@@ -755,7 +755,7 @@ def test_a_stateless_stream_to_its_end(connect: Connect, framing: str) -> None:
             ended = False
         assert 1 == sum(request.method == "POST" for request in server.requests)
 
-    # a body that ends with its connection may have been cut, which nobody can tell here
+    # a body that ends with its connection may have been cut, and nothing shows whether it was
     assert ended or framing == "close"
 
 
@@ -938,7 +938,7 @@ def _forever(run: FakeRun) -> Any:
 
 
 def test_a_run_that_was_deleted_meanwhile(connect: Connect) -> None:
-    """The run is gone when the stream wants to go on: NotFoundError, not an end."""
+    """The run is deleted before the stream is resumed: NotFoundError, not an end."""
     with ScriptedServer(sse(ONE, run=RUN).then_cut(), always=reply_json(404, {"detail": "Run not found"}), routes={
         ("GET", f"/threads/{THREAD_ID}/runs"): reply_json(200, []),
     }) as server:  # fmt: skip
@@ -990,17 +990,17 @@ def test_half_an_event_is_never_delivered(connect: Connect) -> None:
                 assert [0, 1] == [event.data["i"] for event in stream]
 
 
-def test_nothing_is_asked_twice_after_a_whole_stream(connect: Connect) -> None:
+def test_a_complete_stream_costs_two_requests(connect: Connect) -> None:
     """A stream that was not cut costs one POST and one GET of the run."""
     with ScriptedServer(sse(ONE, TWO, run=RUN), routes=routes()) as server:
         list(connect(server.url).runs.stream(THREAD_ID, "agent"))
-        asked = [f"{request.method} {request.target}" for request in server.requests]
+        sent = [f"{request.method} {request.target}" for request in server.requests]
 
-    assert [f"POST /threads/{THREAD_ID}/runs/stream", f"GET {RUN_PATH}"] == asked
+    assert [f"POST /threads/{THREAD_ID}/runs/stream", f"GET {RUN_PATH}"] == sent
 
 
 def test_without_verifying_a_cut_is_still_resumed(connect: Connect) -> None:
-    """verify_outcome=False asks nothing, and yet loses nothing."""
+    """verify_outcome=False requests no run, and yet loses nothing."""
     with FakeLangGraph(burst) as server:
         server.cuts = iter(Cuts(random.Random(5), 60))
         with started(hasty(connect(server.url, retry=PATIENT, verify_outcome=False)), 300) as stream:
@@ -1013,7 +1013,7 @@ def test_without_verifying_a_cut_is_still_resumed(connect: Connect) -> None:
 
 
 def test_metadata_without_an_id_comes_once(connect: Connect) -> None:
-    """A server that says metadata at the head of each connection, without an id, is heard once."""
+    """A server may send metadata at the head of each connection, without an id: it is delivered once."""
     head = ("metadata", {"run_id": RUN_ID, "attempt": 1})
     first, again = sse(head, ("custom", 1, "7"), run=RUN), sse(head, ("custom", 2, "8"))
     with ScriptedServer(first.then_cut(), again, routes=routes(), always=sse(head)) as server:
@@ -1042,8 +1042,8 @@ def test_heartbeats_between_do_not_disturb(connect: Connect) -> None:
     assert [0, 1] == got
 
 
-def test_the_run_cannot_be_asked(connect: Connect) -> None:
-    """Where the server does not answer for the run after a cut, the stream ends in an error that carries the last id."""
+def test_a_run_that_cannot_be_requested_ends_the_stream(connect: Connect) -> None:
+    """If the request for the run fails after a cut, the stream ends in an error that carries the last id."""
     with ScriptedServer(sse(ONE, run=RUN).then_cut(), routes={("GET", RUN_PATH): reply(500)}, always=reply(500)) as server:
         stream = hasty(connect(server.url)).runs.stream(THREAD_ID, "agent")
         next(stream)
@@ -1075,7 +1075,7 @@ def test_going_on_by_hand_is_exact(connect: Connect) -> None:
 
 
 def test_a_stall_is_a_cut(connect: Connect) -> None:
-    """Silence longer than read_timeout, from a peer that is dead and says so to nobody, is resumed like a break."""
+    """Silence longer than read_timeout, from a peer that is dead without a sign, is resumed like a break."""
     with FakeLangGraph(burst, Dialect(heartbeat=None)) as server:
         server.cuts = iter([(40, "stall"), (70, "stall")])
         with started(hasty(connect(server.url, read_timeout=0.1, retry=PATIENT)), 200) as stream:
@@ -1106,8 +1106,8 @@ def test_many_streams_at_once_under_cuts(connect: Connect) -> None:
     assert [] == failures
 
 
-def test_the_first_answer_may_be_lost_altogether(connect: Connect) -> None:
-    """The create's connection breaks before a byte of the answer: the stream is joined from its start."""
+def test_the_first_response_may_be_lost_altogether(connect: Connect) -> None:
+    """The create's connection breaks before a byte of the response: the stream is joined from its start."""
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         proxy.arm(swallow(), when=b"POST")
         with started(hasty(connect(proxy.url)), 100) as stream:
@@ -1117,7 +1117,7 @@ def test_the_first_answer_may_be_lost_altogether(connect: Connect) -> None:
 
 
 def test_a_fault_while_the_stream_is_opened_again(connect: Connect) -> None:
-    """Resets, stalls before the answer and heads cut short on the way back are attempts like others."""
+    """Resets, stalls before the response and headers cut short on the way back are attempts like others."""
     script = [reset_before_answer(), stall(), sse(ONE, TWO).cut_after(30)]
     with ScriptedServer(sse(ONE, run=RUN).then_cut(), *script, routes=routes(), always=NO_MORE) as server:
         client = hasty(connect(server.url, read_timeout=0.1, retry=RetryPolicy(attempts=6, wait_initial=0)))

@@ -68,7 +68,7 @@ HISTORY_ROUTE = ("POST", f"/threads/{THREAD_ID}/history")
 
 
 def routes(status: str = "success", **more: Any) -> Any:
-    """What is asked after a stream: the run, and the thread's state."""
+    """The requests after a stream: the run, and the thread's state."""
     state = {"values": more.get("values"), "next": more.get("next", []), "metadata": {"run_id": RUN_ID}}
     state["interrupts"] = more.get("interrupts", [])
     return {RUN_ROUTE: reply_json(200, run_json(status)), HISTORY_ROUTE: reply_json(200, [state])}
@@ -214,7 +214,7 @@ def test_a_large_event_takes_linear_time(connect: Connect, piece: int) -> None:
 
 
 def test_an_event_that_is_too_large(connect: Connect) -> None:
-    """Beyond max_event_bytes it is ResponseDecodeError, after the events before it, and the connection is let go."""
+    """Beyond max_event_bytes it is ResponseDecodeError, after the events before it, and the connection is closed."""
     one, large = event("custom", 1), event("custom", "x" * 5000)
     for steps in ([large], [large[:4000], large[4000:]], [large[i : i + 10] for i in range(0, len(large), 10)]):
         with ScriptedServer(sse(one, *steps, run=RUN).then_stall()) as server:
@@ -335,7 +335,7 @@ def test_text_that_is_no_json(connect: Connect) -> None:
 
 
 def test_ids_and_times(connect: Connect) -> None:
-    """The id persists until the next one; a clock id, or a timestamp in the data, tells when it was."""
+    """The id persists until the next one; a clock id, or a timestamp in the data, says when it happened."""
     found = received(
         connect,
         ("custom", 1),
@@ -365,21 +365,21 @@ def test_a_second_metadata_is_a_new_attempt(connect: Connect) -> None:
 
 
 def test_metadata_tells_the_run_where_the_headers_do_not(connect: Connect) -> None:
-    """run_id is known from the first event at the latest, on_run_created hears of it once."""
-    heard: list[Any] = []
+    """run_id is known from the first event at the latest, on_run_created is called once."""
+    called: list[Any] = []
     with ScriptedServer(sse(*EVENTS), routes={**routes(), RUNS_ROUTE: reply_json(200, [])}, always=sse()) as server:
-        with stream(connect, server, on_run_created=heard.append) as opened:
+        with stream(connect, server, on_run_created=called.append) as opened:
             before = opened.run_id
             next(opened)
             assert before is None
             assert RUN == (opened.thread_id, opened.run_id)
             list(opened)
 
-    assert [{"run_id": RUN_ID, "thread_id": THREAD_ID}] == heard
+    assert [{"run_id": RUN_ID, "thread_id": THREAD_ID}] == called
 
 
 def test_feedback_and_end_are_events_like_others(connect: Connect) -> None:
-    """They are delivered; after end nothing more is asked than the run."""
+    """They are delivered; after end only the run is requested."""
     with ScriptedServer(sse(*EVENTS, ("feedback", {"k": "u"}), ("end", None), run=RUN), routes=routes()) as server:
         assert ["metadata", "values", "feedback", "end"] == [e.event for e in stream(connect, server)]
         assert 2 == len(server.requests)
@@ -433,7 +433,7 @@ def test_an_error_event_of_no_known_shape(connect: Connect, data: Any) -> None:
 
 
 def test_an_error_whose_connection_stays_open(connect: Connect) -> None:
-    """Not every server closes after an error: the run is asked, and the stream ends."""
+    """Not every server closes after an error: the run is requested, and the stream ends."""
     with ScriptedServer(sse(("error", "boom"), run=RUN).then_stall(), routes=routes("error")) as server:
         with pytest.raises(RunFailedError):
             list(stream(connect, server))
@@ -443,12 +443,12 @@ def test_an_error_whose_connection_stays_open(connect: Connect) -> None:
 def test_an_error_of_a_run_that_goes_on(connect: Connect) -> None:
     """An error event while the run is tried again by the server: what comes afterwards is delivered too."""
     gate = threading.Event()
-    asked: list[Request] = []
+    requests: list[Request] = []
 
     def run(request: Request) -> Reply:
-        asked.append(request)
+        requests.append(request)
         gate.set()
-        return reply_json(200, run_json("running" if len(asked) == 1 else "success"))
+        return reply_json(200, run_json("running" if len(requests) == 1 else "success"))
 
     with ScriptedServer(sse(("error", "boom"), gate, ("custom", 1), run=RUN), routes={RUN_ROUTE: run}) as server:
         assert ["error", "custom"] == [e.event for e in stream(connect, server)]
@@ -493,7 +493,7 @@ def test_an_error_is_raised_once(connect: Connect) -> None:
 
 
 def test_a_run_that_is_unknown_when_asked(connect: Connect) -> None:
-    """A stream that ended, of a run that nobody knows any more: not found, unless its whole thread is gone as a stateless one's."""
+    """A stream that ended, of a run that is deleted: not found, unless its thread is deleted too, as a stateless one is."""
     with ScriptedServer(
         sse(*EVENTS, run=RUN), routes={RUN_ROUTE: reply(404), RUNS_ROUTE: reply_json(200, [])}, always=reply(404)
     ) as server:
@@ -509,7 +509,7 @@ QUESTION = {"value": {"ask": "sure?"}, "id": "0123"}
 
 @pytest.mark.parametrize("name", ["values", "updates"])
 def test_a_question_is_on_the_stream(connect: Connect, name: str) -> None:
-    """__interrupt__ in values or updates is a pause: the stream ends normally, and tells the question."""
+    """__interrupt__ in values or updates is a pause: the stream ends normally, and has the question."""
     with ScriptedServer(sse((name, {"__interrupt__": [QUESTION]}), run=RUN), routes=routes()) as server:
         with stream(connect, server) as opened:
             list(opened)
@@ -519,7 +519,7 @@ def test_a_question_is_on_the_stream(connect: Connect, name: str) -> None:
 
 
 def test_a_question_that_the_modes_hide(connect: Connect) -> None:
-    """With stream_mode="custom" nothing is seen of it: it is asked for when the caller looks, and only then."""
+    """With stream_mode="custom" nothing is seen of it: it is requested when the caller reads it, and only then."""
     with ScriptedServer(sse(("custom", 1), run=RUN), routes=routes(interrupts=[QUESTION], next=["node"])) as server:
         with stream(connect, server, stream_mode="custom") as opened:
             assert [1] == [e.data for e in opened]
@@ -584,7 +584,7 @@ def leave_unread(opened: RunStream[Any]) -> None:
 
 @pytest.mark.parametrize("leave", [leave_by_break, leave_by_with, leave_by_exception, leave_unread])
 def test_leaving_a_stream_lets_its_connection_go(connect: Connect, leave: Callable[[Any], None]) -> None:
-    """However a loop is left, the connection is closed at once, the run is left alone, and nothing is asked."""
+    """However a loop is left, the connection is closed at once, the run goes on, and nothing is requested."""
     with ScriptedServer(endless(), reply_json(200, {"version": "1"})) as server:
         client = connect(server.url)
         leave(client.runs.stream(THREAD_ID, "agent"))
@@ -594,7 +594,7 @@ def test_leaving_a_stream_lets_its_connection_go(connect: Connect, leave: Callab
 
 
 @pytest.mark.parametrize("started", [False, True])
-def test_a_stream_that_nobody_holds_is_closed(connect: Connect, started: bool) -> None:
+def test_a_stream_without_references_is_closed(connect: Connect, started: bool) -> None:
     """Garbage collection closes the connection, without a warning."""
     with ScriptedServer(endless()) as server:
         opened = connect(server.url).runs.stream(THREAD_ID, "agent")
@@ -664,7 +664,7 @@ def test_its_repr_says_what_it_is(connect: Connect) -> None:
 
 
 def test_cancelling_from_within_the_loop(connect: Connect) -> None:
-    """stream.cancel() asks the server on another connection; the stream ends in RunCancelledError with the values so far."""
+    """stream.cancel() sends its request on another connection; the stream ends in RunCancelledError with the values so far."""
 
     def goes_on(run: FakeRun) -> Any:
         run.emit("values", {"n": 1})
@@ -700,7 +700,7 @@ def test_cancelling_in_a_way_that_there_is_not(connect: Connect) -> None:
 
 
 def test_cancelling_where_the_thread_is_unknown(connect: Connect) -> None:
-    """A stateless stream whose thread the server did not tell cannot be cancelled, and says so."""
+    """A stateless stream whose thread the server did not name cannot be cancelled: an error says so."""
     with ScriptedServer(sse(("metadata", {"run_id": RUN_ID})).then_stall()) as server:
         with connect(server.url).runs.stream(None, "agent") as opened:
             next(opened)
@@ -782,12 +782,12 @@ def test_random_streams_in_random_pieces(connect: Connect, seed: int) -> None:
     assert events == found
 
 
-# -- without anybody to ask
+# -- without the ids of the run
 
 
 @pytest.mark.parametrize("ending", ["then_cut", "then_reset"])
 def test_a_cut_stateless_stream_is_an_error(connect: Connect, ending: str) -> None:
-    """Nobody can be asked, nothing can be resumed: StreamInterruptedError after what was received."""
+    """The run cannot be requested, and nothing can be resumed: StreamInterruptedError after what was received."""
     got = []
     with ScriptedServer(getattr(sse(("metadata", {"run_id": RUN_ID}), ("custom", 1)), ending)(), always=reply(404)) as server:
         with pytest.raises(StreamInterruptedError) as caught:
@@ -800,7 +800,7 @@ def test_a_cut_stateless_stream_is_an_error(connect: Connect, ending: str) -> No
 
 
 def test_without_verifying_an_error_event_still_raises(connect: Connect) -> None:
-    """verify_outcome=False asks nothing: what the stream said is all that is known."""
+    """verify_outcome=False requests nothing: the events are all that is known."""
     with ScriptedServer(sse(("error", "boom"), run=RUN), named("stream").good) as server:
         client = connect(server.url, verify_outcome=False)
         with pytest.raises(RunFailedError):
