@@ -140,7 +140,8 @@ def split_batch(items: Sequence[RunCreate], *, max_items: int, max_bytes: int) -
 
 def note_batch(error: LangGraphRunsError, created: Mapping[int, Run], uncertain: Sequence[int]) -> None:
     """Let *error* say what of a batch exists and what may."""
-    error.__dict__.update(created=dict(created), uncertain=tuple(uncertain))
+    error.created = dict(created)
+    error.uncertain = tuple(uncertain)
     if created:
         error._text += f"; payloads {_spans(created)} were created before"
     if uncertain:

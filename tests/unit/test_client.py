@@ -411,7 +411,7 @@ def test_a_response_that_is_too_large_is_an_error() -> None:
 
 
 def test_a_batch_response_with_too_few_runs_is_an_error() -> None:
-    """An answer with fewer runs than were sent could not be message apart, and is an error."""
+    """It cannot be known which runs are missing."""
     client, _ = client_of(reply([run_json()]))
     with pytest.raises(ResponseDecodeError, match="expected 2 runs, not 1"):
         client.runs.create_batch([RunCreate(assistant_id="a"), RunCreate(assistant_id="b")])
