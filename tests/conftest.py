@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import ipaddress
 import os
@@ -39,6 +40,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if all(".py" in argument for argument in config.args):
         return 0
     return max(os.cpu_count() or 1, WORKERS)
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests stay in memory to the end. Each garbage collection would go through all of them.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
