@@ -8,6 +8,7 @@ the loop, while no task is between two states: what they raise ends the map and 
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import threading
 from collections import deque
@@ -32,6 +33,18 @@ _WINDOW = 4
 _LONGEST_WAIT = 5.0
 
 
+class _State(enum.Enum):
+    """Where the loop is."""
+
+    #: Between two results. `Scheduler.stop` shuts the map down.
+    IDLE = 0
+    #: In `Scheduler.next`, where a shutdown would meet half of a change.
+    AT_WORK = 1
+    #: In `Scheduler.next`, which will shut the map down.
+    STOPPING = 2
+    STOPPED = 3
+
+
 class Scheduler:
     """One map at work. Not part of `RunMap`, so that a `RunMap` without references is garbage-collected, which stops the map."""
 
@@ -51,8 +64,8 @@ class Scheduler:
         self._recorder = recorder
         self._retries = retries
         self._pid = os.getpid()
-        self._lock = threading.RLock()  # a user function may close the map
-        self._stopped = False
+        self._lock = threading.RLock()  # reentrant: a signal handler or a user function may stop the map
+        self._state = _State.IDLE
         #: False after the last input, or if no further input is to be read.
         self._reading = True
         #: Tasks that start before the next input is read.
@@ -69,26 +82,36 @@ class Scheduler:
     def next(self) -> Optional[BatchResult]:
         """Return the next result, or None after the last one. An exception stops the map before it is raised."""
         with self._lock:
+            if self._state is _State.STOPPED:
+                return None
             try:
-                return self._next()
+                self._state = _State.AT_WORK
+                result = self._next()
+                if result is not None:
+                    self._state = _State.IDLE
+                    return result
             except StopIteration as error:
+                self._shut_down()
                 # It would end the caller's loop without a word, as if all inputs had been run.
-                self.stop()
                 raise RuntimeError("a function that was given to the map raised StopIteration") from error
             except BaseException:
-                self.stop()
+                self._shut_down()
                 raise
+            self._shut_down()
+            return None
 
     def _next(self) -> Optional[BatchResult]:
-        while not self._stopped:
+        while not self._is_stopping():
             self._check_signal()
             if self._is_done():
-                self.stop()
                 break
             self._step(wait=not self._buffer.ready)
-            if self._buffer.ready and not self._stopped:
+            if self._buffer.ready and not self._is_stopping():
                 return self._hand_out(self._buffer.pop())
         return None
+
+    def _is_stopping(self) -> bool:
+        return self._state is _State.STOPPING
 
     def _hand_out(self, result: BatchResult) -> BatchResult:
         if result.error is not None and self._config.on_error != "yield":
@@ -112,23 +135,19 @@ class Scheduler:
             suffix = "" if signal.reason is None else f": {signal.reason}"
             raise AbortedError(f"aborted{suffix}", reason=signal.reason)
 
-    def _is_stopped(self) -> bool:
-        # A method, since a type checker does not know that a user function may stop the map between two checks.
-        return self._stopped
-
     # -- one step
 
     def _step(self, *, wait: bool) -> None:
         self._recorder.delete_orphaned_threads()
         self._collect(self._longest_wait() if wait else 0.0)
-        if self._is_stopped():
+        if self._is_stopping():
             return
         results, released = self._recorder.poll()
         for result in results:
             self._emit(result)
         self._waiting.extend(released)
         self._choose()
-        if self._is_stopped():
+        if self._is_stopping():
             return
         self._record()
         self._start()
@@ -178,7 +197,7 @@ class Scheduler:
             if not self._may_read():
                 return
             item = self._inputs.read()
-            if self._is_stopped():
+            if self._is_stopping():
                 return
             if item is None:
                 self._reading = False
@@ -244,21 +263,29 @@ class Scheduler:
     # -- ending
 
     def stop(self) -> None:
-        """Stop the map: cancel or leave what is in flight, clean up, close the ledger. May be called twice."""
+        """Stop the map: cancel or leave what is in flight, clean up, close the ledger. May be called twice.
+
+        If a signal handler or a user function calls this in the middle of a step, the loop stops the map when it has returned.
+        """
         if os.getpid() != self._pid:
             return  # in a forked child: the map belongs to the parent
         with self._lock:
-            if self._stopped:
-                return
-            self._stopped = True
-            with contextlib.ExitStack() as closing:  # the last one is called first
-                closing.callback(self._show_end)
-                closing.callback(self._dispatcher.close)
-                closing.callback(self._recorder.close)
-                if self._unsubscribe is not None:
-                    closing.callback(self._unsubscribe)
-                shutdown = Shutdown(self._config, self._dispatcher, self._recorder, self._retries)
-                shutdown.run([*self._waiting, *self._starting], self._finished, list(self._ended))
+            if self._state is _State.AT_WORK:
+                self._state = _State.STOPPING
+                self._dispatcher.wake()
+            elif self._state is _State.IDLE:
+                self._shut_down()
+
+    def _shut_down(self) -> None:
+        self._state = _State.STOPPED
+        with contextlib.ExitStack() as closing:  # the last one is called first
+            closing.callback(self._show_end)
+            closing.callback(self._dispatcher.close)
+            closing.callback(self._recorder.close)
+            if self._unsubscribe is not None:
+                closing.callback(self._unsubscribe)
+            shutdown = Shutdown(self._config, self._dispatcher, self._recorder, self._retries)
+            shutdown.run([*self._waiting, *self._starting], self._finished, list(self._ended))
 
     def _show_end(self) -> None:
         self.meter.in_flight = 0

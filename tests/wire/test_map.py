@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import os
 import signal
 import subprocess
@@ -867,6 +868,51 @@ def test_a_signal_handler_that_raises_ends_a_map_that_waits(client: Client, serv
         signal.signal(signal.SIGUSR1, before)
     assert error is caught.value
     assert 3 == len(doubler.seen)
+    leaves_nothing(server, doubler)
+
+
+def test_a_signal_handler_may_close_a_map_that_waits(
+    client: Client, server: FakeLangGraph, doubler: Doubler, tmp_path: Path
+) -> None:
+    doubler.gate.clear()
+    results = client.runs.map("agent", numbers(*range(9)), concurrency=3, ledger=tmp_path / "jobs.sqlite")
+    before = signal.signal(signal.SIGUSR1, lambda *_: results.close())
+    sender = threading.Thread(target=lambda: (doubler.wait_for(3), os.kill(os.getpid(), signal.SIGUSR1)))
+    try:
+        sender.start()
+        assert [] == list(results)
+        sender.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    leaves_nothing(server, doubler)
+    assert {"pending": 3, "started": 0, "done": 0, "failed": 0} == Ledger(tmp_path / "jobs.sqlite").counts()
+
+
+@pytest.mark.parametrize("message", ["map, input 0", "runs/wait: "])
+def test_what_a_log_handler_raises_reaches_the_caller_and_ends_the_map(
+    client: Client, server: FakeLangGraph, doubler: Doubler, message: str
+) -> None:
+    """In the scheduler, where a retry is logged, and in a worker, where a request is."""
+    error = Unexpected("the disk is full")
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if message in record.getMessage():
+                raise error
+
+    logger, handler = logging.getLogger("langgraph_runs"), Handler()
+    level = logger.level
+    server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        with pytest.raises(Unexpected) as caught:
+            list(client.runs.map("agent", numbers(*range(3)), concurrency=1))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert error is caught.value
+    assert [] == doubler.seen
     leaves_nothing(server, doubler)
 
 

@@ -95,13 +95,16 @@ class SqliteFile:
         for pragma in ("synchronous=FULL", "fullfsync=1", "temp_store=1", "temp.journal_mode=OFF"):
             self.run(f"PRAGMA {pragma}")
         if application != _APPLICATION:
-            with self.transaction():
-                # Another process may have created the tables since.
-                if self._number("application_id") == 0:
-                    for statement in _TABLES:
-                        self.run(statement)
-                    self.run(f"PRAGMA user_version={_VERSION}")
-                    self.run(f"PRAGMA application_id={_APPLICATION}")
+            self._create_tables()
+
+    def _create_tables(self) -> None:
+        with self.transaction():
+            if self._number("application_id") == _APPLICATION:
+                return  # another process has created them since
+            for statement in _TABLES:
+                self.run(statement)
+            self.run(f"PRAGMA user_version={_VERSION}")
+            self.run(f"PRAGMA application_id={_APPLICATION}")
 
     def _number(self, pragma: str) -> int:
         row = self.one(f"PRAGMA {pragma}")

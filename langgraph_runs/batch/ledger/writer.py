@@ -41,18 +41,19 @@ class LedgerWriter:
 
     def _register(self, url: str, assistant_id: str) -> None:
         with self._file.transaction():
-            for name, value, what in (("url", url, "server"), ("assistant_id", assistant_id, "assistant")):
-                row = self._file.one("SELECT value FROM about WHERE name = ?", [name])
-                if row is None:
-                    self._file.run("INSERT INTO about VALUES (?, ?)", [name, value])
-                elif row[0] != value:
-                    raise LedgerError(
-                        f"the ledger {self._file.path!r} is for another {what}: {row[0]}, not {value}; give another file"
-                    )
+            self._check_purpose("url", url, "server")
+            self._check_purpose("assistant_id", assistant_id, "assistant")
             self._file.run("INSERT INTO owner VALUES (?, ?)", [self._id, os.getpid()])
         # The number of times that this map has read each key. On disk: a million keys need no memory.
         self._file.run("CREATE TEMP TABLE seen (key TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID")
         self.release_dead_owners()
+
+    def _check_purpose(self, name: str, value: str, what: str) -> None:
+        row = self._file.one("SELECT value FROM about WHERE name = ?", [name])
+        if row is None:
+            self._file.run("INSERT INTO about VALUES (?, ?)", [name, value])
+        elif row[0] != value:
+            raise LedgerError(f"the ledger {self._file.path!r} is for another {what}: {row[0]}, not {value}; give another file")
 
     def _lock_path(self, owner: str) -> str:
         return f"{self._file.path}-owner-{owner}"
