@@ -22,7 +22,7 @@ EXCEPTIONS: Dict[str, str] = {
         http.exchange streaming.stream_config server_traits""",
     "each call on the wire: wire/test_requests.py, wire/test_answers.py, wire/test_retries.py, wire/test_time.py": """
         api.assistants api.paths api.request api.runs api.system api.threads
-        http.body http.call_options http.transport resources.assistants resources.runs resources.threads""",
+        http.body http.call_options http.transport resources.assistants resources.resource resources.runs resources.threads""",
     "connections: wire/test_sharing.py, wire/test_instrumentation.py, wire/test_time.py, unit/test_mocks.py": """
         http.connect http.connection http.pool http.pooled_response http.session http.session_factory""",
     "unit/test_faults.py": "http.exception_mapping",

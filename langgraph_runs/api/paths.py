@@ -35,7 +35,7 @@ def run_path(thread_id: str, run_id: str, *rest: str) -> str:
 
 
 class RunIds(NamedTuple):
-    """The ids that an answer's headers carry."""
+    """The ids in the headers of a response."""
 
     run_id: Optional[str]
     thread_id: Optional[str]

@@ -29,12 +29,12 @@ _log = logging.getLogger(__name__)
 
 @attrs.frozen
 class RetryDetails:
-    """What an ``on_retry`` hook is told before the wait.
+    """What an ``on_retry`` hook is called with, before the wait.
 
-    >>> told = []
-    >>> policy = RetryPolicy(on_retry=told.append)
+    >>> seen = []
+    >>> policy = RetryPolicy(on_retry=seen.append)
     >>> policy.on_retry(RetryDetails(call="GET /ok", attempt=2, wait=0.5, error=LangGraphRunsError("it broke")))
-    >>> f"{told[0].call}: attempt {told[0].attempt} in {told[0].wait} s"
+    >>> f"{seen[0].call}: attempt {seen[0].attempt} in {seen[0].wait} s"
     'GET /ok: attempt 2 in 0.5 s'
     """
 
@@ -83,56 +83,56 @@ def _hook(_: Any, __: Any, value: Any) -> None:
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How often and after what waits a call is repeated; per client (``Client(retry=...)``) and per call (``with_options``).
+    """How often a request is repeated and after which waits; for a client (``Client(retry=...)``) or a call (``with_options``).
 
     The wait before retry *n* (1 is the first) is ``min(wait_max, wait_initial * 2 ** (n - 1))`` seconds, with full jitter a
-    random number between 0 and that; a ``Retry-After`` of the server is obeyed instead. A wait that would cross the call's
-    deadline is not begun: the last error is raised at once.
+    random number between 0 and that; a ``Retry-After`` of the server takes its place. If the wait would cross the deadline of
+    the call, the last error is raised at once.
 
     >>> RetryPolicy(attempts=1).attempts  # never repeats anything
     1
     """
 
-    #: Tries in all, the first included.
+    #: The number of attempts, the first included.
     attempts: int = attrs.field(default=4, validator=_attempts)
     #: Seconds before the first retry.
     wait_initial: float = attrs.field(default=0.5, validator=_seconds)
-    #: No wait of ours is longer, in seconds.
+    #: The longest wait before a retry, in seconds.
     wait_max: float = attrs.field(default=8.0, validator=_seconds)
     #: ``"full"`` or ``"none"``.
     jitter: str = attrs.field(default="full", validator=_jitter)
-    #: HTTP statuses that are worth another try where the call may be repeated.
+    #: HTTP statuses after which a request is repeated, if it may be.
     statuses: FrozenSet[int] = attrs.field(default=frozenset({408, 429, 500, 502, 503, 504}), converter=_statuses)
-    #: Whether the server's ``Retry-After`` replaces our own wait.
+    #: Whether the server's ``Retry-After`` replaces the computed wait.
     respect_retry_after: bool = True
-    #: A longer ``Retry-After``, in seconds, is not waited for: the error is raised at once and carries it.
+    #: The longest ``Retry-After`` to wait for, in seconds. After a longer one the error is raised at once, with its value.
     retry_after_max: float = attrs.field(default=60.0, validator=_seconds)
-    #: Retries that one client may have in a burst (see `RetryBudget`); None for no limit.
+    #: The number of repeats that all calls of one client may make in a burst (see `RetryBudget`); None for no limit.
     budget: Optional[float] = attrs.field(default=100.0, validator=_budget)
     #: Called before each wait, in the calling thread, with a `RetryDetails`.
     on_retry: Optional[Callable[[RetryDetails], None]] = attrs.field(default=None, eq=False, validator=_hook)
 
     def wait(self, retry: int, retry_after: Optional[float] = None) -> float:
-        """Seconds before the retry with this number; 1 is the first."""
+        """Return the seconds before the retry with this number; 1 is the first."""
         if retry_after is not None and self.respect_retry_after:
             return retry_after
         longest = min(self.wait_max, self.wait_initial * 2.0 ** min(retry - 1, 60))
         return random.uniform(0.0, longest) if self.jitter == "full" else longest
 
     def forbids(self, error: LangGraphRunsError) -> bool:
-        """Whether the server asks for a longer wait than is waited for."""
-        asked: Optional[float] = getattr(error, "retry_after", None)
-        return asked is not None and self.respect_retry_after and asked > self.retry_after_max
+        """Return whether the server demands a longer wait than `retry_after_max`."""
+        retry_after: Optional[float] = getattr(error, "retry_after", None)
+        return retry_after is not None and self.respect_retry_after and retry_after > self.retry_after_max
 
     def announce(self, call: str, attempt: int, seconds: float, error: LangGraphRunsError) -> None:
-        """Log that *attempt* comes after *seconds*, and tell the hook."""
+        """Log that *attempt* comes after *seconds*, and call the hook."""
         _log.info("%s: attempt %d in %.2f s after %s", call, attempt, seconds, type(error).__name__)
         if self.on_retry is not None:
             self.on_retry(RetryDetails(call=call, attempt=attempt, wait=seconds, error=error))
 
 
 class RetryBudget:
-    """A token bucket that all calls of one client share, so that 100 threads do not hammer a dead server.
+    """A token bucket that all calls of one client share, so that 100 threads do not flood a server that is down.
 
     A retry takes one token, a success gives one back, and one comes back by itself each second. Without tokens nothing is
     retried: the first error is raised.
@@ -159,7 +159,7 @@ class RetryBudget:
             return True
 
     def succeeded(self) -> None:
-        """A request was answered well."""
+        """Note a request that succeeded."""
         # Looked at without the lock: a bucket that is full stays full, and a lost token costs one retry at the most.
         if self._capacity is not None and self._tokens < self._capacity:
             with self._lock:
@@ -303,7 +303,7 @@ class Retrier:
             self.out_of_time = not scope.deadline.allows(self._seconds)
             if self.out_of_time or scope.interrupted:
                 return True
-        return not self.budget.take()  # asked last, so that a token is spent only on an attempt that is made
+        return not self.budget.take()  # last, so that a token is spent only on an attempt that is made
 
     def _announce(self, _: Any) -> None:
         assert self._error is not None

@@ -1,14 +1,14 @@
-"""``client.assistants``: what can be run. Read only."""
+"""``client.assistants``: the graphs that a server can run, with their configuration. Read only."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence
 
 from .. import api
-from ..http import Transport, parse_call_options
 from ..models import Assistant
 from ..options import CallOptions, documented
 from ..validation import check_choice, check_count, check_id
+from .resource import Resource
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -18,19 +18,15 @@ __all__ = ["AssistantsClient"]
 _SORT_FIELDS = ("assistant_id", "graph_id", "name", "created_at", "updated_at")
 
 
-class AssistantsClient:
-    """The assistants of a server. Got as ``client.assistants``."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+class AssistantsClient(Resource):
+    """The assistants of a server, as ``client.assistants``."""
 
     @documented(CallOptions)
     def get(self, assistant_id: str, **options: Unpack[CallOptions]) -> Assistant:
-        """The assistant with this id. Raises `NotFoundError`."""
-        check_id("assistant_id", assistant_id)
-        common = parse_call_options("get", options)
-        with common.scope(self._transport) as scope:
-            return api.get_assistant(self._transport, scope, str(assistant_id), common)
+        """Return an assistant. Raises `NotFoundError`."""
+        assistant_id = check_id("assistant_id", assistant_id)
+        with self._call("get", options) as (scope, common):
+            return api.get_assistant(self._transport, scope, assistant_id, common)
 
     @documented(CallOptions)
     def search(
@@ -46,15 +42,14 @@ class AssistantsClient:
         select: Optional[Sequence[str]] = None,
         **options: Unpack[CallOptions],
     ) -> List[Assistant]:
-        """Assistants whose metadata contain what is given; at most *limit*, after skipping *offset*."""
+        """Return assistants whose metadata contain those given: at most *limit*, after skipping *offset*."""
         check_count("limit", limit, least=1)
         check_count("offset", offset, least=0)
         if sort_by is not None:
             check_choice("sort_by", sort_by, _SORT_FIELDS)
         if sort_order is not None:
             check_choice("sort_order", sort_order, ("asc", "desc"))
-        common = parse_call_options("search", options)
-        with common.scope(self._transport) as scope:
+        with self._call("search", options) as (scope, common):
             return api.search_assistants(
                 self._transport,
                 scope,

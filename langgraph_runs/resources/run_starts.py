@@ -1,4 +1,4 @@
-"""Starting runs: create, create_batch, wait and stream, each of which sends one request that must not be sent twice."""
+"""The methods of ``client.runs`` that start runs. Each sends a request that must not be executed twice."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from typing import (
     overload,
 )
 
-from ..errors import (
-    DeadlineExceededError,
-)
+from ..errors import DeadlineExceededError
 from ..http import Transport, parse_call_options
 from ..models import Run
 from ..options import CallOptions, CreateOptions, ModeOption, StreamMode, StreamOptions, WaitOptions, documented
@@ -36,6 +34,7 @@ from ..streaming import (
     stream_new_run,
 )
 from ..validation import check_count
+from .resource import Resource
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -45,12 +44,12 @@ if TYPE_CHECKING:
 __all__ = ["RunStarts"]
 
 
-class RunStarts:
-    """The calls of ``client.runs`` that start runs; `runs.RunsClient` adds those for runs that exist."""
+class RunStarts(Resource):
+    """The methods that start runs. `RunsClient` adds those for runs that exist."""
 
-    def __init__(self, transport: Transport, knowledge: Optional[ServerTraits] = None) -> None:
-        self._transport = transport
-        self._starter = RunStarter(transport, knowledge)
+    def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None) -> None:
+        super().__init__(transport)
+        self._starter = RunStarter(transport, traits)
 
     @documented(CreateOptions)
     def create(
@@ -60,13 +59,14 @@ class RunStarts:
         payload: Optional[RunsInvokePayload] = None,
         **options: Unpack[CreateOptions],
     ) -> Run:
-        """The new run, started in the background; *thread_id* None runs it on a thread of its own.
+        """Start a run in the background and return it. Does not wait for its end: `join` or `join_stream` it.
 
-        That thread is deleted when the run has ended, with its result, unless ``on_completion="keep"``. Does not wait for the
-        run: `join` or `join_stream` it. After a failure that leaves open whether the run exists, the
-        thread's runs are looked through, and the run is found or created again; where that is not possible (a stateless run),
-        raises `CreateUncertainError`. Raises `ConflictError` for a busy thread with ``multitask_strategy="reject"``, and
-        `NotFoundError` for an unknown thread or assistant.
+        With *thread_id* None the run gets a thread of its own (a stateless run). The server deletes that thread, with the
+        result, when the run has ended, unless ``on_completion="keep"``.
+
+        After a failure that leaves open whether the run exists, the runs of the thread are listed: the run is found, or it is
+        created again. If that cannot be decided, as for a stateless run, raises `CreateUncertainError`. Raises `ConflictError`
+        for a busy thread with ``multitask_strategy="reject"``, and `NotFoundError` for an unknown thread or assistant.
         """
         start = prepare_start("create", RunsCreatePayload, self._starter.creator, thread_id, assistant_id, payload, options)
         with start.options.scope(self._transport) as scope:
@@ -81,13 +81,15 @@ class RunStarts:
         max_bytes: int = 8 * 1024 * 1024,
         **options: Unpack[CallOptions],
     ) -> List[Run]:
-        """The new runs, in the order of *payloads* (`RunCreate`, or dicts of the same fields), each on a thread of its own.
+        """Start many runs in the background and return them in the order of *payloads* (`RunCreate`, or dicts of its fields).
 
-        They are sent in requests of at most *max_items* runs and *max_bytes* bytes each. An item with a ``thread_id`` is created on
-        that thread, in a request of its own, since the server's batch endpoint ignores it. *timeout* is for all of them together.
+        Each run gets a thread of its own. They are sent in requests of at most *max_items* runs and *max_bytes* bytes each. An
+        item with a ``thread_id`` is created on that thread, in a request of its own, because the server's batch endpoint
+        ignores the field. *timeout* is for all requests together.
 
-        Nothing of this is all or nothing, not even one request. The error, of whatever class, says what there is: ``created``, a
-        dict of place and `Run`, and ``uncertain``, the places of runs that may exist; nothing was sent for the rest.
+        The call is not atomic, and neither is one of its requests. An error of any class says what exists: ``created`` is a
+        dict from the position of an item to its `Run`, ``uncertain`` are the positions of runs that may exist. Nothing was sent
+        for the others.
         """
         common = parse_call_options("create_batch", options)
         check_count("max_items", max_items, least=1)
@@ -102,15 +104,15 @@ class RunStarts:
         payload: Optional[RunsInvokePayload] = None,
         **options: Unpack[WaitOptions],
     ) -> Any:
-        """The final values of a new run; blocks until it has ended, for at most *timeout* seconds.
+        """Start a run and return its final values. Blocks until the run has ended, for at most *timeout* seconds.
 
-        A run that waits for a human returns as well, its values with ``__interrupt__`` where it asked a question. To tell a
-        pause by ``interrupt_before`` from an end, pass ``raise_error=False``: the result is then a `RunOutcome`, with
-        ``paused`` and ``interrupts``, for failed runs too. Otherwise raises `RunFailedError`, `RunCancelledError` or
-        `RunTimedOutError`. When the connection breaks, the run is joined again; it is never started twice.
+        Raises `RunFailedError`, `RunCancelledError` or `RunTimedOutError` for a run that did not succeed. A run that waits for
+        a human returns normally; if it asked a question, its values have the key ``__interrupt__``. With ``raise_error=False``
+        the result is a `RunOutcome` instead, for failed runs too, and its ``paused`` and ``interrupts`` distinguish a pause by
+        ``interrupt_before`` from an end. When the connection breaks, the run is joined again; it is never started twice.
 
-        With *thread_id* None the server deletes the run when it has ended, so that it cannot be asked how: one that was
-        cancelled or timed out looks like a success, unless ``on_completion="keep"``. Failures raise in any case.
+        With *thread_id* None the server deletes the run when it has ended, so that its status cannot be requested: a run that
+        was cancelled or timed out then looks like a success, unless ``on_completion="keep"``. Failures raise in any case.
         """
         start = prepare_start("wait", RunsWaitPayload, self._starter.creator, thread_id, assistant_id, payload, options)
         with start.options.scope(self._transport) as scope:
@@ -225,16 +227,17 @@ class RunStarts:
         payload: Optional[RunsInvokePayload] = None,
         **options: Any,
     ) -> RunStream[Any]:
-        """The events of a new run, as they come: a `RunStream`, whose ``run_id`` is known before the first event.
+        """Start a run and return its events as they come: a `RunStream`, whose ``run_id`` is known before the first event.
 
-        Blocks until the server has begun to answer; then each event blocks. The stream ends only when the run has: normally
-        for a success or a pause, else with the run's `RunError`. A broken connection is resumed without losing or repeating an
-        event, since ``stream_resumable=True`` is sent unless told otherwise (the server then keeps the events of the run in
-        memory; pass False to spare it that, and a broken stream raises `StreamInterruptedError`). ``messages`` events
-        (not ``messages-tuple``) are never kept by the server. Metadata and errors come in every mode.
+        Blocks until the server's response begins; then each event blocks. The stream ends when the run has ended: normally for
+        a success or a pause, otherwise with the run's `RunError`. Metadata and error events come in every mode.
 
-        With *thread_id* None a broken stream raises `StreamInterruptedError`, and a run that was cancelled or timed out looks
-        like a success, on servers that do not tell the run's thread; this one does not.
+        A broken connection is resumed without losing or repeating an event. For that the server keeps the events of the run in
+        memory (``stream_resumable=True`` is sent unless you pass False; then a broken stream raises `StreamInterruptedError`).
+        It never keeps events of the mode ``messages``, only of ``messages-tuple``.
+
+        With *thread_id* None, on servers that do not send the id of the run's thread, a broken stream raises
+        `StreamInterruptedError`, and a run that was cancelled or timed out looks like a success.
         """
         start = prepare_start("stream", RunsStreamPayload, self._starter.creator, thread_id, assistant_id, payload, options)
         return stream_new_run(self._starter, start, options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import os
@@ -24,9 +23,9 @@ from typing import (
 )
 
 from .. import api
-from ..call import AbortSignal, Scope
+from ..call import AbortSignal
 from ..errors import DeadlineExceededError, InvalidRequestError
-from ..http import CommonOptions, Transport, parse_call_options
+from ..http import Transport, parse_call_options
 from ..models import Run
 from ..options import CallOptions, CancelAction, JoinOptions, JoinStreamOptions, MapOptions, ModeOption, StreamMode, documented
 from ..runs import JOINING, Filters, check_client_options, pages
@@ -48,27 +47,27 @@ _BULK_STATUS = ("pending", "running", "all")
 
 
 class RunsClient(RunStarts):
-    """The runs of a server. Got as ``client.runs``; shared by threads.
+    """The runs of a server, as ``client.runs``. It may be used by several threads at once.
 
-    Wherever an id is wanted, text or a `uuid.UUID` is taken. Each method takes ``timeout``, ``signal``, ``headers`` and
-    ``params`` as well. Each may raise `InvalidRequestError` before anything is sent, `APIConnectionError` when no usable answer
-    came, `APIStatusError` when the server refused, and `AbortedError` or `DeadlineExceededError` when the call was ended.
+    An id is text or a `uuid.UUID`. Each method also takes ``timeout``, ``signal``, ``headers`` and ``params``. Each may raise
+    `InvalidRequestError` before anything is sent, `APIConnectionError` if no usable response came, `APIStatusError` if the server
+    refused, and `AbortedError` or `DeadlineExceededError` if the call was ended.
     """
 
     def __init__(
-        self, transport: Transport, knowledge: Optional[ServerTraits] = None, connect: Optional[Callable[[], Any]] = None
+        self, transport: Transport, traits: Optional[ServerTraits] = None, connect: Optional[Callable[[], Any]] = None
     ) -> None:
-        super().__init__(transport, knowledge)
-        self._knowledge = knowledge
+        super().__init__(transport, traits)
+        self._traits = traits
         self._connect = connect
 
     # -- many
 
     @functools.cached_property
     def _many(self) -> MapCalls:
-        from ..batch import MapCalls  # with the rooms below it, for those who map
+        from ..batch import MapCalls  # a tenth of what importing the package takes
 
-        return MapCalls(self._transport, self._knowledge, self._connect)
+        return MapCalls(self._transport, self._traits, self._connect)
 
     @documented(MapOptions)
     def map(
@@ -89,31 +88,34 @@ class RunsClient(RunStarts):
         keep_threads: Union[bool, Literal["failed"]] = False,
         **options: Unpack[MapOptions],
     ) -> RunMap:
-        """The results of many runs, one for each of *inputs*, as they come: an iterator of `BatchResult`.
+        """Run an assistant once for each of *inputs* and return the results as they come: an iterator of `BatchResult`.
 
-        *inputs* may be any iterable, also an endless one: it is read no faster than runs end, in the thread that iterates. An
-        input is what ``wait`` takes as ``input``, or a payload such as ``RunsCreatePayload(input=..., metadata=...)``, whose
-        fields go before the options. A tuple of a text and an input is a key and its input; with *key*, a function, keys are made
-        from inputs.
+        *inputs* may be any iterable, also an endless one. It is read in the thread that iterates, and no faster than runs end.
+        An input is what `wait` takes as ``input``, or a payload such as ``RunsCreatePayload(input=..., metadata=...)``, whose
+        fields take precedence over the options. A tuple of a string and an input is a key and its input; or *key* is a function
+        that returns the key of an input.
 
-        Each run is created once, on a new thread, which is deleted afterwards; unless it waits for a human, or *keep_threads* is
-        True, or ``"failed"`` and it did.
+        Each run is created once, on a new thread. The thread is deleted afterwards, unless the run waits for a human, or
+        *keep_threads* is True, or *keep_threads* is ``"failed"`` and the run failed.
 
-        - *concurrency*: so many are in flight at the most, less while the server says that it is too much.
-        - *ordered*: results come in the order of the inputs; a slow one holds up the rest when ``4 * concurrency`` are open.
-        - *ledger*: a file, or a `Ledger`, in which each input is noted before it is run, and its result before its thread is
-          deleted. The same call with the same ledger goes on where it was ended, in whatever way, and runs nothing twice.
+        - *concurrency*: the number of runs at the same time, at most. It is reduced while the server refuses requests with 429
+          or 503.
+        - *ordered*: yield the results in the order of the inputs. At most ``4 * concurrency`` inputs are read ahead of the
+          oldest unfinished one.
+        - *ledger*: a file, or a `Ledger`. Each input is recorded in it before it is run, and its result before its thread is
+          deleted. The same call with the same ledger resumes, however the first one ended, and runs nothing twice.
         - *progress*: True shows a bar or a line on stderr; a function is called with a `MapProgress` after each result.
-        - *executor*: any `concurrent.futures.Executor`; without, threads. It is not shut down.
-        - *on_error*: ``"yield"`` gives results with an ``error`` like the others; ``"raise"`` raises the first, and what is in
-          flight is ended as *on_interrupt* says; ``"stop"`` begins nothing more after the first, and gives what is in flight.
-        - *on_interrupt*: what becomes of what is in flight when the map is ended early, by Ctrl-C, *signal* or close:
-          ``"cancel"`` cancels the runs and deletes their threads, ``"detach"`` leaves them to the next map with the same ledger.
-        - *timeout_each*: seconds that one input may take; then its run is cancelled, and its error is a `DeadlineExceededError`.
+        - *executor*: any `concurrent.futures.Executor`, by default threads. It is not shut down.
+        - *on_error*: ``"yield"`` yields results that have an ``error`` like the others. ``"raise"`` raises the first error and
+          ends the map as *on_interrupt* says. ``"stop"`` starts nothing more after the first error, and yields the results of
+          the runs that were started.
+        - *on_interrupt*: what happens to the started runs if the map is ended early by Ctrl-C, *signal* or `RunMap.close`:
+          ``"cancel"`` cancels them and deletes their threads, ``"detach"`` leaves them to the next map with the same ledger.
+        - *timeout_each*: seconds that one input may take. Then its run is cancelled, and its error is a `DeadlineExceededError`.
 
-        Raises, at once, `InvalidRequestError`, and `LedgerError` where the ledger is for another server or assistant; while
-        iterating, `AbortedError` when *signal* fires, what *inputs* raises, and `LedgerError` when the ledger cannot be written.
-        What concerns one input is in its result.
+        Raises `InvalidRequestError` at once, and `LedgerError` if the ledger is for another server or assistant. While iterating
+        it raises `AbortedError` when *signal* fires, whatever *inputs* raises, and `LedgerError` if the ledger cannot be
+        written. An error that concerns one input is in its result.
         """
         from ..batch import MapConfig
 
@@ -144,11 +146,11 @@ class RunsClient(RunStarts):
         timeout_each: Optional[float] = None,
         signal: Optional[AbortSignal] = None,
     ) -> RunMap:
-        """How runs that exist end, as they do: an iterator of `BatchResult`, whose ``input`` is the run.
+        """Wait for runs that exist and return their results as they end: an iterator of `BatchResult` with the run as ``input``.
 
-        *runs* are `Run` objects, such as ``create_batch`` returns, or pairs of the thread's and the run's id. Runs that failed are
-        results with an ``error``. Ending the iteration early leaves the runs alone. *timeout_each* is in seconds, from when a run
-        is joined; it cancels nothing.
+        *runs* are `Run` objects, as `create_batch` returns them, or pairs of a thread's id and a run's id. Runs that failed are
+        results with an ``error``. Ending the iteration early does not affect the runs. *timeout_each* is in seconds, counted
+        from when a run is joined; it cancels nothing.
         """
         from ..batch import MapConfig
 
@@ -163,14 +165,14 @@ class RunsClient(RunStarts):
         )
         return self._many.join_all(runs, config)
 
-    # -- looking
+    # -- reading
 
     @documented(CallOptions)
     def get(self, thread_id: str, run_id: str, **options: Unpack[CallOptions]) -> Run:
-        """The run as it stands now. Raises `NotFoundError` for an unknown run or thread."""
-        check_id("thread_id", thread_id), check_id("run_id", run_id)
-        with self._scope("get", options, thread_id, run_id) as (scope, common):
-            return api.get_run(self._transport, scope, str(thread_id), str(run_id), common)
+        """Return the run as it is now. Raises `NotFoundError` for an unknown run or thread."""
+        thread_id, run_id = check_id("thread_id", thread_id), check_id("run_id", run_id)
+        with self._call("get", options, thread_id=thread_id, run_id=run_id) as (scope, common):
+            return api.get_run(self._transport, scope, thread_id, run_id, common)
 
     @documented(CallOptions)
     def list(
@@ -186,29 +188,29 @@ class RunsClient(RunStarts):
         created_before: Optional[datetime.datetime] = None,
         **options: Unpack[CallOptions],
     ) -> List[Run]:
-        """At most *limit* runs of the thread, newest first, after skipping *offset*.
+        """Return at most *limit* runs of the thread, newest first, after skipping *offset*.
 
-        *status* and *select* are the server's own filters; a field that is not selected is None or empty. *metadata* (every
-        pair must be equal), *created_after* and *created_before* (aware datetimes) filter on our side: pages are read until
+        The server filters by *status* and *select*; a field that is not selected is None or empty. *metadata* (every pair must
+        be equal), *created_after* and *created_before* (aware datetimes) are filters of this library: pages are requested until
         *limit* runs match. Raises `NotFoundError` for an unknown thread.
         """
         check_count("limit", limit, least=1)
         check_count("offset", offset, least=0)
         filters = Filters.checked(status, select, metadata, created_after, created_before)
-        check_id("thread_id", thread_id)
-        with self._scope("list", options, thread_id) as (scope, common):
+        thread_id = check_id("thread_id", thread_id)
+        with self._call("list", options, thread_id=thread_id) as (scope, common):
             if not filters.filter_here:
                 return api.list_runs(
                     self._transport,
                     scope,
-                    str(thread_id),
+                    thread_id,
                     common,
                     limit=limit,
                     offset=offset,
                     status=filters.status,
                     select=filters.selected,
                 )
-            every = pages(self._transport, scope, str(thread_id), filters, common, page_size=100)
+            every = pages(self._transport, scope, thread_id, filters, common, page_size=100)
             return list(itertools.islice(filter(filters.match, every), offset, offset + limit))
 
     @documented(CallOptions)
@@ -224,40 +226,37 @@ class RunsClient(RunStarts):
         created_before: Optional[datetime.datetime] = None,
         **options: Unpack[CallOptions],
     ) -> Iterator[Run]:
-        """All runs of the thread, newest first, each once; pages are fetched as they are needed.
+        """Yield all runs of the thread, newest first, each once. Pages are requested when they are needed.
 
-        Runs that are created or deleted meanwhile make no other run appear twice or be left out; those created after the first
-        page are not seen. Filters as in `list`. *timeout* is for the whole iteration. Raises `NotFoundError` for an unknown
-        thread, at the first run.
+        No run appears twice or is left out because others are created or deleted meanwhile; runs that are created after the
+        first page do not appear. The filters are those of `list`. *timeout* is for the whole iteration. Raises `NotFoundError`
+        for an unknown thread when the first run is requested.
         """
         check_count("page_size", page_size, least=1)
         filters = Filters.checked(status, select, metadata, created_after, created_before)
-        check_id("thread_id", thread_id)
-        common = parse_call_options("iter", options)
-        return self._iterate(str(thread_id), filters, common, page_size)
+        parse_call_options("iter", options)  # wrong options are refused now, not at the first run
+        return self._iterate(check_id("thread_id", thread_id), filters, options, page_size)
 
-    def _iterate(self, thread_id: str, filters: Filters, common: CommonOptions, page_size: int) -> Iterator[Run]:
-        with common.scope(self._transport) as scope:
-            scope.note_run(thread_id=thread_id)
+    def _iterate(self, thread_id: str, filters: Filters, options: Mapping[str, Any], page_size: int) -> Iterator[Run]:
+        with self._call("iter", options, thread_id=thread_id) as (scope, common):
             yield from filter(filters.match, pages(self._transport, scope, thread_id, filters, common, page_size=page_size))
 
     # -- joining
 
     @documented(JoinOptions)
     def join(self, thread_id: str, run_id: str, **options: Unpack[JoinOptions]) -> Any:
-        """The final values of a run that exists, as `wait` gives them; blocks until it has ended.
+        """Return the final values of a run that exists, as `wait` does. Blocks until the run has ended.
 
-        The server answers for a run that ended before with the *current* state of its thread. If later runs have changed that,
-        the run's own values are fetched from the thread's history; where the server does not tell them, raises `RunError`
-        (with ``raise_error=False``: ``exact`` is False and ``values`` None).
+        For a run that had ended before, the server responds with the *current* state of its thread. If later runs have changed
+        that state, the run's own values are requested from the thread's history. If the server does not have them, raises
+        `RunError` (with ``raise_error=False`` the outcome's ``exact`` is False and its ``values`` are None).
         """
-        check_id("thread_id", thread_id), check_id("run_id", run_id)
-        common = parse_call_options("join", options, JOINING)
+        thread_id, run_id = check_id("thread_id", thread_id), check_id("run_id", run_id)
         check_client_options(options)
         waiter = self._starter.waiter
-        with common.scope(self._transport) as scope:
+        with self._call("join", options, thread_id=thread_id, run_id=run_id, further=JOINING) as (scope, common):
             try:
-                return waiter.give(waiter.join(str(thread_id), str(run_id), scope, common), scope, options)
+                return waiter.give(waiter.join(thread_id, run_id, scope, common), scope, options)
             except DeadlineExceededError as error:
                 waiter.late(error, scope, options)
 
@@ -270,15 +269,15 @@ class RunsClient(RunStarts):
         stream_mode: Union[StreamMode, Sequence[StreamMode], None] = None,
         **options: Unpack[JoinStreamOptions],
     ) -> RunStream[StreamEvent]:
-        """The events of a run that exists, from now on, or from after *last_event_id* (``"0"``: from its start, if resumable).
+        """Return the events of a run that exists: from now on, or those after *last_event_id* (``"0"``: all, if it is resumable).
 
-        *stream_mode* chooses among the modes that the run was started with; metadata and errors come in any case. Ends as
-        `stream` does. Raises `NotFoundError` for an unknown run or thread, at the first event.
+        *stream_mode* selects among the modes that the run was started with; metadata and error events come in any case. The
+        stream ends as that of `stream` does. Raises `NotFoundError` for an unknown run or thread, at the first event.
         """
-        check_id("thread_id", thread_id), check_id("run_id", run_id)
+        thread_id, run_id = check_id("thread_id", thread_id), check_id("run_id", run_id)
         common = parse_call_options("join_stream", options, JOINING | {"on_gap", "cancel_on_disconnect", "last_event_id"})
         check_client_options(options)
-        return stream_existing_run(self._starter, str(thread_id), str(run_id), common, options, stream_mode=stream_mode)
+        return stream_existing_run(self._starter, thread_id, run_id, common, options, stream_mode=stream_mode)
 
     # -- ending
 
@@ -292,15 +291,16 @@ class RunsClient(RunStarts):
         action: CancelAction = "interrupt",
         **options: Unpack[CallOptions],
     ) -> None:
-        """Cancel a run; *wait* blocks until it has stopped. ``action="rollback"`` deletes the run and undoes its changes.
+        """Cancel a run. With *wait* the call blocks until the run has stopped.
 
-        Who waits for the run gets `RunCancelledError`, or `NotFoundError` after a rollback. Raises `NotFoundError` for a run
-        that is unknown, has ended or was cancelled before (the server does not tell them apart).
+        ``action="rollback"`` deletes the run and undoes its changes. A caller that waits for the run gets `RunCancelledError`,
+        or `NotFoundError` after a rollback. Raises `NotFoundError` for a run that is unknown, has ended or was cancelled before:
+        the server does not distinguish these.
         """
         check_choice("action", action, get_args(CancelAction))
-        check_id("thread_id", thread_id), check_id("run_id", run_id)
-        with self._scope("cancel", options, thread_id, run_id) as (scope, common):
-            api.cancel_run(self._transport, scope, str(thread_id), str(run_id), common, wait=wait, action=action)
+        thread_id, run_id = check_id("thread_id", thread_id), check_id("run_id", run_id)
+        with self._call("cancel", options, thread_id=thread_id, run_id=run_id) as (scope, common):
+            api.cancel_run(self._transport, scope, thread_id, run_id, common, wait=wait, action=action)
 
     @documented(CallOptions)
     def cancel_many(
@@ -312,9 +312,9 @@ class RunsClient(RunStarts):
         action: CancelAction = "interrupt",
         **options: Unpack[CallOptions],
     ) -> None:
-        """Cancel several runs: either *run_ids* of one *thread_id*, or all runs **of the server** with a *status*.
+        """Cancel several runs: *run_ids* of one *thread_id*, or all runs **of the server** that have a *status*.
 
-        Raises `NotFoundError` when nothing matches; the server does not say which of several ids did.
+        Raises `NotFoundError` if no run matches. The server does not say which of several ids matched.
         """
         check_choice("action", action, get_args(CancelAction))
         body: Dict[str, Any]
@@ -332,26 +332,15 @@ class RunsClient(RunStarts):
                 "thread_id": check_id("thread_id", thread_id),
                 "run_ids": [check_id(f"run_ids[{index}]", run_id) for index, run_id in enumerate(run_ids)],
             }
-        with self._scope("cancel_many", options, thread_id) as (scope, common):
+        with self._call("cancel_many", options, thread_id=body.get("thread_id")) as (scope, common):
             api.cancel_runs(self._transport, scope, common, selection=body, action=action)
 
     @documented(CallOptions)
     def delete(self, thread_id: str, run_id: str, **options: Unpack[CallOptions]) -> None:
-        """Delete a run. One that is running is not stopped by that: cancel it first.
+        """Delete a run and the checkpoints that it wrote. Does not stop a run that is running: cancel it first.
 
-        The checkpoints that it wrote go with it: without its newest run a thread is as it was before that run. Raises
-        `NotFoundError` for an unknown run.
+        Without its newest run a thread is as it was before that run. Raises `NotFoundError` for an unknown run.
         """
-        check_id("thread_id", thread_id), check_id("run_id", run_id)
-        with self._scope("delete", options, thread_id, run_id) as (scope, common):
-            api.delete_run(self._transport, scope, str(thread_id), str(run_id), common)
-
-    @contextlib.contextmanager
-    def _scope(
-        self, call: str, options: Mapping[str, Any], thread_id: Any = None, run_id: Any = None
-    ) -> Iterator[Tuple[Scope, CommonOptions]]:
-        """The limits and the common options of one call about a thread or a run."""
-        common = parse_call_options(call, options)
-        with common.scope(self._transport) as scope:
-            scope.note_run(run_id=run_id and str(run_id), thread_id=thread_id and str(thread_id))
-            yield scope, common
+        thread_id, run_id = check_id("thread_id", thread_id), check_id("run_id", run_id)
+        with self._call("delete", options, thread_id=thread_id, run_id=run_id) as (scope, common):
+            api.delete_run(self._transport, scope, thread_id, run_id, common)

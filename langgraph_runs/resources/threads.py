@@ -1,17 +1,15 @@
-"""``client.threads``: the state that runs read and write. One method for each endpoint."""
+"""``client.threads``: one method for each endpoint of threads."""
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Union
 
 from .. import api
-from ..call import Scope
 from ..errors import InvalidRequestError
-from ..http import CommonOptions, Transport, parse_call_options
 from ..models import THREAD_STATUSES, Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..options import CallOptions, documented
 from ..validation import check_choice, check_count, check_id
+from .resource import Resource
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -21,15 +19,12 @@ __all__ = ["ThreadsClient"]
 _SORT_FIELDS = ("thread_id", "status", "created_at", "updated_at", "state_updated_at")
 
 
-class ThreadsClient:
-    """The threads of a server. Got as ``client.threads``; shared by threads of the program.
+class ThreadsClient(Resource):
+    """The threads of a server, as ``client.threads``. It may be used by several threads of the program at once.
 
     Each method takes ``timeout`` (seconds), ``signal``, ``headers`` and ``params`` as well, and raises as the methods of
     ``client.runs`` do; `NotFoundError` for an unknown thread.
     """
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     @documented(CallOptions)
     def create(
@@ -43,7 +38,7 @@ class ThreadsClient:
         ttl: Union[int, float, Mapping[str, Any], None] = None,
         **options: Unpack[CallOptions],
     ) -> Thread:
-        """A new thread, or with ``if_exists="do_nothing"`` perhaps one that was there.
+        """Create a thread and return it; with ``if_exists="do_nothing"`` the thread may have existed before.
 
         *if_exists* decides about a *thread_id* that is taken: ``"raise"`` (default) is `ConflictError`, ``"do_nothing"`` gives
         the thread as it is, its metadata unchanged. *graph_id* goes into the metadata. *ttl* is in minutes, or
@@ -54,7 +49,7 @@ class ThreadsClient:
             check_choice("if_exists", if_exists, ("raise", "do_nothing"))
         if graph_id is not None or metadata is not None:
             metadata = {**_object("metadata", metadata), **({} if graph_id is None else {"graph_id": graph_id})}
-        with self._scope("create", options) as (scope, common):
+        with self._call("create", options) as (scope, common):
             return api.create_thread(
                 self._transport,
                 scope,
@@ -68,11 +63,12 @@ class ThreadsClient:
 
     @documented(CallOptions)
     def get(self, thread_id: str, *, include: Optional[Sequence[str]] = None, **options: Unpack[CallOptions]) -> Thread:
-        """The thread with its current values. *include* asks for further fields, such as ``ttl``. Raises `NotFoundError`."""
+        """Return the thread with its current values. *include* names further fields, such as ``ttl``. Raises `NotFoundError`."""
         if isinstance(include, str) or not all(isinstance(name, str) for name in include or ()):
             raise InvalidRequestError(f"include={include!r}: give a list of field names")
-        with self._scope("get", options, thread_id) as (scope, common):
-            return api.get_thread(self._transport, scope, str(thread_id), common, include=include or ())
+        thread_id = check_id("thread_id", thread_id)
+        with self._call("get", options, thread_id=thread_id) as (scope, common):
+            return api.get_thread(self._transport, scope, thread_id, common, include=include or ())
 
     @documented(CallOptions)
     def update(
@@ -83,10 +79,11 @@ class ThreadsClient:
         ttl: Union[int, float, Mapping[str, Any], None] = None,
         **options: Unpack[CallOptions],
     ) -> Thread:
-        """The thread after *metadata* was merged into its own; keys that are not given stay. *ttl* is in minutes."""
+        """Merge *metadata* into that of the thread and return the thread. Keys that are not given stay. *ttl* is in minutes."""
         metadata = _object("metadata", metadata)
-        with self._scope("update", options, thread_id) as (scope, common):
-            return api.update_thread(self._transport, scope, str(thread_id), common, metadata=metadata, ttl=ttl)
+        thread_id = check_id("thread_id", thread_id)
+        with self._call("update", options, thread_id=thread_id) as (scope, common):
+            return api.update_thread(self._transport, scope, thread_id, common, metadata=metadata, ttl=ttl)
 
     @documented(CallOptions)
     def delete(self, thread_id: str, **options: Unpack[CallOptions]) -> None:
@@ -94,14 +91,16 @@ class ThreadsClient:
 
         A run that is running is not stopped by that: cancel it first.
         """
-        with self._scope("delete", options, thread_id) as (scope, common):
-            api.delete_thread(self._transport, scope, str(thread_id), common)
+        thread_id = check_id("thread_id", thread_id)
+        with self._call("delete", options, thread_id=thread_id) as (scope, common):
+            api.delete_thread(self._transport, scope, thread_id, common)
 
     @documented(CallOptions)
     def copy(self, thread_id: str, **options: Unpack[CallOptions]) -> Thread:
-        """A new thread with the same history. Not repeated after a failure that leaves open whether it was made."""
-        with self._scope("copy", options, thread_id) as (scope, common):
-            return api.copy_thread(self._transport, scope, str(thread_id), common)
+        """Copy the thread with its history and return the copy. Not repeated after a failure that leaves open whether it exists."""
+        thread_id = check_id("thread_id", thread_id)
+        with self._call("copy", options, thread_id=thread_id) as (scope, common):
+            return api.copy_thread(self._transport, scope, thread_id, common)
 
     @documented(CallOptions)
     def search(
@@ -119,7 +118,7 @@ class ThreadsClient:
         extract: Optional[Mapping[str, str]] = None,
         **options: Unpack[CallOptions],
     ) -> List[Thread]:
-        """Threads whose metadata and values contain what is given; at most *limit* (1 to 1000), after skipping *offset*."""
+        """Return threads whose metadata and values contain those given: at most *limit* (1 to 1000), after skipping *offset*."""
         check_count("limit", limit, least=1)
         check_count("offset", offset, least=0)
         if status is not None:
@@ -134,7 +133,7 @@ class ThreadsClient:
             if isinstance(ids, str):
                 raise InvalidRequestError(f"ids={ids!r}: give a list of ids")
             ids = [check_id(f"ids[{index}]", thread_id) for index, thread_id in enumerate(ids)]
-        with self._scope("search", options) as (scope, common):
+        with self._call("search", options) as (scope, common):
             return api.search_threads(
                 self._transport,
                 scope,
@@ -161,17 +160,18 @@ class ThreadsClient:
         subgraphs: bool = False,
         **options: Unpack[CallOptions],
     ) -> ThreadState:
-        """The current state, or the one at a *checkpoint* or *checkpoint_id*.
+        """Return the current state, or that at a *checkpoint* or *checkpoint_id*.
 
         With *subgraphs* the tasks carry the state of theirs. A thread without a run has empty values.
         """
         if checkpoint_id is not None:
             check_id("checkpoint_id", checkpoint_id)
-        with self._scope("get_state", options, thread_id) as (scope, common):
+        thread_id = check_id("thread_id", thread_id)
+        with self._call("get_state", options, thread_id=thread_id) as (scope, common):
             return api.get_state(
                 self._transport,
                 scope,
-                str(thread_id),
+                thread_id,
                 common,
                 checkpoint=checkpoint,
                 checkpoint_id=checkpoint_id,
@@ -189,12 +189,16 @@ class ThreadsClient:
         checkpoint_id: Optional[str] = None,
         **options: Unpack[CallOptions],
     ) -> ThreadUpdate:
-        """Write *values* as if the node *as_node* had returned them. Each call adds a checkpoint: it is never repeated blindly."""
-        with self._scope("update_state", options, thread_id) as (scope, common):
+        """Write *values* as if the node *as_node* had returned them.
+
+        Each call adds a checkpoint. So the request is repeated only if it was surely not executed.
+        """
+        thread_id = check_id("thread_id", thread_id)
+        with self._call("update_state", options, thread_id=thread_id) as (scope, common):
             return api.update_state(
                 self._transport,
                 scope,
-                str(thread_id),
+                thread_id,
                 common,
                 values=values,
                 as_node=as_node,
@@ -213,30 +217,20 @@ class ThreadsClient:
         checkpoint: Union[Checkpoint, Mapping[str, Any], None] = None,
         **options: Unpack[CallOptions],
     ) -> List[ThreadState]:
-        """At most *limit* states, newest first; *before* a checkpoint, with *metadata*, for example ``{"run_id": ...}``."""
+        """Return at most *limit* states, newest first: *before* a checkpoint, with *metadata* such as ``{"run_id": ...}``."""
         check_count("limit", limit, least=1)
-        with self._scope("get_history", options, thread_id) as (scope, common):
+        thread_id = check_id("thread_id", thread_id)
+        with self._call("get_history", options, thread_id=thread_id) as (scope, common):
             return api.get_history(
                 self._transport,
                 scope,
-                str(thread_id),
+                thread_id,
                 common,
                 limit=limit,
                 before=before,
                 metadata=metadata,
                 checkpoint=checkpoint,
             )
-
-    @contextlib.contextmanager
-    def _scope(self, call: str, options: Mapping[str, Any], thread_id: Any = ...) -> Iterator[Tuple[Scope, CommonOptions]]:
-        """The limits and the common options of one call, which is about a thread where *thread_id* is given."""
-        if thread_id is not ...:
-            thread_id = check_id("thread_id", thread_id)
-        common = parse_call_options(call, options)
-        with common.scope(self._transport) as scope:
-            if thread_id is not ...:
-                scope.note_run(thread_id=thread_id)
-            yield scope, common
 
 
 def _object(name: str, value: Any) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
-"""How a run ended: asking the server, since neither the end of a stream nor a 200 says it. Raises the right `RunError`.
+"""How a run ended, requested from the server, since neither the end of a stream nor a status of 200 says it.
 
-Facts that this rests on: a cancelled or timed-out run answers ``wait`` with 200 and its last values; a stream just ends; ``join``
-of a finished run answers with the thread's *current* state, perhaps another run's; checkpoints carry the id of their run, so the
-thread's history, filtered by it, has the run's own last state.
+This relies on what servers do: the response to ``wait`` for a cancelled or timed-out run is a 200 with its last values; a stream
+just ends; the response to ``join`` for a finished run is the thread's *current* state, perhaps that of another run. Checkpoints
+carry the id of their run, so the thread's history, filtered by it, has the run's own last state.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ class RunOutcomes:
         self._transport = transport
 
     def run(self, thread_id: str, run_id: str, scope: Scope) -> Run:
-        """The run as it stands now."""
+        """Return the run as it is now."""
         return api.get_run(self._transport, scope, thread_id, run_id)
 
     def own_state(self, thread_id: str, run_id: str, scope: Scope) -> Optional[ThreadState]:
-        """The last state that this very run wrote, or None where the server does not keep or report it."""
+        """Return the last state that this very run wrote, or None if the server does not keep or report it."""
         try:
             states = api.get_history(self._transport, scope, thread_id, limit=1, metadata={"run_id": run_id})
         except (APIStatusError, APIConnectionError) as error:
@@ -110,7 +110,7 @@ class RunOutcomes:
         return next((state for state in states if state.metadata.get("run_id") == run_id), None)
 
     def is_thread_gone(self, thread_id: str, scope: Scope) -> bool:
-        """Whether there is no such thread, as after the end of a stateless run, whose thread the server deletes with it."""
+        """Return whether the thread does not exist, as after the end of a stateless run, with which its thread is deleted."""
         try:
             api.list_runs(self._transport, scope, thread_id, limit=1)
         except NotFoundError:
@@ -118,7 +118,7 @@ class RunOutcomes:
         return False
 
     def is_newest(self, thread_id: str, run_id: str, scope: Scope) -> Optional[bool]:
-        """Whether no run was created after this one on its thread; None where that cannot be known."""
+        """Return whether no run was created after this one on its thread; None if that cannot be known."""
         newest = self._newest(thread_id, scope)
         return None if newest is None else newest.run_id == run_id
 
@@ -138,7 +138,7 @@ class RunOutcomes:
         values: Any = None,
         reported: Optional[GraphError] = None,
     ) -> RunOutcome:
-        """The outcome of a run that has ended. *values* are what was seen of it, *reported* is its error if that was seen too."""
+        """Return the outcome of a run that has ended. *values* and *reported* are its values and error as far as seen."""
         if run.status == "success":
             interrupts = interrupts_in(values)
             return RunOutcome(status="success", values=values, run=run, interrupts=interrupts, paused=bool(interrupts))
@@ -154,7 +154,7 @@ class RunOutcomes:
         return RunOutcome(status="error", values=values, run=run, error=error, message=message)
 
     def look_for_pause(self, outcome: RunOutcome, thread_id: Optional[str], scope: Scope) -> RunOutcome:
-        """*outcome* with ``paused`` and ``interrupts`` filled in from the run's own state. One request."""
+        """Return *outcome* with ``paused`` and ``interrupts`` filled in from the run's own state. One request."""
         if outcome.run is None or thread_id is None or not outcome.succeeded:
             return outcome
         state = self.own_state(thread_id, outcome.run.run_id, scope)
@@ -164,7 +164,7 @@ class RunOutcomes:
         return attrs.evolve(outcome, interrupts=outcome.interrupts or found, paused=outcome.paused or bool(state.next))
 
     def own_values(self, run: Run, joined: Any, scope: Scope) -> RunOutcome:
-        """The outcome of a successful run that may have ended before it was joined, so that *joined* may be another run's."""
+        """Return the outcome of a successful run that may have ended before it was joined: *joined* may be another run's values."""
         unknown = RunOutcome(status=run.status, run=run, exact=False)
         state = self.own_state(run.thread_id, run.run_id, scope)
         if state is None:
@@ -180,13 +180,13 @@ class RunOutcomes:
         if changed:
             values = state.values
             if state.interrupts and isinstance(values, dict):
-                asked = [{"value": item.value, "id": item.id, **item.extra} for item in state.interrupts]
-                values = {**values, "__interrupt__": asked}
+                questions = [{"value": item.value, "id": item.id, **item.extra} for item in state.interrupts]
+                values = {**values, "__interrupt__": questions}
         outcome = self.outcome_of(run, scope, values=values)
         return attrs.evolve(outcome, paused=outcome.paused or bool(state.next))
 
     def cancel_late(self, thread_id: Optional[str], run_id: Optional[str]) -> None:
-        """Cancel a run whose caller's time is over, within a short time of its own; a failure is only logged."""
+        """Cancel a run whose caller has timed out, within a short time limit of its own. A failure is only logged."""
         if thread_id is None or run_id is None:
             _log.warning("on_timeout='cancel': the run is not known, so it was not cancelled")
             return
@@ -224,7 +224,7 @@ def _graph_of(run: Run) -> Optional[str]:
 
 
 def _from_repr(text: str) -> GraphError:
-    """Class and message from a Python exception's repr, as checkpoints keep it."""
+    """Return class and message from a Python exception's repr, as checkpoints keep it."""
     found = _REPR.match(text)
     if found is None:
         return GraphError(None, text)
@@ -241,7 +241,7 @@ def _from_repr(text: str) -> GraphError:
 
 
 def error_for(outcome: RunOutcome) -> Optional[RunError]:
-    """The error that *outcome* is, or None for a success."""
+    """Return the error that stands for *outcome*, or None for a success."""
     run, values = outcome.run, outcome.values
     ids = {"run_id": run.run_id if run else None, "thread_id": run.thread_id if run else None}
     if outcome.status == "success":
@@ -264,7 +264,7 @@ def error_for(outcome: RunOutcome) -> Optional[RunError]:
 
 
 def deleted_run_error(error: NotFoundError, values: Any) -> NotFoundError:
-    """*error* of a run that was there before: it was deleted, or rolled back."""
+    """Return *error* with a message for a run that existed before: it was deleted, or rolled back."""
     error._text = f"the run is gone: deleted, or rolled back by a cancel or by a later run ({error._text})"
     error.values = values
     return error

@@ -38,7 +38,7 @@ class PreparedStart:
     thread_id: Optional[str]
     #: The checked payload; a class with ``on_disconnect`` for wait and stream.
     payload: Any
-    #: Whether the server is asked to keep the run's events.
+    #: Whether the server keeps the run's events for a resumed stream.
     resumable: bool
     on_run_created: Optional[Callable[[Any], None]]
     _reported: List[str] = attrs.field(factory=list)

@@ -51,7 +51,6 @@ def test_the_repeats_of_several_calls_share_one_budget(connect: Connect) -> None
     assert 3 + 2 == len(server.requests)
 
 
-@pytest.mark.xfail(reason="maps count their own repeats", strict=True)
 def test_without_budget_a_run_of_a_map_is_started_once(connect: Connect) -> None:
     with ScriptedServer(always=reply(429, headers=[("Retry-After", "0")])) as server:
         client = connect(server.url, retry=attrs.evolve(QUICK, budget=0))
