@@ -21,8 +21,9 @@ from .. import (
     ResponseDecodeError,
     __version__,
 )
+from ..api import get_ok
 from ..client import KEY_VARIABLES
-from ..http import Request, Response, http_date, split_login
+from ..http import Response, http_date, split_login
 from . import exit_codes
 from .command import Command
 from .connection import add_connection, client_of
@@ -152,12 +153,11 @@ def proxy(url: str) -> Tuple[bool, Finding]:
 
 def request_ok(client: Client) -> Tuple[Response, List[float]]:
     """Request ``/ok`` several times; return the last response, and the seconds that each request took."""
-    request = Request(method="GET", path="/ok")
     seconds = []
     for _ in range(_ROUNDS + 1):
         start = time.monotonic()
         with client._transport.scope() as scope:
-            response = client._transport.call(request, scope)
+            response = get_ok(client._transport, scope)
         seconds.append(time.monotonic() - start)
     return response, seconds
 

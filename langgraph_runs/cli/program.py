@@ -125,7 +125,7 @@ def with_remedy(error: LangGraphRunsError) -> str:
     if code == exit_codes.REFUSED:
         return f"{error}; give a key that may do this in LANGGRAPH_API_KEY or --api-key-file"
     if code == exit_codes.UNREACHABLE and error.attempts and getattr(error, "sent", True) is False:
-        return f"{error}; is the server running, and is --url right? `langgraph-runs doctor` looks"
+        return f"{error}; is the server running, and is --url right? `langgraph-runs doctor` finds out"
     return str(error)
 
 

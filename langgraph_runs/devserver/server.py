@@ -304,7 +304,7 @@ class DevServer:
             raise DevServerError(status["error"])
         if process.alive():
             waited = time.monotonic() - begun
-            raise DevServerError(f"the server did not answer within {waited:.0f} s of its start", log=log_tail)
+            raise DevServerError(f"the server did not accept requests within {waited:.0f} s of its start", log=log_tail)
         raise DevServerError(f"the server ended while starting: {_reason_in(log_tail)}", log=log_tail)
 
 

@@ -47,7 +47,7 @@ _MESSAGES: Mapping[str, str] = {
     "failed": "The run failed.",
     "cancelled": "The run was cancelled.",
     "timed_out": "The run took longer than the server allows.",
-    "deadline": "The answer takes longer than one response may.",
+    "deadline": "The run takes longer than one response may last.",
     "gap": "Some events were lost, and cannot be sent again.",
     "not_found": "There is no such run.",
     "unavailable": "The server cannot be reached at the moment.",

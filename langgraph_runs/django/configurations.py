@@ -206,7 +206,7 @@ def _check_webhook(key: str, value: Any) -> None:
         secrets = value if isinstance(value, (list, tuple)) else [value]
         if value is not None and not all(isinstance(secret, str) and len(secret) >= 16 for secret in secrets):
             raise InvalidRequestError(
-                "is no secret; give 16 characters or more, or a list of such: all are taken, the first is used"
+                "is no secret; give 16 characters or more, or a list of such: all are accepted, the first is used for new URLs"
             )
     elif key == "WEBHOOK_MAX_BYTES":
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -70,7 +70,7 @@ def stream_response(
         if not stream._config.dies_with_connection:
             stream.close()
             raise InvalidRequestError(
-                "on_disconnect='cancel': the server does not tell the thread of this run, so it could not be cancelled; give"
+                "on_disconnect='cancel': the thread of this run is not known, so it could not be cancelled; give"
                 " on_disconnect='cancel' to client.runs.stream too, or a thread_id, or 'continue' here"
             )
         on_disconnect = "continue"  # the server cancels it as soon as the stream is closed

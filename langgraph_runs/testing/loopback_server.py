@@ -338,7 +338,7 @@ class LoopbackServer:
             left = end - time.monotonic()
             if left <= 0 and not forever:
                 if released is not None:
-                    self.fail(f"{reply}: waited {seconds} s for an event that nobody set")
+                    self.fail(f"{reply}: waited {seconds} s for an event that was not set")
                 return
             self._check_client(sock, POLL_INTERVAL if forever else min(POLL_INTERVAL, left))
 
@@ -375,11 +375,11 @@ def _read_request(sock: socket.socket, number: int, limit: Optional[int]) -> Opt
             body = reader.exactly(int(sizes.get("content-length", "0")))
         complete = True
     except EOFError:
-        if not reader.taken:
+        if not reader.received:
             return None
-        lines = bytes(reader.taken).split(b"\r\n\r\n")[0].split(b"\r\n")
+        lines = bytes(reader.received).split(b"\r\n\r\n")[0].split(b"\r\n")
         fields = _fields(lines)
-    return Request(number, lines[0], tuple(fields), body, bytes(reader.taken), complete, time.monotonic())
+    return Request(number, lines[0], tuple(fields), body, bytes(reader.received), complete, time.monotonic())
 
 
 def _fields(lines: Sequence[bytes]) -> list[tuple[str, str]]:
@@ -393,33 +393,33 @@ class _Reader:
     def __init__(self, sock: socket.socket, limit: Optional[int]) -> None:
         self._sock = sock
         self._limit = limit
-        self.taken = bytearray()
+        self.received = bytearray()
 
     def exactly(self, count: int) -> bytes:
-        start = len(self.taken)
-        while len(self.taken) < start + count:
-            self._take(start + count - len(self.taken))
-        return bytes(self.taken[start:])
+        start = len(self.received)
+        while len(self.received) < start + count:
+            self._receive(start + count - len(self.received))
+        return bytes(self.received[start:])
 
     def until(self, mark: bytes) -> bytes:
-        start = len(self.taken)
+        start = len(self.received)
         while True:
-            found = self.taken.find(mark, start)
+            found = self.received.find(mark, start)
             if found >= 0:
-                return bytes(self.taken[start : found + len(mark)])
+                return bytes(self.received[start : found + len(mark)])
             seen = self._sock.recv(65536, socket.MSG_PEEK)
             # the mark may begin in bytes that were read before
-            both = bytes(self.taken[max(start, len(self.taken) - len(mark) + 1) :])
+            both = bytes(self.received[max(start, len(self.received) - len(mark) + 1) :])
             at = (both + seen).find(mark)
-            self._take(at + len(mark) - len(both) if at >= 0 else max(len(seen), 1))
+            self._receive(at + len(mark) - len(both) if at >= 0 else max(len(seen), 1))
 
-    def _take(self, count: int) -> None:
+    def _receive(self, count: int) -> None:
         if self._limit is not None:
-            count = min(count, self._limit - len(self.taken))
+            count = min(count, self._limit - len(self.received))
         data = self._sock.recv(count) if count else b""
         if not data:
             raise EOFError
-        self.taken += data
+        self.received += data
 
 
 name_public("langgraph_runs.testing", [Request])

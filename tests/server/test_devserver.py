@@ -244,7 +244,7 @@ def test_a_server_that_does_not_answer_in_time_is_ended(tmp_path: Path) -> None:
     file.write_text("import time; time.sleep(60)", encoding="utf-8")
     server = DevServer(graphs={"agent": f"{file}:graph"}, startup_timeout=0.5)
 
-    with pytest.raises(DevServerError, match="did not answer within"):
+    with pytest.raises(DevServerError, match="did not accept requests within"):
         server.start()
 
     assert not server.running

@@ -74,7 +74,7 @@ def test_an_unreachable_server_is_exit_code_5_with_a_remedy() -> None:
         ended = Commands(url)("run", "agent", "n=1", *ONCE)
 
     assert 5 == ended.code
-    assert one_line(ended).endswith("is the server running, and is --url right? `langgraph-runs doctor` looks")
+    assert one_line(ended).endswith("is the server running, and is --url right? `langgraph-runs doctor` finds out")
 
 
 def test_a_silent_server_is_exit_code_5_or_4_with_timeout() -> None:
