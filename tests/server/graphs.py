@@ -20,7 +20,7 @@ from langgraph.types import Send, interrupt
 from langsmith.run_helpers import get_tracing_context
 
 #: How long a gate is waited for, in seconds: longer than any test, shorter than a forgotten server.
-LIMIT = 60.0
+LIMIT = 300.0
 
 
 class Echo(TypedDict, total=False):

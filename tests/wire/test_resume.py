@@ -346,7 +346,7 @@ def test_silence_while_the_run_goes_on_uses_no_attempt(connect: Connect) -> None
         return {"n": 2}
 
     with FakeLangGraph(slow, Dialect(heartbeat=None)) as server:
-        client = hasty(connect(server.url, read_timeout=0.2, retry=RetryPolicy(attempts=1)))
+        client = hasty(connect(server.url, read_timeout=0.6, retry=RetryPolicy(attempts=1)))
         with started(client, 2) as stream:
             assert ["metadata", "custom"] == [next(stream).event, next(stream).event]
             opener = threading.Thread(target=lambda: (server.wait_until(lambda: server.listeners >= 4, "4 listeners"), gate.set()))
@@ -367,10 +367,10 @@ def test_silence_while_the_run_is_pending_uses_no_attempt(connect: Connect) -> N
         return {"done": True}
 
     with FakeLangGraph(slow, Dialect(heartbeat=None)) as server:
-        client = hasty(connect(server.url, read_timeout=0.2, retry=RetryPolicy(attempts=1)))
+        client = hasty(connect(server.url, read_timeout=0.6, retry=RetryPolicy(attempts=1)))
 
         def release() -> None:
-            server.wait_until(lambda: sum("/join" in r.path for r in server._requests) >= 8, "8 joins")
+            server.wait_until(lambda: sum("/join" in r.path for r in server._requests) >= 4, "4 joins")
             gate.set()
 
         opener = threading.Thread(target=release)

@@ -759,11 +759,19 @@ def test_ctrl_c_ends_a_blocked_call(connect: Connect, interrupted: Callable[[flo
     call = named(name)
     with ScriptedServer(stall(), call.good, routes=after(call)) as server:
         client = connect(server.url)
-        begun = time.monotonic()
-        interrupted(0.05)
+        began: list[float] = []
+
+        def interrupt() -> None:
+            server.wait_until(lambda: len(server.requests) == 1, "the request")
+            began.append(time.monotonic())
+            interrupted(0.05)
+
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
         with pytest.raises(KeyboardInterrupt):
             call(client)
-        assert time.monotonic() - begun < SOON
+        assert time.monotonic() - began[0] < SOON
+        interrupter.join()
         assert 1 == len(server.requests)
         call(client)
         server.wait_until(lambda: len(server._open) <= 1, "the interrupted connection to be closed")
