@@ -25,8 +25,7 @@ __all__ = ["Execution", "execution_of", "is_surely_not_executed", "is_transient"
 #: Statuses by which a server, or a gateway before it, refuses a request or sends it elsewhere, without executing it. A status that
 #: is not listed here says nothing: 408, 499 and the 5xx of gateways are also sent for requests that are being executed.
 _REFUSALS = frozenset(
-    {300, 301, 302, 303, 307, 308}
-    | {400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417}
+    {400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418}
     | {421, 422, 423, 424, 425, 426, 428, 429, 431, 451, 501, 505}
 )
 
@@ -62,7 +61,11 @@ def execution_of(error: LangGraphRunsError) -> Execution:
     if isinstance(error, InvalidRequestError):
         return Execution.NOT_EXECUTED
     if isinstance(error, APIStatusError):
-        if error.status_code in _REFUSALS or (error.status_code == 503 and error.retry_after is not None):
+        if (
+            error.status_code in _REFUSALS
+            or 300 <= error.status_code < 400
+            or (error.status_code == 503 and error.retry_after is not None)
+        ):
             return Execution.NOT_EXECUTED
         return Execution.EXECUTED if error.status_code == 500 else Execution.UNKNOWN
     if isinstance(error, (ResponseDecodeError, RunError)):

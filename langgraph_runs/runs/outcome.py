@@ -109,7 +109,7 @@ class RunOutcomes:
         # A server that does not know the filter returns the newest state, whichever run wrote it.
         return next((state for state in states if state.metadata.get("run_id") == run_id), None)
 
-    def is_thread_gone(self, thread_id: str, scope: Scope) -> bool:
+    def is_thread_absent(self, thread_id: str, scope: Scope) -> bool:
         """Return whether the thread does not exist, as after the end of a stateless run, with which its thread is deleted."""
         try:
             api.list_runs(self._transport, scope, thread_id, limit=1)

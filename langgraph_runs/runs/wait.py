@@ -30,7 +30,7 @@ class RunWaiter:
         """How the run ended, waiting for it."""
         scope.note_run(run_id=run_id, thread_id=thread_id)
         request = api.join_request(thread_id, run_id, options)
-        return self._conclude(self._join(request, scope), scope, joined=True, request=request)
+        return self._outcome_after(self._join(request, scope), scope, joined=True, request=request)
 
     def finish(
         self, first: Union[Response, RecoveredRun], scope: Scope, *, stateless: bool, options: CommonOptions = NO_OPTIONS
@@ -40,10 +40,10 @@ class RunWaiter:
         if scope.run_id is not None and scope.thread_id is not None:
             request = api.join_request(scope.thread_id, scope.run_id, options.headers_only)
         if isinstance(first, Response):
-            return self._conclude(first, scope, joined=False, stateless=stateless, request=request)
+            return self._outcome_after(first, scope, joined=False, stateless=stateless, request=request)
         if request is None:
             raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
-        return self._conclude(self._join(request, scope), scope, joined=True, stateless=stateless, request=request)
+        return self._outcome_after(self._join(request, scope), scope, joined=True, stateless=stateless, request=request)
 
     def give(self, outcome: RunOutcome, scope: Scope, options: Mapping[str, Any]) -> Any:
         """What the caller gets for *outcome*: its values, the error that it is, or, with ``raise_error=False``, itself."""
@@ -101,7 +101,7 @@ class RunWaiter:
             scope.check(second)
             return False
 
-    def _conclude(
+    def _outcome_after(
         self, response: Response, scope: Scope, *, joined: bool, request: Optional[Request], stateless: bool = False
     ) -> RunOutcome:
         rounds = 0
@@ -169,7 +169,7 @@ class RunWaiter:
                         )
                     ) from error
                 return None  # deleted by the server when it had ended, as stateless runs are
-            if not not_found and self._outcomes.is_thread_gone(scope.thread_id, scope):
+            if not not_found and self._outcomes.is_thread_absent(scope.thread_id, scope):
                 return None  # joined, and stateless all the same
             raise (error if not_found else deleted_run_error(error, values)) from None
 

@@ -238,7 +238,7 @@ class StreamEnd:
             # The server deletes a stateless run and its thread when the run has ended. A server that was restarted in between
             # may have lost both as well; and the server does not delete a thread that the caller named.
             may_be_deleted = at_end and self._run.events_seen and error.attempts == 1 and not self._config.on_given_thread
-            if may_be_deleted and not self._run.reports_not_found and self._outcomes.is_thread_gone(thread_id, self._scope):
+            if may_be_deleted and not self._run.reports_not_found and self._outcomes.is_thread_absent(thread_id, self._scope):
                 return None
             raise deleted_run_error(error, self._run.values) if self._run.events_seen else error from None
 

@@ -50,7 +50,7 @@ class Request:
     #: The time when the last byte was read, of `time.monotonic`.
     at: float
     #: Set when the client has disconnected before the whole reply was sent.
-    client_gone: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
+    client_disconnected: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
 
     @property
     def method(self) -> str:
@@ -256,7 +256,7 @@ class LoopbackServer:
         try:
             return self._send_reply(sock, request, reply)
         except (_ClientDisconnected, ConnectionError):
-            request.client_gone.set()
+            request.client_disconnected.set()
             raise
 
     def _first_line(self, sock: socket.socket) -> Optional[bytes]:

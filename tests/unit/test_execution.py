@@ -33,7 +33,10 @@ NOT_EXECUTED: List[LangGraphRunsError] = [
     InvalidRequestError("limit=0"),
     APIConnectionError("could not connect", sent=False),
     APITimeoutError("could not connect", sent=False),
-    *(status(code) for code in (300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 409, 413, 415, 422, 425, 429, 431, 501)),
+    *(
+        status(code)
+        for code in (300, 301, 302, 303, 304, 307, 308, 399, 400, 401, 403, 404, 405, 409, 413, 415, 422, 425, 429, 431, 501)
+    ),
     status(429, 1.0),
     status(503, 0.0),
     status(503, 100.0),
@@ -51,7 +54,7 @@ UNKNOWN: List[LangGraphRunsError] = [
     AbortedError("aborted"),
     CreateUncertainError("?", sent=None),
     StreamInterruptedError("cut"),
-    *(status(code) for code in (408, 418, 499, 502, 503, 504, 507, 520, 521, 522, 523, 524, 525, 526, 527, 530, 599, 600, 999)),
+    *(status(code) for code in (408, 419, 499, 502, 503, 504, 507, 520, 521, 522, 523, 524, 525, 526, 527, 530, 599, 600, 999)),
 ]
 CASES: List[Tuple[LangGraphRunsError, Execution]] = [
     *((error, Execution.NOT_EXECUTED) for error in NOT_EXECUTED),
