@@ -88,7 +88,7 @@ class TaskRunner:
         error: Optional[LangGraphRunsError] = None
         with self._transport.scope(task.timeout, signal) as scope:
             started = scope.deadline.clock()
-            scope.thread_id = task.thread_id
+            scope.note_run(thread_id=task.thread_id)
             try:
                 outcome = self._outcome_of(task, scope, on_run_created)
             except LangGraphRunsError as caught:

@@ -11,7 +11,7 @@ from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, http
 from ..models import Run, RunOutcome
 from ..serialization import decode_body
 from .create_once import RecoveredRun
-from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, reported_error
+from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
 
 __all__ = ["RunWaiter"]
 
@@ -187,7 +187,8 @@ def _read(response: Response) -> Tuple[Any, Optional[GraphError]]:
 def _unverified(values: Any, reported: Optional[GraphError]) -> RunOutcome:
     if reported is not None:
         return RunOutcome(status="error", error=reported.error, message=reported.message)
-    return RunOutcome(status="success", values=values)
+    interrupts = interrupts_in(values)
+    return RunOutcome(status="success", values=values, interrupts=interrupts, paused=bool(interrupts))
 
 
 def _was_live(run: Run, response: Response) -> bool:

@@ -203,6 +203,8 @@ def test_threads_are_kept_on_request(client: Client, server: FakeLangGraph, keep
 def test_a_run_that_waits_for_a_human_keeps_its_thread(connect: Connect, tmp_path: Path) -> None:
     question = {"value": "Send this?", "id": "1"}
     with FakeLangGraph(lambda run: Paused({"n": 1, "__interrupt__": [question]}, interrupts=(question,))) as server:
+        (unverified,) = connect(server.url, verify_outcome=False).runs.map("agent", numbers(1))
+        assert unverified.paused and unverified.thread_id in server.threads
         for ledger in (None, tmp_path / "jobs.sqlite"):
             (result,) = connect(server.url).runs.map("agent", numbers(1), ledger=ledger)
             assert result.paused and result.succeeded and result.thread_id in server.threads

@@ -1,0 +1,217 @@
+"""What a task runner sends for one input, and what it returns."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from typing import Any, List, Tuple
+
+import pytest
+
+from langgraph_runs import (
+    APIStatusError,
+    ConflictError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    RateLimitError,
+    RetryDetails,
+    RetryPolicy,
+    RunFailedError,
+    RunsWaitPayload,
+)
+from langgraph_runs.batch.task import Task
+from langgraph_runs.batch.worker import HookError, HookGuard, TaskRunner, check_picklable, run_task
+
+from .played import RUN, THREAD, Answer, Played, Reply, Time, reply, run_json, transport_of
+
+CREATE, LIST = f"POST /threads/{THREAD}/runs/wait", f"GET /threads/{THREAD}/runs?limit=10"
+JOIN = f"GET /threads/{THREAD}/runs/{RUN}/join"
+CANCEL = f"POST /threads/{THREAD}/runs/{RUN}/cancel?wait=1&action=interrupt"
+DELETE = f"DELETE /threads/{THREAD}"
+IDS: dict[str, Any] = {"content_location": f"/threads/{THREAD}/runs/{RUN}"}
+
+
+def runner_of(*answers: Answer, **policy: Any) -> Tuple[TaskRunner, Played, Time]:
+    retry = RetryPolicy(**{"wait_initial": 0, **policy})
+    transport, played, time = transport_of(*answers, retry=retry, verify_outcome=False)
+    return TaskRunner(transport, None, None), played, time
+
+
+def task_of(**changes: Any) -> Task:
+    fields: dict[str, Any] = {
+        "thread_id": THREAD,
+        "run_id": None,
+        "assistant_id": "agent",
+        "payload": RunsWaitPayload(input={"n": 1}),
+        "headers": {"x-own": "1"},
+        "params": [],
+        "timeout": None,
+        "may_exist": False,
+        "may_still_arrive": False,
+        "rerun_failed": False,
+        "delete": (False, False),
+    }
+    return Task(**{**fields, **changes})
+
+
+def test_a_new_input_is_created_on_its_thread() -> None:
+    runner, played, _ = runner_of(reply({"n": 2}, **IDS))
+    created: List[Any] = []
+    result = runner.run(task_of(), on_run_created=created.append)
+    assert [CREATE] == played.asked
+    assert ("create", "reject", {"n": 1}) == tuple(played.body()[name] for name in ("if_not_exists", "multitask_strategy", "input"))
+    assert "1" == played.requests[0].headers["x-own"]
+    assert result.outcome is not None and {"n": 2} == result.outcome.values
+    assert (RUN, None, False) == (result.run_id, result.error, result.superseded)
+    assert [{"run_id": RUN, "thread_id": THREAD}] == created
+
+
+def test_a_failed_run_is_an_error_of_the_result() -> None:
+    runner, _, _ = runner_of(reply({"__error__": {"error": "ValueError", "message": "no ink"}}, **IDS))
+    result = runner.run(task_of())
+    assert isinstance(result.error, RunFailedError) and "no ink" == result.error.message
+    assert result.error.__traceback__ is None
+
+
+@pytest.mark.parametrize(
+    ("delete", "answer", "requests"),
+    [
+        ((True, False), {"n": 2}, [CREATE, DELETE]),
+        ((False, True), {"n": 2}, [CREATE]),
+        ((False, True), {"__error__": {"message": "m"}}, [CREATE, DELETE]),
+        ((True, True), {"__interrupt__": [{"value": "Send this?", "id": "1"}]}, [CREATE]),
+    ],
+    ids=["success", "success is kept", "failure", "paused"],
+)
+def test_the_thread_is_deleted_as_the_task_says(delete: Any, answer: Any, requests: List[str]) -> None:
+    runner, played, _ = runner_of(reply(answer, **IDS), Reply(204))
+    runner.run(task_of(delete=delete))
+    assert requests == played.asked
+
+
+def test_a_run_that_exists_is_joined_and_not_created_again() -> None:
+    runner, played, time = runner_of(reply([run_json(status="running")]), reply({"n": 2}))
+    result = runner.run(task_of(may_exist=True, may_still_arrive=True))
+    assert [LIST, JOIN] == played.asked
+    assert result.outcome is not None and {"n": 2} == result.outcome.values
+    assert 0 == sum(time.slept)
+
+
+def test_of_several_runs_one_that_succeeded_is_joined() -> None:
+    runs = [run_json(status=status, run_id=f"{status}-run") for status in ("error", "running", "success")]
+    runner, played, _ = runner_of(reply(runs), reply({"n": 2}))
+    assert "success-run" == runner.run(task_of(may_exist=True)).run_id
+    assert f"GET /threads/{THREAD}/runs/success-run/join" == played.asked[1]
+
+
+@pytest.mark.parametrize(("may_still_arrive", "lists", "seconds"), [(False, 1, 0.0), (True, 5, 2.0)])
+def test_an_input_is_created_if_no_run_has_arrived(may_still_arrive: bool, lists: int, seconds: float) -> None:
+    runner, played, time = runner_of(*[reply([])] * lists, reply({"n": 2}, **IDS))
+    runner.run(task_of(may_exist=True, may_still_arrive=may_still_arrive))
+    assert [LIST] * lists + [CREATE] == played.asked
+    assert seconds == pytest.approx(sum(time.slept))
+
+
+def test_an_input_is_created_on_a_thread_that_does_not_exist_yet() -> None:
+    runner, played, _ = runner_of(reply({"detail": "Not Found"}, 404), reply({"n": 2}, **IDS))
+    assert runner.run(task_of(may_exist=True)).error is None
+    assert [LIST, CREATE] == played.asked
+
+
+def test_a_run_that_ended_badly_is_superseded_if_it_is_to_be_run_again() -> None:
+    runner, played, _ = runner_of(reply([run_json(status="interrupted")]))
+    result = runner.run(task_of(may_exist=True, rerun_failed=True, delete=(True, True)))
+    assert (True, None, None) == (result.superseded, result.outcome, result.error)
+    assert [LIST] == played.asked
+
+
+def test_a_busy_thread_has_the_run_of_an_earlier_create() -> None:
+    runner, played, _ = runner_of(reply({"detail": "busy"}, 409), reply([run_json(status="running")]), reply({"n": 2}))
+    assert runner.run(task_of()).error is None
+    assert [CREATE, LIST, JOIN] == played.asked
+    runner, played, _ = runner_of(reply({"detail": "busy"}, 409), reply([]))
+    assert isinstance(runner.run(task_of()).error, ConflictError)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_refused_create_is_left_to_the_map(status: int) -> None:
+    runner, played, _ = runner_of(reply({"detail": "full"}, status, retry_after="0"))
+    error = runner.run(task_of()).error
+    assert isinstance(error, APIStatusError) and status == error.status_code
+    assert [CREATE] == played.asked
+
+
+def test_a_run_that_is_only_joined_is_never_deleted() -> None:
+    runner, played, _ = runner_of(reply({"n": 2}))
+    runner.run(task_of(run_id=RUN, payload=None, delete=(True, True)))
+    assert [JOIN] == played.asked
+
+
+def test_an_input_over_its_timeout_is_cancelled_and_its_thread_deleted() -> None:
+    def late(_: Any) -> Any:
+        time.now += 10
+        return reply({"detail": "the gateway gave up"}, 504)
+
+    runner, played, time = runner_of(late, reply([run_json(status="running")]), Reply(204), Reply(204))
+    result = runner.run(task_of(timeout=5.0, delete=(False, True)))
+    assert isinstance(result.error, DeadlineExceededError)
+    assert 10.0 == result.seconds
+    assert [CREATE, LIST, CANCEL, DELETE] == played.asked
+
+
+@pytest.mark.parametrize(("keep_successful", "requests"), [(False, [LIST, DELETE]), (True, [LIST])])
+def test_a_cancel_may_keep_a_run_that_has_succeeded(keep_successful: bool, requests: List[str]) -> None:
+    runner, played, _ = runner_of(reply([run_json(status="success")]), Reply(204))
+    assert keep_successful is not runner.cancel_run(THREAD, delete=True, may_still_arrive=True, keep_successful=keep_successful)
+    assert requests == played.asked
+
+
+def test_a_cancel_that_came_too_late_looks_how_the_run_ended() -> None:
+    gone = reply({"detail": "Not Found"}, 404)
+    runner, played, _ = runner_of(reply([run_json(status="running")]), gone, reply([run_json(status="success")]))
+    assert not runner.cancel_run(THREAD, delete=True, may_still_arrive=False, keep_successful=True)
+    assert [LIST, CANCEL, LIST] == played.asked
+
+
+def test_a_thread_that_cannot_be_deleted_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    runner, _, _ = runner_of(reply({"detail": "no"}, 403), reply({"detail": "Not Found"}, 404))
+    assert not runner.delete_thread(THREAD)
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert f"the thread {THREAD} is left behind on the server" in record.getMessage()
+    assert all(isinstance(argument, str) for argument in record.args or ())
+    assert runner.delete_thread(THREAD), "it is deleted already"
+
+
+def test_what_the_hook_raises_is_not_the_result_of_the_task() -> None:
+    raised = RateLimitError("of another call", status_code=429)
+
+    def hook(_: RetryDetails) -> None:
+        raise raised
+
+    runner, played, _ = runner_of(reply({"detail": "no"}, 500), on_retry=HookGuard(hook))
+    with pytest.raises(HookError) as caught:
+        runner.run(task_of(may_exist=True))
+    assert raised is caught.value.error
+    assert [LIST] == played.asked
+
+
+def module_hook(_: RetryDetails) -> None:
+    """Importable by name."""
+
+
+def test_a_runner_and_a_hook_can_be_pickled() -> None:
+    transport, _, _ = transport_of(retry=RetryPolicy(on_retry=HookGuard(module_hook)))
+    runner = TaskRunner(transport, None, None)
+    check_picklable(runner)
+    copy = pickle.loads(pickle.dumps(runner))
+    assert copy is pickle.loads(pickle.dumps(runner)), "a process has one runner for each configuration"
+    error = pickle.loads(pickle.dumps(HookError(RateLimitError("busy", status_code=429))))
+    assert 429 == error.error.status_code
+    with pytest.raises(InvalidRequestError, match="does not pickle"):
+        check_picklable(TaskRunner(transport_of(retry=RetryPolicy(on_retry=lambda _: None))[0], None, None))
+
+
+def test_an_executor_calls_a_function_that_pickles() -> None:
+    runner, _, _ = runner_of(reply({"n": 2}, **IDS))
+    assert pickle.loads(pickle.dumps(run_task)) is run_task
+    assert RUN == run_task(runner, pickle.loads(pickle.dumps(task_of()))).run_id
