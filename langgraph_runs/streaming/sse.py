@@ -138,19 +138,16 @@ class EventParser:
     def _uncommon(self, frames: List[Frame], parsed: List[ServerSentEvent]) -> Iterator[_FrameBytes]:
         """Yield, for sseclient-py, each frame that is not of the common form; the others go to *parsed* from here.
 
-        The loop runs once for each event, and sseclient-py takes most of the time of a small one. Nearly all frames are an event
-        line, one data line and perhaps an id line. A test compares the results of both ways.
+        The common form is an event line, one data line and perhaps an id line. The loop runs once for each event and is written
+        for speed: sseclient-py would take most of the time of a small one. A test compares the results of both ways.
         """
         names = self._names
         for lines in frames:
             count = len(lines)
             if count == 3 or count == 2:
-                line = lines[1]
-                try:
-                    name = names.get(lines[0])
-                    if name is None:
-                        name = self._name_in(lines[0])
-                    if name and line[:6] == b"data: ":
+                name, line = names.get(lines[0]) or self._name_in(lines[0]), lines[1]
+                if name and line[:6] == b"data: ":
+                    try:
                         text = line[6:].decode() if len(line) < _LARGE else str(memoryview(line)[6:], "utf-8")
                         if count == 2:
                             parsed.append(_new_tuple(ServerSentEvent, (name, text, None)))
@@ -160,8 +157,8 @@ class EventParser:
                         if line[:4] == b"id: " and "\0" not in own_id:
                             parsed.append(_new_tuple(ServerSentEvent, (name, text, own_id)))
                             continue
-                except UnicodeDecodeError:
-                    pass  # made valid below
+                    except UnicodeDecodeError:
+                        pass  # made valid below
             elif count == 1 and lines[0][:1] == b":":
                 continue  # a heartbeat
             yield self._prepared(lines)
@@ -169,12 +166,16 @@ class EventParser:
                 self._note_undispatched(parsed)
 
     def _name_in(self, line: bytes) -> str:
-        """Return the type that an event line gives, or "" if it is not of the common form. Raise `UnicodeDecodeError`."""
-        name = line[7:].decode() if line[:7] == b"event: " else ""
-        if len(line) < _LONG:
-            if len(self._names) >= _NAMES:
-                self._names.clear()
-            self._names[line] = name
+        """Return the type that an event line of the common form gives, and remember it; "" for any other line."""
+        if line[:7] != b"event: " or len(line) >= _LONG:
+            return ""
+        try:
+            name = line[7:].decode()
+        except UnicodeDecodeError:
+            return ""
+        if len(self._names) >= _NAMES:
+            self._names.clear()
+        self._names[line] = name
         return name
 
     def _prepared(self, lines: Frame) -> _FrameBytes:
