@@ -14,7 +14,6 @@ from ..call import Scope
 from ..errors import (
     AbortedError,
     APIConnectionError,
-    DeadlineExceededError,
     InvalidRequestError,
     LangGraphRunsError,
     NotFoundError,
@@ -49,7 +48,6 @@ class RunStream(Generic[E], Iterator[E]):
 
     def __init__(self, transport: Transport, outcomes: RunOutcomes, scope: Scope, config: StreamConfig) -> None:
         self._transport = transport
-        self._outcomes = outcomes
         self._scope = scope
         self._config = config
         self._run = ObservedRun(scope, config)
@@ -59,7 +57,6 @@ class RunStream(Generic[E], Iterator[E]):
         #: Raised when the events before it have been delivered.
         self._fault: Optional[BaseException] = None
         self._last: Optional[StreamEvent] = None
-        self._looked_for_pause = False
         self._reading = threading.Lock()
         self._closed = False
         self._pid = os.getpid()
@@ -72,7 +69,7 @@ class RunStream(Generic[E], Iterator[E]):
             self._open_first()
         except BaseException as error:
             self._release()
-            self._cancel_if_late(error)
+            self._end.cancel_if_late(error)
             raise
 
     # -- what is known of the run
@@ -95,8 +92,7 @@ class RunStream(Generic[E], Iterator[E]):
     @property
     def interrupts(self) -> Tuple[Interrupt, ...]:
         """The open questions to a human. If the stream's modes hide them, one request is sent once the stream has ended."""
-        if not self._run.interrupts and not self._looked_for_pause and self.outcome is not None:
-            self._looked_for_pause = True
+        if not self._run.interrupts:
             self._end.look_for_pause()
         found = self.outcome.interrupts if self.outcome is not None else ()
         return self._run.interrupts or found
@@ -153,7 +149,7 @@ class RunStream(Generic[E], Iterator[E]):
                 raise
             except BaseException as error:
                 self._release()
-                self._cancel_if_late(error)
+                self._end.cancel_if_late(error)
                 raise
 
     def _advance(self) -> None:
@@ -278,10 +274,6 @@ class RunStream(Generic[E], Iterator[E]):
         self._fault = None
         self._connection.close()
         self._scope.close()
-
-    def _cancel_if_late(self, error: BaseException) -> None:
-        if isinstance(error, DeadlineExceededError) and self._config.on_timeout == "cancel":
-            self._outcomes.cancel_late(self.thread_id, self.run_id)
 
     def __enter__(self) -> RunStream[E]:
         return self

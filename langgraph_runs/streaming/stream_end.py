@@ -61,6 +61,7 @@ class StreamEnd:
         self._connection = connection
         self._run = run
         self._checked_after_error = False
+        self._looked_for_pause = False
         #: Whether a connection ended before the run did.
         self._ended_early = False
         #: Number of new events when the server was last requested to send more.
@@ -260,8 +261,17 @@ class StreamEnd:
             raise self._scope.identify(error)
 
     def look_for_pause(self) -> None:
-        """Request whether the run stopped for a human, if its outcome does not say so, and add it to the outcome. One request."""
+        """Request whether the run stopped for a human, if its outcome is known and does not say so, and add it to the outcome.
+
+        One request, the first time.
+        """
         outcome = self.outcome
-        if outcome is not None and not outcome.paused:
+        if outcome is not None and not outcome.paused and not self._looked_for_pause:
+            self._looked_for_pause = True
             with self._transport.scope() as scope:
                 self.outcome = self._outcomes.look_for_pause(outcome, self._scope.thread_id, scope)
+
+    def cancel_if_late(self, error: BaseException) -> None:
+        """Cancel the run if *error* says that the caller's time is over and the caller wants that (``on_timeout="cancel"``)."""
+        if isinstance(error, DeadlineExceededError) and self._config.on_timeout == "cancel":
+            self._outcomes.cancel_late(self._scope.thread_id, self._scope.run_id)
