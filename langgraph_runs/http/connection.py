@@ -15,9 +15,8 @@ A connection without an exchange (a user's session that sends requests of its ow
 from __future__ import annotations
 
 import http.client
-import os
 import socket
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Tuple
 
 # Not from urllib3.connection, where VCR.py replaces both while a cassette is used.
 from urllib3.connectionpool import HTTPConnection, HTTPSConnection  # type: ignore[attr-defined]
@@ -27,7 +26,7 @@ from .connect import dial
 from .exchange import Exchange
 from .pooled_response import PooledResponse
 from .response import HTTPResponse
-from .sockets import IdleCheck
+from .sockets import LimitedSocket
 
 __all__ = ["LimitedConnection", "PlainConnection", "TLSConnection"]
 
@@ -52,9 +51,11 @@ class LimitedConnection:
     socket_options: Any
     #: A second handle on the socket while the TLS handshake runs, for the scope.
     handshaking: Optional[socket.socket] = None
-    _idle_check: Optional[IdleCheck] = None
+    _limited: Optional[LimitedSocket] = None
     #: The body that is sent with the head.
     _body: Optional[bytes] = None
+    #: Method and URL of the request, until its response is made.
+    _requested: Optional[Tuple[str, str]] = None
     _is_tunnelling = False
 
     def __del__(self) -> None:
@@ -87,7 +88,7 @@ class LimitedConnection:
             handshaking, self.handshaking = self.handshaking, None
             if handshaking is not None:
                 handshaking.close()
-        self._idle_check = IdleCheck(self.sock)
+        self._limited = LimitedSocket(self.sock)
         if self.exchange is not None:
             self.exchange.scope.attach(self.sock)
 
@@ -104,14 +105,25 @@ class LimitedConnection:
         **options: Any,
     ) -> None:
         exchange = self.exchange
-        self._body = None
+        self._body = self._requested = None
         if exchange is not None:
             exchange.phase = Exchange.CONNECTING
             if self.sock is not None:
                 exchange.scope.attach(self.sock)
-            if isinstance(body, bytes) and not chunked and headers is not None and "Content-Length" in headers:
-                self._body, body = body, None
+            if headers is not None and (body is None or isinstance(body, bytes) and "Content-Length" in headers) and not chunked:
+                self._body = body
+                self._put_request(method, url, headers)
+                return
         super().request(method, url, body, headers, chunked=chunked, **options)  # type: ignore[misc]
+
+    def _put_request(self, method: str, url: str, headers: Mapping[str, Any]) -> None:
+        """As urllib3's `request`, for a body that is None or whose length is among *headers*."""
+        self._requested = method, url
+        names = [(name if isinstance(name, str) else name.decode("ascii")).lower() for name in headers]
+        self.putrequest(method, url, skip_host="host" in names, skip_accept_encoding="accept-encoding" in names)  # type: ignore[attr-defined]
+        for name, value in headers.items():
+            self.putheader(name, value)  # type: ignore[attr-defined]
+        self.endheaders()  # type: ignore[attr-defined]
 
     def send(self, data: Any) -> None:
         exchange = self.exchange
@@ -132,20 +144,18 @@ class LimitedConnection:
         self._send_all(exchange, data)
 
     def _send_all(self, exchange: Exchange, data: Any) -> None:
-        self.idle_check()  # raises in a forked child
+        limited = self.limited()
         view = memoryview(data)
         self.is_reusable = False
         while view:
-            view = view[exchange.send(self.sock, view[:_SLICE]) :]
+            view = view[limited.send(exchange, view[:_SLICE]) :]
         self.is_reusable = True
 
-    def idle_check(self) -> IdleCheck:
-        """The check of the socket in use. Raise `ConnectionError` in a forked child of the process that connected it."""
-        found = self._idle_check
+    def limited(self) -> LimitedSocket:
+        """The socket in use, for reads and writes within the limits of an exchange."""
+        found = self._limited
         if found is None or found.sock is not self.sock:
-            found = self._idle_check = IdleCheck(self.sock)
-        if found.pid != os.getpid():
-            raise ConnectionAbortedError("the connection belongs to the parent process")
+            found = self._limited = LimitedSocket(self.sock)
         return found
 
     # -- the response
@@ -153,18 +163,18 @@ class LimitedConnection:
     def response_class(self, sock: Any, debuglevel: int = 0, *, method: Optional[str] = None) -> http.client.HTTPResponse:
         """What http.client makes for each response of this connection."""
         exchange = self.exchange
-        if exchange is None or self._is_tunnelling:
+        if exchange is None or self._requested is None or self._is_tunnelling:
             return http.client.HTTPResponse(sock, debuglevel, method)
-        return HTTPResponse(sock, method=method or "GET", exchange=exchange, idle_check=self.idle_check())
+        return HTTPResponse(method=method or "GET", exchange=exchange, limited=self.limited())
 
     def getresponse(self) -> Any:
-        exchange = self.exchange
-        if exchange is None:
+        exchange, requested = self.exchange, self._requested
+        if exchange is None or requested is None:
             return super().getresponse()  # type: ignore[misc]
-        options = self._response_options  # type: ignore[attr-defined]  # forgotten when the connection closes
         # Past urllib3's own method, which would make a response over http.client's.
         parsed = super(HTTPConnection, self).getresponse()  # type: ignore[misc]
-        return PooledResponse(parsed, exchange, options.request_method, options.request_url)
+        self._requested = None
+        return PooledResponse(parsed, exchange, *requested)
 
 
 class PlainConnection(LimitedConnection, HTTPConnection):  # type: ignore[misc]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from typing import Any, Optional
+from typing import Optional
 
 from ..call import Scope
 
@@ -31,37 +30,3 @@ class Exchange:
         #: A connection that was idle for more seconds than this is not used.
         self.idle_limit = idle_limit
         self.phase = Exchange.UNKNOWN
-
-    def receive(self, sock: Any, size: int) -> bytes:
-        """Return at most *size* bytes from *sock* as soon as any are there; b"" at the end of the connection.
-
-        Raise `socket.timeout` after ``read_timeout`` seconds of silence, `TimeoutError` at the deadline of the call and
-        `ConnectionAbortedError` if another thread has ended the call.
-        """
-        while True:
-            seconds = self._set_timeout(sock)
-            try:
-                data: bytes = sock.recv(size)
-                return data
-            except socket.timeout:
-                if seconds == self.read_timeout:
-                    raise
-
-    def send(self, sock: Any, data: Any) -> int:
-        """Send some of *data* on *sock* and return the number of bytes that were sent. Raise as `receive`."""
-        while True:
-            seconds = self._set_timeout(sock)
-            try:
-                count: int = sock.send(data)
-                return count
-            except socket.timeout:
-                if seconds == self.read_timeout:
-                    raise
-
-    def _set_timeout(self, sock: Any) -> Optional[float]:
-        # Each step on the socket gets the time that is left now: a timeout that is set once would let a server that sends one
-        # byte at a time outlive any deadline.
-        seconds = self.scope.io_timeout(self.read_timeout)
-        if sock.gettimeout() != seconds:
-            sock.settimeout(seconds)
-        return seconds

@@ -164,12 +164,12 @@ class _Pool:
 
 
 def _is_usable(connection: Any, exchange: Optional[Exchange]) -> bool:
-    check = connection._idle_check
-    if check is not None and check.pid != os.getpid():
+    limited = connection.limited()
+    if limited.pid != os.getpid():
         return False  # this is a forked child, and the connection its parent's
     if exchange is not None and time.monotonic() - connection.idle_since > exchange.idle_limit:
         return False
-    return bool(connection.idle_check().is_quiet())
+    return bool(limited.is_quiet())
 
 
 class PlainPool(_Pool, urllib3.HTTPConnectionPool):  # type: ignore[override]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 import urllib3
 
@@ -18,11 +18,16 @@ class PooledResponse(urllib3.HTTPResponse):
 
     Whether a connection is given back, closed, or passed to another request is decided by its ``exchange`` alone, so that an
     exception between any two steps can neither put a connection into the pool twice nor close another request's.
+
+    The constructor of urllib3's response takes as long as reading a small response. It runs when something is used that only
+    urllib3's response has: by a response hook, or to decompress a body.
     """
 
     # Set here, so that one whose constructor was interrupted can be closed.
     parsed: Any = None
     auto_close = True
+    version_string = "HTTP/1.1"
+    retries: Any = None
     _connection: Any = None
     _fp: Any = None
     _pool: Any = None
@@ -33,21 +38,37 @@ class PooledResponse(urllib3.HTTPResponse):
     def __init__(self, parsed: HTTPResponse, exchange: Exchange, method: str, url: str) -> None:
         #: The parser. While nothing was read through this object, the body can be read from it directly, which is cheaper.
         self.parsed = parsed
+        self.status = parsed.status
+        self.reason = parsed.reason
+        self.version = parsed.version
+        self.headers = _LazyHeaders(parsed)
+        # requests looks into it for cookies, which takes its time.
+        self._original_response = parsed if "set-cookie" in parsed.headers else None
         self._exchange: Optional[Exchange] = exchange
+        self._arguments: Optional[Tuple[str, str]] = (method, url)
+
+    def __getattr__(self, name: str) -> Any:
+        arguments = self.__dict__.get("_arguments")
+        if arguments is None:
+            raise AttributeError(name)
+        self._arguments = None
+        # The constructor sets what urlopen has set meanwhile.
+        connection, pool, retries = self._connection, self._pool, self.retries
         super().__init__(
-            body=parsed.file(),  # type: ignore[arg-type]
-            headers=parsed.fields,  # type: ignore[arg-type]  # urllib3.HTTPHeaderDict takes pairs
-            status=parsed.status,
-            version=parsed.version,
-            version_string="HTTP/1.1" if parsed.version == 11 else "HTTP/1.0",
-            reason=parsed.reason,
+            body=self.parsed.file(),
+            headers=self.headers,
+            status=self.status,
+            version=self.version,
+            version_string="HTTP/1.1" if self.version == 11 else "HTTP/1.0",
+            reason=self.reason,
             preload_content=False,
             decode_content=False,
-            # requests looks into it for cookies, which takes its time.
-            original_response=parsed if "set-cookie" in parsed.headers else None,
-            request_method=method,
-            request_url=url,
+            original_response=self._original_response,
+            request_method=arguments[0],
+            request_url=arguments[1],
         )
+        self._connection, self._pool, self.retries = connection, pool, retries
+        return getattr(self, name)
 
     def release_conn(self) -> None:
         """Give the connection back to the pool, if it is still this response's; close it if the body was not read to its end."""
@@ -59,10 +80,32 @@ class PooledResponse(urllib3.HTTPResponse):
         self._pool._put_conn(connection)
         io.IOBase.close(self)
 
+    def flush(self) -> None:
+        """Nothing: there is nothing to write."""
+
     def close(self) -> None:
         """Close the response, and its connection if the body was not read to its end."""
         if self.parsed is not None:
             self.parsed.close()
         self.release_conn()
-        super().close()
+        if self._fp is not None:
+            self._fp.close()
         io.IOBase.close(self)
+
+
+class _LazyHeaders(urllib3.HTTPHeaderDict):
+    """urllib3's header dict over a parsed response, filled when more is used of it than `get`."""
+
+    def __init__(self, parsed: HTTPResponse) -> None:
+        self._parsed = parsed
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_container":
+            raise AttributeError(name)
+        self._container: Any = {}
+        self.extend(self._parsed.fields)
+        return self._container
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a field; those of a repeated field are joined by commas."""
+        return self._parsed.headers.get(key.lower(), default)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import functools
 import http.client
-import os
 import re
 from typing import Any, Dict, List, Optional, Tuple
 
 from .exchange import Exchange
-from .sockets import IdleCheck
+from .sockets import LimitedSocket
 
 __all__ = ["ChunkedDecoder", "HTTPResponse"]
 
@@ -51,11 +50,10 @@ class HTTPResponse(http.client.HTTPResponse):
     #: True if the body, or a part of it, was read through `file`.
     is_read_as_file = False
 
-    def __init__(self, sock: Any, *, method: str, exchange: Exchange, idle_check: IdleCheck) -> None:
-        self._sock = sock
+    def __init__(self, *, method: str, exchange: Exchange, limited: LimitedSocket) -> None:
         #: None when the body was read.
         self._exchange: Any = exchange
-        self._idle_check = idle_check
+        self._limited = limited
         self._method = method
         self._chunks: Optional[ChunkedDecoder] = None
         #: Bytes that were received and are not parsed yet.
@@ -94,7 +92,7 @@ class HTTPResponse(http.client.HTTPResponse):
         self._in_head = False
         if self.will_close:
             # http.client closes the connection now; with this, the socket stays open until the response is read.
-            self.fp = self._sock.makefile("rb", buffering=0)
+            self.fp = self._limited.sock.makefile("rb", buffering=0)
         if self.length == 0:
             self._complete()
 
@@ -242,11 +240,7 @@ class HTTPResponse(http.client.HTTPResponse):
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             return ahead
-        check = self._idle_check
-        if check.pid != os.getpid():
-            raise ConnectionAbortedError("the connection belongs to the parent process")
-        data: bytes = self._exchange.receive(self._sock, _BUFFER)
-        check.received += len(data)
+        data = self._limited.receive(self._exchange, _BUFFER, soon=not self._in_head)
         if not data:
             if self._exchange.scope.interrupted:
                 # The scope has shut the socket down, which looks like the end of the response.

@@ -63,7 +63,14 @@ class _LazyHeaders(CaseInsensitiveDict):  # type: ignore[type-arg]
 
     def items(self) -> Any:
         """Names and values."""
-        return self._store.values()
+        return self._fields.items() if "_fields" in self.__dict__ else self._store.values()
+
+    def __contains__(self, key: object) -> bool:
+        return ("_fields" in self.__dict__ and key in self._fields) or super().__contains__(key)
+
+    def copy(self) -> Any:
+        """A copy, converted when it is used."""
+        return _LazyHeaders(dict(self._fields)) if "_fields" in self.__dict__ else super().copy()
 
 
 class _ResponseHeaders(_LazyHeaders):
@@ -78,6 +85,14 @@ class _ResponseHeaders(_LazyHeaders):
         for name, _ in self._pairs:
             names.setdefault(name.lower(), name)
         return ((lower, (names[lower], value)) for lower, value in self._fields.items())
+
+    def items(self) -> Any:
+        """Names and values."""
+        return self._store.values()
+
+    def copy(self) -> Any:
+        """A copy that is an ordinary one."""
+        return CaseInsensitiveDict(self.items())
 
     def lower_items(self) -> Any:
         """Names in lower case, and values."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import socket
-import time
 from types import SimpleNamespace
 from typing import Any, List, Tuple
 
@@ -17,23 +15,18 @@ from langgraph_runs.call.deadline import Deadline
 from langgraph_runs.call.scope import Scope
 from langgraph_runs.http.exchange import Exchange
 from langgraph_runs.http.response import HTTPResponse
-from langgraph_runs.http.sockets import IdleCheck
+from langgraph_runs.http.sockets import LimitedSocket
 
 
-class Wire:
+class Wire(LimitedSocket):
     """A socket that gives these bytes in pieces of these sizes, and then is at its end."""
 
     def __init__(self, data: bytes, sizes: List[int]) -> None:
+        super().__init__(SimpleNamespace(makefile=lambda *_, **__: io.BytesIO()))
         self.left, self.sizes = data, list(sizes)
 
-    def makefile(self, *_: Any, **__: Any) -> Any:
-        return io.BytesIO()
-
-    def gettimeout(self) -> None:
-        return None
-
-    def recv(self, most: int) -> bytes:
-        size = min(self.sizes.pop(0) if self.sizes else len(self.left), most, len(self.left))
+    def receive(self, exchange: Exchange, size: int, *, soon: bool = False) -> bytes:
+        size = min(self.sizes.pop(0) if self.sizes else len(self.left), size, len(self.left))
         data, self.left = self.left[:size], self.left[size:]
         return data
 
@@ -42,7 +35,7 @@ def response_of(data: bytes, sizes: Any = (), method: str = "GET") -> HTTPRespon
     """A response whose head was read."""
     exchange = Exchange(Scope(Deadline(None)), connect_timeout=None, read_timeout=None, idle_limit=1.0)
     wire = Wire(data, list(sizes))
-    response = HTTPResponse(wire, method=method, exchange=exchange, idle_check=IdleCheck(wire))
+    response = HTTPResponse(method=method, exchange=exchange, limited=wire)
     response.begin()
     return response
 
@@ -216,32 +209,6 @@ def test_bytes_after_a_response_are_noticed(data: bytes, surplus: bool) -> None:
 def test_whether_the_connection_closes_after_a_response(head: bytes, closes: bool) -> None:
     """By the version, the Connection header, and by whether the body ends without the end of the connection."""
     assert closes is response_of(head).will_close
-
-
-@pytest.mark.parametrize("deadline", [0.05, None])
-def test_a_read_that_times_out_early_does_not_end_the_call_before_its_deadline(deadline: Any) -> None:
-    """The clock decides whether the deadline has passed. A read that was given read_timeout is over when it times out."""
-
-    class Early(Wire):
-        given: Any = None
-
-        def settimeout(self, seconds: Any) -> None:
-            self.given = seconds
-
-        def gettimeout(self) -> Any:
-            return self.given
-
-        def recv(self, most: int) -> bytes:
-            raise socket.timeout("timed out")
-
-    exchange = Exchange(Scope(Deadline(deadline)), connect_timeout=None, read_timeout=30.0, idle_limit=1.0)
-    wire = Early(b"", [])
-    began = time.monotonic()
-    with pytest.raises(
-        (TimeoutError, socket.timeout), match="timed out" if deadline is None else "the deadline of the call is over"
-    ):
-        HTTPResponse(wire, method="GET", exchange=exchange, idle_check=IdleCheck(wire)).begin()
-    assert (deadline or 0.0) <= time.monotonic() - began < 5
 
 
 def test_what_http_client_offers_is_there() -> None:

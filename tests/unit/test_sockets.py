@@ -1,15 +1,17 @@
-"""Whether an idle connection is quiet, by the kernel's counters and by polling."""
+"""Reads and writes within the limits of an exchange, and whether an idle connection is quiet."""
 
 from __future__ import annotations
 
 import socket
 import struct
 import time
-from typing import Any, Callable, Iterator, Tuple
+from typing import Any, Callable, Iterator, Optional, Tuple
 
 import pytest
 
-from langgraph_runs.http.sockets import IdleCheck
+from langgraph_runs.call import Deadline, Scope
+from langgraph_runs.http.exchange import Exchange
+from langgraph_runs.http.sockets import LimitedSocket
 
 Pair = Tuple[socket.socket, socket.socket]
 
@@ -25,9 +27,9 @@ def connection() -> Iterator[Pair]:
 
 
 @pytest.fixture(params=["by the kernel", "by polling"])
-def check(connection: Pair, request: pytest.FixtureRequest) -> IdleCheck:
+def check(connection: Pair, request: pytest.FixtureRequest) -> LimitedSocket:
     """A check of the first end."""
-    made = IdleCheck(connection[0])
+    made = LimitedSocket(connection[0])
     if request.param == "by polling":
         made._by_kernel = False
     return made
@@ -42,7 +44,7 @@ def until(condition: Callable[[], bool], wanted: bool) -> bool:
 
 
 @pytest.mark.parametrize("counted", [True, False], ids=["counted", "not counted"])
-def test_quiet_until_something_arrives(connection: Pair, check: IdleCheck, counted: bool) -> None:
+def test_quiet_until_something_arrives(connection: Pair, check: LimitedSocket, counted: bool) -> None:
     """Looking reads nothing. A reader that does not count its bytes costs a poll, and changes no result."""
     assert check.is_quiet()
     for _ in range(3):
@@ -58,7 +60,7 @@ def test_quiet_until_something_arrives(connection: Pair, check: IdleCheck, count
     assert until(check.is_quiet, False)
 
 
-def test_a_connection_that_was_reset_is_not_quiet(connection: Pair, check: IdleCheck) -> None:
+def test_a_connection_that_was_reset_is_not_quiet(connection: Pair, check: LimitedSocket) -> None:
     """As a server that was killed leaves it."""
     connection[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection[1].close()
@@ -70,7 +72,7 @@ def test_a_socket_that_is_not_tcp_is_polled() -> None:
     one, other = socket.socketpair()
     with one:
         with other:
-            check = IdleCheck(one)
+            check = LimitedSocket(one)
             assert check.is_quiet()
             other.send(b"x")
             assert [False, False] == [check.is_quiet(), check.is_quiet()]
@@ -92,17 +94,93 @@ def test_a_kernel_without_the_counters_is_polled(connection: Pair, info: Any) ->
         def fileno(self) -> int:
             return connection[0].fileno()
 
-    check = IdleCheck(Socket())
+    check = LimitedSocket(Socket())
     check._by_kernel = True
     assert check.is_quiet()
     connection[1].send(b"x")
     assert until(check.is_quiet, False)
 
 
-def test_where_there_is_no_poll_the_socket_is_selected(check: IdleCheck, connection: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_is_no_poll_the_socket_is_selected(
+    check: LimitedSocket, connection: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on Windows."""
     monkeypatch.delattr("select.poll")
     check._by_kernel = False
     assert check.is_quiet()
     connection[1].send(b"x")
     assert until(check.is_quiet, False)
+
+
+def exchange_of(timeout: Optional[float] = None, read_timeout: Optional[float] = None) -> Exchange:
+    return Exchange(Scope(Deadline(timeout)), connect_timeout=None, read_timeout=read_timeout, idle_limit=1.0)
+
+
+@pytest.mark.parametrize("soon", [True, False])
+@pytest.mark.parametrize("limits", [{"read_timeout": 0.03}, {"timeout": 0.03}, {"timeout": 0.03, "read_timeout": 9.0}], ids=str)
+def test_a_read_ends_when_its_time_is_over(connection: Pair, limits: Any, soon: bool) -> None:
+    """Not before, and not much later, whichever limit is the nearer one."""
+    limited = LimitedSocket(connection[0])
+    connection[1].send(b"abc")
+    assert b"ab" == limited.receive(exchange_of(read_timeout=9.0), 2)
+    assert b"c" == limited.receive(exchange_of(read_timeout=9.0), 2, soon=True)
+    exchange = exchange_of(**limits)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        limited.receive(exchange, 1, soon=soon)
+    assert 0.03 <= time.monotonic() - began < 5
+    connection[1].close()
+    assert (b"", 3) == (limited.receive(exchange_of(), 1), limited.received)
+
+
+def test_a_write_ends_when_its_time_is_over(connection: Pair) -> None:
+    """The peer reads nothing: as much as the buffers hold is written, then the time runs."""
+    limited, exchange = LimitedSocket(connection[0]), exchange_of(read_timeout=0.03)
+    with pytest.raises(TimeoutError, match="timed out"):
+        while True:
+            assert limited.send(exchange, b"x" * 65536)
+
+
+@pytest.mark.parametrize("deadline", [0.05, None])
+def test_a_wait_that_is_early_does_not_end_the_call_before_its_deadline(deadline: Any, connection: Pair) -> None:
+    """The clock decides whether the deadline has passed. A wait that was given read_timeout is over when it times out."""
+
+    class Early(LimitedSocket):
+        def _ready(self, event: int, seconds: Optional[float]) -> bool:
+            return False
+
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match="timed out" if deadline is None else "the deadline of the call is over"):
+        Early(connection[0]).receive(exchange_of(deadline, read_timeout=30.0), 1)
+    assert (deadline or 0.0) <= time.monotonic() - began < 5
+
+
+def test_reads_where_there_is_no_poll(connection: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows."""
+    monkeypatch.delattr("select.poll")
+    limited = LimitedSocket(connection[0])
+    with pytest.raises(TimeoutError):
+        limited.receive(exchange_of(read_timeout=0.01), 1)
+    with pytest.raises(TimeoutError):
+        while True:
+            limited.send(exchange_of(read_timeout=0.01), b"x" * 65536)
+
+
+def test_an_ended_call_reads_and_writes_nothing(connection: Pair) -> None:
+    """Another thread has ended it."""
+    exchange, limited = exchange_of(), LimitedSocket(connection[0])
+    exchange.scope.interrupt("enough")
+    with pytest.raises(ConnectionAbortedError):
+        limited.receive(exchange, 1)
+    with pytest.raises(ConnectionAbortedError):
+        limited.send(exchange, b"x")
+
+
+def test_a_forked_child_uses_no_connection_of_its_parent(connection: Pair) -> None:
+    """Reading would take bytes from the parent, and writing would mix two requests."""
+    exchange, limited = exchange_of(), LimitedSocket(connection[0])
+    limited.pid -= 1  # as if another process had connected it
+    with pytest.raises(ConnectionError, match="belongs to the parent process"):
+        limited.receive(exchange, 1)
+    with pytest.raises(ConnectionError, match="belongs to the parent process"):
+        limited.send(exchange, b"x")
