@@ -32,7 +32,7 @@ EXCEPTIONS: Dict[str, str] = {
     "streams and how they resume: wire/test_streams.py, wire/test_resume.py, unit/test_cursor.py": """
         streaming.connection streaming.open_stream streaming.run_stream streaming.stream_end""",
     "maps: wire/test_map.py, server/test_map.py": """
-        batch.run_map batch.scheduler batch.shutdown""",
+        batch.run_map batch.scheduler""",
     "a ledger as a whole: unit/test_ledger.py": """
         batch.ledger.reader batch.ledger.sqlite_file batch.ledger.store batch.ledger.writer""",
     "arguments, by the calls that check them: unit/test_payloads.py, unit/test_deadline.py, unit/test_client.py": "validation",
