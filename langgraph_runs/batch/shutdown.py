@@ -90,7 +90,10 @@ class Shutdown:
         self._wait_while(lambda: bool(self._dispatcher.cleaning), _CLEANUP_TIMEOUT, drop=True)
 
     def _wait_while(self, condition: Callable[[], bool], seconds: float, *, drop: bool = False) -> None:
-        """Take in results while *condition* holds, at most for *seconds*. With *drop* results of tasks are not recorded."""
+        """Take in results while *condition* holds, at most for *seconds*.
+
+        With *drop*, results of tasks are not recorded: their claims are released already, and the next map finds their runs.
+        """
         end = self._clock() + seconds
         while condition() and self._clock() < end:
             results, deleted = self._dispatcher.collect(end - self._clock())
