@@ -1,4 +1,4 @@
-"""Running ``langgraph-runs``: within this process, where that shows the same, and as a process of its own."""
+"""Run ``langgraph-runs`` in tests: within this process, or as a process of its own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from langgraph_runs import cli
 
 CHECKOUT = str(Path(langgraph_runs.__file__).resolve().parent.parent)
 PROGRAM = [sys.executable, "-m", "langgraph_runs"]
-#: Seconds that a process may take before the test fails.
-PATIENCE = 60
+#: Seconds after which a process that has not ended fails the test.
+TIMEOUT = 60
 
 
 class Ended(NamedTuple):
-    """How a command ended, and what it printed."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -38,17 +38,17 @@ class Ended(NamedTuple):
 
 
 class Commands:
-    """Commands on one server."""
+    """Runs commands on one server."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def __call__(self, *arguments: str) -> Ended:
-        """Run it within this process, its output going into a pipe as it were."""
+        """Run a command within this process. Stdout is not a terminal."""
         return self.local(*arguments, "--url", self.url)
 
     def local(self, *arguments: str) -> Ended:
-        """The same for a command that asks no server."""
+        """Run a command that needs no server, within this process."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
@@ -58,7 +58,7 @@ class Commands:
         return Ended(code, out.getvalue(), err.getvalue())
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Almost none, as cron has it: no HOME, no TERM, no language."""
+        """Return an almost empty environment, as cron has it: no HOME, no TERM, no locale."""
         return {
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": CHECKOUT,
@@ -68,20 +68,20 @@ class Commands:
         }
 
     def start(self, *arguments: str, env: Optional[dict[str, str]] = None, **options: Any) -> subprocess.Popen[bytes]:
-        """Begin it as a process, in its bare environment."""
+        """Start a command as a process, by default in the environment of `environment`."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen([*PROGRAM, *arguments], env=self.environment() if env is None else env, **options)
 
     def process(self, *arguments: str, input: Optional[bytes] = None, env: Optional[dict[str, str]] = None) -> Ended:
-        """Run it as a process, in its bare environment, to its end."""
+        """Run a command as a process and wait for its end."""
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
         with self.start(*arguments, env=env, stdin=stdin) as process:
-            out, err = process.communicate(input, PATIENCE)
+            out, err = process.communicate(input, TIMEOUT)
         return Ended(process.returncode, out.decode("utf-8"), err.decode("utf-8"))
 
 
 class Terminal:
-    """A pseudo-terminal, 60 columns wide, and a process that has nothing else."""
+    """A command as a process whose stdin, stdout and stderr are a pseudo-terminal of 60 columns."""
 
     def __init__(self, commands: Commands, *arguments: str, env: Optional[dict[str, str]] = None) -> None:
         self._main, other = pty.openpty()
@@ -93,11 +93,11 @@ class Terminal:
         self.seen = ""
 
     def read_until(self, text: Optional[str]) -> str:
-        """Read until *text* has been shown, or for None to the end."""
+        """Read until *text* was printed, or to the end if it is None; return everything that was printed."""
         while text is None or text not in self.seen:
             try:
                 piece = os.read(self._main, 65536)
-            except OSError:  # how a terminal says that its last program is gone
+            except OSError:  # raised when the last process on the terminal has ended
                 piece = b""
             if not piece:
                 assert text is None, f"it ended before {text!r} was shown: {self.seen!r}"
@@ -110,19 +110,19 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         os.close(self._main)
 
 
 def wait(process: subprocess.Popen[bytes]) -> Ended:
-    """The end of a process that was begun."""
-    out, err = process.communicate(timeout=PATIENCE)
+    """Wait for the end of a process that was started."""
+    out, err = process.communicate(timeout=TIMEOUT)
     return Ended(process.returncode, out.decode("utf-8"), err.decode("utf-8"))
 
 
 @contextlib.contextmanager
 def ended_in_any_case(process: subprocess.Popen[bytes]) -> Any:
-    """No process is left behind by a test that fails."""
+    """Kill the process at the end of the block if it still runs, so that a failing test leaves no process."""
     with process:
         try:
             yield process

@@ -82,7 +82,7 @@ def length_of(proxy: CuttingProxy, cut: Client, client: Client, way: str) -> tup
     thread_id = client.threads.create().thread_id
     start(cut, way, thread_id)
     turn = next(turn for turn in proxy.turns if turn.first.startswith(b"POST /threads/" + thread_id.encode()))
-    return turn.request, turn.answer
+    return turn.request, turn.response
 
 
 def spread(count: int, length: int) -> list[int]:
@@ -101,7 +101,7 @@ def test_a_run_is_started_once_wherever_the_connection_breaks(
     request, answer = length_of(proxy, cut, client, way)
     faults = [Fault("connect", 0, how)]
     faults += [Fault("request", after, how) for after in spread(20, request)]
-    faults += [Fault("answer", after, how) for after in spread(40, answer)]
+    faults += [Fault("response", after, how) for after in spread(40, answer)]
 
     def one(fault: Fault) -> None:
         thread_id = client.threads.create().thread_id
@@ -122,7 +122,7 @@ def test_a_run_is_started_once_wherever_the_connection_stalls(
     with Client(proxy.url, api_key=None, retry=PATIENT, read_timeout=1.0, timeout=60) as impatient:
         request, answer = length_of(proxy, impatient, client, way)
         faults = [Fault("request", after, "stall") for after in spread(6, request)]
-        faults += [Fault("answer", after, "stall") for after in spread(12, answer)]
+        faults += [Fault("response", after, "stall") for after in spread(12, answer)]
 
         def one(fault: Fault) -> None:
             thread_id = client.threads.create().thread_id
@@ -169,7 +169,7 @@ def test_a_stateless_run_is_started_at_most_once(client: Client, cut: Client, pr
     """Without a thread to look on, a cut gives one run and its result, or an error that says that the run may exist."""
     key = uuid.uuid4().hex
     faults = [Fault("request", after, how) for after in (1, 60, 200, 340) for how in ("fin", "rst")]
-    faults += [Fault("answer", after, how) for after in (0, 1, 40, 200, 400, 700) for how in ("fin", "rst")]
+    faults += [Fault("response", after, how) for after in (0, 1, 40, 200, 400, 700) for how in ("fin", "rst")]
 
     def one(index: int) -> tuple[Optional[str], Optional[Exception]]:
         # The fault finds its request by the path alone, so they go one after the other into the proxy; what follows does not.
@@ -230,8 +230,8 @@ def cutting(seed: Any, longest: int, *, most: int = 12, progress: float = 0.8, l
             return PASS
         how = rng.choice(("fin", "rst"))
         if rng.random() < progress:
-            return Fault("answer", least + rng.randrange(longest), how)
-        return rng.choice((Fault("connect", 0, how), Fault("request", rng.randrange(400), how), Fault("answer", 0, how)))
+            return Fault("response", least + rng.randrange(longest), how)
+        return rng.choice((Fault("connect", 0, how), Fault("request", rng.randrange(400), how), Fault("response", 0, how)))
 
     return fault_of
 
@@ -338,7 +338,7 @@ def test_what_cannot_be_had_again_is_never_missing_in_silence(
     if kind == "messages":
         graph, after = "chat", 30_000
         options = {"stream_mode": "messages", "input": {"messages": [{"role": "user", "content": words(1, 300)}]}}
-    proxy.arm(Fault("answer", after, how), when=b"POST /threads/" + thread_id.encode())
+    proxy.arm(Fault("response", after, how), when=b"POST /threads/" + thread_id.encode())
     seen = []
     stream = cut.runs.stream(thread_id, graph, on_gap=on_gap, **options)
     try:

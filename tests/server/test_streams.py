@@ -30,7 +30,7 @@ from langgraph_runs import (
 )
 from langgraph_runs.devserver import DevServer
 
-from ..wire.cutting_proxy import CuttingProxy, cut_answer
+from ..wire.cutting_proxy import CuttingProxy, cut_response
 from .conftest import Gate, wait_until
 
 #: Stream mode, the names that its events have, and their class.
@@ -340,7 +340,7 @@ def test_a_stream_read_to_its_end_gives_its_connection_back(proxied: Client, pro
 def test_a_cut_stream_goes_on_where_it_was(proxied: Client, proxy: CuttingProxy, thread_id: str) -> None:
     """Cut again and again, by FIN and by RST, the stream delivers every event once and in order."""
     for number in range(6):
-        proxy.arm(cut_answer(3000 * (number + 1), reset=bool(number % 2)), when=b"POST " if number == 0 else b"GET ")
+        proxy.arm(cut_response(3000 * (number + 1), reset=bool(number % 2)), when=b"POST " if number == 0 else b"GET ")
     options: Any = {"input": {"n": 600, "pause": 0.002}, "stream_mode": ["custom", "values"]}
     with proxied.runs.stream(thread_id, "burst", **options) as stream:
         events = list(stream)

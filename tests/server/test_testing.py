@@ -35,7 +35,7 @@ from langgraph_runs.testing import (
     unavailable,
 )
 
-from ..wire.cutting_proxy import CuttingProxy, cut_answer
+from ..wire.cutting_proxy import CuttingProxy, cut_response
 from .conftest import Gate, wait_until
 
 PATIENCE = 30.0
@@ -310,7 +310,7 @@ def test_a_broken_stream_is_resumed_in_the_same_way(server: DevServer) -> None:
             return [(event.event, plain(event.data), event.id is not None) for event in stream], stream.gaps
 
     with CuttingProxy(server.url) as proxy, Client(proxy.url, retry=no_wait()) as client:
-        proxy.arm(cut_answer(1500), when=b"POST /threads/")
+        proxy.arm(cut_response(1500), when=b"POST /threads/")
         real = play(client)
         assert any(turn.fired for turn in proxy.turns)
     with FakeRuns() as fake:

@@ -1,4 +1,4 @@
-"""Every call of a client, each with its request and a good answer, so that what holds for all calls is written once."""
+"""Every call of a client, with its request and a response that makes it succeed, for tests of rules that hold for all calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .replies import ASSISTANT_ID, RUN_ID, THREAD_ID, Reply, reply, reply_json, 
 
 __all__ = ["CALLS", "CREATES", "QUICK", "Call", "after", "calls", "hasty", "named"]
 
-#: The policy of tests: four attempts, no time between them.
+#: The retry policy of tests: four attempts, with almost no time between them.
 QUICK = RetryPolicy(wait_initial=0.001, wait_max=0.001)
 
 T = f"/threads/{THREAD_ID}"
@@ -27,17 +27,17 @@ ASSISTANT = {"assistant_id": ASSISTANT_ID, "graph_id": "agent", "name": "agent"}
 
 @dataclass(frozen=True)
 class Call:
-    """One call. Calling it makes it with a client and further options; streams are read to their end."""
+    """One call of a client. Calling this object makes the call, with further options; streams are read to their end."""
 
     name: str
     method: str
     path: str
     make: Callable[..., Any]
-    #: An answer that makes the call succeed.
+    #: A response that makes the call succeed.
     good: Reply
     #: ``read`` (may be repeated), ``end`` (may be repeated; 404 on a repeat means done), ``create`` (a run; once) or ``write`` (once).
     kind: str = "read"
-    #: ``json``, ``sse`` or ``nothing``: what the answer must hold.
+    #: What the response must contain: ``json``, ``sse`` or ``nothing``.
     due: str = "json"
 
     def __call__(self, client: Client, **options: Any) -> Any:
@@ -151,30 +151,30 @@ CREATES = tuple(call for call in CALLS if call.kind == "create")
 
 
 def named(name: str) -> Call:
-    """The call of this name."""
+    """Return the call of this name."""
     return next(call for call in CALLS if call.name == name)
 
 
 def hasty(client: Client) -> Client:
-    """The client, with a sleep that takes no time: for tests of what is done, not of when."""
+    """Return the client with a sleep function that returns at once."""
     client._transport._sleep = _no_sleep
     return client.with_options()
 
 
 def _no_sleep(seconds: float) -> None:
-    """Sleeps not at all."""
+    """Return at once."""
 
 
 def calls(*kinds: str, due: str = "") -> pytest.MarkDecorator:
-    """Run a test with each call of these kinds; without kinds with every call."""
+    """Parametrize a test with each call of these kinds; without kinds, with every call."""
     chosen = [call for call in CALLS if (not kinds or call.kind in kinds) and (not due or call.due == due)]
     return pytest.mark.parametrize("call", chosen, ids=str)
 
 
 def after(call: Call, **replies: Reply) -> Mapping[tuple[str, str], Reply]:
-    """Routes for what a call asks besides: the run has succeeded, the thread's history and list show it.
+    """Return routes for the further requests of a call: the run has succeeded, and the thread's history and list contain it.
 
-    Keywords replace one: ``run``, ``history``, ``runs``. What the call itself asks is left to the script.
+    The keywords ``run``, ``history`` and ``runs`` replace a reply. The request of the call itself is left to the script.
     """
     routes = {
         "run": (("GET", "/threads/*/runs/*"), reply_json(200, run_json("success"))),

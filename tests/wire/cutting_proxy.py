@@ -1,12 +1,12 @@
-"""A TCP proxy in front of any server that breaks connections: where it was told to, or where a seed says.
+"""`CuttingProxy`: a TCP proxy in front of any server that breaks connections, at given places or at random ones from a seed.
 
     with CuttingProxy(server.url) as proxy:
-        proxy.arm(cut_answer(40, reset=True), when=b"POST ")
+        proxy.arm(cut_response(40, reset=True), when=b"POST ")
         client = Client(proxy.url)
 
-It knows nothing of HTTP but that client and server take turns: a turn begins with the first bytes that the client sends
-after the server has spoken, and bytes are counted from there. So "after 10 bytes of the request" means the same on a
-fresh connection and on the hundredth request of an old one.
+It does not parse HTTP. It relies on the order of requests and responses only: a turn, which is a request and its response, begins
+with the first bytes that the client sends after bytes of the server, and bytes are counted from there. So "after 10 bytes of the
+request" means the same for the first request of a connection and for the hundredth.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 from urllib.parse import urlsplit
 
-#: How long a closing side waits for the other one to close as well.
-PATIENCE = 10.0
+#: Seconds to wait for the other side to close, for threads to end, and for conditions.
+TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)
 class Fault:
     """Where a turn breaks, and how."""
 
-    #: ``never``, ``connect`` (before a byte is read), ``request`` or ``answer``.
+    #: ``never``, ``connect`` (before a byte is read), ``request`` or ``response``.
     where: str
-    #: Break as soon as so many bytes of that part have been passed on, not one more.
+    #: Break after exactly this many bytes of that part have been passed on.
     after: int = 0
-    #: ``fin`` (close), ``rst`` (reset) or ``stall`` (pass on no more, keep all open until the client leaves).
+    #: ``fin`` (close), ``rst`` (reset) or ``stall`` (pass on nothing more, keep the connections open until the client closes).
     how: str = "fin"
 
 
@@ -47,85 +47,85 @@ def refuse(*, reset: bool = True) -> Fault:
 
 
 def cut_request(after: int, *, reset: bool = False) -> Fault:
-    """The server gets `after` bytes of the request and then its end; the client gets no answer."""
+    """The server gets `after` bytes of the request and then the end of the connection; the client gets no response."""
     return Fault("request", after, "rst" if reset else "fin")
 
 
 def stall_request(after: int) -> Fault:
-    """The server gets `after` bytes of the request, then nobody hears anything any more."""
+    """The server gets `after` bytes of the request; then nothing is passed on in either direction."""
     return Fault("request", after, "stall")
 
 
 def swallow(*, reset: bool = False) -> Fault:
-    """The server has read the request and has begun to answer; the client gets nothing of it."""
-    return Fault("answer", 0, "rst" if reset else "fin")
+    """The server has read the request and has begun to respond; the client gets nothing of the response."""
+    return Fault("response", 0, "rst" if reset else "fin")
 
 
-def cut_answer(after: int, *, reset: bool = False) -> Fault:
-    """The client gets `after` bytes of the answer, then the end of the connection."""
-    return Fault("answer", after, "rst" if reset else "fin")
+def cut_response(after: int, *, reset: bool = False) -> Fault:
+    """The client gets `after` bytes of the response, then the end of the connection."""
+    return Fault("response", after, "rst" if reset else "fin")
 
 
-def stall_answer(after: int) -> Fault:
-    """The client gets `after` bytes of the answer, then silence on an open connection."""
-    return Fault("answer", after, "stall")
+def stall_response(after: int) -> Fault:
+    """The client gets `after` bytes of the response, then nothing more on an open connection."""
+    return Fault("response", after, "stall")
 
 
 @dataclass
 class Turn:
-    """One request and its answer, as they went through."""
+    """One request and its response."""
 
-    #: The connection: 0 for the first that was accepted.
+    #: The number of the connection: 0 for the first that was accepted.
     connection: int
-    #: The first bytes of the request, as many as had arrived when it began.
+    #: The first bytes of the request: those that had arrived when the turn began.
     first: bytes
     fault: Fault = PASS
-    #: Whether the fault took place; it does not when the part is shorter than it asked.
+    #: True if the fault took place. It does not if the part is shorter than `Fault.after`.
     fired: bool = False
-    #: Bytes of the request that the server was given.
+    #: How many bytes of the request were passed on.
     request: int = 0
-    #: Bytes of the answer that the client was given.
-    answer: int = 0
+    #: How many bytes of the response were passed on.
+    response: int = 0
 
 
-Plan = Callable[[Turn], Fault]
+FaultChooser = Callable[[Turn], Fault]
 
 
-def seeded(seed: Any, rate: float = 1 / 3, *, longest: int = 2000, when: bytes = b"", stalls: bool = False) -> Plan:
-    """Faults of every kind on a share of `rate` of the turns that begin with `when`, the same for the same seed.
+def seeded(seed: Any, rate: float = 1 / 3, *, longest: int = 2000, when: bytes = b"", stalls: bool = False) -> FaultChooser:
+    """Choose faults of every kind for a share of `rate` of the turns that begin with `when`; the same ones for the same seed.
 
-    Positions are drawn from the first `longest` bytes, half of them from the first tenth of that, where the heads are.
+    The positions are within the first `longest` bytes; half of them are within the first tenth of that, where the heads are.
     """
     rng = random.Random(seed)
     lock = threading.Lock()
 
-    def plan(turn: Turn) -> Fault:
+    def choose(turn: Turn) -> Fault:
         if not turn.first.startswith(when):
             return PASS
         with lock:
             if rng.random() >= rate:
                 return PASS
-            where = rng.choice(("connect", "request", "swallow", "answer", "answer"))
+            where = rng.choice(("connect", "request", "swallow", "response", "response"))
             after = rng.randrange(max(1, longest // 10) if rng.random() < 0.5 else longest)
             how = rng.choice(("fin", "rst", "stall") if stalls else ("fin", "rst"))
         if where == "connect":
             return Fault("connect", 0, how)
-        return Fault("answer", 0, how) if where == "swallow" else Fault(where, after, how)
+        return Fault("response", 0, how) if where == "swallow" else Fault(where, after, how)
 
-    return plan
+    return choose
 
 
 class CuttingProxy:
-    """Passes bytes between clients and `upstream`, and breaks the turns that `plan` or `arm` says.
+    """Passes bytes between clients and `upstream`, and breaks turns as `choose_fault` or `arm` says.
 
-    With neither it is a plain pass-through. `plan` and `upstream` may be changed while it runs; a turn that has begun
-    goes on as it was. Closing it ends every thread and socket that it made.
+    With neither it passes everything. `choose_fault` and `upstream` may be changed while it runs, which has no effect on a turn that
+    has begun. `close` ends all its threads and connections.
     """
 
-    def __init__(self, upstream: str, plan: Optional[Plan] = None) -> None:
+    def __init__(self, upstream: str, choose_fault: Optional[FaultChooser] = None) -> None:
         self.upstream = upstream
-        #: Asked for a fault at the beginning of each turn; None passes everything.
-        self.plan = plan
+        #: Called at the beginning of each turn, returns its fault; None passes everything.
+        self.choose_fault = choose_fault
         self._armed: list[tuple[bytes, Fault]] = []
         self._turns: list[Turn] = []
         self._changed = threading.Condition()
@@ -145,7 +145,7 @@ class CuttingProxy:
 
     @property
     def turns(self) -> list[Turn]:
-        """What went through so far, in the order it began."""
+        """The turns so far, in the order in which they began."""
         with self._changed:
             return list(self._turns)
 
@@ -161,13 +161,13 @@ class CuttingProxy:
             return len(self._open)
 
     def arm(self, fault: Fault, *, when: bytes = b"") -> None:
-        """Break the next turn that begins with `when`; several wait in line. They come before `plan`."""
+        """Break the next turn that begins with `when`. Several faults are used in order, and before those of `choose_fault`."""
         with self._changed:
             self._armed.append((when, fault))
 
     @property
     def armed(self) -> int:
-        """How many of the faults given to `arm` have found no turn yet."""
+        """How many of the faults given to `arm` were not used yet."""
         with self._changed:
             return len(self._armed)
 
@@ -179,10 +179,10 @@ class CuttingProxy:
         self._thawed.set()
 
     def refuse(self) -> None:
-        """Close the port: connecting is refused until `listen`. Open connections live on."""
+        """Close the port: connections are refused until `listen`. Open connections stay open."""
         listener, self._listener = self._listener, None
         if listener is not None:
-            # shutdown wakes the thread that is blocked in accept, which close alone does not
+            # shutdown wakes the thread that is blocked in accept; close alone does not
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
@@ -201,13 +201,13 @@ class CuttingProxy:
                     with contextlib.suppress(OSError):
                         sock.shutdown(socket.SHUT_RDWR)
 
-    def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
-        """Block until `condition`, which only looks at this proxy, holds; fail the test when it does not in time."""
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = TIMEOUT) -> None:
+        """Block until `condition`, a function of this proxy's state, is true; raise AssertionError after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
                 raise AssertionError(f"waited {timeout} s for {what}; turns: {self._turns}, open: {len(self._open)}")
 
-    def wait_closed(self, timeout: float = PATIENCE) -> None:
+    def wait_closed(self, timeout: float = TIMEOUT) -> None:
         """Block until no connection is open."""
         self.wait_until(lambda: not self._open, "all connections to be closed", timeout)
 
@@ -218,7 +218,7 @@ class CuttingProxy:
         self._thawed.set()
         self.break_all()
         for thread in list(self._threads):
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
         left = [thread.name for thread in self._threads if thread.is_alive()]
         if left:
             raise AssertionError(f"threads of the proxy did not end: {left}")
@@ -251,16 +251,16 @@ class CuttingProxy:
 
     def _serve(self, client: socket.socket, number: int) -> None:
         try:
-            with self._forgotten(number):
+            with self._registered(number):
                 self._relay(client, number)
         except OSError:
-            # one side broke it: the other gets a reset as well, which is what it would have got
+            # one side broke the connection: the other side gets a reset, as it would without the proxy
             _linger(client)
         finally:
             client.close()
 
     @contextlib.contextmanager
-    def _forgotten(self, number: int) -> Iterator[None]:
+    def _registered(self, number: int) -> Iterator[None]:
         try:
             yield
         finally:
@@ -276,12 +276,12 @@ class CuttingProxy:
         while True:
             ready = select.select([client] if server is None else [client, server], [], [])[0]
             self._thawed.wait()
-            # the answer first: what the client says after it has been answered begins a new turn
+            # the response first: bytes that the client sends after a response begin a new turn
             if server is not None and turn is not None and server in ready:
-                if not self._pass(server, client, turn, "answer"):
+                if not self._pass(server, client, turn, "response"):
                     return self._break(client, server, turn)
                 continue
-            if turn is None or turn.answer:
+            if turn is None or turn.response:
                 first = client.recv(4096, socket.MSG_PEEK)
                 if not first:
                     return None
@@ -303,14 +303,14 @@ class CuttingProxy:
                     del self._armed[place]
                     break
             else:
-                turn.fault = self.plan(turn) if self.plan else PASS
+                turn.fault = self.choose_fault(turn) if self.choose_fault else PASS
             self._turns.append(turn)
             self._changed.notify_all()
         return turn
 
     def _connect(self, number: int) -> socket.socket:
         where = urlsplit(self.upstream)
-        server = socket.create_connection((where.hostname, where.port), timeout=PATIENCE)
+        server = socket.create_connection((where.hostname, where.port), timeout=TIMEOUT)
         server.settimeout(None)
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._changed:
@@ -318,13 +318,13 @@ class CuttingProxy:
         return server
 
     def _pass(self, source: socket.socket, target: Optional[socket.socket], turn: Turn, part: str) -> bool:
-        """Pass on what has arrived, up to the fault; False when the connection is over."""
+        """Pass on the bytes that have arrived, up to the fault; return False if the connection has ended."""
         assert target is not None
         count: int = getattr(turn, part)
         left = turn.fault.after - count if turn.fault.where == part else None
         data = source.recv(65536 if left is None else min(left, 65536)) if left != 0 else b""
         broken = left is not None and left == len(data)
-        # noted first, so that who has seen the bytes sees the count
+        # counted before they are sent, so that the count includes all bytes that the other side has received
         with self._changed:
             setattr(turn, part, count + len(data))
             turn.fired = turn.fired or broken
@@ -346,8 +346,8 @@ class CuttingProxy:
                 with contextlib.suppress(OSError):
                     server.shutdown(socket.SHUT_RDWR)
             client.shutdown(socket.SHUT_WR)
-        # closing on unread bytes would send a reset: read until the client closes too
-        client.settimeout(None if how == "stall" else PATIENCE)
+        # if bytes were unread, close would send a reset: so read until the client closes too
+        client.settimeout(None if how == "stall" else TIMEOUT)
         with contextlib.suppress(socket.timeout):
             while client.recv(65536):
                 pass

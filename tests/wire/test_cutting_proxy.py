@@ -14,12 +14,12 @@ from .cutting_proxy import (
     CuttingProxy,
     Fault,
     Turn,
-    cut_answer,
     cut_request,
+    cut_response,
     refuse,
     seeded,
-    stall_answer,
     stall_request,
+    stall_response,
     swallow,
 )
 from .scripted import ScriptedServer, reply
@@ -83,7 +83,7 @@ def test_cut_request_passes_a_number_of_bytes_to_the_server(proxy: CuttingProxy,
             assert b"" == sock.recv(1)
 
     (turn,) = proxy.turns
-    assert (True, after, 0) == (turn.fired, turn.request, turn.answer)
+    assert (True, after, 0) == (turn.fired, turn.request, turn.response)
 
 
 def test_a_request_cut_at_its_end_has_reached_the_server(server: ScriptedServer, proxy: CuttingProxy) -> None:
@@ -100,7 +100,7 @@ def test_cut_answer_passes_a_number_of_bytes_to_the_client(
     server: ScriptedServer, proxy: CuttingProxy, after: int, reset: bool
 ) -> None:
     """The server has answered, the client has exactly that much of it."""
-    proxy.arm(cut_answer(after, reset=reset))
+    proxy.arm(cut_response(after, reset=reset))
     with connection(proxy) as sock:
         sock.sendall(GET)
         assert HELLO[:after] == answer(sock, after)
@@ -108,7 +108,7 @@ def test_cut_answer_passes_a_number_of_bytes_to_the_client(
             assert b"" == sock.recv(1)
 
     assert GET == server.requests[0].raw
-    assert (True, after) == (proxy.turns[0].fired, proxy.turns[0].answer)
+    assert (True, after) == (proxy.turns[0].fired, proxy.turns[0].response)
 
 
 def test_swallow_lets_the_server_act(server: ScriptedServer, proxy: CuttingProxy) -> None:
@@ -119,7 +119,7 @@ def test_swallow_lets_the_server_act(server: ScriptedServer, proxy: CuttingProxy
     assert 1 == len(server.requests)
 
 
-@pytest.mark.parametrize("fault, request_bytes, answer_bytes", [(stall_request(5), 5, 0), (stall_answer(5), 28, 5)])
+@pytest.mark.parametrize("fault, request_bytes, answer_bytes", [(stall_request(5), 5, 0), (stall_response(5), 28, 5)])
 def test_a_stall_is_silent_until_the_client_disconnects(
     proxy: CuttingProxy, fault: Fault, request_bytes: int, answer_bytes: int
 ) -> None:
@@ -134,7 +134,7 @@ def test_a_stall_is_silent_until_the_client_disconnects(
         assert 1 == proxy.open_connections
 
     proxy.wait_closed()
-    assert (request_bytes, answer_bytes) == (proxy.turns[0].request, proxy.turns[0].answer)
+    assert (request_bytes, answer_bytes) == (proxy.turns[0].request, proxy.turns[0].response)
 
 
 def test_a_refused_request_does_not_reach_the_server(server: ScriptedServer, proxy: CuttingProxy) -> None:
@@ -165,7 +165,7 @@ def test_a_closed_port_can_be_opened_again(proxy: CuttingProxy) -> None:
 def test_arm_waits_for_its_turn(proxy: CuttingProxy) -> None:
     """A fault for POST leaves a GET alone, also on the same connection, and happens once."""
     post = b"POST /x HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
-    proxy.arm(cut_answer(3), when=b"POST ")
+    proxy.arm(cut_response(3), when=b"POST ")
     with connection(proxy) as sock:
         sock.sendall(GET)
         assert (HELLO, 1) == (answer(sock), proxy.armed)
@@ -178,7 +178,7 @@ def test_arm_waits_for_its_turn(proxy: CuttingProxy) -> None:
 
 def test_a_part_shorter_than_the_fault_passes(proxy: CuttingProxy) -> None:
     """A cut behind the end of the answer does not take place, and is not said to have."""
-    proxy.arm(cut_answer(10_000))
+    proxy.arm(cut_response(10_000))
 
     assert HELLO == ask(proxy)
     assert not proxy.turns[0].fired
@@ -207,7 +207,7 @@ def test_the_same_seed_gives_the_same_faults() -> None:
     assert faults == [again(turn) for _ in range(600)]
     assert {PASS} == {never(turn) for _ in range(600)}
     assert 150 < sum(fault is not PASS for fault in faults) < 250
-    assert {"never", "connect", "request", "answer"} == {fault.where for fault in faults}
+    assert {"never", "connect", "request", "response"} == {fault.where for fault in faults}
 
 
 def test_break_all_ends_what_is_open(proxy: CuttingProxy) -> None:

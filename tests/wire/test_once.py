@@ -22,7 +22,7 @@ from langgraph_runs import (
 )
 
 from .calls import CREATES, QUICK, Call, after, hasty, named
-from .cutting_proxy import CuttingProxy, Fault, cut_answer, cut_request, refuse, seeded, stall_answer, stall_request, swallow
+from .cutting_proxy import CuttingProxy, Fault, cut_request, cut_response, refuse, seeded, stall_request, stall_response, swallow
 from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, burst
 from .scripted import (
     RUN_ID,
@@ -94,7 +94,7 @@ def sizes(proxy: CuttingProxy, client: Client, way: str) -> tuple[int, int]:
     before = len(proxy.turns)
     Starter(way)(client)
     turn = next(turn for turn in proxy.turns[before:] if turn.first.startswith(b"POST"))
-    return turn.request, turn.answer
+    return turn.request, turn.response
 
 
 def faults(request: int, answer: int, *, reset: bool) -> Iterator[Fault]:
@@ -102,7 +102,7 @@ def faults(request: int, answer: int, *, reset: bool) -> Iterator[Fault]:
     for count in range(request + 1):
         yield cut_request(count, reset=reset)
     for count in range(answer + 1):
-        yield cut_answer(count, reset=reset)
+        yield cut_response(count, reset=reset)
 
 
 @pytest.mark.parametrize("share", range(3))
@@ -133,7 +133,7 @@ def test_a_stall_anywhere(connect: Connect, way: str) -> None:
         client = hasty(connect(proxy.url, read_timeout=0.05))
         request, answer = sizes(proxy, client, way)
         places = [stall_request(count) for count in range(0, request + 1, 40)]
-        places += [stall_answer(count) for count in range(0, answer + 1, 40)]
+        places += [stall_response(count) for count in range(0, answer + 1, 40)]
         for fault in places:
             proxy.arm(fault, when=b"POST /threads")
             starter = Starter(way)
@@ -162,7 +162,7 @@ def test_many_threads_under_faults(connect: Connect, seed: int) -> None:
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url, retry=RetryPolicy(attempts=24, wait_initial=0, budget=None)))
         client.runs.create(thread_id, "agent", if_not_exists="create", metadata={"number": -1})
-        proxy.plan = seeded(seed, longest=800)
+        proxy.choose_fault = seeded(seed, longest=800)
 
         def create(number: int) -> None:
             for step in range(4):
@@ -194,7 +194,7 @@ def test_a_stateless_create_that_may_have_worked_is_not_sent_again(connect: Conn
             cut_request(5, reset=reset),
             cut_request(10_000, reset=reset),
             swallow(reset=reset),
-            cut_answer(9, reset=reset),
+            cut_response(9, reset=reset),
         ):
             before = len(server.created)
             proxy.arm(fault, when=b"POST /runs")
@@ -208,7 +208,7 @@ def test_a_stateless_create_that_may_have_worked_is_not_sent_again(connect: Conn
             starter(client, thread_id=None, if_not_exists=None)
             assert isinstance(starter.error, CreateUncertainError)
             assert str(uuid.UUID(starter.error.request_id)) == starter.error.request_id
-            assert len(server.created) - before == (fault.where == "answer")
+            assert len(server.created) - before == (fault.where == "response")
             assert 1 == len(proxy.turns) - turns
             assert starter.error.sent is not False and starter.error.__cause__ is not None
             assert [] == starter.told
@@ -219,13 +219,13 @@ def test_a_batch_that_may_have_worked_is_not_sent_again(connect: Connect, fault:
     """A batch whose connection broke is uncertain; nothing is sent a second time."""
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         client = connect(proxy.url)
-        for one in (fault, cut_request(40), swallow(), cut_answer(50)):
+        for one in (fault, cut_request(40), swallow(), cut_response(50)):
             before = len(server.created)
             proxy.arm(one)
             with pytest.raises(CreateUncertainError) as caught:
                 client.runs.create_batch([{"assistant_id": "agent"}] * 3)
             assert caught.value.request_id
-            assert len(server.created) - before == (3 if one.where == "answer" else 0)
+            assert len(server.created) - before == (3 if one.where == "response" else 0)
 
 
 @pytest.mark.parametrize("call", CREATES, ids=str)
@@ -415,7 +415,7 @@ def test_a_run_with_another_id_may_be_ours_on_a_server_that_makes_its_own(connec
 def test_a_server_that_does_not_keep_the_request_id(connect: Connect, way: str, warm: bool) -> None:
     """It shows an id of its own for every run: then ours is known by its metadata, or it is uncertain; never doubled."""
     with FakeLangGraph(burst, Dialect(keeps_request_id=False)) as server, CuttingProxy(server.url) as proxy:
-        for fault in (swallow(), cut_answer(40), cut_request(60), cut_request(300, reset=True)):
+        for fault in (swallow(), cut_response(40), cut_request(60), cut_request(300, reset=True)):
             client = hasty(connect(proxy.url))
             if warm:
                 client.runs.create(str(uuid.uuid4()), "agent", if_not_exists="create")
@@ -601,12 +601,12 @@ def test_a_stateless_wait_is_joined_when_its_headers_had_come(connect: Connect) 
 
     with FakeLangGraph(slow, Dialect(heartbeat=0.02)) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url))
-        proxy.arm(cut_answer(450), when=b"POST /runs/wait")
+        proxy.arm(cut_response(450), when=b"POST /runs/wait")
         result: list[Any] = []
         thread = threading.Thread(target=lambda: result.append(client.runs.wait(None, "agent")))
         thread.start()
         # not before the join is answered: the server deletes a stateless run with its end
-        proxy.wait_until(lambda: any(b"/join" in turn.first and turn.answer for turn in proxy._turns), "a join")
+        proxy.wait_until(lambda: any(b"/join" in turn.first and turn.response for turn in proxy._turns), "a join")
         gate.set()
         thread.join()
 
@@ -620,7 +620,7 @@ def test_adopting_tells_on_run_created_once(connect: Connect) -> None:
         client = hasty(connect(proxy.url))
         for way in ("create", "wait", "stream"):
             request, answer = sizes(proxy, client, way)
-            for fault in (swallow(), cut_answer(answer - 1), cut_answer(300)):
+            for fault in (swallow(), cut_response(answer - 1), cut_response(300)):
                 starter = Starter(way)
                 proxy.arm(fault, when=b"POST")
                 starter(client)

@@ -22,7 +22,7 @@ from langgraph_runs import (
 )
 
 from .calls import hasty
-from .cutting_proxy import CuttingProxy, Fault, Turn, cut_answer, seeded, swallow
+from .cutting_proxy import CuttingProxy, Fault, Turn, cut_response, seeded, swallow
 from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, GraphFailure, burst
 from .scripted import (
     RUN_ID,
@@ -169,9 +169,9 @@ def test_exact_when_cut_at_any_byte(connect: Connect, seed: int) -> None:
         def fault_of(turn: Turn) -> Fault:
             if b"/stream" not in turn.first[:200] or rng.random() < 0.1:
                 return Fault("never")
-            return cut_answer(rng.randrange(12_000), reset=rng.random() < 0.5)
+            return cut_response(rng.randrange(12_000), reset=rng.random() < 0.5)
 
-        proxy.plan = fault_of
+        proxy.choose_fault = fault_of
         with started(hasty(connect(proxy.url, retry=RetryPolicy(attempts=30, wait_initial=0, budget=None))), count) as stream:
             check(list(stream), count)
 
