@@ -231,7 +231,7 @@ def test_on_disconnect(call: str, on_disconnect: Optional[str], status: str) -> 
         connection.request("POST", f"{T}/runs/{call}", json.dumps(body))
         connection.getresponse().close()
         connection.close()
-        assert server.requests[0].client_gone.wait(5)
+        assert server.requests[0].client_disconnected.wait(5)
         (run,) = server.created
         if on_disconnect != "cancel":
             gate.set()

@@ -83,7 +83,7 @@ def test_requests_are_recorded_as_they_were_sent() -> None:
     assert (("hOst", "h"), ("X-b", "2"), ("x-A", "1"), ("Content-Length", "5")) == request.headers
     assert b"h\xc3\xa9\r\n" == request.body
     assert "2" == request.header("x-B")
-    assert request.complete and not request.client_gone.is_set()
+    assert request.complete and not request.client_disconnected.is_set()
 
 
 def test_a_chunked_request_is_joined() -> None:
@@ -222,9 +222,9 @@ def test_stall_sends_nothing_and_notices_that_the_client_disconnected() -> None:
             sock.settimeout(0.02)
             with pytest.raises(socket.timeout):
                 sock.recv(1)
-            assert not request.client_gone.is_set()
+            assert not request.client_disconnected.is_set()
 
-        assert request.client_gone.wait(5)
+        assert request.client_disconnected.wait(5)
         server.wait_closed()
 
     assert 0 == server.open_connections

@@ -437,7 +437,7 @@ def test_an_error_whose_connection_stays_open(connect: Connect) -> None:
     with ScriptedServer(sse(("error", "boom"), run=RUN).then_stall(), routes=routes("error")) as server:
         with pytest.raises(RunFailedError):
             list(stream(connect, server))
-        server.wait_until(lambda: server._requests[0].client_gone.is_set(), "the stream's connection to be closed")
+        server.wait_until(lambda: server._requests[0].client_disconnected.is_set(), "the stream's connection to be closed")
 
 
 def test_an_error_of_a_run_that_goes_on(connect: Connect) -> None:

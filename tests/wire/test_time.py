@@ -485,7 +485,9 @@ def test_abort_ends_a_blocked_read(connect: Connect, call: Call, where: str) -> 
         assert (AbortedError, "enough") == (type(outcome["error"]), outcome["error"].reason)
         assert outcome["error"].attempts == 1
         call(client)
-        server.wait_until(lambda: 1 == sum(r.client_gone.is_set() for r in server._requests), "the aborted connection to be closed")
+        server.wait_until(
+            lambda: 1 == sum(r.client_disconnected.is_set() for r in server._requests), "the aborted connection to be closed"
+        )
 
 
 @calls()
