@@ -371,7 +371,8 @@ def classes_in(module: types.ModuleType) -> Set[str]:
 
 
 @pytest.mark.parametrize("name", sorted(module_names()))
-def test_the_examples_in_docstrings_give_what_they_show(name: str) -> None:
+def test_the_examples_in_docstrings_give_what_they_show(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # an example leaves nothing elsewhere
     module = importlib.import_module(name)
     report = io.StringIO()
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
