@@ -1,6 +1,6 @@
-"""The chat of ``langgraph-runs demo --web`` in a real browser, as a person uses it.
+"""Check the chat of ``langgraph-runs demo --web`` in a real browser.
 
-    python -m tests.bench.browser                  # a table, about two minutes; exits with 1 where something does not hold
+    python -m tests.bench.browser                  # a table, about two minutes; exits with 1 if a check fails
     python -m tests.bench.browser --shots DIR      # also screenshots of each state, dark and light, wide and narrow
 
 Needs Chromium with its driver (Debian: ``apt install chromium chromium-driver``), Python 3.11 or newer, and
@@ -27,16 +27,16 @@ from typing import Any
 from ..wire.cutting_proxy import CuttingProxy
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE = 30.0
+TIMEOUT = 30.0
 SIZES = {"wide": (1280, 860), "narrow": (360, 720)}
 SCHEMES = ("light", "dark")
-#: Text and what is behind it, by the names in the page's style; and the least contrast (WCAG 2.2 AA: text, parts of controls).
+#: Pairs of colours for text and background, by their names in the page's style, and the least contrast of WCAG 2.2 AA.
 CONTRASTS = [
     *((text, behind, 4.5) for text, behind in itertools.product(("ink", "soft", "accent"), ("page", "card"))),
     *(("on-accent", "accent", 4.5), ("on-tint", "tint", 4.5), ("on-bad", "bad", 4.5), ("on-warn", "warn", 4.5)),
     *(("page", "ink", 4.5), ("bad", "on-bad", 4.5), ("soft", "line", 3.0), ("edge", "card", 3.0), ("edge", "page", 3.0)),
 ]
-#: The name of what has the focus, and whether one sees that it has.
+#: The accessible name of the element that has the focus, and whether the focus is visible.
 FOCUS = """(() => {
   const one = document.activeElement;
   const name = one.getAttribute("aria-label") ?? one.labels?.[0]?.textContent ?? (one.querySelector("b") ?? one).textContent;
@@ -47,7 +47,7 @@ ANSWER = "[...document.querySelectorAll('.assistant .text')].at(-1)?.textContent
 
 
 class Chat:
-    """The page in the browser, and what a person does with it."""
+    """The page in the browser, and the actions of a user."""
 
     def __init__(self, driver: Any, proxy: CuttingProxy) -> None:
         self.driver = driver
@@ -59,12 +59,12 @@ class Chat:
         return self.driver.execute_script(f"return {expression}")
 
     def until(self, expression: str, what: str) -> Any:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             if found := self.js(expression):
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"waited {PATIENCE:g} s for {what}; the state is {self.state!r}, the answer {self.answer[-80:]!r}")
+        raise AssertionError(f"waited {TIMEOUT:g} s for {what}; the state is {self.state!r}, the answer {self.answer[-80:]!r}")
 
     @property
     def state(self) -> str:
@@ -75,14 +75,14 @@ class Chat:
 
     @property
     def answer(self) -> str:
-        """The text of the last answer."""
+        """The text of the assistant's last message."""
         return str(self.js(ANSWER))
 
     def until_answer(self, length: int) -> None:
         self.until(f"({ANSWER}).length >= {length}", f"an answer of {length} characters")
 
     def said(self) -> list[dict[str, Any]]:
-        """The conversation as the server has it."""
+        """The messages of the thread on the server."""
         path = self.js("location.pathname") + "state/"
         return list(self.driver.execute_async_script(f"fetch('{path}').then(r => r.json()).then(arguments[0])")["messages"])
 
@@ -96,7 +96,7 @@ class Chat:
         self.until_state("ready")
 
     def keys(self, *keys: str) -> None:
-        """To whatever has the focus."""
+        """Send keys to the element that has the focus."""
         from selenium.webdriver.common.action_chains import ActionChains
 
         ActionChains(self.driver).send_keys(*keys).perform()
@@ -124,11 +124,11 @@ class Chat:
         self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
 
 
-# -- what must hold
+# -- checks
 
 
 def alone(chat: Chat) -> str:
-    """the page loads nothing from elsewhere"""
+    """the page loads nothing from other hosts"""
     chat.open()
     assert "text" == chat.focused()
     loaded = chat.js("performance.getEntriesByType('resource').map(one => one.name)")
@@ -161,7 +161,7 @@ def keyboard(chat: Chat) -> str:
 
 
 def scrolled(chat: Chat) -> str:
-    """who scrolls up to read is left there"""
+    """the page does not scroll down while the reader has scrolled up"""
     chat.emulate(360, 400, "light")
     chat.say("Tell me a long story")
     chat.until_answer(500)
@@ -182,7 +182,7 @@ def scrolled(chat: Chat) -> str:
 
 
 def tokens(chat: Chat) -> str:
-    """tokens appear one after another, and are read aloud by the sentence"""
+    """tokens appear one after another, and sentences are read aloud"""
     chat.say("Why are there two tides a day?")
     seen = [""]
     while chat.state == "writing":
@@ -200,7 +200,7 @@ def tokens(chat: Chat) -> str:
 
 
 def newline(chat: Chat) -> str:
-    """Shift+Enter begins a line, what is written is never markup"""
+    """Shift+Enter begins a line; text is never shown as markup"""
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
@@ -219,7 +219,7 @@ def newline(chat: Chat) -> str:
 
 
 def stopped(chat: Chat) -> str:
-    """Stop, by keyboard, ends the run; what was written stays"""
+    """Stop, by keyboard, ends the run; the text so far stays"""
     chat.say("Tell me a long story")
     chat.until_answer(150)
     chat.keys("\ue004")
@@ -242,7 +242,7 @@ def stopped(chat: Chat) -> str:
 
 
 def cut(chat: Chat) -> str:
-    """three cuts of the connection: nothing lost, nothing doubled"""
+    """three broken connections: nothing lost, nothing doubled"""
     chat.say("Tell me a long story")
     at = []
     for length in (100, 500, 900):
@@ -261,7 +261,7 @@ def cut(chat: Chat) -> str:
 
 
 def offline(chat: Chat) -> str:
-    """the browser is offline for a while: the same"""
+    """the browser is offline for a while: nothing lost or doubled"""
     chat.say("Tell me a long story")
     chat.until_answer(200)
     chat.offline(True)
@@ -275,7 +275,7 @@ def offline(chat: Chat) -> str:
 
 
 def reload(chat: Chat) -> str:
-    """a reload during a run shows what was said and goes on"""
+    """a reload during a run shows the messages and continues"""
     chat.say("Tell me a long story")
     chat.until_answer(300)
     before = chat.answer
@@ -287,12 +287,12 @@ def reload(chat: Chat) -> str:
     return whole(chat, f"reloaded at {len(before)}")
 
 
-def whole(chat: Chat, told: str) -> str:
+def whole(chat: Chat, result: str) -> str:
     shown, kept = chat.answer, chat.said()[-1]["text"]
     assert shown == kept, f"shown {shown!r}, kept {kept!r}"
     texts = chat.js("[...document.querySelectorAll('.user .text, .assistant .text')].map(one => one.textContent)")
     assert texts == [one["text"] for one in chat.said()], texts
-    return f"{told}; all {len(shown)} characters, once"
+    return f"{result}; all {len(shown)} characters, once"
 
 
 def question(chat: Chat) -> str:
@@ -314,7 +314,7 @@ def question(chat: Chat) -> str:
 
 
 def written(chat: Chat) -> str:
-    """a question, still there after a reload, answered in words"""
+    """a question, still shown after a reload, answered with text"""
     chat.say("Plan a trip to the sea")
     chat.until_state("asking")
     chat.driver.refresh()
@@ -326,12 +326,12 @@ def written(chat: Chat) -> str:
 
 
 def failed(chat: Chat) -> str:
-    """a failure is told, after a reload too; try again runs on"""
+    """a failure is shown, after a reload too; Try again continues"""
     chat.say("How is the weather at sea?")
     for _ in range(2):
         chat.until("document.querySelector('.error')", "the error")
-        told = chat.js("document.querySelector('.error p').textContent")
-        assert "The weather station does not answer." == told, told
+        result = chat.js("document.querySelector('.error p').textContent")
+        assert "The weather station does not answer." == result, result
         chat.driver.refresh()
     chat.until("document.querySelector('.error')", "the error")
     chat.back_tab()
@@ -345,7 +345,7 @@ def failed(chat: Chat) -> str:
 
 
 def tabs(chat: Chat) -> str:
-    """a second tab shows the run of the first; stopping it there is seen here"""
+    """a second tab shows the same run, and can stop it"""
     driver, first = chat.driver, chat.driver.current_window_handle
     address = driver.current_url
     driver.switch_to.new_window("tab")
@@ -369,7 +369,7 @@ def tabs(chat: Chat) -> str:
 
 
 def widths(chat: Chat) -> str:
-    """no horizontal scrolling from 320 to 1920 pixels, long words included"""
+    """no horizontal scrolling from 320 to 1920 pixels, also with long words"""
     chat.say("W" * 300)
     chat.until_state("ready")
     js = "[document.scrollingElement, log].map(one => one.scrollWidth - one.clientWidth)"
@@ -412,7 +412,7 @@ def contrast(chat: Chat) -> str:
 
 
 def motion(chat: Chat) -> str:
-    """who wants no motion gets none"""
+    """with prefers-reduced-motion nothing is animated"""
     chat.emulate(*SIZES["wide"], "light", motion="reduce")
     chat.say("Tell me a long story")
     chat.until_answer(20)
@@ -426,7 +426,7 @@ def motion(chat: Chat) -> str:
 
 
 def silent(chat: Chat) -> str:
-    """the browser's console has no error but those of the cuts"""
+    """the browser's console has only the errors of broken connections"""
     entries = [one["message"] for one in chat.driver.get_log("browser") if one["level"] == "SEVERE"]
     assert [] == [one for one in entries if "net::ERR_" not in one], entries
     return f"{len(entries)} of cuts"
@@ -451,7 +451,7 @@ CHECKS += [scrolled, contrast, motion, silent]
 
 
 def screenshots(chat: Chat, place: Path) -> None:
-    """Each state, in each size and scheme."""
+    """Take screenshots of each state, in each size and colour scheme."""
     place.mkdir(parents=True, exist_ok=True)
     for (size, (width, height)), scheme in itertools.product(SIZES.items(), SCHEMES):
         chat.emulate(width, height, scheme)
@@ -491,7 +491,7 @@ def screenshots(chat: Chat, place: Path) -> None:
 
 @contextlib.contextmanager
 def site(directory: str) -> Iterator[str]:
-    """The demo as a process of its own; its temporary files go to *directory*, which must be empty after it."""
+    """Run the demo as a process. Its temporary files are in *directory*, which must be empty afterwards."""
     command = [sys.executable, "-m", "langgraph_runs", "demo", "--web"]
     environment = {**os.environ, "TMPDIR": directory, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as demo:
@@ -503,7 +503,7 @@ def site(directory: str) -> Iterator[str]:
             yield found.group()
         finally:
             demo.send_signal(signal.SIGINT)
-            demo.wait(PATIENCE)
+            demo.wait(TIMEOUT)
     assert [] == os.listdir(directory), f"the demo left {os.listdir(directory)} behind"
 
 
@@ -525,7 +525,7 @@ def browser(chromium: str, chromedriver: str) -> Iterator[Any]:
 
 
 def missing() -> str | None:
-    """What is not there, in one line."""
+    """Return one line that names what is not installed; None if everything is."""
     if not any(map(shutil.which, CHROMIUM)) or not shutil.which("chromedriver"):
         return "no Chromium with its driver: on Debian, apt install chromium chromium-driver"
     with contextlib.suppress(ImportError):
@@ -561,13 +561,13 @@ def main() -> int:
                     continue
                 begun = time.monotonic()
                 try:
-                    told = check(chat)
+                    result = check(chat)
                 except AssertionError as error:
                     bad += 1
-                    told = f"FAILED: {error}"
+                    result = f"FAILED: {error}"
                     chat.proxy.listen() if chat.proxy._listener is None else None
                     chat.open()
-                print(f"{(check.__doc__ or '').strip():<72} {time.monotonic() - begun:5.1f} s  {told}", flush=True)
+                print(f"{(check.__doc__ or '').strip():<72} {time.monotonic() - begun:5.1f} s  {result}", flush=True)
     print("all hold" if not bad else f"{bad} do not hold")
     return 1 if bad else 0
 

@@ -1,4 +1,4 @@
-"""What becomes of runs when the network and the server misbehave: this client and the official SDK, on the same seeds.
+"""What happens to runs when the network and the server fail: this client and the official SDK, with the same seeds.
 
     python -m tests.bench.chaos             # a table, about four minutes
     python -m tests.bench.chaos --creates 30 --events 500 --seeds 2 --ours
@@ -34,7 +34,7 @@ Row = tuple[str, str]
 
 
 class Side:
-    """One of the two clients; what both are asked for in the same words stands here."""
+    """One of the two clients, with the calls that are the same in both."""
 
     name = ""
     #: Raised for a create that may have worked; nothing where a client has no word for it.
@@ -126,8 +126,8 @@ def new_thread(url: str) -> str:
 
 
 def creates(make: Callable[[str], Any], url: str, count: int, seed: int, once: bool = False) -> dict[str, int]:
-    """Creates through a proxy that breaks a third of them; then the server is asked what there is."""
-    told = {"created": 0, "doubled": 0, "lost": 0, "uncertain": 0, "failed": 0, "phantom": 0}
+    """Create runs through a proxy that breaks a third of the requests; then count the runs on the server."""
+    counts = {"created": 0, "doubled": 0, "lost": 0, "uncertain": 0, "failed": 0, "phantom": 0}
     with CuttingProxy(url, seeded(seed, 1 / 3, when=b"POST ", longest=1500)) as proxy:
         side = make(proxy.url)
         create = side.create_once if once and hasattr(side, "create_once") else side.create
@@ -144,13 +144,13 @@ def creates(make: Callable[[str], Any], url: str, count: int, seed: int, once: b
         with ThreadPoolExecutor(8) as pool:
             for thread_id, run_id, uncertain in pool.map(one, thread_ids):
                 runs = {run["run_id"] for run in ask(url, "GET", f"/threads/{thread_id}/runs?limit=100")}
-                told["created"] += len(runs)
-                told["doubled"] += max(0, len(runs) - 1)
-                told["uncertain"] += uncertain
-                told["lost"] += bool(runs) and run_id is None and not uncertain
-                told["failed"] += not runs and run_id is None
-                told["phantom"] += run_id is not None and run_id not in runs
-    return told
+                counts["created"] += len(runs)
+                counts["doubled"] += max(0, len(runs) - 1)
+                counts["uncertain"] += uncertain
+                counts["lost"] += bool(runs) and run_id is None and not uncertain
+                counts["failed"] += not runs and run_id is None
+                counts["phantom"] += run_id is not None and run_id not in runs
+    return counts
 
 
 # -- streams
@@ -158,12 +158,12 @@ def creates(make: Callable[[str], Any], url: str, count: int, seed: int, once: b
 
 def events(make: Callable[[str], Any], url: str, count: int, seeds: int) -> dict[str, int]:
     """Numbered events over connections that are cut in mid-stream."""
-    told = {"expected": 0, "lost": 0, "doubled": 0, "out of order": 0, "errors": 0, "cuts": 0}
+    counts = {"expected": 0, "lost": 0, "doubled": 0, "out of order": 0, "errors": 0, "cuts": 0}
     for seed in range(seeds):
         plan = seeded(f"stream-{seed}", 0.6, longest=40 * count)
 
         def gentle(turn: Turn, plan: Any = plan) -> Fault:
-            # Streams alone are cut: what is measured is the events, not the questions between.
+            # Only streams are cut: the events are counted, not the other requests.
             return plan(turn) if b"/stream" in turn.first.split(b"\r\n", 1)[0] else Fault("never")
 
         with CuttingProxy(url, gentle) as proxy:
@@ -174,24 +174,24 @@ def events(make: Callable[[str], Any], url: str, count: int, seeds: int) -> dict
                     if event.event == "custom":
                         seen.append(event.data["i"])
             except Exception:
-                told["errors"] += 1
+                counts["errors"] += 1
                 continue
             finally:
-                told["cuts"] += sum(turn.fired for turn in proxy.turns)
-        told["expected"] += count
-        told["lost"] += len(set(range(count)) - set(seen))
-        told["doubled"] += len(seen) - len(set(seen))
-        told["out of order"] += sum(b < a for a, b in zip(seen, seen[1:]))
-    return told
+                counts["cuts"] += sum(turn.fired for turn in proxy.turns)
+        counts["expected"] += count
+        counts["lost"] += len(set(range(count)) - set(seen))
+        counts["doubled"] += len(seen) - len(set(seen))
+        counts["out of order"] += sum(b < a for a, b in zip(seen, seen[1:]))
+    return counts
 
 
 # -- the truth table
 
 
 def truth(make: Callable[[str], Any], url: str) -> dict[str, int]:
-    """Ways a run can end x calls: does a bad end come back as a normal value?"""
+    """Each way in which a run can fail, with each call: count the calls that return normally although the run failed."""
     side = make(url)
-    told = {"cells": 0, "lies": 0, "markers": 0}
+    counts = {"cells": 0, "lies": 0, "markers": 0}
     lies = []
 
     def wait_running(thread_id: str) -> str:
@@ -219,16 +219,16 @@ def truth(make: Callable[[str], Any], url: str) -> dict[str, int]:
     }
 
     def judge(way: str, call: str, get: Callable[[], Any]) -> None:
-        told["cells"] += 1
+        counts["cells"] += 1
         try:
             value = get()
         except Exception:
             return
         text = str(value)
         if "__error__" in text or "'error'" in text:
-            told["markers"] += 1
+            counts["markers"] += 1
         else:
-            told["lies"] += 1
+            counts["lies"] += 1
             lies.append(f"{way}/{call}")
 
     for way, (start, end) in ways.items():
@@ -252,13 +252,13 @@ def truth(make: Callable[[str], Any], url: str) -> dict[str, int]:
     old = ask(url, "POST", f"/threads/{thread_id}/runs", {"assistant_id": "echo", "input": {"value": "old"}})["run_id"]
     ask(url, "GET", f"/threads/{thread_id}/runs/{old}/join")
     ask(url, "POST", f"/threads/{thread_id}/runs/wait", {"assistant_id": "echo", "input": {"value": "new"}})
-    told["cells"] += 1
+    counts["cells"] += 1
     with contextlib.suppress(Exception):
         if side.join(thread_id, old)["echo"] != "old":
-            told["lies"] += 1
+            counts["lies"] += 1
             lies.append("older run/join")
     print(f"  {side.name}: lies: {', '.join(lies) or 'none'}", file=sys.stderr)
-    return told
+    return counts
 
 
 # -- time
@@ -274,7 +274,7 @@ def deadline(make: Callable[[str], Any], url: str) -> float:
 
 
 def abort(make: Callable[[str], Any], url: str) -> float:
-    """Seconds until a reader that is blocked comes back after its stream was closed from another thread."""
+    """Seconds until a blocked reader returns after its stream was closed from another thread."""
     side = make(url)
     stream, close = side.blocked(new_thread(url), "burst", input={"n": 3, "pause": 3.0})
     began = threading.Event()
@@ -291,11 +291,11 @@ def abort(make: Callable[[str], Any], url: str) -> float:
     reader.start()
     began.wait(30)
     time.sleep(0.2)  # long enough that the reader is blocked again; nothing tells that from outside
-    asked = time.monotonic()
+    start = time.monotonic()
     with contextlib.suppress(Exception):
         close()
     reader.join(30)
-    return (ended[0] if ended else float("inf")) - asked
+    return (ended[0] if ended else float("inf")) - start
 
 
 def measure(make: Callable[[str], Any], url: str, slow_url: str, options: argparse.Namespace) -> list[Row]:

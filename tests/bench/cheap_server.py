@@ -1,8 +1,8 @@
-"""A server that speaks like the real one and costs as little as Python can: for measuring clients, as a process of its own.
+"""A fast server with the real one's responses, for measuring clients; it runs as a process of its own.
 
     python -m tests.bench.cheap_server      # prints its port
 
-CRLF lines, one chunk per event, Location headers, heartbeats left out. What a stream holds is said by the run's input:
+It sends CRLF lines, one chunk per event and Location headers, but no heartbeats. The run's input defines the events of a stream:
 ``{"events": n, "size": bytes, "kind": "custom"|"messages", "pace": seconds, "close": bool}``.
 """
 
@@ -33,13 +33,13 @@ RUN_JSON = json.dumps(RUN_OBJECT, separators=(",", ":")).encode()
 DATE = b"date: Sat, 21 Nov 2026 01:09:53 GMT\r\nserver: uvicorn\r\nvary: Origin\r\n"
 
 
-def answer(body: bytes, further: bytes = b"") -> bytes:
+def response(body: bytes, further: bytes = b"") -> bytes:
     head = b"HTTP/1.1 200 OK\r\n" + DATE + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
     return head + further + b"\r\n" + body
 
 
-RUN_ANSWER = answer(RUN_JSON)
-#: How many connections were accepted; told at ``/connections``.
+RUN_RESPONSE = response(RUN_JSON)
+#: How many connections were accepted; shown at ``/connections``.
 ACCEPTED = [0]
 
 
@@ -98,17 +98,17 @@ def serve(conn: socket.socket) -> None:
                 return
         elif head.startswith(b"POST") and target.endswith("/wait"):
             place = f"location: {target[:-5]}/{RUN}/join\r\ncontent-location: {target[:-5]}/{RUN}\r\n".encode()
-            conn.sendall(answer(b'{"n":3}', place))
+            conn.sendall(response(b'{"n":3}', place))
         elif head.startswith(b"POST"):
-            conn.sendall(answer(RUN_JSON, f"content-location: {target}/{RUN}\r\n".encode()))
+            conn.sendall(response(RUN_JSON, f"content-location: {target}/{RUN}\r\n".encode()))
         elif target == "/connections":
-            conn.sendall(answer(b"%d" % ACCEPTED[0]))
+            conn.sendall(response(b"%d" % ACCEPTED[0]))
         else:
-            conn.sendall(RUN_ANSWER)
+            conn.sendall(RUN_RESPONSE)
 
 
-def stream(conn: socket.socket, asked: dict[str, Any], target: str) -> bool:
-    close = asked.get("close", False)
+def stream(conn: socket.socket, options: dict[str, Any], target: str) -> bool:
+    close = options.get("close", False)
     runs = target[: -len("/stream")]
     head = b"HTTP/1.1 200 OK\r\n" + DATE + b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-store\r\n"
     head += f"location: {runs}/{RUN}/stream\r\ncontent-location: {runs}/{RUN}\r\n".encode()
@@ -116,7 +116,7 @@ def stream(conn: socket.socket, asked: dict[str, Any], target: str) -> bool:
     framed = (lambda frame: frame) if close else chunk
     first = b'event: metadata\r\ndata: {"run_id":"%s","attempt":1}\r\nid: 1795224633000-0\r\n\r\n' % RUN.encode()
     conn.sendall(head + b"\r\n" + framed(first))
-    count, size, kind, pace = asked["events"], asked["size"], asked.get("kind", "custom"), asked.get("pace", 0)
+    count, size, kind, pace = options["events"], options["size"], options.get("kind", "custom"), options.get("pace", 0)
     if pace:
         for number in range(count):
             time.sleep(pace)

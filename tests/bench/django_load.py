@@ -1,18 +1,18 @@
-"""Browsers that stay, leave and come back, on a real Django site, a real gunicorn and a real LangGraph server.
+"""Browsers that read, disconnect and reconnect, on a real Django site, a real gunicorn and a real LangGraph server.
 
     python -m tests.bench.django_load [--streams 50] [--rounds 3] [--seed 1] [--langgraph-url URL]
 
-Prints a table, a row for each kind of gunicorn worker, and exits with 1 when something is left behind or a run did not end as
-it should. A round is as many browsers at once as ``--streams`` says; each draws its way of behaving:
+Prints a table with a row for each kind of gunicorn worker, and exits with 1 if threads or sockets are left or a run did not end as
+expected. In a round ``--streams`` browsers run at once; the behaviour of each is random:
 
 - *reads* to the end: every event once, and the run is ``success``;
-- *leaves* after some events, politely or with a reset: the run is ``interrupted``, or with ``on_disconnect="continue"`` ``success``;
+- *leaves* after some events, with FIN or RST: the run is ``interrupted``, or with ``on_disconnect="continue"`` ``success``;
 - *leaves a silent run*, which sends nothing for a minute: the run is ``interrupted`` within the heartbeat;
-- *comes back* with Last-Event-ID, again and again until the end: every event once, in order.
+- *comes back* with Last-Event-ID, several times until the end: every event once, in order.
 
-Workers, threads and sockets are counted before and after, when nothing goes on: after gunicorn has started all its own threads, and
-without connections that wait in a client's pool and that the server has closed meanwhile (they are shown, and are at most
-``pool_size`` for each worker).
+Workers, threads and sockets are counted before and after, while there are no requests: when gunicorn has started all its threads,
+and without idle connections in a client's pool that the server has closed (they are shown; there are at most ``pool_size`` for each
+worker).
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from ..django.browser import Browser, numbers, post, query
 from ..django.gunicorn import Gunicorn
 
 GRAPHS = Path(__file__).resolve().parent.parent / "server" / "graphs.py"
-#: Seconds in which a site must notice that a browser has gone.
+#: Seconds within which a site must notice that a browser has disconnected.
 HEARTBEAT = 2.0
-#: Seconds that are added where a time is judged: this machine is busy.
+#: Seconds that are added to limits, since the machine is busy.
 SLACK = 3.0
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
-class Told(NamedTuple):
-    """What one browser did, and what is to become of its run."""
+class BrowserResult(NamedTuple):
+    """What one browser did, and the expected status of its run."""
 
     way: str
     run: Tuple[str, str]
     expected: str
-    #: When it left, monotonic; None where it did not.
+    #: When it disconnected (`time.monotonic`); None if it did not.
     left: Optional[float]
-    #: What was wrong with what it saw, or "".
+    #: What was wrong with the events that it received, or "".
     wrong: str
-    #: How often it came back.
+    #: How often it reconnected.
     returns: int
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = TIMEOUT) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -74,16 +74,16 @@ def open_stream(url: str, graph_input: Dict[str, Any], on_disconnect: str) -> Tu
     return browser, (browser.response.headers["X-Thread"], browser.response.headers["X-Run"])
 
 
-def reads(url: str, chance: random.Random) -> Told:
+def reads(url: str, chance: random.Random) -> BrowserResult:
     n = chance.randrange(10, 60)
     browser, run = open_stream(url, {"n": n, "pause": 0.03}, "cancel")
     events = list(browser.events())
     browser.leave()
     wrong = "" if numbers(events) == list(range(n)) and events[-1].event == "end" else f"saw {len(events)} events for {n}"
-    return Told("reads", run, "success", None, wrong, 0)
+    return BrowserResult("reads", run, "success", None, wrong, 0)
 
 
-def leaves(url: str, chance: random.Random) -> Told:
+def leaves(url: str, chance: random.Random) -> BrowserResult:
     on_disconnect = chance.choice(["cancel", "cancel", "continue"])
     # One that is to be cancelled takes long; one that goes on has an end that can be waited for.
     graph_input = {"n": 2000 if on_disconnect == "cancel" else 80, "pause": 0.03}
@@ -93,10 +93,10 @@ def leaves(url: str, chance: random.Random) -> Told:
         next(events)
     browser.leave(abruptly=chance.random() < 0.5)
     expected = "interrupted" if on_disconnect == "cancel" else "success"
-    return Told(f"leaves, {on_disconnect}", run, expected, time.monotonic() if on_disconnect == "cancel" else None, "", 0)
+    return BrowserResult(f"leaves, {on_disconnect}", run, expected, time.monotonic() if on_disconnect == "cancel" else None, "", 0)
 
 
-def leaves_silence(url: str, chance: random.Random) -> Told:
+def leaves_silence(url: str, chance: random.Random) -> BrowserResult:
     browser, run = open_stream(url, {"n": 2, "pause": 60}, "cancel")
     events = browser.events()
     for event in events:
@@ -104,13 +104,13 @@ def leaves_silence(url: str, chance: random.Random) -> Told:
             break
     time.sleep(chance.random())
     browser.leave(abruptly=chance.random() < 0.5)
-    return Told("leaves silence", run, "interrupted", time.monotonic(), "", 0)
+    return BrowserResult("leaves silence", run, "interrupted", time.monotonic(), "", 0)
 
 
-def comes_back(url: str, chance: random.Random) -> Told:
+def comes_back(url: str, chance: random.Random) -> BrowserResult:
     n = chance.randrange(50, 400)
-    told = post(url, "/start/", {"graph": "burst", "input": {"n": n, "pause": chance.choice([0, 0, 0.002, 0.01])}})
-    path = f"/events/{told['thread_id']}/{told['run_id']}/?heartbeat={HEARTBEAT}"
+    ids = post(url, "/start/", {"graph": "burst", "input": {"n": n, "pause": chance.choice([0, 0, 0.002, 0.01])}})
+    path = f"/events/{ids['thread_id']}/{ids['run_id']}/?heartbeat={HEARTBEAT}"
     seen: List[Any] = []
     last: Optional[str] = None
     returns = -1
@@ -126,7 +126,7 @@ def comes_back(url: str, chance: random.Random) -> Told:
         last = browser.last_event_id
         browser.leave(abruptly=chance.random() < 0.5)
     wrong = "" if numbers(seen) == list(range(n)) else f"saw {len(numbers(seen))} of {n}, {len(set(numbers(seen)))} different"
-    return Told("comes back", (told["thread_id"], told["run_id"]), "success", None, wrong, returns)
+    return BrowserResult("comes back", (ids["thread_id"], ids["run_id"]), "success", None, wrong, returns)
 
 
 WAYS = [reads, leaves, leaves, leaves_silence, comes_back]
@@ -163,32 +163,32 @@ class Row(NamedTuple):
         return found
 
 
-def one_round(url: str, client: Client, streams: int, seed: int) -> Tuple[List[Told], float, int]:
-    """What the browsers did, the longest time from leaving to the cancel, and how many runs did not end as they should."""
+def one_round(url: str, client: Client, streams: int, seed: int) -> Tuple[List[BrowserResult], float, int]:
+    """Return the browsers' results, the longest time from a disconnect to the cancel, and how many runs ended unexpectedly."""
     ways = [WAYS[number % len(WAYS)] for number in range(streams)]
     cancelled: Dict[Tuple[str, str], float] = {}
 
-    def play(number: int) -> Told:
-        told = ways[number](url, random.Random(seed * 1000 + number))
-        if told.left is not None:
-            wait_until(lambda: client.runs.get(*told.run).finished)
-            cancelled[told.run] = time.monotonic() - told.left
-        return told
+    def play(number: int) -> BrowserResult:
+        results = ways[number](url, random.Random(seed * 1000 + number))
+        if results.left is not None:
+            wait_until(lambda: client.runs.get(*results.run).finished)
+            cancelled[results.run] = time.monotonic() - results.left
+        return results
 
     with ThreadPoolExecutor(streams) as pool:
-        told = list(pool.map(play, range(streams)))
+        results = list(pool.map(play, range(streams)))
     wrong = 0
-    for one in told:
+    for one in results:
         wait_until(lambda one=one: client.runs.get(*one.run).finished)  # type: ignore[misc]
         status = client.runs.get(*one.run).status
         if status != one.expected:
             print(f"  {one.way}: run {one.run[1]} is {status}, not {one.expected}", file=sys.stderr)
             wrong += 1
-    return told, max(cancelled.values(), default=0.0), wrong
+    return results, max(cancelled.values(), default=0.0), wrong
 
 
 def load(title: str, langgraph_url: str, options: Options, *, streams: int, rounds: int, seed: int) -> Row:
-    told: List[Told] = []
+    results: List[BrowserResult] = []
     slowest, wrong = 0.0, 0
     with Gunicorn(langgraph_url, *options.command, workers=options.workers) as site, Client(langgraph_url, api_key=None) as client:
         post(site.url, "/start/", {"graph": "burst", "input": {"n": 1}})
@@ -196,24 +196,24 @@ def load(title: str, langgraph_url: str, options: Options, *, streams: int, roun
         before = settled(site)
         for number in range(rounds):
             more, slow, bad = one_round(site.url, client, streams, seed + number)
-            told, slowest, wrong = told + more, max(slowest, slow), wrong + bad
+            results, slowest, wrong = results + more, max(slowest, slow), wrong + bad
         wait_until(lambda: all(now <= then for now, then in zip(count(site)[:2], before[:2])), 20)
         after = count(site)
         pooled = site.sockets()["pooled"]
-    for one in told:
+    for one in results:
         if one.wrong:
             print(f"  {one.way}: {one.wrong}", file=sys.stderr)
     return Row(
         title,
-        streams=sum(1 + one.returns for one in told),
-        disconnects=sum(one.way.startswith("leaves") + one.returns for one in told),
+        streams=sum(1 + one.returns for one in results),
+        disconnects=sum(one.way.startswith("leaves") + one.returns for one in results),
         slowest=slowest,
         workers=(len(before.workers), len(set(before.workers) & set(after.workers))),
         threads=(before.threads, after.threads),
         sockets=(before.sockets, after.sockets),
         pooled=pooled,
         wrong_runs=wrong,
-        wrong_events=sum(bool(one.wrong) for one in told),
+        wrong_events=sum(bool(one.wrong) for one in results),
     )
 
 
@@ -224,7 +224,7 @@ class Count(NamedTuple):
 
 
 def settled(site: Gunicorn) -> Count:
-    """What there is when it has not changed for a second."""
+    """Return the counts when they have not changed for a second."""
     found = count(site)
     for _ in range(60):
         time.sleep(1)
@@ -239,16 +239,16 @@ def count(site: Gunicorn) -> Count:
 
 
 class Options(NamedTuple):
-    """How gunicorn is started."""
+    """Options of gunicorn."""
 
     command: List[str]
     workers: int
-    #: That each of them may have in its pool.
+    #: The size of the thread pool of each worker.
     threads: int
 
 
 def kinds(streams: int) -> List[Tuple[str, Options]]:
-    """A sync worker serves one browser at a time: there are as many as browsers."""
+    """Return the kinds of workers. A sync worker serves one browser at a time, so there is one for each browser."""
     return [
         (f"gthread, 2 x {streams}", Options(["-k", "gthread", "--threads", str(streams)], 2, streams)),
         (f"sync, {streams}", Options(["-k", "sync", "--timeout", "120"], streams, 0)),

@@ -22,7 +22,7 @@ RUN = "01a1fba7-134f-707a-814b-b1e6473e86be"
 
 
 class Side:
-    """What a client does; each subclass does the same work."""
+    """The calls that are measured; each subclass makes them with another client."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -36,13 +36,13 @@ class Side:
     def wait(self) -> Any:
         raise NotImplementedError
 
-    def stream(self, **asked: Any) -> Any:
+    def stream(self, **options: Any) -> Any:
         """Yields (name, data)."""
         raise NotImplementedError
 
 
 class Library(Side):
-    """A client with ``runs``, as both have it."""
+    """A client with the attribute ``runs``, as this library's and the SDK's."""
 
     runs: Any
 
@@ -64,8 +64,8 @@ class Ours(Library):
         self.client = Client(url, api_key="k" * 40)
         self.runs = self.client.runs
 
-    def stream(self, **asked: Any) -> Any:
-        return self.runs.stream(THREAD, "agent", input=asked, stream_mode=asked.get("kind", "custom"))
+    def stream(self, **options: Any) -> Any:
+        return self.runs.stream(THREAD, "agent", input=options, stream_mode=options.get("kind", "custom"))
 
 
 class SDK(Library):
@@ -76,8 +76,8 @@ class SDK(Library):
         self.client = get_sync_client(url=url, api_key="k" * 40)
         self.runs = self.client.runs
 
-    def stream(self, **asked: Any) -> Any:
-        return self.runs.stream(THREAD, "agent", input=asked, stream_mode=asked.get("kind", "custom"), stream_resumable=True)
+    def stream(self, **options: Any) -> Any:
+        return self.runs.stream(THREAD, "agent", input=options, stream_mode=options.get("kind", "custom"), stream_resumable=True)
 
 
 class Part:
@@ -89,7 +89,7 @@ class Part:
 
 
 class Floor(Side):
-    """A raw socket and orjson: what no client can be below."""
+    """A raw socket and orjson: the lower bound for any client."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -134,9 +134,9 @@ class Floor(Side):
     def wait(self) -> Any:
         return self.exchange(*self.post("/wait", {"n": 1}))
 
-    def stream(self, **asked: Any) -> Any:
+    def stream(self, **options: Any) -> Any:
         sock = self.connection()
-        head, body = self.post("/stream", asked)
+        head, body = self.post("/stream", options)
         sock.sendall(head + body)
         pieces: list[bytes] = []
         loads = self.loads
@@ -168,7 +168,7 @@ class Floor(Side):
 
 
 def large(data: bytes) -> list[bytes]:
-    """``data.split(b"\\r\\n\\r\\n")``, faster where lines are long."""
+    """Return ``data.split(b"\\r\\n\\r\\n")``, faster if lines are long."""
     parts, start, at = [], 0, data.find(b"\n")
     while at >= 0:
         if data[at + 1 : at + 3] == b"\r\n" and at > start:
@@ -182,9 +182,9 @@ def large(data: bytes) -> list[bytes]:
 SIDES: dict[str, Callable[[str], Side]] = {"ours": Ours, "sdk": SDK, "floor": Floor}
 
 
-def count_events(side: Side, **asked: Any) -> int:
+def count_events(side: Side, **options: Any) -> int:
     seen = 0
-    for event in side.stream(**asked):
+    for event in side.stream(**options):
         if event.data is not None:
             seen += 1
     return seen
@@ -205,23 +205,23 @@ def threads_of(side: Side, method: Callable[[], Any], threads: int, calls: int) 
     return failures
 
 
-def delays(side: Side, **asked: Any) -> list[float]:
+def delays(side: Side, **options: Any) -> list[float]:
     late = []
-    for event in side.stream(**asked):
+    for event in side.stream(**options):
         if isinstance(event.data, dict) and "t" in event.data:
             late.append(time.time() - event.data["t"])
     return late
 
 
-def delayed(side: Side, count: int, **asked: Any) -> dict[str, float]:
+def delayed(side: Side, count: int, **options: Any) -> dict[str, float]:
     """The median delay of events, and of the first events of ten streams."""
-    firsts = [delays(side, events=2, size=200, pace=0.005, **asked)[0] for _ in range(10)]
-    late = delays(side, events=count, size=200, pace=0.005, **asked)
+    firsts = [delays(side, events=2, size=200, pace=0.005, **options)[0] for _ in range(10)]
+    late = delays(side, events=count, size=200, pace=0.005, **options)
     return {"delay": statistics.median(late), "first": statistics.median(firsts)}
 
 
 def connections_of(url: str) -> int:
-    """How many connections the server has accepted so far, this one left out."""
+    """Return how many connections the server has accepted so far, without this one."""
     host, port = url.split("//")[1].split(":")
     with socket.create_connection((host, int(port))) as sock:
         sock.sendall(b"GET /connections HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -233,14 +233,14 @@ def main() -> None:
         sys.modules["orjson"] = None  # type: ignore[assignment]  # so that it cannot be imported
     name, measure, url = sys.argv[1:4]
     count = int(sys.argv[4]) if len(sys.argv) > 4 else 0
-    told: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     side = SIDES[name](url)
     small = {"n": 1, "text": "x" * 900}
     nulls = {"messages": [{"role": "user", "content": "x" * 1000, "score": 0.5, "name": None, "id": None} for _ in range(1000)]}
     large = {"messages": [{"role": "user", "content": "x" * 1000, "score": 0.5} for _ in range(1000)]}
 
     def gets(threads: int, n: int) -> None:
-        told.update(failures=threads_of(side, side.get, threads, n))
+        results.update(failures=threads_of(side, side.get, threads, n))
 
     work: dict[str, Callable[[int], Any]] = {
         "get": lambda n: [side.get() for _ in range(n)],
@@ -254,11 +254,11 @@ def main() -> None:
         "one_8m": lambda n: [count_events(side, events=1, size=8_000_000) for _ in range(n)],
         "runs_of_10": lambda n: [count_events(side, events=10, size=200) for _ in range(n)],
         "paced": lambda n: count_events(side, events=n, size=200, pace=0.02),
-        "waits_100": lambda n: told.update(failures=sum(threads_of(side, side.wait, 64, n // 100) for _ in range(100))),
-        "waits_64": lambda n: told.update(failures=threads_of(side, side.wait, 64, n)),
+        "waits_100": lambda n: results.update(failures=sum(threads_of(side, side.wait, 64, n // 100) for _ in range(100))),
+        "waits_64": lambda n: results.update(failures=threads_of(side, side.wait, 64, n)),
         **{f"get_{threads}": functools.partial(gets, threads) for threads in (1, 4, 16, 64)},
-        "delay_chunked": lambda n: told.update(delayed(side, n)),
-        "delay_close": lambda n: told.update(delayed(side, n, close=True)),
+        "delay_chunked": lambda n: results.update(delayed(side, n)),
+        "delay_close": lambda n: results.update(delayed(side, n, close=True)),
     }
     if measure.startswith("size_"):
         work[measure] = lambda n: count_events(side, events=n, size=int(measure[5:]))
@@ -271,11 +271,11 @@ def main() -> None:
     before_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu, wall = time.process_time(), time.perf_counter()
     work[measure](count)
-    told["cpu"] = (time.process_time() - cpu) / count
-    told["wall"] = (time.perf_counter() - wall) / count
-    told["grown_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_memory
-    told["connections"] = connections_of(url) - opened - 1
-    print(json.dumps(told))
+    results["cpu"] = (time.process_time() - cpu) / count
+    results["wall"] = (time.perf_counter() - wall) / count
+    results["grown_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_memory
+    results["connections"] = connections_of(url) - opened - 1
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

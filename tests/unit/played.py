@@ -1,4 +1,4 @@
-"""Answers from memory, so that a whole `Client` or `Transport` runs without a socket, and time that passes when it is told to."""
+"""Responses from memory, so that a `Client` or `Transport` can be tested without sockets, and a clock that tests control."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN = "01a1fba7-134f-707a-814b-b1e6473e86be"
 
 
 class Reply:
-    """One answer, byte for byte."""
+    """One response, byte for byte."""
 
     def __init__(
         self, status: int = 200, body: bytes = b"", headers: Union[Mapping[str, str], Sequence[Tuple[str, str]], None] = None
@@ -36,13 +36,13 @@ class Reply:
 
 
 def reply(value: Any, status: int = 200, **headers: str) -> Reply:
-    """An answer of JSON; ``content_location="..."`` and so on are headers."""
+    """Return a response of JSON; ``content_location="..."`` and so on are headers."""
     fields = {name.replace("_", "-"): text for name, text in headers.items()}
     return Reply(status, json.dumps(value).encode(), {"content-type": "application/json", **fields})
 
 
 def sse(*events: Tuple[str, Any], ids: Sequence[Optional[str]] = (), **headers: str) -> Reply:
-    """An answer of server-sent events, as this server writes them."""
+    """Return a response of server-sent events, as langgraph-api writes them."""
     text = ""
     for index, (name, data) in enumerate(events):
         text += f"event: {name}\r\ndata: {json.dumps(data)}\r\n"
@@ -54,7 +54,7 @@ def sse(*events: Tuple[str, Any], ids: Sequence[Optional[str]] = (), **headers: 
 
 
 def run_json(**changes: Any) -> Dict[str, Any]:
-    """A run as the server tells it."""
+    """Return a run as JSON of the server."""
     return {
         "run_id": RUN,
         "thread_id": THREAD,
@@ -74,13 +74,13 @@ Answer = Union[Reply, BaseException, Callable[[requests.PreparedRequest], Any]]
 
 
 class Played(BaseAdapter):
-    """An adapter that gives these answers in turn; an exception is raised, a function is asked."""
+    """An adapter that returns these responses in turn; an exception is raised, a function is called."""
 
     def __init__(self, *answers: Answer) -> None:
         super().__init__()
-        #: What was asked, in order.
+        #: The requests, in order.
         self.requests: List[requests.PreparedRequest] = []
-        #: With which timeout, verify, cert and proxies.
+        #: The timeout, verify, cert and proxies of each request.
         self.options: List[Dict[str, Any]] = []
         self._answers = list(answers)
 
@@ -101,16 +101,16 @@ class Played(BaseAdapter):
 
     @property
     def asked(self) -> List[str]:
-        """Method and path of each request."""
+        """The method and path of each request."""
         return [f"{request.method} {str(request.url)[len(URL) :]}" for request in self.requests]
 
     def body(self, index: int = 0) -> Any:
-        """The parsed body of a request."""
+        """Return the parsed body of a request."""
         return json.loads(self.requests[index].body or b"null")
 
 
 def session_of(adapter: BaseAdapter) -> requests.Session:
-    """A session whose only adapter this is."""
+    """Return a session that uses only this adapter."""
     session = requests.Session()
     session.trust_env = False
     session.adapters.clear()
@@ -119,7 +119,7 @@ def session_of(adapter: BaseAdapter) -> requests.Session:
 
 
 def client_of(*answers: Answer, **options: Any) -> Tuple[Client, Played]:
-    """A client that is given these answers, and retries without waiting."""
+    """Return a client that gets these responses, and retries without waiting."""
     played = Played(*answers)
     options.setdefault("api_key", None)
     options.setdefault("retry", RetryPolicy(wait_initial=0))
@@ -127,7 +127,7 @@ def client_of(*answers: Answer, **options: Any) -> Tuple[Client, Played]:
 
 
 class Time:
-    """A clock that only moves when somebody sleeps."""
+    """A clock that only advances when the code under test sleeps."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -143,7 +143,7 @@ class Time:
 
 
 def transport_of(*answers: Answer, **settings: Any) -> Tuple[Transport, Played, Time]:
-    """A transport on a clock of its own."""
+    """Return a transport that gets these responses and uses a `Time`."""
     played, time = Played(*answers), Time()
     session = session_of(played)
     settings.setdefault("url", URL)
