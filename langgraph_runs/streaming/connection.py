@@ -166,7 +166,7 @@ class StreamConnection:
         self._scope.sleep(wait)
 
     def wait_before_reopening(self) -> None:
-        """Wait before the next connection of a run that goes on. Not a failure, but a server that closes at once is spared."""
+        """Wait before the next connection of a run that goes on. Not a failure; the wait grows with each one."""
         seconds = max(polling_wait(self._quiet_ends), self._requested_pause())
         self._quiet_ends += 1
         self._scope.sleep(seconds)

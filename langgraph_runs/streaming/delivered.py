@@ -132,7 +132,7 @@ class DeliveredSiblings:
         self._by_content = None
 
     def is_repeat(self, event: Event) -> bool:
-        """Return True if this event was delivered; each one that was is returned True for once."""
+        """Return True if this event was delivered. Each delivered event counts once."""
         if self._by_content is not None:
             return self._take(self._by_content, event)
         if self._forgotten:

@@ -121,7 +121,7 @@ class RunStream(Generic[E], Iterator[E]):
         try:
             event: Any = self._ready.popleft()
         except IndexError:
-            event = None  # not in here, or every error of what follows would have this one as its context
+            event = None  # read outside of this block, or every later error would have this one as its context
         if event is None:
             event = self._next()
         self._last = event
@@ -153,7 +153,7 @@ class RunStream(Generic[E], Iterator[E]):
                 raise
 
     def _advance(self) -> None:
-        """Do one step: raise what is due, open the next connection, or read once."""
+        """Do one step: raise the error that is due, open the next connection, or read once."""
         fault, self._fault = self._fault, None
         if fault is not None:
             raise fault
@@ -193,7 +193,7 @@ class RunStream(Generic[E], Iterator[E]):
             self._fault = connection.fault
 
     def _queue_new(self, parsed: List[ServerSentEvent]) -> None:
-        """Queue those of these events that are new. The loop runs once for each event: what only some need is in calls."""
+        """Queue those of these events that are new. Written for speed: the loop runs once for each event."""
         cursor, queue, now = self._config.cursor, self._ready.append, time.time()
         admitted = cursor.admitted
         admit, kinds = cursor.admit, KINDS
@@ -258,7 +258,7 @@ class RunStream(Generic[E], Iterator[E]):
                 return
 
     def close(self) -> None:
-        """Close the connection; the run goes on. From another thread it ends a blocked read: the loop there just ends."""
+        """Close the connection; the run goes on. Another thread that iterates then leaves its loop without an error."""
         self._closed = True
         if self._pid == os.getpid():
             self._scope.interrupt("the stream was closed")

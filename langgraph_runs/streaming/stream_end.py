@@ -64,13 +64,13 @@ class StreamEnd:
         self._looked_for_pause = False
         #: Whether a connection ended before the run did.
         self._ended_early = False
-        #: Number of new events when the server was last requested to send more.
+        #: Number of new events when one more connection was last opened for events after a clean end.
         self._rest_requested_at = -1
         #: Whether the run was known to have published all its events before the next connection is opened.
         self._all_published = False
         #: Whether no further connection is opened.
         self.finished = False
-        #: How the run ended; None before, and if that could not be requested.
+        #: How the run ended; None before, and if the run could not be requested.
         self.outcome: Optional[RunOutcome] = None
         #: Where events are missing (``on_gap="mark"``).
         self.gaps: List[Gap] = []
@@ -205,7 +205,7 @@ class StreamEnd:
     # -- the run
 
     def _may_lack_events(self, seconds: float) -> bool:
-        """True if a clean end may have come before the last event, so that the server must be requested for more.
+        """True if a clean end may have come before the last event, so that one more connection is needed.
 
         A server that shuts down ends its streams as cleanly as one whose run has ended. A second connection for every stream
         would double the number of requests. So one is opened only after a sign: there was no event at all; the end of the
