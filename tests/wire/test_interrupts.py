@@ -30,6 +30,8 @@ FILES = ("langgraph_runs", "urllib3", "requests", "http/client.py", "socket.py")
 #: Instructions after which Python looks for signals.
 CALLS = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
 POINTS = {code for name, code in dis.opmap.items() if name.startswith(CALLS)}
+#: The first instruction after a call that raised; Python does not look for signals there.
+HANDLER = dis.opmap.get("PUSH_EXC_INFO")
 EVENTS = [("values", {"n": 1}), ("values", {"n": 2})]
 
 # An exception between the creation of a socket and its assignment to a variable leaves closing it to its finalizer, which warns.
@@ -94,8 +96,8 @@ class Tracer:
     def _step(self, frame: Any, event: str, arg: Any) -> Any:
         if event == "opcode":
             last = self._last.get(id(frame))
-            self._last[id(frame)] = frame.f_code.co_code[frame.f_lasti]
-            if last in POINTS:
+            self._last[id(frame)] = now = frame.f_code.co_code[frame.f_lasti]
+            if last in POINTS and now != HANDLER:
                 self.seen += 1
                 if self.seen == self.point:
                     self.place = (os.path.basename(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
