@@ -1,7 +1,7 @@
 """One request and its response: connections, limits, retries, typed errors, log lines.
 
 Knows HTTP, and neither the paths of the API nor what the bodies mean. The only importer of requests and urllib3, which are
-imported when the first connection is made.
+imported when the first client is made.
 """
 
 from typing import TYPE_CHECKING

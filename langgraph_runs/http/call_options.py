@@ -1,4 +1,4 @@
-"""What every call takes beside its own arguments: time, signal, headers and query. Checked here, once."""
+"""The options that every call takes: timeout, signal, headers and query parameters. Checked here, once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CALL_OPTIONS: FrozenSet[str] = frozenset(option_docs(CallOptions))
 class CommonOptions:
     """The common options of one call."""
 
-    #: Seconds; ``...`` where nothing was given, None for no limit.
+    #: Seconds; ``...`` if it was not given, None for no limit.
     timeout: Any
     signal: Optional[AbortSignal]
     headers: Dict[str, str]
@@ -37,7 +37,7 @@ class CommonOptions:
         return CommonOptions(..., None, self.headers, [])
 
     def scope(self, transport: Transport) -> Scope:
-        """The limits of the call, from now on."""
+        """The limits of the call, which begins now."""
         return transport.scope(self.timeout, self.signal)
 
 
@@ -46,13 +46,13 @@ NO_OPTIONS = CommonOptions(..., None, {}, [])
 
 
 def parse_call_options(call: str, options: Mapping[str, Any], further: Collection[str] = ()) -> CommonOptions:
-    """The common options among *options*; one that is neither common nor in *further* is refused."""
+    """The common options among *options*. Raise `InvalidRequestError` for one that is neither common nor in *further*."""
     check_known(call, options, CALL_OPTIONS.union(further) if further else CALL_OPTIONS)
     return common_options(options)
 
 
 def common_options(options: Mapping[str, Any]) -> CommonOptions:
-    """The common options among *options*, whatever else is there."""
+    """The common options among *options*; others are ignored."""
     timeout = options.get("timeout", ...)
     if timeout is not ...:
         timeout = check_seconds("timeout", timeout)

@@ -1,4 +1,4 @@
-"""Exceptions of the libraries below, as ours. The one place where requests, urllib3, http.client, ssl and socket errors end."""
+"""Exceptions of requests, urllib3, http.client, ssl and socket as errors of this package. The only place that maps them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .exchange import Exchange
 
 __all__ = ["BELOW", "translate"]
 
-#: Whatever may come from below: requests, urllib3, http.client, zlib, and through OSError and ValueError ssl, socket, json.
+#: All that these libraries raise; ssl and socket errors are OSErrors, those of json ValueErrors.
 BELOW = (
     requests.RequestException,
     requests.exceptions.RequestsWarning,
@@ -32,7 +32,10 @@ BELOW = (
 
 
 def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> BaseException:
-    """*error* of a library below, as one of ours. What is not theirs (a bug, a user's hook) is raised as it is."""
+    """Return *error* as an error of this package. Raise it as it is if it comes from elsewhere: a bug, a user's hook.
+
+    The error says whether the request was sent, and its text is the reason without the names of the layers above.
+    """
     scope = exchange.scope
     if isinstance(error, LangGraphRunsError):
         raise error
@@ -55,7 +58,7 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
         return scope.identify(APITimeoutError(message, sent=sent, request=info))
     if any(isinstance(e, (urllib3.exceptions.DecodeError, requests.exceptions.ContentDecodingError, zlib.error)) for e in chain):
         problem = f"$: cannot be decompressed ({reason})"
-        return scope.identify(ResponseDecodeError("the answer cannot be decompressed", problems=(problem,), request=info))
+        return scope.identify(ResponseDecodeError("the response cannot be decompressed", problems=(problem,), request=info))
     if any(isinstance(e, ssl.SSLError) for e in chain) and sent is False:
         reason = f"TLS: {reason}; for a private certificate authority give verify='/path/to/ca.pem'"
     verb = "could not connect" if sent is False else "the connection broke"
@@ -83,7 +86,7 @@ def _sent(error: BaseException, exchange: Exchange) -> Optional[bool]:
 
 
 def _chain(error: BaseException) -> List[BaseException]:
-    """*error* and all that it was made from: causes, and errors in its arguments, where requests and urllib3 put them."""
+    """*error* with its causes, and the errors in its arguments, where requests and urllib3 put them."""
     found: List[BaseException] = []
     waiting: List[Any] = [error]
     while waiting and len(found) < 20:
@@ -104,20 +107,20 @@ def _is_timeout(chain: Sequence[BaseException]) -> bool:
     )
 
 
-def _told(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     if isinstance(error, (http.client.BadStatusLine, http.client.UnknownProtocol)) and not isinstance(error, ConnectionError):
-        return "the answer is not HTTP/1"  # its text is what the peer sent, which may be anything
+        return "the response is not HTTP/1"  # the text of the exception is what the peer sent, which may be anything
     try:
         return str(error)
-    except Exception:  # some of their classes need arguments to say what they are
+    except Exception:  # the text of some classes needs arguments that this one may not have
         return type(error).__name__
 
 
 def _reason(chain: Sequence[BaseException]) -> str:
-    # The innermost error with a text says it without the names of the layers above.
+    # The innermost error that has a text.
     for error in reversed(chain):
         if isinstance(error, OSError) and error.strerror:
             return str(error.strerror)
-    told = [text for text in map(_told, reversed(chain)) if text]
-    text = told[0] if told else type(chain[0]).__name__
+    texts = [text for text in map(_text, reversed(chain)) if text]
+    text = texts[0] if texts else type(chain[0]).__name__
     return re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:? ?", "", text)

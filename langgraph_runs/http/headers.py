@@ -1,4 +1,4 @@
-"""Header fields, URLs and error texts: what may be sent, and what is read from an answer. Pure text, no I/O."""
+"""Texts of URLs and headers that are sent, and of errors that are received. No I/O."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..errors import InvalidRequestError
 
 __all__ = ["as_utf8", "error_text", "http_date", "retry_after", "path_segment", "split_login"]
 
-_PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # as nearly all ids are
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # matches nearly all ids
 
 
 def path_segment(value: str) -> str:
-    """*value* as one path segment that it cannot leave: dots, slashes, percent signs and the rest are encoded.
+    """*value* as one segment of a path, with dots, slashes, percent signs and all other special characters encoded.
 
     >>> path_segment("a/../b"), path_segment(".."), path_segment("%2e")
     ('a%2F..%2Fb', '%2E%2E', '%252e')
@@ -32,7 +32,7 @@ def path_segment(value: str) -> str:
 
 
 def as_utf8(value: str) -> str:
-    """*value* as text that goes out as UTF-8, as event ids do (WHATWG HTML, 9.2.3): headers are sent in Latin-1.
+    """*value* as a header value that is sent as UTF-8, as event ids are (WHATWG HTML, 9.2.3). Headers are encoded as Latin-1.
 
     >>> as_utf8("é").encode("latin-1") == "é".encode("utf-8")
     True
@@ -55,12 +55,12 @@ def split_login(url: str) -> Tuple[str, Optional[str]]:
 def _message(parsed: Any) -> str:
     if isinstance(parsed, dict):
         error = parsed.get("error")
-        for told in (parsed.get("detail"), parsed.get("message"), error):
-            if isinstance(told, dict) and isinstance(told.get("message"), str):
-                told = told["message"]
-            if isinstance(told, str) and told:
-                named = isinstance(error, str) and told is not error and told == parsed.get("message")
-                return f"{error}: {told}" if named else told
+        for text in (parsed.get("detail"), parsed.get("message"), error):
+            if isinstance(text, dict) and isinstance(text.get("message"), str):
+                text = text["message"]
+            if isinstance(text, str) and text:
+                has_name = isinstance(error, str) and text is not error and text == parsed.get("message")
+                return f"{error}: {text}" if has_name else text
         return _shown(parsed.get("detail") or parsed)
     return "" if parsed is None else _shown(parsed)
 
@@ -89,7 +89,7 @@ def _without_tags(text: str) -> str:
 
 
 def error_text(parsed: Any) -> str:
-    """The server's own words in the parsed body of an error, whatever its shape.
+    """The server's message in the parsed body of an error: JSON of any shape, HTML or text.
 
     >>> error_text({"detail": "Not Found"}), error_text({"error": "E", "message": "m"}), error_text("<html><b>Bad</b>")
     ('Not Found', 'E: m', 'Bad')
@@ -98,9 +98,9 @@ def error_text(parsed: Any) -> str:
 
 
 def http_date(value: str) -> Optional[float]:
-    """Seconds since 1970 from a date as HTTP writes it, or None."""
+    """Seconds since 1970 from a date in a header, or None if it is no date."""
     try:
-        from email.utils import parsedate_to_datetime  # a large package, and most answers need no date
+        from email.utils import parsedate_to_datetime  # a large package, and most responses need no date
 
         moment = parsedate_to_datetime(value)
         # The old asctime form has no zone; it is GMT as well (RFC 9110, section 5.6.7).
@@ -110,7 +110,7 @@ def http_date(value: str) -> Optional[float]:
 
 
 def retry_after(headers: Mapping[str, str]) -> Optional[float]:
-    """Seconds from ``Retry-After``: a number, or a date, which is read against the server's own clock where it told it."""
+    """Seconds from ``Retry-After``, or None. A date is compared with the server's ``Date``, or with this machine's clock."""
     value = headers.get("retry-after", "").strip()
     if re.match(r"\d+(\.\d+)?\Z", value, re.ASCII):
         return float(value)

@@ -1,8 +1,8 @@
-"""Reading an answer: its head, its framing, its body, each read within the limits of the call. Knows sockets, not urllib3.
+"""The response parser: head, framing and body, read within the limits of an exchange. Knows sockets, not urllib3.
 
-http.client parses the head with the email package, which costs more than all else in a small answer, and takes the end of the
-connection for the end of a head, so that a cut answer looks like a whole one. So answers are read here, by RFC 9112; what can be
-wrong with one is said in http.client's exceptions.
+http.client parses the head with the email package, which takes longer than the rest of a small response, and accepts the end of the
+connection as the end of a head, so that a response that was cut off looks whole. This parser follows RFC 9112, and raises
+http.client's exceptions.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from .sockets import LimitedSocket
 
 __all__ = ["ChunkedDecoder", "HTTPResponse"]
 
-#: Bytes that one read takes from the socket at the most.
+#: Bytes that one read takes from the socket at most.
 _BUFFER = 1 << 16
 _LONGEST_LINE = 1 << 16
 _INTERIM_LIMIT = 32
 _MOST_FIELDS = 256
-#: Characters of a header line that is not remembered.
+#: Length of a header line from which on its parsed form is not cached.
 _LONG_LINE = 256
-#: Lines with the size of a chunk that are remembered.
+#: Size lines of chunks whose parsed form is cached, per response.
 _SIZES = 1024
 _HEX = re.compile(rb"[0-9A-Fa-f]+\Z")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _USUAL = re.compile(rb"HTTP/1\.1 [0-9]{3}[ \r]")
 _STATUS = re.compile(r"[0-9]{3}\Z")
-#: What bytes.strip() takes off: str.strip() would take more.
+#: The characters that bytes.strip() removes; str.strip() removes more.
 _BLANK = " \t\n\r\v\f"
 
 
@@ -288,33 +288,32 @@ class BodyFile:
 
 
 class BadChunk(http.client.HTTPException):
-    """A chunked body that is not framed as RFC 9112, section 7.1, says."""
+    """A chunked body that is not framed as in RFC 9112, section 7.1."""
 
 
 class ChunkedDecoder:
-    """Takes the chunk framing off a body, many chunks at a time.
+    """Removes the chunk framing from a body, many chunks in one call.
 
-    http.client does it too, with several calls per chunk; servers send each event as a chunk of its own, so that is most of
-    what an event costs.
+    http.client needs several calls for each chunk. Servers send each event as a chunk, so that would be most of an event's cost.
     """
 
     def __init__(self) -> None:
         self._rest = b""
-        self._left = 0  # of the chunk that is open: its data and the line end after them
-        self._sizes: Dict[bytes, int] = {}  # lines that tell a size, with their ends
-        self._width = 1  # bytes in the last of them
+        self._left = 0  # bytes of the chunk in progress that are missing, its line end included
+        self._sizes: Dict[bytes, int] = {}  # by size line, with its line end
+        self._width = 1  # length of the last size line
         self._trailers = False
         self._trailer_lines = 0
         #: Whether the last chunk and its trailers have come.
         self.done = False
-        #: Bytes that followed.
+        #: True if bytes followed the end of the body.
         self.surplus = False
 
     def decode(self, data: bytes) -> bytes:
-        """The payload in *data*, which follows what was given before."""
+        """The payload in *data*, the next bytes of the body. Raise `BadChunk` if they are malformed."""
         left, at, end = self._left, 0, len(data)
         if left >= end + 2:
-            self._left = left - end  # within one chunk, and so all payload
+            self._left = left - end  # all within one chunk
             return data
         if self._rest:
             data, self._rest = self._rest + data, b""
@@ -334,7 +333,7 @@ class ChunkedDecoder:
                     raise BadChunk("a chunk does not end where its size says")
                 at += left
                 left = 0
-            # Chunks of a stream are much alike: a line of the last one's length that was parsed before need not be looked for.
+            # The chunks of a stream are alike: a size line as long as the last one and parsed before needs no search.
             size = sizes.get(data[at : at + width])
             if size is None:
                 line = data.find(b"\n", at)
@@ -356,7 +355,7 @@ class ChunkedDecoder:
                 pieces.append(data[at:stop])
                 at = stop + 2
             else:
-                left = size + 2  # cut short, or wrong: both are seen above
+                left = size + 2  # incomplete, or malformed: the next pass finds out
         self._left, self._width = left, width
         if self._trailers:
             self._skip_trailers(data[at:])
@@ -390,23 +389,23 @@ def _chunk_size(line: bytes) -> int:
 
 
 def _parsed(line: str) -> Optional[Tuple[Tuple[str, str], str]]:
-    """Name and value in a header line, and the name in lower case; None where it is no header line."""
+    """Name and value of a header line, and the name in lower case; None if it is no header line."""
     name, colon, value = line.partition(":")
     return ((name, value.strip(_BLANK)), name.lower()) if colon and _NAME.match(name) else None
 
 
-#: Most lines of an answer were in the one before.
+#: Most lines of a response were in the one before.
 _field = functools.lru_cache(256)(_parsed)
 
 
-def _content_length(told: Optional[str]) -> Optional[int]:
-    """The number of bytes in the body. Differing or senseless lengths are an error: somebody would read another answer than we."""
-    if told is None:
+def _content_length(text: Optional[str]) -> Optional[int]:
+    """The number in Content-Length. Lengths that differ are an error: a proxy may have taken another one than this parser."""
+    if text is None:
         return None
-    if told.isascii() and told.isdigit():
-        return int(told)
-    values = {value.strip() for value in told.split(",")}
+    if text.isascii() and text.isdigit():
+        return int(text)
+    values = {value.strip() for value in text.split(",")}
     value = values.pop()
     if values or not (value.isascii() and value.isdigit()):
-        raise http.client.HTTPException(f"content-length {told!r} is not one number")
+        raise http.client.HTTPException(f"content-length {text!r} is not one number")
     return int(value)
