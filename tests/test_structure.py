@@ -23,9 +23,8 @@ EXCEPTIONS: Dict[str, str] = {
     "each call on the wire: wire/test_requests.py, wire/test_answers.py, wire/test_retries.py, wire/test_time.py": """
         api.assistants api.paths api.request api.runs api.system api.threads
         http.body http.call_options http.transport resources.assistants resources.resource resources.runs resources.threads""",
-    "connections: wire/test_sharing.py, wire/test_instrumentation.py, wire/test_time.py, unit/test_mocks.py": """
-        http.connect http.connection http.pool http.pooled_response http.session http.session_factory""",
-    "unit/test_faults.py": "http.exception_mapping",
+    "connections: wire/test_sharing.py, wire/test_instrumentation.py, wire/test_time.py, wire/test_interrupts.py": """
+        http.connect http.connection http.pool http.pooled_response http.session_factory""",
     "how a run is created, once: wire/test_once.py, wire/test_batches.py, server/test_cuts.py": """
         resources.run_starts runs.create_batch runs.create_once runs.start runs.starter""",
     "how a run ends: wire/test_fake_runs.py, server/test_truth.py": "runs.wait",
