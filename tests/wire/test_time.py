@@ -405,6 +405,7 @@ def test_silence_is_a_timeout(connect: Connect) -> None:
     with ScriptedServer(stall(), stall()) as server:
         client = connect(server.url, read_timeout=0.1, retry=RetryPolicy(attempts=2, wait_initial=0))
         error = _error(client.ok)
+        server.wait_until(lambda: len(server.requests) >= 2, "both requests")
         assert 2 == len(server.requests)
 
     assert (APITimeoutError, None, 2) == (type(error), error.sent, error.attempts)
