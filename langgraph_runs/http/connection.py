@@ -21,6 +21,7 @@ from typing import Any, Mapping, Optional, Tuple
 # Not from urllib3.connection, where VCR.py replaces both while a cassette is used.
 from urllib3.connectionpool import HTTPConnection, HTTPSConnection  # type: ignore[attr-defined]
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util import SKIP_HEADER
 
 from .connect import dial
 from .exchange import Exchange
@@ -119,10 +120,14 @@ class LimitedConnection:
     def _put_request(self, method: str, url: str, headers: Mapping[str, Any]) -> None:
         """As urllib3's `request`, for a body that is None or whose length is among *headers*."""
         self._requested = method, url
-        names = [(name if isinstance(name, str) else name.decode("ascii")).lower() for name in headers]
+        fields = list(headers.items())
+        names = [(name if isinstance(name, str) else name.decode("ascii")).lower() for name, _ in fields]
         self.putrequest(method, url, skip_host="host" in names, skip_accept_encoding="accept-encoding" in names)  # type: ignore[attr-defined]
-        for name, value in headers.items():
-            self.putheader(name, value)  # type: ignore[attr-defined]
+        # Past urllib3's own method, which only looks for its mark of headers to be left out.
+        put = super(HTTPConnection, self).putheader  # type: ignore[misc]
+        for name, value in fields:
+            if value != SKIP_HEADER:
+                put(name, value)
         self.endheaders()  # type: ignore[attr-defined]
 
     def send(self, data: Any) -> None:

@@ -41,6 +41,7 @@ class PooledResponse(urllib3.HTTPResponse):
         self.status = parsed.status
         self.reason = parsed.reason
         self.version = parsed.version
+        self.length_remaining = parsed.length
         self.headers = _LazyHeaders(parsed)
         # requests looks into it for cookies, which takes its time.
         self._original_response = parsed if "set-cookie" in parsed.headers else None

@@ -1,4 +1,4 @@
-"""What people hang onto requests keeps working: `responses`, requests-mock, hooks, adapters, auth and certificates of a session."""
+"""Users' sessions, their adapters, hooks, authentication and certificates, and the mocks `responses` and requests-mock."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from langgraph_runs import Client, NotFoundError, RetryPolicy
+from langgraph_runs.http.pool import PlainPool
 from langgraph_runs.http.session import Connector, LimitedAdapter
 
 from .played import RUN, THREAD, URL, Played, Reply, reply, run_json, session_of, sse
@@ -307,3 +308,73 @@ def test_errors_are_told_by_status_and_not_by_truth() -> None:
     played = Played(*[reply({"detail": "x"}, 404)] * 2)
     with pytest.raises(NotFoundError, match="x"):
         Client(URL, api_key=None, session=session_of(played), retry=RetryPolicy(attempts=1)).ok()
+
+
+class Signing(requests.Session):
+    """A session that adds its credentials in `request`, as those of OAuth libraries do."""
+
+    def request(self, method: Any, url: Any, **options: Any) -> Any:  # type: ignore[override]
+        options["headers"] = {**options["headers"], "Authorization": f"Signed {method}"}
+        return super().request(method, url, **options)
+
+
+def test_what_a_session_class_adds_to_a_request_is_sent() -> None:
+    """Requests go through `request` of a user's session."""
+    played = Played(reply(run_json()), reply(run_json()))
+    session = Signing()
+    session.mount("http://", played)
+    client = Client(URL, api_key=None, session=session)
+    client.runs.get(THREAD, RUN)
+    client.runs.create(THREAD, "agent", input={"n": 1})
+    assert ["Signed GET", "Signed POST"] == [sent.headers["Authorization"] for sent in played.requests]
+    assert {"n": 1} == played.body(1)["input"]
+
+
+def test_a_sessions_parameters_and_cookies_are_used() -> None:
+    """They are part of each request, as when the session is used alone."""
+    played = Played(reply(run_json()))
+    session = session_of(played)
+    session.params = {"tenant": "a b"}
+    session.cookies.set("login", "1")
+    Client(URL, api_key=None, session=session).runs.get(THREAD, RUN, params={"x": "y"})
+    (sent,) = played.requests
+    assert {"x=y", "tenant=a+b"} == set(str(sent.url).partition("?")[2].split("&"))
+    assert "login=1" == sent.headers["Cookie"]
+
+
+@pytest.mark.parametrize("auth", [None, ("user", "pw")])
+def test_an_id_of_dots_keeps_its_place_in_the_path(auth: Any) -> None:
+    """requests decodes %2E, and a server would take the path for another one."""
+    played = Played(reply(run_json()))
+    session = session_of(played)
+    session.auth = auth
+    Client(URL, api_key=None, session=session).runs.get("..", RUN)
+    assert f"{URL}/threads/%2E%2E/runs/{RUN}" == played.requests[0].url
+    assert (auth is not None) == ("Authorization" in played.requests[0].headers)
+
+
+def test_hooks_that_an_auth_registers_are_those_of_one_request() -> None:
+    """As digest authentication registers one: the session's own hooks do not become more."""
+
+    def auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.register_hook("response", lambda response, **_: None)  # type: ignore[no-untyped-call]
+        return request
+
+    played = Played(*[reply(run_json())] * 5)
+    session = session_of(played)
+    session.auth = auth
+    client = Client(URL, api_key=None, session=session)
+    for _ in range(5):
+        client.runs.get(THREAD, RUN)
+    assert [] == session.hooks["response"]
+    assert [1] * 5 == [len(sent.hooks["response"]) for sent in played.requests]
+
+
+@pytest.mark.parametrize("adapter", [Own(), HTTPAdapter(max_retries=3)])
+def test_a_users_own_adapter_gets_connections_of_this_package(adapter: HTTPAdapter) -> None:
+    """So that time limits and abort signals reach them; the proxies' too."""
+    session = session_of(adapter)
+    proxies = {"http": "http://proxy:3128"}
+    Connector(URL, pool_size=1, session=session, verify=True, cert=None, proxies=proxies)
+    for manager in (adapter.poolmanager, adapter.proxy_manager_for("http://proxy:3128")):
+        assert PlainPool is manager.pool_classes_by_scheme["http"]

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
+import time
 import uuid
 from typing import Any, Callable, cast
 from urllib.parse import parse_qs, quote, unquote
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
-from langgraph_runs import Client, InvalidRequestError, NotFoundError, RunCreate, RunsCreatePayload, RunsStreamPayload
+from langgraph_runs import (
+    AbortController,
+    AbortedError,
+    Client,
+    DeadlineExceededError,
+    InvalidRequestError,
+    NotFoundError,
+    RetryPolicy,
+    RunCreate,
+    RunsCreatePayload,
+    RunsStreamPayload,
+)
 from langgraph_runs._version import __version__
 
 from .calls import CALLS, CREATES, EVENTS, Call, after, calls, named
@@ -915,3 +929,40 @@ def test_what_wait_and_stream_ask_besides(connect: Connect) -> None:
         client.runs.wait(THREAD_ID, "agent")
         list(client.runs.stream(THREAD_ID, "agent"))
         assert 2 == len(server.requests)
+
+
+class OwnAdapter(HTTPAdapter):
+    """A user's own adapter."""
+
+
+@pytest.mark.parametrize("adapter", [HTTPAdapter(max_retries=3), OwnAdapter()], ids=["with retries", "a subclass"])
+@pytest.mark.parametrize("how", ["timeout", "signal"])
+def test_a_users_own_adapter_keeps_to_the_limits_of_a_call(connect: Connect, adapter: HTTPAdapter, how: str) -> None:
+    """A response that drips ends with the deadline, and with an abort from another thread."""
+    controller = AbortController()
+    drip: list[Any] = [b"X", 0.05] * 200
+    with requests.Session() as session, ScriptedServer(raw(b"HTTP/1.1 200 OK\r\n", *drip)) as server:
+        session.mount("http://", adapter)
+        client = connect(server.url, session=session, retry=RetryPolicy(attempts=1))
+        timer = threading.Timer(0.3, controller.abort)
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises((DeadlineExceededError, AbortedError)):
+            client.ok(**({"timeout": 0.3} if how == "timeout" else {"signal": controller.signal}))
+        assert 0.25 < time.monotonic() - began < 5
+        timer.join()
+
+
+def test_cookies_of_the_server_are_kept_in_a_users_session(connect: Connect) -> None:
+    """As a load balancer sets them; a client without a session keeps none."""
+    good = reply(200, '{"ok": true}', [("Set-Cookie", "node=7; Path=/"), ("Set-Cookie", "b=2; Path=/")])
+    for session in (requests.Session(), None):
+        with ScriptedServer(good, good) as server:
+            client = connect(server.url, session=session)
+            client.ok()
+            client.ok()
+        cookies = "" if session is None else "node=7; b=2"
+        assert ["", cookies] == [request.header("cookie") or "" for request in server.requests]
+        client.close()
+        if session is not None:
+            session.close()
