@@ -195,7 +195,9 @@ def main() -> None:
         total = [sum(size[field] for size in found.values()) for field in range(3)]
         print(f"{'in all':<16} {total[0]:>8} {total[1]:>8} {total[2]:>8}\n\n{drawing()}\n")
     for title, names in walks().items():
-        print(f"{title}: {len(names)} modules\n    {' '.join(name[len('langgraph_runs.') :] or '__init__' for name in names)}")
+        inside = [name[len("langgraph_runs.") :] or "__init__" for name in names]
+        packages = {name.split(".")[0] for name in inside}
+        print(f"{title}: {len(names)} modules of {len(packages)} packages\n    {' '.join(inside)}")
 
 
 if __name__ == "__main__":
