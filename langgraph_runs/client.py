@@ -53,7 +53,7 @@ class Client:
             5 s, however long a run takes. None: no limit.
         retry: When and how often to try again.
         pool_size: Connections that are kept open; more calls at once open more.
-        session: Your own `requests.Session`: its adapters, hooks, headers, auth and certificates are used.
+        session: Your own `requests.Session`: requests go through its ``request`` method, and its adapters are used.
         verify, cert, proxies: As in requests. Proxies and CA bundles from the environment are used too; netrc is not.
         verify_outcome: Whether ``wait``, ``join`` and streams ask the run how it ended (one GET). False is faster, and then a
             cancelled or timed-out run looks like a success.

@@ -29,7 +29,6 @@ class PooledResponse(urllib3.HTTPResponse):
     version_string = "HTTP/1.1"
     retries: Any = None
     _connection: Any = None
-    _fp: Any = None
     _pool: Any = None
     # Without urllib3's property, whose code would run in the finalizer of each response: an exception of a signal handler would be
     # lost there. The connection is released, and this True, before the finalizer runs.
@@ -50,7 +49,7 @@ class PooledResponse(urllib3.HTTPResponse):
 
     def __getattr__(self, name: str) -> Any:
         arguments = self.__dict__.get("_arguments")
-        if arguments is None:
+        if arguments is None or name.startswith("__"):  # io looks for a flag of its own
             raise AttributeError(name)
         self._arguments = None
         # The constructor sets what urlopen has set meanwhile.
@@ -89,8 +88,9 @@ class PooledResponse(urllib3.HTTPResponse):
         if self.parsed is not None:
             self.parsed.close()
         self.release_conn()
-        if self._fp is not None:
-            self._fp.close()
+        file = self.__dict__.get("_fp")
+        if file is not None:
+            file.close()
         io.IOBase.close(self)
 
 
