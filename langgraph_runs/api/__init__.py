@@ -2,8 +2,8 @@
 
 The only place with paths and HTTP verbs. A function takes the transport and the scope of the call, sends its request with the
 retries that the endpoint allows, and decodes the response. It knows neither the argument checks of the public methods nor what
-a run's status means. Where the caller itself decides about attempts (starting, joining and streaming a run) there is a function
-that only builds the request.
+a run's status means. For starting, joining and streaming a run, the caller decides about attempts: those functions only build
+the request.
 """
 
 from .assistants import get_assistant, search_assistants

@@ -21,7 +21,7 @@ def get_assistant(transport: Transport, scope: Scope, assistant_id: str, options
 def search_assistants(
     transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS, *, limit: int, offset: int = 0, **filters: Any
 ) -> List[Assistant]:
-    """The assistants that match the *filters*, which are the fields of the request body; None is not sent."""
+    """Return the assistants that match the *filters*, which are fields of the request body. A filter that is None is not sent."""
     body = {"limit": limit, "offset": offset, **given(**filters)}
     rows = fetch_json(transport, scope, build("POST", "/assistants/search", options, body=body))
     return decode_list(with_required(rows, filters.get("select"), {"assistant_id": ""}), Assistant)

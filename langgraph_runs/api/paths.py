@@ -1,4 +1,4 @@
-"""The paths of the API, and the ids and paths in the headers of its responses. Pure text."""
+"""The paths of the API, and the ids and paths in the headers of its responses. Works on text alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOT_A_RUN = frozenset({"wait", "stream", "batch", "cancel"})
 
 
 def thread_path(thread_id: str, *rest: str) -> str:
-    """``/threads/x`` and what is below it.
+    """Return ``/threads/x``, or a path below it.
 
     >>> thread_path("a/b", "state")
     '/threads/a%2Fb/state'
@@ -25,7 +25,7 @@ def thread_path(thread_id: str, *rest: str) -> str:
 
 
 def runs_path(thread_id: Optional[str], *rest: str) -> str:
-    """The runs of a thread, or the stateless runs."""
+    """Return the path of the runs of a thread, or that of stateless runs if *thread_id* is None."""
     return "/".join(("/runs", *rest)) if thread_id is None else thread_path(thread_id, "runs", *rest)
 
 
@@ -42,7 +42,7 @@ class RunIds(NamedTuple):
 
 
 def ids_from(headers: Mapping[str, str]) -> RunIds:
-    """Run and thread from ``Content-Location`` and ``Location``, as far as they are there.
+    """Return the ids of the run and the thread in ``Content-Location`` and ``Location``. An id that neither has is None.
 
     >>> ids_from({"content-location": "/runs/r1", "location": "/threads/t1/runs/r1/join"})
     RunIds(run_id='r1', thread_id='t1')
@@ -59,9 +59,9 @@ def ids_from(headers: Mapping[str, str]) -> RunIds:
 
 
 def local_path(location: Optional[str], base_url: str) -> Optional[str]:
-    """The path of a ``Location`` below *base_url*, or None where it leads, or could lead, to another server.
+    """Return the path of a ``Location`` below *base_url*, or None if it leads, or could lead, to another server.
 
-    A path alone is taken as below the base URL: this server leaves its mount prefix out of the header.
+    A ``Location`` without a host is below the base URL: the Python server leaves its mount prefix out of the header.
 
     >>> local_path("/threads/t/runs/r/stream", "http://h/api")
     '/threads/t/runs/r/stream'

@@ -1,4 +1,4 @@
-"""What the functions of this package share: building a request from the common options, and two rules about responses."""
+"""Shared by the functions of this package: building a request from the common options, and two rules about responses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def build(
     body: Any = NO_BODY,
     creates: bool = False,
 ) -> Request:
-    """The request for a path, with the caller's own headers and query parameters."""
+    """Return the request for a path, with the caller's own headers and query parameters."""
     return Request(
         method=method,
         path=path,
@@ -36,7 +36,7 @@ def build(
 
 
 def fetch_json(transport: Transport, scope: Scope, request: Request) -> Any:
-    """The parsed JSON of the response."""
+    """Send a request and return the parsed JSON of the response."""
     return decode_body(transport.call(request, scope).body)
 
 
@@ -50,12 +50,12 @@ def run_once_or_absent(transport: Transport, scope: Scope, request: Request) -> 
 
 
 def given(**fields: Any) -> Dict[str, Any]:
-    """The fields that are not None."""
+    """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def with_required(rows: Any, select: Optional[Sequence[str]], required: Mapping[str, str]) -> Any:
-    """*rows* with the fields that every record needs, where a selection of fields may have left them out."""
+    """Return *rows* with the *required* fields added that are missing because *select* does not name them."""
     if not select or not isinstance(rows, list):
         return rows
     completed: List[Any] = []

@@ -28,7 +28,7 @@ __all__ = [
 
 
 def get_run(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Run:
-    """The run as it stands now."""
+    """Return the run as it is now."""
     return decode(fetch_json(transport, scope, build("GET", run_path(thread_id, run_id), options)), Run)
 
 
@@ -43,7 +43,7 @@ def list_runs(
     status: Optional[str] = None,
     select: Sequence[str] = (),
 ) -> List[Run]:
-    """One page of the thread's runs, in the server's order. Fields that every run has and *select* leaves out are empty text."""
+    """Return one page of the thread's runs, in the server's order. Required fields that *select* does not name are empty text."""
     query: List[Tuple[str, Any]] = [("limit", limit)]
     if offset is not None:
         query.append(("offset", offset))
@@ -57,7 +57,7 @@ def list_runs(
 def list_runs_at(
     transport: Transport, scope: Scope, thread_id: str, *, limit: int, offset: int
 ) -> Tuple[List[Run], Optional[float]]:
-    """One page of the thread's runs, and the server's clock when it responded (seconds since 1970), if it sent its ``Date``."""
+    """Return one page of the thread's runs, and the server's time from its ``Date`` header: seconds since 1970, or None."""
     response = transport.call(build("GET", runs_path(thread_id), query=(("limit", limit), ("offset", offset))), scope)
     return _runs_of(response, thread_id), http_date(response.headers.get("date", ""))
 
@@ -77,7 +77,7 @@ def cancel_run(
     wait: bool = False,
     action: str = "interrupt",
 ) -> None:
-    """Cancel a run; with *wait* the response comes when it has stopped."""
+    """Cancel a run. With *wait* the server responds when the run has stopped."""
     query = (("wait", int(bool(wait))), ("action", action))
     run_once_or_absent(transport, scope, build("POST", run_path(thread_id, run_id, "cancel"), options, query=query))
 
@@ -100,13 +100,13 @@ def delete_run(transport: Transport, scope: Scope, thread_id: str, run_id: str, 
     run_once_or_absent(transport, scope, build("DELETE", run_path(thread_id, run_id), options))
 
 
-# -- requests whose attempts the caller decides about
+# -- requests that the caller sends, and repeats, itself
 
 
 def start_request(
     call: str, thread_id: Optional[str], body: Any, options: CommonOptions = NO_OPTIONS, *, headers: Mapping[str, str]
 ) -> Request:
-    """The request that starts a run; *call* is ``create``, ``wait`` or ``stream``, and *headers* are added to the caller's."""
+    """Return the request that starts a run; *call* is ``create``, ``wait`` or ``stream``. *headers* are added to the caller's."""
     rest = () if call == "create" else (call,)
     return Request(
         method="POST",
@@ -120,23 +120,23 @@ def start_request(
 
 
 def create_batch_request(body: bytes, options: CommonOptions = NO_OPTIONS, *, headers: Mapping[str, str]) -> Request:
-    """The request that creates several stateless runs; *body* is a JSON list of them."""
+    """Return the request that creates several stateless runs; *body* is a JSON list of them."""
     headers = {**options.headers, **headers}
     return Request(method="POST", path=runs_path(None, "batch"), query=options.params, body=body, headers=headers, creates=True)
 
 
 def create_batch_response(response: Response) -> List[Run]:
-    """The runs that a `create_batch_request` created."""
+    """Return the runs that a `create_batch_request` created."""
     return decode_list(decode_body(response.body), Run)
 
 
 def join_request(thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Request:
-    """The request whose response comes when the run has ended."""
+    """Return the request to which the server responds when the run has ended."""
     return build("GET", run_path(thread_id, run_id, "join"), options)
 
 
 def stream_path(thread_id: str, run_id: str) -> str:
-    """Where the events of a run are, for `stream_request`."""
+    """Return the path of the events of a run, for `stream_request`."""
     return run_path(thread_id, run_id, "stream")
 
 
@@ -147,7 +147,7 @@ def stream_request(
     query: Iterable[Tuple[str, Any]] = (),
     last_event_id: Optional[str] = None,
 ) -> Request:
-    """The request for the events after *last_event_id*; *path* is a `stream_path`, or one that the server gave."""
+    """Return the request for the events after *last_event_id*. *path* is a `stream_path`, or a path that the server sent."""
     headers = dict(options.headers)
     if last_event_id is not None:
         headers["Last-Event-ID"] = as_utf8(last_event_id)

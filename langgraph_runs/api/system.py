@@ -12,10 +12,10 @@ __all__ = ["get_info", "get_ok"]
 
 
 def get_ok(transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS) -> Response:
-    """The response of a server that is well."""
+    """Request ``/ok`` and return the response, which has no error status."""
     return transport.call(build("GET", "/ok", options), scope)
 
 
 def get_info(transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS) -> ServerInfo:
-    """The server's version and features."""
+    """Return the server's version and features."""
     return decode(fetch_json(transport, scope, build("GET", "/info", options)), ServerInfo)

@@ -43,7 +43,7 @@ def create_thread(
     supersteps: Optional[Sequence[Mapping[str, Any]]] = None,
     ttl: Ttl = None,
 ) -> Thread:
-    """A new thread. With a *thread_id* the request is repeated after any transient failure, without one only if surely unsent."""
+    """Create a thread. The request is repeated after any transient failure if *thread_id* is given, else only if surely unsent."""
     body = given(thread_id=thread_id, metadata=metadata, if_exists=if_exists, supersteps=supersteps, ttl=_ttl(ttl))
     request = build("POST", "/threads", options, body=body, creates=thread_id is None)
     try:
@@ -51,14 +51,14 @@ def create_thread(
     except ConflictError:
         if thread_id is None or not scope.may_have_been_executed:
             raise
-        # An earlier attempt, whose response was lost, created the thread.
+        # An earlier attempt created the thread, and its response was lost.
         return get_thread(transport, scope, thread_id)
 
 
 def get_thread(
     transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS, *, include: Sequence[str] = ()
 ) -> Thread:
-    """The thread with its current values; *include* names further fields."""
+    """Return the thread with its current values; *include* names further fields."""
     query = [("include", ",".join(include))] if include else []
     return decode(fetch_json(transport, scope, build("GET", thread_path(thread_id), options, query=query)), Thread)
 
@@ -72,7 +72,7 @@ def update_thread(
     metadata: Mapping[str, Any],
     ttl: Ttl = None,
 ) -> Thread:
-    """The thread after *metadata* was merged into its own."""
+    """Merge *metadata* into the metadata of the thread, and return the thread."""
     body = given(metadata=metadata, ttl=_ttl(ttl))
     return decode(fetch_json(transport, scope, build("PATCH", thread_path(thread_id), options, body=body)), Thread)
 
@@ -83,14 +83,14 @@ def delete_thread(transport: Transport, scope: Scope, thread_id: str, options: C
 
 
 def copy_thread(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> Thread:
-    """A new thread with the same history."""
+    """Copy a thread with its history, and return the copy."""
     return decode(fetch_json(transport, scope, build("POST", thread_path(thread_id, "copy"), options, creates=True)), Thread)
 
 
 def search_threads(
     transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS, *, limit: int, offset: int = 0, **filters: Any
 ) -> List[Thread]:
-    """The threads that match the *filters*, which are the fields of the request body; None is not sent."""
+    """Return the threads that match the *filters*, which are fields of the request body. A filter that is None is not sent."""
     body = {"limit": limit, "offset": offset, **given(**filters)}
     rows = fetch_json(transport, scope, build("POST", "/threads/search", options, body=body))
     return decode_list(with_required(rows, filters.get("select"), {"thread_id": ""}), Thread)
@@ -106,7 +106,7 @@ def get_state(
     checkpoint_id: Optional[str] = None,
     subgraphs: bool = False,
 ) -> ThreadState:
-    """The current state, or that at a checkpoint."""
+    """Return the current state, or the state at a checkpoint."""
     if checkpoint is not None:
         body = {"checkpoint": checkpoint, "subgraphs": subgraphs}
         request = build("POST", thread_path(thread_id, "state", "checkpoint"), options, body=body)
@@ -145,7 +145,7 @@ def get_history(
     metadata: Optional[Mapping[str, Any]] = None,
     checkpoint: AtCheckpoint = None,
 ) -> List[ThreadState]:
-    """At most *limit* states, newest first."""
+    """Return at most *limit* states, newest first."""
     if isinstance(before, str):
         before = {"configurable": {"checkpoint_id": before}}
     body: Dict[str, Any] = {"limit": limit, **given(before=before, metadata=metadata, checkpoint=checkpoint)}

@@ -1,4 +1,4 @@
-"""How many inputs run at once, and when the next may start: less and later while the server refuses. Knows nothing of requests."""
+"""How many inputs run at once, and when the next may start: fewer and later while the server refuses. Knows nothing of requests."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class ConcurrencyLimit:
 
     @property
     def current(self) -> int:
-        """How many inputs may run at once now."""
+        """The number of inputs that may run at once now."""
         return max(1, int(self._limit))
 
     def seconds_left(self) -> float:
-        """Seconds until the next input may start; 0 if it may start now."""
+        """Return the seconds until the next input may start; 0 if it may start now."""
         return max(0.0, self._paused_until - self._clock())
 
     def refused(self, retry_after: Optional[float] = None) -> float:
-        """The server has refused a request. Returns the seconds for which no input starts.
+        """Note that the server has refused a request. Return the seconds during which no input starts.
 
-        *retry_after* is the wait that the server asked for, in seconds; if it is None, the wait doubles with each refusal. Refusals
-        that come during a wait are of requests that were sent before it, and count as the same refusal.
+        *retry_after* is the wait that the server requested, in seconds; if it is None, the wait doubles with each refusal. Requests
+        that are refused during a wait were sent before it, so they count as the same refusal.
         """
         now = self._clock()
         if now >= self._paused_until:
@@ -62,6 +62,6 @@ class ConcurrencyLimit:
         return self._paused_until - now
 
     def succeeded(self) -> None:
-        """An input has succeeded."""
+        """Note that an input has succeeded."""
         self._consecutive_refusals = 0
         self._limit = min(self._maximum, self._limit + 1.0 / self._limit)

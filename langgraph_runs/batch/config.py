@@ -95,7 +95,7 @@ class MapConfig:
 
     @property
     def run_options(self) -> Dict[str, Any]:
-        """The options of each run."""
+        """Return the options of each run."""
         return {name: value for name, value in self.options.items() if name not in CALL_OPTIONS}
 
     @property

@@ -1,6 +1,6 @@
 """Hands tasks to an executor and collects their results; deletes threads and cancels runs in a few cleanup workers.
 
-Everything that ends comes back through one queue, on which the iterating thread waits. The dispatcher knows which tasks are in
+Finished tasks and cleanups come back through one queue, on which the iterating thread waits. The dispatcher knows the tasks in
 flight, but neither which inputs come next nor what their results mean.
 """
 
@@ -68,7 +68,7 @@ class Dispatcher:
     # -- starting work
 
     def start(self, in_flight: InFlightTask, task: Task) -> None:
-        """Have *task* run. Raises `LangGraphRunsError` if the executor does not take it."""
+        """Submit *task* to the executor. Raise `LangGraphRunsError` if the executor does not accept it."""
         in_flight.note_started()
         if self._pool is not None:
             future = self._pool.submit(self._runner.run, task, self._abort.signal, in_flight.note_created)
@@ -81,11 +81,11 @@ class Dispatcher:
         future.add_done_callback(self._done.put)
 
     def delete_thread(self, thread_id: str) -> None:
-        """Have a thread deleted."""
+        """Delete a thread in a cleanup worker. Does not wait for it."""
         self._clean_up(thread_id, self._runner.delete_thread)
 
     def cancel_run(self, in_flight: InFlightTask, *, delete: bool, keep_successful: bool) -> None:
-        """Have the run of a task cancelled and, with *delete*, its thread deleted; see `TaskRunner.cancel_run`."""
+        """Cancel the run of a task in a cleanup worker, without waiting for it; see `TaskRunner.cancel_run`."""
         may_still_arrive = in_flight.may_exist and not in_flight.is_created
         self._clean_up(
             in_flight.thread_id,
@@ -121,7 +121,7 @@ class Dispatcher:
             self._collect(future, results, deleted)
 
     def collect_lost(self) -> Tuple[List[Tuple[InFlightTask, TaskResult]], List[str]]:
-        """As `collect`, without waiting, for futures whose entry in the queue was lost to an exception in `collect`."""
+        """Do as `collect`, without waiting, for futures whose entry in the queue was lost because `collect` raised."""
         results: List[Tuple[InFlightTask, TaskResult]] = []
         deleted: List[str] = []
         for future in [*self._tasks, *self._cleanups]:

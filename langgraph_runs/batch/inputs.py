@@ -17,7 +17,7 @@ from ..validation import check_id, check_known
 
 __all__ = ["InputReader", "Item", "RunsToJoin"]
 
-#: Fields of a payload that the map sets itself, and the reason or the remedy.
+#: Fields that the payload of an input must not set, each with the reason or the remedy.
 _SET_BY_MAP = {
     "if_not_exists": "each input gets a thread of its own",
     "multitask_strategy": "each input gets a thread of its own",

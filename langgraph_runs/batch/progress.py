@@ -36,7 +36,7 @@ class MapProgress:
     done: int = 0
     #: Inputs that failed.
     failed: int = 0
-    #: Of both, the inputs whose result was read from the ledger.
+    #: The inputs, among those two, whose result was read from the ledger.
     from_ledger: int = 0
     #: Inputs that are being run now.
     in_flight: int = 0
@@ -72,7 +72,7 @@ def _rounded(seconds: float) -> str:
 
 
 class Meter:
-    """Counts results, and shows the progress as the caller has chosen."""
+    """Counts results, and shows the progress in the way that the caller has chosen."""
 
     def __init__(
         self,
@@ -84,14 +84,14 @@ class Meter:
         if progress is not None and not isinstance(progress, bool) and not callable(progress):
             raise InvalidRequestError(f"progress={progress!r}: give True, False, or a function that takes a MapProgress")
         self.total = total
-        #: The number of inputs that were read.
+        #: The number of inputs read so far.
         self.read = 0
         self.done = self.failed = self.from_ledger = self.in_flight = 0
         self._lock = threading.Lock()
         self._clock = clock
         self._started = clock()
         self._callback: Optional[Callable[[MapProgress], object]] = progress if callable(progress) else None
-        #: The numbers with which the function was called last.
+        #: The progress with which the function was called last.
         self._last_shown: Any = None
         self._bar: Any = None
         self._line_at: Optional[float] = None
@@ -103,7 +103,7 @@ class Meter:
 
     @property
     def interval(self) -> Optional[float]:
-        """Seconds after which `show` is to be called even if nothing has ended; None if nothing is shown by time."""
+        """Seconds after which `show` must be called even if no input has ended; None if there is no bar and no line."""
         return _UPDATE_INTERVAL if self._line_at is not None or self._bar is not None else None
 
     def count(self, *, failed: bool, from_ledger: bool) -> None:

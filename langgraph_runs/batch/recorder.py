@@ -25,7 +25,7 @@ __all__ = ["FinishedTask", "LedgerRecorder", "NullRecorder", "Recorder"]
 _POLL_INTERVAL = 0.1
 #: Seconds between two checks whether other maps are still alive.
 _OWNER_CHECK_INTERVAL = 1.0
-#: The most threads of earlier maps that one map deletes, and the most that it deletes at once.
+#: The maximum number of threads of earlier maps that one map deletes, in all and at once.
 _ORPHANED_THREADS, _ORPHANED_AT_ONCE = 1000, 8
 
 
@@ -40,44 +40,44 @@ class FinishedTask:
 
 
 class Recorder(Protocol):
-    """What the scheduler and its shutdown need of a recorder."""
+    """The interface that the scheduler and its shutdown use."""
 
-    #: Whether task runners delete the thread themselves after a success, and after a failure.
+    #: True if task runners delete the thread themselves after a success; the same after a failure.
     worker_deletes: Tuple[bool, bool]
 
     @property
     def poll_interval(self) -> Optional[float]:
-        """Seconds until `poll` has something to do; None if it has not."""
+        """Return the seconds until `poll` should be called; None if there is nothing to poll for."""
 
     def admit(self, item: Item) -> Union[InFlightTask, BatchResult]:
-        """Return a task for an input that was read, or its result if that is known already."""
+        """Return a task for an input, or its result if the ledger has it."""
 
     def delete_orphaned_threads(self) -> None:
         """Start to delete threads that earlier maps have left on the server, a few at once."""
 
     def poll(self) -> Tuple[List[BatchResult], List[InFlightTask]]:
-        """Return results that other maps have recorded since, and tasks whose inputs other maps have released."""
+        """Return results that other maps have recorded meanwhile, and tasks whose inputs other maps have released."""
 
     def record(self, finished: Sequence[FinishedTask], starting: Sequence[InFlightTask]) -> List[InFlightTask]:
-        """Record what has ended, and claim the inputs that are to start. Returns the tasks that may start.
+        """Record the finished tasks, and claim the inputs of the tasks to start. Return the tasks that may start.
 
-        Changes of a ledger are durable when this returns. Cleanup that follows from the results has begun then.
+        When this returns, changes of a ledger are durable, and the cleanup of the finished tasks has begun.
         """
 
     def note_deleted(self, thread_ids: List[str]) -> None:
-        """These threads are deleted from the server."""
+        """Note that these threads are deleted from the server."""
 
     def release(self, unfinished: Sequence[InFlightTask], *, cancelled: bool) -> None:
-        """Give up the claims of tasks without a result; *cancelled*: their runs are going to be cancelled."""
+        """Release the claims of tasks without a result. *cancelled* says that their runs are going to be cancelled."""
 
     def cancel_run(self, in_flight: InFlightTask) -> None:
         """Start to cancel the run of a task, and to delete its thread if the configuration says so."""
 
     def note_cancelled(self, cancelled: Sequence[InFlightTask]) -> None:
-        """The cancels of these tasks have ended."""
+        """Note that the attempts to cancel the runs of these tasks have ended, successfully or not."""
 
     def close(self) -> None:
-        """Write what is left, and close the ledger."""
+        """Write what is not written yet, and close the ledger."""
 
 
 class NullRecorder:
@@ -108,7 +108,7 @@ class NullRecorder:
         """See `Recorder`."""
         for one in finished:
             if one.result is not None and not self._is_final(one.result):
-                self.cancel_run(one.in_flight)  # no later map looks for its run
+                self.cancel_run(one.in_flight)  # no later map will look for its run
         return list(starting)
 
     def note_deleted(self, thread_ids: List[str]) -> None:
@@ -132,8 +132,8 @@ class NullRecorder:
 class LedgerRecorder:
     """The recorder of a map with a ledger.
 
-    A thread is deleted only after the result is recorded: a map that is killed between the two leaves an orphaned thread, which the
-    next map deletes, and no result is lost.
+    A thread is deleted only after the result is recorded. A map that is killed between the two leaves an orphaned thread, which the
+    next map deletes. No result is lost.
     """
 
     worker_deletes = (False, False)
@@ -155,7 +155,7 @@ class LedgerRecorder:
         self._claimed_elsewhere: List[InFlightTask] = []
         self._polled_at = self._owners_checked_at = clock()
         self._orphaned = store.orphaned_threads(_ORPHANED_THREADS)
-        #: Threads that are deleted from the server and still in the ledger.
+        #: Ids of threads that are deleted from the server, but are still in the ledger.
         self._deleted: List[str] = []
 
     # -- inputs

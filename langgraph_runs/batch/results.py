@@ -26,11 +26,11 @@ class BatchResult:
 
     #: The position among the inputs, from 0.
     index: int
-    #: The key that was given with the input; with a ledger and without a given key, the one made from the input; else None.
+    #: The key that was given with the input. If none was given: with a ledger, a key made from the input; without one, None.
     key: Optional[str] = None
-    #: The input, the same object that was given; for ``join_all`` the run.
+    #: The input, as the object that was given; for ``join_all`` the run.
     input: Any = attrs.field(default=None, repr=False)
-    #: The final values of the run; of a failed run, the last known ones.
+    #: The final values of the run; for a failed run, the last known values.
     values: Any = attrs.field(default=None, repr=False)
     #: None after a success. A `RunError` if the run ended badly; another error if it was not run, or if its end is not known.
     error: Optional[LangGraphRunsError] = None
@@ -46,7 +46,7 @@ class BatchResult:
     seconds: float = 0.0
     #: True if the run waits for a human. Its thread is kept, so that it can be resumed.
     paused: bool = False
-    #: True if the result was read from the ledger, and nothing was run for it now.
+    #: True if the result was read from the ledger, so that this map did not run the input.
     from_ledger: bool = False
 
     @property
@@ -62,7 +62,7 @@ class BatchResult:
 
 
 class ResultBuffer:
-    """Results that the caller has not got yet, in the order in which they come or in the order of their inputs.
+    """Results that were not returned to the caller yet, in the order in which they came or in the order of their inputs.
 
     >>> buffer = ResultBuffer(ordered=True)
     >>> buffer.put(BatchResult(index=1))
@@ -86,7 +86,7 @@ class ResultBuffer:
         return len(self._ready)
 
     def __len__(self) -> int:
-        """The number of all results; with those that wait for an earlier input."""
+        """Return the number of all results, including those that wait for an earlier input."""
         return len(self._ready) + len(self._held)
 
     def put(self, result: BatchResult) -> None:
@@ -105,7 +105,7 @@ class ResultBuffer:
 
 
 def error_text(error: LangGraphRunsError) -> str:
-    """Return *error* as JSON text: its class, its message, and those of its attributes that are None, text, numbers or booleans.
+    """Return *error* as JSON text: its class, its message, and the attributes that are None, text, numbers or booleans.
 
     >>> error_from(error_text(errors.RunFailedError("ValueError", "no ink", run_id="1f0c"))).message
     'no ink'
@@ -116,7 +116,7 @@ def error_text(error: LangGraphRunsError) -> str:
 
 
 def error_from(text: str) -> LangGraphRunsError:
-    """Return the error that `error_text` wrote. Attributes that were not written are None or empty."""
+    """Return the error that `error_text` wrote. Attributes that it left out are None or empty."""
     written: Dict[str, Any] = json.loads(text)
     found = getattr(errors, str(written.get("class")), None)
     cls = found if isinstance(found, type) and issubclass(found, LangGraphRunsError) else LangGraphRunsError

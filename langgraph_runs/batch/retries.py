@@ -1,7 +1,7 @@
 """Decides whether an input is started again after an error, and slows down the whole map when the server refuses.
 
 The decision itself is that of `Retrier`, the engine for all retries of the package: attempts, budget, ``Retry-After``, log line and
-``on_retry``. Here is what belongs to a map: the wait is not that of one input, but the pause of the concurrency limit.
+``on_retry``. One thing is different in a map: instead of a wait for one input, the concurrency limit pauses all of them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .task import InFlightTask, RunPresence, TaskResult
 
 __all__ = ["InputRetries"]
 
-#: Statuses for reasons that do not lie in the input, but in the API key, the deployment or the load. After one of these the input
-#: is not recorded as failed: the next map with the ledger starts it again.
+#: Statuses that are caused by the API key, the deployment or the load, and not by the input. After one of these the input is not
+#: recorded as failed: the next map with the ledger starts it again.
 _NOT_FINAL = frozenset({401, 403, 404, 409, 429, 503})
-#: What follows from a failed attempt about the run that it may have created.
+#: What a failed attempt says about the run that it may have created.
 _PRESENCE_AFTER = {
     Execution.NOT_EXECUTED: RunPresence.ABSENT,
     Execution.EXECUTED: RunPresence.MAY_EXIST,
@@ -34,11 +34,11 @@ class InputRetries:
     def __init__(self, transport: Transport, limit: ConcurrencyLimit) -> None:
         self._transport = transport
         self.limit = limit
-        #: Of the inputs that have failed before.
+        #: The retriers of inputs that have failed before.
         self._retriers: Dict[InFlightTask, Retrier] = {}
 
     def evaluate(self, in_flight: InFlightTask, result: TaskResult, *, may_retry: bool) -> Optional[BatchResult]:
-        """Note what a task runner has returned. Returns the result of the input, or None if the input is to be started again.
+        """Note what a task runner has returned. Return the result of the input, or None if the input must be started again.
 
         The ``on_retry`` hook is called before a retry. What it raises is raised here; the task can then be evaluated again.
         """
@@ -59,7 +59,7 @@ class InputRetries:
     def is_final(self, result: BatchResult) -> bool:
         """Return True if *result* is recorded as the end of its input.
 
-        It is not if the run may go on, or if it was not created for a reason that does not lie in the input.
+        It is not recorded if the run may go on, or if the run was not created for a reason that has nothing to do with the input.
         """
         error = result.error
         if isinstance(error, APIStatusError) and error.status_code in _NOT_FINAL:
@@ -73,7 +73,7 @@ class InputRetries:
     def _retrier_of(self, in_flight: InFlightTask) -> Retrier:
         retrier = self._retriers.get(in_flight)
         if retrier is None:
-            # Without a scope: the engine does not wait, since the scheduler has other inputs to start meanwhile.
+            # Without a scope, since the engine does not wait here: the scheduler starts other inputs meanwhile.
             retrier = self._transport.retrier_of(f"map, input {in_flight.item.index}", self._transport.is_transient)
             self._retriers[in_flight] = retrier
         return retrier

@@ -1,4 +1,4 @@
-"""``map`` and ``join_all``: puts the parts of a map together, and is the iterator that the caller gets."""
+"""``map`` and ``join_all``: puts the parts of a map together, and defines the iterator that the caller gets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RunMap(Iterator[BatchResult]):
 
     @property
     def progress(self) -> MapProgress:
-        """How many inputs are done, failed and in flight. May be read from any thread."""
+        """The numbers of inputs that are done, failed and in flight. May be read from any thread."""
         return self._scheduler.meter.now()
 
     def __enter__(self) -> RunMap:
@@ -83,7 +83,7 @@ class MapCalls:
         return self._run_map(reader, config)
 
     def join_all(self, runs: Iterable[Any], config: MapConfig) -> RunMap:
-        """Return how *runs*, which exist, end; see ``client.runs.join_all``."""
+        """Return the results of *runs*, which exist already; see ``client.runs.join_all``."""
         return self._run_map(RunsToJoin(runs), config)
 
     def _run_map(self, inputs: Union[InputReader, RunsToJoin], config: MapConfig) -> RunMap:
@@ -111,7 +111,7 @@ class MapCalls:
         return RunMap(Scheduler(config, inputs, dispatcher, recorder, retries, meter))
 
     def _task_runner(self) -> TaskRunner:
-        # A refusal because of too many requests is not retried in one thread, for reads too: it pauses the whole map.
+        # Too many requests: the thread does not retry a refusal, not even of a read. The refusal pauses the whole map.
         settings = self._transport.settings
         hook = settings.retry.on_retry
         policy = attrs.evolve(

@@ -2,7 +2,7 @@
 
 The thread that iterates over the `RunMap` runs the loop. Task runners run tasks in an executor; the dispatcher passes their results
 to the loop through a queue. User functions (the iterable of inputs, ``key``, ``progress``, ``on_retry`` for inputs) are called in
-the loop, while no task is between two states: what they raise ends the map and reaches the caller unchanged.
+the loop, at moments when every task is in a definite state. What they raise ends the map and reaches the caller unchanged.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from .task import InFlightTask, Task, TaskResult
 
 __all__ = ["Scheduler"]
 
-#: In order, an input that takes long holds up the others when this many times ``concurrency`` inputs have been read after it.
+#: With ``ordered``, no further input is read when this many times ``concurrency`` inputs have been read after an unfinished one.
 _WINDOW = 4
-#: Seconds. On some systems a wait without a limit cannot be interrupted by a signal.
+#: Seconds of the longest wait. On some systems a wait without a limit cannot be interrupted by a signal.
 _LONGEST_WAIT = 5.0
 
 
 class _State(enum.Enum):
-    """Where the loop is."""
+    """The state of the loop."""
 
     #: Between two results. `Scheduler.stop` shuts the map down.
     IDLE = 0
-    #: In `Scheduler.next`, where a shutdown would meet half of a change.
+    #: In `Scheduler.next`. A shutdown must wait, since a change may be half done.
     AT_WORK = 1
-    #: In `Scheduler.next`, which will shut the map down.
+    #: In `Scheduler.next`, which will shut the map down before it returns.
     STOPPING = 2
     STOPPED = 3
 
 
 class Scheduler:
-    """One map at work. Not part of `RunMap`, so that a `RunMap` without references is garbage-collected, which stops the map."""
+    """The state of one map. Not part of `RunMap`: so a `RunMap` without references is garbage-collected, which stops the map."""
 
     def __init__(
         self,
@@ -66,12 +66,12 @@ class Scheduler:
         self._pid = os.getpid()
         self._lock = threading.RLock()  # reentrant: a signal handler or a user function may stop the map
         self._state = _State.IDLE
-        #: False after the last input, or if no further input is to be read.
+        #: False after the last input, or if no further input may be read.
         self._reading = True
         #: Tasks that start before the next input is read.
         self._waiting: Deque[InFlightTask] = deque()
-        #: In the present step: tasks that are about to start, tasks that have ended, and evaluated ones that are not recorded. An
-        #: exception loses none of them: what is in these lists when the map stops is cleaned up.
+        #: Tasks of the current step: those about to start, those that have ended, and evaluated ones that are not recorded yet. If
+        #: an exception ends the step, `stop` cleans up all tasks in these lists.
         self._starting: List[InFlightTask] = []
         self._ended: List[Tuple[InFlightTask, TaskResult]] = []
         self._finished: List[FinishedTask] = []
@@ -92,7 +92,7 @@ class Scheduler:
                     return result
             except StopIteration as error:
                 self._shut_down()
-                # It would end the caller's loop without a word, as if all inputs had been run.
+                # StopIteration would end the caller's loop silently, as if all inputs had been run.
                 raise RuntimeError("a function that was given to the map raised StopIteration") from error
             except BaseException:
                 self._shut_down()
@@ -155,7 +155,7 @@ class Scheduler:
         self.meter.show()
 
     def _longest_wait(self) -> float:
-        """Seconds to wait for the next result: 0 if a task can be started now."""
+        """Return the seconds to wait for the next result: 0 if a task can be started now."""
         waits = [_LONGEST_WAIT]
         if self._free_slots() > 0 and (self._waiting or self._may_read()):
             waits.append(self._retries.limit.seconds_left())
@@ -166,7 +166,7 @@ class Scheduler:
         return min(waits)
 
     def _free_slots(self) -> int:
-        """How many tasks may be started now."""
+        """Return the number of tasks that may be started now."""
         if self._dispatcher.cleaning > _WINDOW * self._config.concurrency:
             return 0  # the cleanup workers are behind
         return self._retries.limit.current - self._dispatcher.in_flight
@@ -186,7 +186,7 @@ class Scheduler:
             raise self._dispatcher.failure
 
     def _choose(self) -> None:
-        """Choose the tasks to start now: those that wait, then new inputs."""
+        """Choose the tasks to start now: first waiting tasks, then new inputs."""
         if self._retries.limit.seconds_left() > 0:
             return
         while len(self._starting) < self._free_slots():
@@ -213,7 +213,7 @@ class Scheduler:
         return self._buffer.ready < self._config.concurrency
 
     def _admit(self, item: Item) -> bool:
-        """Choose an input to start, or emit its result if that is known already. Returns True if it is to start."""
+        """Choose an input to start, or emit its result if the ledger has it. Return True if the input is to start."""
         self.meter.read = item.index + 1
         if item.error is not None:
             self._emit(BatchResult(index=item.index, key=item.key, input=item.given, error=item.error, attempts=0))
@@ -226,7 +226,7 @@ class Scheduler:
         return True
 
     def _record(self) -> None:
-        """Record what has ended and what is chosen; only then are results emitted and tasks started."""
+        """Record the finished and the chosen tasks. Results are emitted, and tasks started, only after that."""
         self._starting = self._recorder.record(self._finished, self._starting)
         finished, self._finished = self._finished, []
         for one in finished:
@@ -240,7 +240,7 @@ class Scheduler:
     def _start(self) -> None:
         while self._starting:
             self._dispatcher.start(self._starting[0], self._task_for(self._starting[0]))
-            del self._starting[0]  # only now, so that no exception can lose it
+            del self._starting[0]  # after the start, so that an exception cannot lose the task
 
     def _task_for(self, in_flight: InFlightTask) -> Task:
         config, item = self._config, in_flight.item
@@ -263,9 +263,10 @@ class Scheduler:
     # -- ending
 
     def stop(self) -> None:
-        """Stop the map: cancel or leave what is in flight, clean up, close the ledger. May be called twice.
+        """Stop the map: cancel or leave the runs in flight, clean up, close the ledger. May be called twice.
 
-        If a signal handler or a user function calls this in the middle of a step, the loop stops the map when it has returned.
+        If a signal handler or a user function calls this in the middle of a step, the loop stops the map after that function has
+        returned.
         """
         if os.getpid() != self._pid:
             return  # in a forked child: the map belongs to the parent
@@ -278,7 +279,7 @@ class Scheduler:
 
     def _shut_down(self) -> None:
         self._state = _State.STOPPED
-        with contextlib.ExitStack() as closing:  # the last one is called first
+        with contextlib.ExitStack() as closing:  # the callback that is added last is called first
             closing.callback(self._show_end)
             closing.callback(self._dispatcher.close)
             closing.callback(self._recorder.close)

@@ -14,7 +14,7 @@ from .task import InFlightTask, TaskResult
 
 __all__ = ["Shutdown"]
 
-#: Seconds that a shutdown waits: for creates on their way, for the threads of the dispatcher, for cleanups and other executors.
+#: Seconds that a shutdown waits: for creates that were sent, for the threads of the dispatcher, for cleanups and other executors.
 _CREATE_TIMEOUT, _THREADS_TIMEOUT, _CLEANUP_TIMEOUT = 2.0, 10.0, 15.0
 #: Seconds between two checks for runs that were created meanwhile.
 _CREATE_CHECK_INTERVAL = 0.05
@@ -66,7 +66,7 @@ class Shutdown:
         self._take_in(self._dispatcher.collect(0.0))
         self._take_in(self._dispatcher.collect_lost())
         if self._dispatcher.has_own_threads:
-            # When the create of a task has been executed, its run is known and can be cancelled.
+            # Once the response to a create has come, its run is known and can be cancelled.
             end = self._clock() + _CREATE_TIMEOUT
             while not all(in_flight.is_created for in_flight in self._dispatcher.tasks) and self._clock() < end:
                 self._take_in(self._dispatcher.collect(_CREATE_CHECK_INTERVAL))
@@ -76,7 +76,7 @@ class Shutdown:
     def _cancel(self, unfinished: Sequence[InFlightTask]) -> None:
         self._cancel_runs(unfinished)
         if self._dispatcher.in_flight:
-            # Tasks in another executor end when their runs are cancelled. One that had not created its run may have done so since.
+            # Tasks in another executor end when their runs are cancelled. A task without a run may have created one meanwhile.
             self._wait_while(lambda: bool(self._dispatcher.in_flight), _CLEANUP_TIMEOUT, drop=True)
             self._cancel_runs(unfinished)
         self._recorder.note_cancelled(unfinished)
@@ -90,7 +90,7 @@ class Shutdown:
         self._wait_while(lambda: bool(self._dispatcher.cleaning), _CLEANUP_TIMEOUT, drop=True)
 
     def _wait_while(self, condition: Callable[[], bool], seconds: float, *, drop: bool = False) -> None:
-        """Take in results while *condition* holds, at most for *seconds*.
+        """Collect results while *condition* is true, for at most *seconds*.
 
         With *drop*, results of tasks are not recorded: their claims are released already, and the next map finds their runs.
         """
@@ -112,7 +112,7 @@ class Shutdown:
     def _sort(self, finished: Sequence[FinishedTask]) -> None:
         """Record final results; add all other tasks to the unfinished ones."""
         final = [one for one in finished if one.result is not None and self._retries.is_final(one.result)]
-        # A cancelled run may have been cancelled by this very shutdown: its input is run again.
+        # This shutdown itself may have cancelled the run, so a cancelled run is no result: its input is run again.
         final = [one for one in final if one.result is None or not isinstance(one.result.error, RunCancelledError)]
         if final:
             self._recorder.record(final, [])

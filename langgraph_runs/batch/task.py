@@ -1,4 +1,4 @@
-"""A task of a map: what a task runner is given for one input, what it returns, and what the scheduler knows of it meanwhile."""
+"""A task of a map: `Task` goes to a task runner, `TaskResult` comes back, `InFlightTask` is the state in the scheduler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["InFlightTask", "RunPresence", "Task", "TaskResult"]
 
 @attrs.frozen(kw_only=True)
 class Task:
-    """What a task runner does for one input. Pickled if an executor sends it to another process."""
+    """The work of a task runner for one input. Pickled if an executor sends it to another process."""
 
     thread_id: str
     #: The run to join, or None if a run is created.
@@ -35,9 +35,9 @@ class Task:
     may_exist: bool
     #: True if an earlier create may still arrive at the server.
     may_still_arrive: bool
-    #: True if a run that is found and ended badly is not the result.
+    #: True if a failed run that is found on the thread is not the result of the input.
     rerun_failed: bool
-    #: Whether the task runner deletes the thread after a success, and after a failure.
+    #: True if the task runner deletes the thread after a success; the same after a failure.
     delete: Tuple[bool, bool]
 
 
@@ -49,16 +49,16 @@ class TaskResult:
     error: Optional[LangGraphRunsError] = None
     run_id: Optional[str] = None
     seconds: float = 0.0
-    #: True if the run that was found ended badly and is not the result: the input needs another thread. Nothing was created.
+    #: True if a failed run was found that is not the result: the input needs another thread. Nothing was created.
     superseded: bool = False
 
 
 class RunPresence(enum.IntEnum):
-    """What is known of the run of an input. A higher value is never replaced by a lower one, except on a new thread."""
+    """Whether the run of an input exists. A higher value is never replaced by a lower one, except on a new thread."""
 
     #: No create was sent, or the server surely did not execute it.
     ABSENT = 0
-    #: A create may have been executed. If it was, the run is on the thread by now.
+    #: A create may have been executed. If so, the run is on the thread now.
     MAY_EXIST = 1
     #: A create may have been executed, or may still arrive at the server.
     MAY_STILL_ARRIVE = 2
@@ -84,7 +84,7 @@ class InFlightTask:
         #: Empty until a ledger has assigned a thread.
         self.thread_id = thread_id
         self.claim: Optional[Claim] = None
-        #: How often this map starts the input again.
+        #: How often this map has started the input again.
         self.retries = 0
         #: Seconds that its attempts took.
         self.seconds = 0.0
@@ -95,7 +95,7 @@ class InFlightTask:
 
     @property
     def presence(self) -> RunPresence:
-        """What is known of the run now. While the task is being run, its create may be on its way."""
+        """Whether the run exists, as far as is known. While the task is being run, its create may be on its way to the server."""
         if self._created:
             return RunPresence.CREATED
         return RunPresence.MAY_STILL_ARRIVE if self._started else self._presence
@@ -117,7 +117,7 @@ class InFlightTask:
 
     @property
     def rerun_failed(self) -> bool:
-        """True if a run that is found and ended badly is not the result."""
+        """True if a failed run that is found on the thread is not the result of the input."""
         return self.claim is not None and self.claim.rerun_failed
 
     @property
@@ -128,36 +128,36 @@ class InFlightTask:
     # -- transitions
 
     def assign(self, claim: Claim) -> None:
-        """The ledger has assigned the input and its thread to this map."""
+        """Note that the ledger has assigned the input and its thread to this map."""
         self.claim = claim
         self.thread_id = claim.thread_id
         self._created = False
-        # An earlier map may have been killed a moment ago, with a create on its way.
+        # An earlier map may have been killed a moment ago, after it had sent a create.
         self._presence = RunPresence.MAY_STILL_ARRIVE if claim.may_exist else RunPresence.ABSENT
 
     def note_started(self) -> None:
-        """The task is about to be given to a task runner."""
+        """Note that the task is about to be given to a task runner."""
         self._started = True
 
     def note_created(self, _: Any = None) -> None:
-        """The run exists. Called by the thread that runs the task."""
+        """Note that the run exists. Called by the thread that runs the task."""
         self._created = True
 
     def note_withdrawn(self, *, surely_not_started: bool) -> None:
-        """The executor has given the task back."""
+        """Note that the executor has given the task back."""
         self._started = False
         if not surely_not_started:
             self._raise_to(RunPresence.MAY_STILL_ARRIVE)
 
     def note_result(self, result: TaskResult, learned: RunPresence) -> None:
-        """The task runner has returned *result*, from which *learned* follows about the run."""
+        """Note that the task runner has returned *result*, and that *learned* follows from it about the run."""
         self.seconds += result.seconds
         self._created = self._created or result.run_id is not None
         self._raise_to(learned)
         self._started = False
 
     def note_retry(self) -> None:
-        """The task is started again after an error."""
+        """Note that the task is started again after an error."""
         self.retries += 1
 
     def _raise_to(self, presence: RunPresence) -> None:

@@ -1,4 +1,4 @@
-"""A pool of daemon threads: the executor of a map that was given none.
+"""A pool of daemon threads: the executor of a map if the caller gives none.
 
 `concurrent.futures.ThreadPoolExecutor` makes the interpreter wait for its threads when the program ends. Daemon threads do not: a
 program that is ended by Ctrl-C does not wait for runs whose results nothing reads.
@@ -36,7 +36,8 @@ class DaemonThreadPool:
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call *function* in a thread of the pool. Returns a `concurrent.futures.Future`.
 
-        If no thread can be started and none is there, as while the interpreter shuts down, it is called in the calling thread.
+        If the pool has no thread and none can be started, for example because the interpreter shuts down, *function* is called in
+        the calling thread.
         """
         future = self._new_future()
         with self._lock:

@@ -1,8 +1,8 @@
-"""The task runner: runs one input from its thread to its end, in whatever thread, process or machine an executor chooses.
+"""The task runner: creates the run of one input and waits for it, in the thread, process or machine that an executor chooses.
 
-A task may be run twice: by a map that was restarted, or by an executor that repeats the tasks of a lost worker. Its thread is
-chosen before it is run, so that a run that exists already is found there and joined. A task runner knows neither other inputs nor
-a ledger.
+A task may be run twice: by a map that was restarted, or by an executor that repeats the tasks of a lost worker. The id of its
+thread is chosen before the first time, so that a run that exists already is found on the thread and joined. A task runner knows
+neither other inputs nor a ledger.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from .task import Task, TaskResult
 __all__ = ["HookError", "HookGuard", "TaskRunner", "check_picklable", "run_task"]
 
 _log = logging.getLogger(__name__)
-#: Seconds from the first check at which a thread is checked for a run that may still arrive. The last check decides.
+#: When a thread is checked for a run that may still arrive: seconds after the first check. The last check decides.
 _ARRIVAL_CHECKS = (0.0, 0.2, 0.5, 1.0, 2.0)
 #: Seconds for the cleanup after one input.
 _CLEANUP_TIMEOUT = 15.0
 
 
 class HookError(Exception):
-    """Carries what the ``on_retry`` hook raised out of a task. Never shown to the user.
+    """Wraps an exception of the ``on_retry`` hook, to carry it out of a task. The user never sees it.
 
-    Without it, a `LangGraphRunsError` of a hook that itself uses a client would be taken for the result of the task.
+    A hook may use a client itself. Without the wrapper, its `LangGraphRunsError` would be taken for the result of the task.
     """
 
     def __init__(self, error: BaseException) -> None:
@@ -46,7 +46,7 @@ class HookError(Exception):
 
 @attrs.frozen
 class HookGuard:
-    """Calls an ``on_retry`` hook, and raises a `HookError` for what it raises. Pickles if the hook does."""
+    """Calls an ``on_retry`` hook, and wraps its exceptions in `HookError`. Can be pickled if the hook can."""
 
     hook: Callable[[RetryDetails], None]
 
@@ -58,11 +58,11 @@ class HookGuard:
 
 
 class TaskRunner:
-    """Runs tasks on one server. Shared by threads. A process that gets it by pickle has one for each configuration of a client."""
+    """Runs tasks on one server. Shared by threads. In another process, tasks with the same client configuration share one."""
 
     def __init__(self, transport: Transport, traits: Optional[ServerTraits], connect: Optional[Callable[[], Any]]) -> None:
         self._transport = transport
-        # The map starts the input again: a refusal pauses all inputs, not one thread.
+        # Creates that the server refuses are not repeated here: the map pauses, and starts the input again.
         self._starter = RunStarter(transport, traits, repeat_refused=False)
         self._waiter = self._starter.waiter
         self._outcomes = self._starter.outcomes
@@ -80,7 +80,7 @@ class TaskRunner:
         signal: Optional[AbortSignal] = None,
         on_run_created: Optional[Callable[[Any], None]] = None,
     ) -> TaskResult:
-        """Run *task* to its end, and clean up as it says. A `LangGraphRunsError` is not raised: it is in the result.
+        """Run *task* to its end, and delete its thread if the task says so. A `LangGraphRunsError` is returned in the result.
 
         Raises `HookError` if the ``on_retry`` hook raises.
         """
@@ -118,7 +118,7 @@ class TaskRunner:
             try:
                 return self._create_and_wait(task, scope, on_run_created)
             except ConflictError:
-                # The thread is busy with a run of this very input, from a create whose sender was cut off.
+                # The thread is busy with a run of the same input: an earlier create was executed, and its response was lost.
                 run = self._find_run(task, scope)
                 if run is None:
                     raise
@@ -136,7 +136,7 @@ class TaskRunner:
             "headers": task.headers,
             "params": task.params,
             "on_run_created": on_run_created,
-            # Together they allow one unfinished run on the thread, however often the create is sent.
+            # Together, these options allow one unfinished run on the thread, however often the create is sent.
             "if_not_exists": "create",
             "multitask_strategy": "reject",
         }
@@ -146,13 +146,13 @@ class TaskRunner:
         return self._starter.wait(start, scope)
 
     def _find_run(self, task: Task, scope: Scope) -> Optional[Run]:
-        """Return the run on the thread of *task*, or None. Of several, one that succeeded, else one that is not finished."""
+        """Return the run on the thread of *task*, or None. Of several, return one that succeeded, else one that is not finished."""
         checks = _ARRIVAL_CHECKS if task.may_still_arrive else _ARRIVAL_CHECKS[:1]
         runs = self._wait_for_runs(task.thread_id, scope, checks)
         return min(runs, key=lambda run: (run.status != "success", run.finished)) if runs else None
 
     def _wait_for_runs(self, thread_id: str, scope: Scope, checks: Sequence[float]) -> List[Run]:
-        """Return the runs of a thread as soon as there are any. *checks* are the seconds at which the thread is checked."""
+        """Return the runs of a thread as soon as there are any. *checks*: when to check, in seconds after the first check."""
         for _ in at_moments(scope, checks):
             runs = self._runs_on(thread_id, scope)
             if runs:
@@ -188,10 +188,10 @@ class TaskRunner:
             return False
 
     def cancel_run(self, thread_id: str, *, delete: bool, may_still_arrive: bool, keep_successful: bool) -> bool:
-        """Cancel the runs of a thread and, with *delete*, delete it. Returns True if no such thread is left.
+        """Cancel the runs of a thread and, with *delete*, delete the thread. Return True if the thread does not exist any more.
 
-        *may_still_arrive*: wait for about a second for a run that is not there yet. *keep_successful*: do not delete the thread if
-        a run on it has succeeded. A failure is only logged.
+        With *may_still_arrive*, wait about a second for a run that is not on the thread yet. With *keep_successful*, do not delete
+        the thread if a run on it has succeeded. A failure is only logged.
         """
         checks = _ARRIVAL_CHECKS[:-1] if may_still_arrive else _ARRIVAL_CHECKS[:1]
         try:
@@ -199,7 +199,7 @@ class TaskRunner:
                 runs = self._wait_for_runs(thread_id, scope, checks)
                 ended = [run.finished or self._cancel(run, scope) for run in runs]
                 if not all(ended):
-                    runs = self._runs_on(thread_id, scope)  # a run has ended before its cancel arrived: how?
+                    runs = self._runs_on(thread_id, scope)  # a run ended before it was cancelled: find out how
                 if not delete or (keep_successful and any(run.status == "success" for run in runs)):
                     return False
                 return self._delete_thread(thread_id, scope) if runs else True
@@ -208,7 +208,7 @@ class TaskRunner:
             return False
 
     def _cancel(self, run: Run, scope: Scope) -> bool:
-        """Cancel a run and wait until it has ended. Returns False if it had ended before, or was deleted."""
+        """Cancel a run and wait until it has ended. Return False if it had ended before, or if it was deleted."""
         try:
             api.cancel_run(self._transport, scope, run.thread_id, run.run_id, wait=True)
         except NotFoundError:

@@ -1,4 +1,4 @@
-"""Signals that end calls from another thread. A signal calls its subscribers; what they end is their own matter."""
+"""Signals that end calls from another thread. A signal only calls its subscribers; each subscriber ends its own call."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a failed attempt says about the server: was the request executed, and may the same request succeed a little later?
 
-These two questions decide about every repeated request and about every run that is reported as uncertain. They have one home,
-here. *Unknown* is the default: only the evidence listed below makes an attempt certain.
+Every repeated request, and every run that is reported as uncertain, is decided by these two questions, and only here. *Unknown* is
+the default: only the evidence in the table of `execution_of` makes an attempt certain.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ..errors import (
 
 __all__ = ["Execution", "execution_of", "is_surely_not_executed", "is_transient"]
 
-#: Statuses by which a server, or a gateway before it, refuses a request or sends it elsewhere, without executing it. A status that
-#: is not listed here says nothing: 408, 499 and the 5xx of gateways are also sent for requests that are being executed.
+#: Statuses with which a server, or a gateway before it, refuses or redirects a request without executing it. Any other error status
+#: proves nothing: 408, 499 and the 5xx of gateways are also sent for requests that are being executed.
 _REFUSALS = frozenset(
     {400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418}
     | {421, 422, 423, 424, 425, 426, 428, 429, 431, 451, 501, 505}
@@ -35,14 +35,14 @@ class Execution(enum.Enum):
 
     #: Nothing was sent, or the request was refused before it had any effect.
     NOT_EXECUTED = "not executed"
-    #: The response was lost, or does not say.
+    #: The response was lost, or does not say whether the request was executed.
     UNKNOWN = "unknown"
-    #: The application itself responded that it had worked on the request.
+    #: The response came from the application itself, after it had begun to execute the request.
     EXECUTED = "executed"
 
 
 def execution_of(error: LangGraphRunsError) -> Execution:
-    """Whether the request was executed whose attempt ended with *error*.
+    """Return whether the server executed the request of an attempt that ended with *error*.
 
     ===========================================================  =====================
     evidence                                                     conclusion
@@ -76,10 +76,10 @@ def execution_of(error: LangGraphRunsError) -> Execution:
 
 
 def is_transient(error: LangGraphRunsError, statuses: Collection[int]) -> bool:
-    """Whether the same request may succeed a little later; *statuses* are those of the `RetryPolicy`.
+    """Return True if the same request may succeed a little later; *statuses* are those of the `RetryPolicy`.
 
-    Says nothing about whether it may be sent again: a request that must not be executed twice may be only if the failed attempt
-    `is_surely_not_executed`.
+    This does not allow sending it again. A request that must not be executed twice may be sent again only if
+    `is_surely_not_executed` is true of the failed attempt as well.
     """
     if isinstance(error, APIStatusError):
         return error.status_code in statuses
@@ -88,5 +88,5 @@ def is_transient(error: LangGraphRunsError, statuses: Collection[int]) -> bool:
 
 
 def is_surely_not_executed(error: LangGraphRunsError) -> bool:
-    """Whether there is evidence that the server did not execute the request (see `execution_of`)."""
+    """Return True if there is evidence that the server did not execute the request (see `execution_of`)."""
     return execution_of(error) is Execution.NOT_EXECUTED

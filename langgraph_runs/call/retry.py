@@ -1,4 +1,4 @@
-"""When a request is repeated and after which wait: the policy, the budget, and the one engine. Knows nothing of HTTP.
+"""Decides whether a request is repeated, and after which wait: the policy, the budget, and the one engine. Knows nothing of HTTP.
 
 The only importer of tenacity, which is imported when a request is repeated for the first time.
 """
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @attrs.frozen
 class RetryDetails:
-    """What an ``on_retry`` hook is called with, before the wait.
+    """The argument of an ``on_retry`` hook, which is called before the wait.
 
     >>> seen = []
     >>> policy = RetryPolicy(on_retry=seen.append)
@@ -40,11 +40,11 @@ class RetryDetails:
 
     #: The call, such as ``"GET /threads/x/runs"``.
     call: str
-    #: The attempt that comes next; the first retry is 2.
+    #: The number of the next attempt; the first retry is 2.
     attempt: int
-    #: Seconds until then.
+    #: Seconds until the next attempt.
     wait: float
-    #: Why.
+    #: The error of the last attempt.
     error: LangGraphRunsError
 
 
@@ -85,9 +85,9 @@ def _hook(_: Any, __: Any, value: Any) -> None:
 class RetryPolicy:
     """How often a request is repeated and after which waits; for a client (``Client(retry=...)``) or a call (``with_options``).
 
-    The wait before retry *n* (1 is the first) is ``min(wait_max, wait_initial * 2 ** (n - 1))`` seconds, with full jitter a
-    random number between 0 and that; a ``Retry-After`` of the server takes its place. If the wait would cross the deadline of
-    the call, the last error is raised at once.
+    The wait before retry *n* (1 is the first) is ``min(wait_max, wait_initial * 2 ** (n - 1))`` seconds; with full
+    jitter it is a random number between 0 and that. A ``Retry-After`` of the server replaces the wait. If the wait would end after
+    the deadline of the call, the last error is raised at once.
 
     >>> RetryPolicy(attempts=1).attempts  # never repeats anything
     1
@@ -101,9 +101,9 @@ class RetryPolicy:
     wait_max: float = attrs.field(default=8.0, validator=_seconds)
     #: ``"full"`` or ``"none"``.
     jitter: str = attrs.field(default="full", validator=_jitter)
-    #: HTTP statuses after which a request is repeated, if it may be.
+    #: HTTP statuses after which a request is repeated, unless it might be executed twice.
     statuses: FrozenSet[int] = attrs.field(default=frozenset({408, 429, 500, 502, 503, 504}), converter=_statuses)
-    #: Whether the server's ``Retry-After`` replaces the computed wait.
+    #: True if the server's ``Retry-After`` replaces the computed wait.
     respect_retry_after: bool = True
     #: The longest ``Retry-After`` to wait for, in seconds. After a longer one the error is raised at once, with its value.
     retry_after_max: float = attrs.field(default=60.0, validator=_seconds)
@@ -113,14 +113,14 @@ class RetryPolicy:
     on_retry: Optional[Callable[[RetryDetails], None]] = attrs.field(default=None, eq=False, validator=_hook)
 
     def wait(self, retry: int, retry_after: Optional[float] = None) -> float:
-        """Return the seconds before the retry with this number; 1 is the first."""
+        """Return the seconds to wait before the *retry*-th retry; 1 is the first."""
         if retry_after is not None and self.respect_retry_after:
             return retry_after
         longest = min(self.wait_max, self.wait_initial * 2.0 ** min(retry - 1, 60))
         return random.uniform(0.0, longest) if self.jitter == "full" else longest
 
     def forbids(self, error: LangGraphRunsError) -> bool:
-        """Return whether the server demands a longer wait than `retry_after_max`."""
+        """Return True if the server demands a longer wait than `retry_after_max`."""
         retry_after: Optional[float] = getattr(error, "retry_after", None)
         return retry_after is not None and self.respect_retry_after and retry_after > self.retry_after_max
 
@@ -134,8 +134,8 @@ class RetryPolicy:
 class RetryBudget:
     """A token bucket that all calls of one client share, so that 100 threads do not flood a server that is down.
 
-    A retry takes one token, a success gives one back, and one comes back by itself each second. Without tokens nothing is
-    retried: the first error is raised.
+    A retry takes one token. Each success, and each second, adds one token, up to *capacity*. If there is no token, nothing is
+    retried: the error is raised at once.
     """
 
     def __init__(self, capacity: Optional[float], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -146,7 +146,7 @@ class RetryBudget:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Whether another retry is allowed now; if so it is counted."""
+        """Take a token. Return False if there is none, so that no retry is allowed now."""
         if self._capacity is None:
             return True
         with self._lock:
@@ -160,14 +160,14 @@ class RetryBudget:
 
     def succeeded(self) -> None:
         """Note a request that succeeded."""
-        # Looked at without the lock: a bucket that is full stays full, and a lost token costs one retry at the most.
+        # Read without the lock: a full bucket gets no token, and a token that is lost in a race costs at most one retry.
         if self._capacity is not None and self._tokens < self._capacity:
             with self._lock:
                 self._tokens = min(self._capacity, self._tokens + 1.0)
 
 
 def polling_wait(number: int) -> float:
-    """Seconds before the request with this number to a server that says each time that the run goes on; 0 is the first.
+    """Return the seconds to wait before the *number*-th request for the state of a run that goes on; 0 is the first.
 
     >>> [polling_wait(number) for number in (0, 1, 2, 9)]
     [0.0, 0.1, 0.2, 1.0]
@@ -176,7 +176,7 @@ def polling_wait(number: int) -> float:
 
 
 def at_moments(scope: Scope, moments: Sequence[float]) -> Iterator[None]:
-    """Yield at each of these *moments*, in seconds after the first; ends early, as `Scope.check`, when the call is over."""
+    """Yield at each of these *moments* (seconds after the first one). Raises, as `Scope.check` does, when the call must end."""
     waited = 0.0
     for moment in moments:
         scope.sleep(moment - waited)
@@ -185,7 +185,7 @@ def at_moments(scope: Scope, moments: Sequence[float]) -> Iterator[None]:
 
 
 class Retrier:
-    """Decides about the next attempt of one call: the one engine below every repeated request of this package.
+    """Decides whether and when one call makes its next attempt. Every repeated request of this package goes through it.
 
     It counts attempts, chooses waits, obeys ``Retry-After``, the deadline and the signals of the scope, takes a token of the
     budget for each repeat, writes the log line and calls ``on_retry``. Hooks are called between two attempts, never within
@@ -217,17 +217,17 @@ class Retrier:
         scope: Optional[Scope],
         transient: Callable[[LangGraphRunsError], bool],
     ) -> None:
-        #: What the log line and `RetryDetails` call it, such as ``"GET /threads/x/runs"``.
+        #: The name of the call in the log line and in `RetryDetails`, such as ``"GET /threads/x/runs"``.
         self.call = call
         self.policy = policy
         self.budget = budget
-        #: The limits of the call; None where the caller does not block between attempts.
+        #: The limits of the call; None if the caller does not block between attempts.
         self.scope = scope
-        #: Whether another attempt may be made after an error.
+        #: A function that returns True if another attempt may be made after an error.
         self.transient = transient
         #: Failed attempts since the last progress.
         self.failures = 0
-        #: Whether the last error was final because the wait would have crossed the deadline of the call.
+        #: True if the last error was final because the wait would have ended after the deadline of the call.
         self.out_of_time = False
         self._attempts: Any = None
         self._attempt: Any = None
@@ -257,10 +257,10 @@ class Retrier:
         least: float = 0.0,
         repeatable: Optional[bool] = None,
     ) -> Optional[float]:
-        """Count a failed attempt. Return the seconds to wait before the next one, or None where *error* is final.
+        """Count a failed attempt. Return the seconds to wait before the next one, or None if *error* is final. Does not wait.
 
-        *seconds* replaces the wait that the policy would choose; it is at least *least*. *repeatable* replaces the question
-        whether the error is transient, where the caller knows more. Does not wait.
+        *seconds* replaces the wait that the policy would choose. The wait is at least *least*. *repeatable*, if it is not None,
+        says whether another attempt may be made, in place of the function that the engine was given.
         """
         import tenacity
 
@@ -289,7 +289,7 @@ class Retrier:
             self._attempts = self._attempt = None
             if final is error:
                 return None
-            raise  # of the hook, or a signal handler
+            raise  # what the hook, or a signal handler, raised
         finally:
             self._error = None
         return self._seconds
@@ -303,7 +303,7 @@ class Retrier:
             self.out_of_time = not scope.deadline.allows(self._seconds)
             if self.out_of_time or scope.interrupted:
                 return True
-        return not self.budget.take()  # last, so that a token is spent only on an attempt that is made
+        return not self.budget.take()  # the last condition, so that a token is spent only on an attempt that is made
 
     def _announce(self, _: Any) -> None:
         assert self._error is not None
@@ -315,12 +315,12 @@ class Retrier:
             self.scope.sleep(seconds)
 
     def succeeded(self) -> None:
-        """Note an attempt that succeeded: gives a token back to the budget, and failures count anew."""
+        """Note an attempt that succeeded: add a token to the budget, and count failures from 0 again."""
         self.budget.succeeded()
         if self.failures:
             self.reset()
 
     def reset(self) -> None:
-        """Count failures from here on."""
+        """Count failures from 0 again."""
         self.failures = 0
         self._attempts = self._attempt = self._error = None

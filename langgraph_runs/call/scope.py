@@ -1,7 +1,7 @@
 """The cancel scope of one public call: its deadline, its signals, and the socket on which it may be blocked.
 
-A scope is made when a call begins and closed when it ends; that of a stream lives as long as the stream. Another thread ends the
-call through it. It knows neither what is sent nor when a request is repeated.
+A scope is made when a call begins and closed when it ends; the scope of a stream lives as long as the stream. Another thread can
+end the call through it. A scope knows neither what is sent nor when a request is repeated.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Scope:
         sleep: Optional[Callable[[float], None]] = None,
     ) -> None:
         self.deadline = deadline
-        #: The run of the call, once it is known; every error of the call gets these ids.
+        #: The ids of the run and its thread, once they are known; every error of the call gets them.
         self.run_id: Optional[str] = None
         self.thread_id: Optional[str] = None
         #: How many times the current request has been tried.
@@ -74,8 +74,8 @@ class Scope:
         self._interrupted = False
         self._reason: Any = None
         self._socket: Optional[socket.socket] = None
-        #: Held while the call sleeps; its release wakes the call. Not an event: one that is set by a signal handler while the
-        #: same thread waits for it can block forever on the lock within.
+        #: Held while the call sleeps; its release wakes the call. It is not a threading.Event: if a signal handler sets an event
+        #: while the same thread waits for it, the handler can block forever on the lock in the event.
         self._wake: Optional[threading.Lock] = None
         self._sleep = sleep
         self._pid = os.getpid()
@@ -84,7 +84,7 @@ class Scope:
             if signal is not None:
                 self._closers.append(signal.subscribe(self.interrupt))
 
-    # -- ending it from outside
+    # -- used by other threads
 
     def interrupt(self, reason: Any = None) -> None:
         """End the read, write, connect or sleep on which the call is blocked. Return at once."""
@@ -107,7 +107,7 @@ class Scope:
         """True if the call was ended by `interrupt`."""
         return self._interrupted
 
-    # -- the call's own side
+    # -- used by the thread of the call
 
     def attach(self, sock: socket.socket) -> None:
         """Note that the call may block on *sock* from now on, so that `interrupt` shuts it down."""
@@ -117,12 +117,12 @@ class Scope:
                 _shut_down(sock)
 
     def detach(self) -> None:
-        """Note that the call no longer uses its socket. `interrupt` leaves the socket alone, which may serve another call."""
+        """Note that the call no longer uses its socket. `interrupt` then leaves it alone, since it may serve another call."""
         with self._lock:
             self._socket = None
 
     def begin_request(self) -> None:
-        """A request is about to be sent for the first time."""
+        """Note that a request is about to be sent for the first time."""
         self.attempts = 0
         self.may_have_been_executed = False
 
@@ -137,7 +137,7 @@ class Scope:
         return None
 
     def check(self, after: Optional[LangGraphRunsError] = None) -> None:
-        """Raise the error with which the call must end now, if any. An error *after* of the same class is raised in its place."""
+        """Raise the error with which the call must end now, if any. If *after* is of the same class, it is raised instead."""
         error = self.over()
         if error is None:
             return
@@ -146,7 +146,7 @@ class Scope:
         raise error
 
     def note_run(self, run_id: Optional[str] = None, thread_id: Optional[str] = None) -> None:
-        """Note the ids of the run that the call is about, as far as they are not known yet."""
+        """Note the ids of the run that the call is about. Ids that are known already stay."""
         self.run_id = self.run_id or run_id
         self.thread_id = self.thread_id or thread_id
 
@@ -208,8 +208,8 @@ class Scope:
 
 
 def _shut_down(sock: Any) -> None:
-    # Not close(): it waits for the lock of the reading thread, or frees the number of a descriptor that is still read.
-    # Not the socket's own shutdown(): that of a TLS socket would also drop its TLS state, which the reading thread uses.
+    # close() would wait for a lock of the reading thread, or free a file descriptor that the thread still reads.
+    # The shutdown() of a TLS socket would also drop its TLS state, which the reading thread uses.
     plain = getattr(sock, "socket", sock)
     try:
         socket.socket.shutdown(plain, socket.SHUT_RDWR)

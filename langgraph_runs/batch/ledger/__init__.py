@@ -1,4 +1,4 @@
-"""The ledger of a map: which inputs were claimed, by which map, and the results. Knows no requests and starts no runs."""
+"""The ledger of a map: which inputs were claimed, by which map, and the results. Sends no requests."""
 
 from .reader import STATUSES, Ledger, LedgerEntry
 from .store import Claim, LedgerStore

@@ -28,14 +28,14 @@ class LedgerEntry:
     {'n': 2}
     """
 
-    #: The key that was given, or the one made from the input.
+    #: The key that the caller gave, or the key that was made from the input.
     key: str
     #: The position among the inputs when the input was first read, from 0.
     index: int
     #: ``pending``: to be run. ``started``: a run may have been created on *thread_id*, and its end is not recorded; the next map
     #: looks it up on the server. ``done`` and ``failed``: final.
     status: str
-    #: The final values; for a failed input the last known ones.
+    #: The final values; for a failed input the last known values.
     values: Any = attrs.field(default=None, repr=False)
     #: Why the input failed, or the error of its last attempt; None if there was none.
     error: Optional[LangGraphRunsError] = None

@@ -22,8 +22,8 @@ _APPLICATION = 0x4C47524C
 _VERSION = 1
 #: Seconds that a transaction waits for transactions of other processes. Each of those takes milliseconds.
 _BUSY_TIMEOUT = 60.0
-#: Two names on disk are those of the first version of the schema, so that existing files stay readable: the table of orphaned
-#: threads, and the column that says whether a failed run is run again (`Claim.rerun_failed`). ``place`` is the index of an input.
+#: Two names in the file stay as they were in the first version, so that existing files stay readable: the table of orphaned
+#: threads, and the column that says whether a failed input is run again (`Claim.rerun_failed`). ``place`` is the index of an input.
 ORPHANED_THREADS, RERUN_FAILED = "litter", "redo"
 _TABLES = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -53,7 +53,7 @@ _TABLES = (
 
 
 def check_path(path: Any) -> str:
-    """Return *path* as text. Raises `InvalidRequestError` for anything else than the path of a file."""
+    """Return *path* as text. Raises `InvalidRequestError` if it is not the path of a file."""
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise InvalidRequestError(f"ledger={path!r}: give the path of a file, or a Ledger")
     text = os.fspath(path)
@@ -83,7 +83,7 @@ class SqliteFile:
             raise
 
     def _prepare(self, create: bool) -> None:
-        with self._transaction("DEFERRED"):  # all three of one state, since another process may be creating the tables
+        with self._transaction("DEFERRED"):  # reads all three at one moment, since another process may be creating the tables
             application, version = self._number("application_id"), self._number("user_version")
             empty = self.one("SELECT count(*) FROM sqlite_master") == (0,)
         if application != _APPLICATION and not (empty and application == 0 and create):
@@ -100,7 +100,7 @@ class SqliteFile:
     def _create_tables(self) -> None:
         with self.transaction():
             if self._number("application_id") == _APPLICATION:
-                return  # another process has created them since
+                return  # another process has created them meanwhile
             for statement in _TABLES:
                 self.run(statement)
             self.run(f"PRAGMA user_version={_VERSION}")
@@ -156,7 +156,7 @@ class SqliteFile:
 
 
 class LockFile:
-    """A lock that the operating system releases when the process ends, in whatever way.
+    """A lock that the operating system releases when the process ends, even if it is killed.
 
     It is an empty SQLite database with an open exclusive transaction: SQLite's locks work on every system, between processes and
     within one.
@@ -183,7 +183,7 @@ class LockFile:
 
     @staticmethod
     def break_if_dead(path: str) -> bool:
-        """Return True if no process holds the lock; then its file is removed."""
+        """Remove the file and return True if no process holds the lock; else return False."""
         import sqlite3
 
         if not os.path.exists(path):
@@ -191,7 +191,7 @@ class LockFile:
         try:
             probe = sqlite3.connect(pathlib.Path(path).absolute().as_uri() + "?mode=rw", uri=True, timeout=0, isolation_level=None)
         except sqlite3.Error:
-            return False  # it cannot be opened by this user, so its owner may be alive
+            return False  # this user may not open the file, so its owner may be alive
         try:
             probe.execute("PRAGMA journal_mode=MEMORY")
             probe.execute("BEGIN EXCLUSIVE")

@@ -1,4 +1,4 @@
-"""What a map needs of its ledger, whatever keeps it: the `LedgerStore` protocol. `LedgerWriter` implements it in an SQLite file."""
+"""`LedgerStore`: the protocol of the storage that a map uses as its ledger. `LedgerWriter` implements it with an SQLite file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Claim:
     """An input that one map has claimed: no other map runs it until the claim is released."""
 
     key: str
-    #: The thread that the input is run on.
+    #: The id of the thread on which the input is run.
     thread_id: str
     #: How often the input was started, this time included.
     attempts: int
     #: True if an earlier map may have created a run on the thread.
     may_exist: bool = False
-    #: True if a run on the thread that ended badly is not the result: the input is run again.
+    #: True if a failed run on the thread is not the result of the input: the input is then run again.
     rerun_failed: bool = False
 
 
@@ -35,7 +35,7 @@ class LedgerStore(Protocol):
     """
 
     def occurrence(self, key: str) -> int:
-        """Count *key* once more and return how often this map has read it. The counts are not kept when the map ends."""
+        """Add 1 to the number of times that this map has read *key*, and return it. The numbers are not kept when the map ends."""
 
     def find_result(self, key: str, digest: str, *, index: int, item: Any) -> Optional[BatchResult]:
         """Return the result of an input if it is final, or None.
@@ -45,7 +45,7 @@ class LedgerStore(Protocol):
         """
 
     def transaction(self) -> AbstractContextManager[None]:
-        """All changes within are made durable together when it ends, or, after an exception, not at all."""
+        """Return a context manager: all changes within become durable together when it ends, or none if there was an exception."""
 
     def claim(self, key: str, digest: str, index: int) -> Optional[Claim]:
         """Claim an input; within `transaction`. Returns None if another map has claimed it, or if its result is final."""
@@ -63,7 +63,7 @@ class LedgerStore(Protocol):
         """Release the claim of an input without a result; within `transaction`.
 
         *may_exist* says whether its run may exist. If *cancelled*, that run was or will be cancelled, and the next map creates
-        another one; else the next map joins it.
+        a new run; else the next map joins it.
         """
 
     def forget_thread(self, key: str, thread_id: str) -> None:
@@ -76,7 +76,7 @@ class LedgerStore(Protocol):
         """Record that these threads are deleted; within `transaction`."""
 
     def release_dead_owners(self) -> int:
-        """Release what maps had claimed whose process has ended. Returns the number of inputs."""
+        """Release the claims of maps whose process has ended. Returns the number of inputs."""
 
     def close(self) -> None:
         """Release all claims that this map still holds, and close the ledger."""

@@ -2,8 +2,8 @@
 
 A map claims an input in one transaction, together with the thread that its run will be created on, before the run is created. The
 owner of a claim is one map; it is alive as long as it holds the lock on a file of its own beside the ledger. The operating system
-releases the lock when the process ends, so no clock is needed to tell a dead owner from a slow one. The inputs that a dead owner
-had claimed can be claimed again; the map that does so looks on the server for a run that may exist.
+releases the lock when the process ends, so a dead owner is recognised without a time limit. The inputs that a dead owner had
+claimed can be claimed again; the new owner looks on the server for a run that may exist.
 """
 
 from __future__ import annotations
