@@ -1,4 +1,4 @@
-"""What a client offers: one method for each documented call. Checks arguments, and leaves the work to the packages below."""
+"""The public calls of a client: one method for each. The methods check arguments, and leave the work to the packages below."""
 
 from .assistants import AssistantsClient
 from .runs import RunsClient

@@ -1,4 +1,4 @@
-"""What the clients of all resources share: a transport, and the limits of one call."""
+"""The base class of the clients of all resources: a transport, and the limits of one call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Resource"]
 
 
 class Resource:
-    """The calls about one kind of object of the server."""
+    """The calls for one kind of object on the server."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -27,7 +27,7 @@ class Resource:
         run_id: Optional[str] = None,
         further: Collection[str] = (),
     ) -> Iterator[Tuple[Scope, CommonOptions]]:
-        """The limits and the common options of the call *name*; the ids are put on its errors. *further* options are its own."""
+        """Return the scope and the common options of the call *name*, whose errors get the ids. *further* names its own options."""
         common = parse_call_options(name, options, further)
         with common.scope(self._transport) as scope:
             scope.note_run(run_id, thread_id)

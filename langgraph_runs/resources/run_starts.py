@@ -45,7 +45,7 @@ __all__ = ["RunStarts"]
 
 
 class RunStarts(Resource):
-    """The methods that start runs. `RunsClient` adds those for runs that exist."""
+    """The methods that start runs. `RunsClient` adds the methods for existing runs."""
 
     def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None) -> None:
         super().__init__(transport)
@@ -64,9 +64,10 @@ class RunStarts(Resource):
         With *thread_id* None the run gets a thread of its own (a stateless run). The server deletes that thread, with the
         result, when the run has ended, unless ``on_completion="keep"``.
 
-        After a failure that leaves open whether the run exists, the runs of the thread are listed: the run is found, or it is
-        created again. If that cannot be decided, as for a stateless run, raises `CreateUncertainError`. Raises `ConflictError`
-        for a busy thread with ``multitask_strategy="reject"``, and `NotFoundError` for an unknown thread or assistant.
+        After a failure that leaves open whether the run exists, the library lists the runs of the thread. If the run is there, the
+        call returns it; if not, the run is created again. If this cannot be decided, as for a stateless run, the call raises
+        `CreateUncertainError`. Raises `ConflictError` for a busy thread with ``multitask_strategy="reject"``, and `NotFoundError`
+        for an unknown thread or assistant.
         """
         start = prepare_start("create", RunsCreatePayload, self._starter.creator, thread_id, assistant_id, payload, options)
         with start.options.scope(self._transport) as scope:
@@ -117,9 +118,9 @@ class RunStarts(Resource):
         start = prepare_start("wait", RunsWaitPayload, self._starter.creator, thread_id, assistant_id, payload, options)
         with start.options.scope(self._transport) as scope:
             try:
-                return self._starter.waiter.give(self._starter.wait(start, scope), scope, options)
+                return self._starter.waiter.result_of(self._starter.wait(start, scope), scope, options)
             except DeadlineExceededError as error:
-                self._starter.waiter.late(error, scope, options)
+                self._starter.waiter.raise_late(error, scope, options)
 
     @overload
     def stream(

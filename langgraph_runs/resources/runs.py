@@ -65,7 +65,7 @@ class RunsClient(RunStarts):
 
     @functools.cached_property
     def _many(self) -> MapCalls:
-        from ..batch import MapCalls  # a tenth of what importing the package takes
+        from ..batch import MapCalls  # imported here, since it takes a tenth of the time of importing the package
 
         return MapCalls(self._transport, self._traits, self._connect)
 
@@ -92,8 +92,8 @@ class RunsClient(RunStarts):
 
         *inputs* may be any iterable, also an endless one. It is read in the thread that iterates, and no faster than runs end.
         An input is what `wait` takes as ``input``, or a payload such as ``RunsCreatePayload(input=..., metadata=...)``, whose
-        fields take precedence over the options. A tuple of a string and an input is a key and its input; or *key* is a function
-        that returns the key of an input.
+        fields take precedence over the options. To give an input a key, pass a tuple of the key (a string) and the input; or pass
+        *key*, a function that returns the key of an input.
 
         Each run is created once, on a new thread. The thread is deleted afterwards, unless the run waits for a human, or
         *keep_threads* is True, or *keep_threads* is ``"failed"`` and the run failed.
@@ -103,7 +103,7 @@ class RunsClient(RunStarts):
         - *ordered*: yield the results in the order of the inputs. At most ``4 * concurrency`` inputs are read ahead of the
           oldest unfinished one.
         - *ledger*: a file, or a `Ledger`. Each input is recorded in it before it is run, and its result before its thread is
-          deleted. The same call with the same ledger resumes, however the first one ended, and runs nothing twice.
+          deleted. The same call with the same ledger resumes the map, even if it was killed, and runs nothing twice.
         - *progress*: True shows a bar or a line on stderr; a function is called with a `MapProgress` after each result.
         - *executor*: any `concurrent.futures.Executor`, by default threads. It is not shut down.
         - *on_error*: ``"yield"`` yields results that have an ``error`` like the others. ``"raise"`` raises the first error and
@@ -111,7 +111,8 @@ class RunsClient(RunStarts):
           the runs that were started.
         - *on_interrupt*: what happens to the started runs if the map is ended early by Ctrl-C, *signal* or `RunMap.close`:
           ``"cancel"`` cancels them and deletes their threads, ``"detach"`` leaves them to the next map with the same ledger.
-        - *timeout_each*: seconds that one input may take. Then its run is cancelled, and its error is a `DeadlineExceededError`.
+        - *timeout_each*: seconds that one input may take. After that its run is cancelled, and its error is a
+          `DeadlineExceededError`.
 
         Raises `InvalidRequestError` at once, and `LedgerError` if the ledger is for another server or assistant. While iterating
         it raises `AbortedError` when *signal* fires, whatever *inputs* raises, and `LedgerError` if the ledger cannot be
@@ -234,7 +235,7 @@ class RunsClient(RunStarts):
         """
         check_count("page_size", page_size, least=1)
         filters = Filters.checked(status, select, metadata, created_after, created_before)
-        parse_call_options("iter", options)  # wrong options are refused now, not at the first run
+        parse_call_options("iter", options)  # a wrong option raises now, not when the first run is requested
         return self._iterate(check_id("thread_id", thread_id), filters, options, page_size)
 
     def _iterate(self, thread_id: str, filters: Filters, options: Mapping[str, Any], page_size: int) -> Iterator[Run]:
@@ -256,9 +257,9 @@ class RunsClient(RunStarts):
         waiter = self._starter.waiter
         with self._call("join", options, thread_id=thread_id, run_id=run_id, further=JOINING) as (scope, common):
             try:
-                return waiter.give(waiter.join(thread_id, run_id, scope, common), scope, options)
+                return waiter.result_of(waiter.join(thread_id, run_id, scope, common), scope, options)
             except DeadlineExceededError as error:
-                waiter.late(error, scope, options)
+                waiter.raise_late(error, scope, options)
 
     @documented(ModeOption, JoinStreamOptions)
     def join_stream(
@@ -269,7 +270,7 @@ class RunsClient(RunStarts):
         stream_mode: Union[StreamMode, Sequence[StreamMode], None] = None,
         **options: Unpack[JoinStreamOptions],
     ) -> RunStream[StreamEvent]:
-        """Return the events of a run that exists: from now on, or those after *last_event_id* (``"0"``: all, if it is resumable).
+        """Return the events of an existing run: those from now on, or after *last_event_id* (``"0"``: all, if it is resumable).
 
         *stream_mode* selects among the modes that the run was started with; metadata and error events come in any case. The
         stream ends as that of `stream` does. Raises `NotFoundError` for an unknown run or thread, at the first event.
@@ -339,7 +340,7 @@ class RunsClient(RunStarts):
     def delete(self, thread_id: str, run_id: str, **options: Unpack[CallOptions]) -> None:
         """Delete a run and the checkpoints that it wrote. Does not stop a run that is running: cancel it first.
 
-        Without its newest run a thread is as it was before that run. Raises `NotFoundError` for an unknown run.
+        After its newest run is deleted, a thread is as it was before that run. Raises `NotFoundError` for an unknown run.
         """
         thread_id, run_id = check_id("thread_id", thread_id), check_id("run_id", run_id)
         with self._call("delete", options, thread_id=thread_id, run_id=run_id) as (scope, common):

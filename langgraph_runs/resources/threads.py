@@ -40,10 +40,10 @@ class ThreadsClient(Resource):
     ) -> Thread:
         """Create a thread and return it; with ``if_exists="do_nothing"`` the thread may have existed before.
 
-        *if_exists* decides about a *thread_id* that is taken: ``"raise"`` (default) is `ConflictError`, ``"do_nothing"`` gives
-        the thread as it is, its metadata unchanged. *graph_id* goes into the metadata. *ttl* is in minutes, or
+        *if_exists* says what happens if the *thread_id* exists: ``"raise"`` (default) raises `ConflictError`, ``"do_nothing"``
+        returns the thread as it is, with its metadata unchanged. *graph_id* goes into the metadata. *ttl* is in minutes, or
         ``{"ttl": minutes, "strategy": ...}``. *supersteps* fill it with a history: ``[{"updates": [{"values", "as_node"}]}]``.
-        With a *thread_id* of yours a broken connection is tried again; without one only if surely nothing was sent.
+        If a *thread_id* is given, the request is repeated after a broken connection; without one only if surely nothing was sent.
         """
         if if_exists is not None:
             check_choice("if_exists", if_exists, ("raise", "do_nothing"))
@@ -79,7 +79,7 @@ class ThreadsClient(Resource):
         ttl: Union[int, float, Mapping[str, Any], None] = None,
         **options: Unpack[CallOptions],
     ) -> Thread:
-        """Merge *metadata* into that of the thread and return the thread. Keys that are not given stay. *ttl* is in minutes."""
+        """Merge *metadata* into the metadata of the thread and return the thread. Other keys stay. *ttl* is in minutes."""
         metadata = _object("metadata", metadata)
         thread_id = check_id("thread_id", thread_id)
         with self._call("update", options, thread_id=thread_id) as (scope, common):
@@ -89,7 +89,7 @@ class ThreadsClient(Resource):
     def delete(self, thread_id: str, **options: Unpack[CallOptions]) -> None:
         """Delete the thread with its runs and its history. Raises `NotFoundError`.
 
-        A run that is running is not stopped by that: cancel it first.
+        This does not stop a run that is running: cancel it first.
         """
         thread_id = check_id("thread_id", thread_id)
         with self._call("delete", options, thread_id=thread_id) as (scope, common):
@@ -160,9 +160,9 @@ class ThreadsClient(Resource):
         subgraphs: bool = False,
         **options: Unpack[CallOptions],
     ) -> ThreadState:
-        """Return the current state, or that at a *checkpoint* or *checkpoint_id*.
+        """Return the current state, or the state at a *checkpoint* or *checkpoint_id*.
 
-        With *subgraphs* the tasks carry the state of theirs. A thread without a run has empty values.
+        With *subgraphs* the tasks carry the state of their subgraphs. A thread without a run has empty values.
         """
         if checkpoint_id is not None:
             check_id("checkpoint_id", checkpoint_id)
@@ -191,7 +191,7 @@ class ThreadsClient(Resource):
     ) -> ThreadUpdate:
         """Write *values* as if the node *as_node* had returned them.
 
-        Each call adds a checkpoint. So the request is repeated only if it was surely not executed.
+        Each call adds a checkpoint, so the request is repeated only if it was surely not executed.
         """
         thread_id = check_id("thread_id", thread_id)
         with self._call("update_state", options, thread_id=thread_id) as (scope, common):
@@ -217,7 +217,7 @@ class ThreadsClient(Resource):
         checkpoint: Union[Checkpoint, Mapping[str, Any], None] = None,
         **options: Unpack[CallOptions],
     ) -> List[ThreadState]:
-        """Return at most *limit* states, newest first: *before* a checkpoint, with *metadata* such as ``{"run_id": ...}``."""
+        """Return at most *limit* states, newest first; filtered by *before* (a checkpoint) and *metadata* (``{"run_id": ...}``)."""
         check_count("limit", limit, least=1)
         thread_id = check_id("thread_id", thread_id)
         with self._call("get_history", options, thread_id=thread_id) as (scope, common):

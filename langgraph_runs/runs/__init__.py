@@ -1,6 +1,6 @@
-"""The life of one run: how it is started once, waited for, found again after a fault, and how it ended.
+"""The life of one run: starting it once, waiting for it, finding it again after a fault, and how it ended.
 
-Knows the meaning of requests and responses; sockets, retries and limits are those of `http` and `call`.
+Knows what requests and responses mean. Uses `http` for sending them, and `call` for retries and limits.
 """
 
 from .create_batch import create_runs

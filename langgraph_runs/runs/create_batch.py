@@ -1,4 +1,4 @@
-"""``create_batch``: checking its items, splitting them into requests, sending those, and saying what exists after a failure."""
+"""``create_batch``: checks the items, splits them into requests, sends these, and reports after a failure which runs exist."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def create_runs(
     max_items: int,
     max_bytes: int,
 ) -> List[Run]:
-    """The new runs, in the order of *payloads*. An error says what exists and what may exist (see `note_batch`)."""
+    """Create runs and return them in the order of *payloads*. An error says which runs exist and which may (see `note_batch`)."""
     items = [batch_item(index, item) for index, item in enumerate(payloads)]
     if not items:
         raise InvalidRequestError("payloads=[]: give at least one run to create")
@@ -51,7 +51,7 @@ def create_runs(
 
 
 def _created_nothing(error: LangGraphRunsError, places: Sequence[int]) -> bool:
-    """Whether the request for these *places* surely created no run."""
+    """Return True if the request for these *places* surely created no run."""
     if len(places) > 1 and isinstance(error, APIStatusError) and error.status_code not in _REFUSES_THE_WHOLE:
         return False  # perhaps one item was refused, after runs of others were created
     return is_surely_not_executed(error)
@@ -70,7 +70,7 @@ def _create_together(starter: RunStarter, count: int, body: bytes, options: Comm
 
 
 def _create_alone(starter: RunStarter, item: RunCreate, options: CommonOptions, scope: Scope) -> Run:
-    """Create one run on a thread of its own, within what is left of the time for all."""
+    """Create one run on the thread that its item names, within the time that is left for all requests."""
     scope.check()
     left = scope.deadline.remaining()
     own_options = {
@@ -87,7 +87,7 @@ def _create_alone(starter: RunStarter, item: RunCreate, options: CommonOptions, 
 
 
 def batch_item(index: int, item: Any) -> RunCreate:
-    """One item of a batch, checked; errors name its place."""
+    """Return one item of a batch, checked. Errors name its place."""
     if isinstance(item, RunCreate):
         return item
     if not isinstance(item, Mapping):
@@ -100,9 +100,10 @@ def batch_item(index: int, item: Any) -> RunCreate:
 
 
 def split_batch(items: Sequence[RunCreate], *, max_items: int, max_bytes: int) -> List[Tuple[List[int], Optional[bytes]]]:
-    """The requests for *items*: the places of those in it, and its body; None for a single item that has a thread of its own.
+    """Return the requests for *items*: for each, the places of its items, and its body.
 
-    An item that is larger than *max_bytes* gets a request of its own.
+    An item that names a thread gets a request of its own, for which the body is None. An item that is larger than *max_bytes* gets
+    a request of its own as well.
 
     >>> items = [RunCreate(assistant_id="a", input=n) for n in range(3)]
     >>> [(places, len(body or b"")) for places, body in split_batch(items, max_items=2, max_bytes=1000)]
@@ -139,7 +140,7 @@ def split_batch(items: Sequence[RunCreate], *, max_items: int, max_bytes: int) -
 
 
 def note_batch(error: LangGraphRunsError, created: Mapping[int, Run], uncertain: Sequence[int]) -> None:
-    """Let *error* say what of a batch exists and what may."""
+    """Note on *error* which runs of a batch exist, and which may exist."""
     error.created = dict(created)
     error.uncertain = tuple(uncertain)
     if created:
@@ -149,7 +150,7 @@ def note_batch(error: LangGraphRunsError, created: Mapping[int, Run], uncertain:
 
 
 def _spans(places: Any) -> str:
-    """Places, those that follow one another as one.
+    """Return places as text; consecutive places become one range.
 
     >>> _spans([5, 0, 1, 2])
     '0-2, 5'

@@ -1,7 +1,7 @@
-"""Starting a run once. After a failure that leaves open whether the run exists, the run is looked up before anything is sent again.
+"""Starts a run once. After a failure that leaves open whether the run exists, looks it up before the create is sent again.
 
-Each create carries a fresh ``x-request-id``, which the server stores with the run. A run that is found by it is the result; a run
-that is not found after the settling time was not created, and only then is the create sent again.
+Each create carries a new ``x-request-id``, which the server stores with the run. If a run with this id is found, it is the result.
+If none is found until the last listing (`_LOOKUPS`), the run was not created, and the create is sent again.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ MARKER = "langgraph_runs_request_id"
 _LOOKUPS = (0.0, 0.1, 0.3, 0.8, 1.8)
 _PAGE = 20
 _PAGES = 25
-#: Seconds by which the clock of the ``Date`` header and the one that dates runs may differ.
+#: Seconds by which the clock of the ``Date`` header and the clock of ``created_at`` may differ.
 _SKEW = 2.0
 
-#: A generator of this module's own, which the program's seed() does not reach. uuid4 asks the kernel each time, which releases the
-#: interpreter lock; these numbers need to differ, not to be secret.
+#: A separate generator, which random.seed() in the program does not affect. uuid.uuid4 would read from the kernel each time and
+#: release the interpreter lock. The ids have to be distinct; they need not be secret.
 _numbers = random.Random()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_numbers.seed)
@@ -50,21 +50,21 @@ if hasattr(os, "register_at_fork"):
 
 @attrs.frozen
 class RequestMarker:
-    """What distinguishes one create from all others."""
+    """An id that distinguishes one create from all others."""
 
     request_id: str
-    #: Whether the library made the id. One that the caller chose may serve several requests, and proves nothing.
+    #: True if the library made the id. The caller may use an id of its own for several requests, so that it proves nothing.
     is_unique: bool
-    #: Whether the metadata carry it as well.
+    #: True if the metadata of the run carry the id as well.
     in_metadata: bool = False
 
     @property
     def headers(self) -> Dict[str, str]:
-        """The headers to send with the create beside the caller's own."""
+        """The headers to send with the create, in addition to the caller's own."""
         return {"x-request-id": self.request_id} if self.is_unique else {}
 
     def is_on(self, run: Run) -> bool:
-        """Whether *run* was created by the request with this marker."""
+        """Return True if *run* was created by the request with this marker."""
         return self.is_unique and self.request_id in (run.request_id, run.metadata.get(MARKER))
 
 
@@ -74,7 +74,7 @@ class RecoveredRun:
 
     run_id: str
     thread_id: Optional[str]
-    #: The run itself, where it had to be looked up.
+    #: The run itself, if it was looked up; None if only its ids are known.
     run: Optional[Run] = None
 
 
@@ -88,7 +88,7 @@ class RunCreator:
         self.repeat_refused = repeat_refused
 
     def mark(self, body: Dict[str, Any], headers: Mapping[str, Any]) -> RequestMarker:
-        """The marker for one create; may put it into *body*'s metadata."""
+        """Return the marker for one create. If the server does not store request ids, put it into the metadata of *body* too."""
         given = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
         in_metadata = given is None and self._traits.stores_request_id is False
         marker = RequestMarker(request_id=given or _fresh_id(), is_unique=given is None, in_metadata=in_metadata)
@@ -105,7 +105,7 @@ class RunCreator:
         marker: RequestMarker,
         recover: bool = True,
     ) -> Union[ByteStream, RecoveredRun]:
-        """The open response to a create; or, if *recover*, the run that an attempt had created before its response was lost."""
+        """Return the open response to a create. With *recover*, a run whose response was lost is looked up and returned instead."""
         creation = _Creation(self, request, scope, thread_id, marker, recover)
         return self._transport.logged(creation.open, request, scope)
 
@@ -119,21 +119,21 @@ class RunCreator:
         recover: bool = True,
         on_headers: Optional[Callable[[Mapping[str, str]], None]] = None,
     ) -> Union[Response, RecoveredRun]:
-        """The whole response to a create; else as `open_once`.
+        """Return the whole response to a create; otherwise as `open_once`.
 
-        *on_headers* is called with the headers of a success before its body is read, outside of the attempt: what it raises
-        reaches the caller and repeats nothing.
+        *on_headers* is called with the headers of a success, before the body is read. What it raises reaches the caller, and the
+        create is not repeated.
         """
         creation = _Creation(self, request, scope, thread_id, marker, recover)
         return self._transport.logged(lambda: creation.send(on_headers), request, scope)
 
-    def learn(self, run: Run, marker: RequestMarker) -> None:
+    def note_stored_id(self, run: Run, marker: RequestMarker) -> None:
         """Note from a created run whether this server stores the request id."""
         if self._traits.stores_request_id is None and run.kwargs:
             self._traits.stores_request_id = run.request_id == marker.request_id
 
     def find(self, thread_id: Optional[str], marker: RequestMarker, scope: Scope) -> Optional[Run]:
-        """The run of a create that surely worked but whose response did not name it; None where it cannot be found."""
+        """Return the run of a create that succeeded, and whose response did not name the run; None if it cannot be found."""
         if thread_id is None:
             return None
         try:
@@ -143,33 +143,36 @@ class RunCreator:
             return None
 
     def look_up(self, thread_id: str, marker: RequestMarker, scope: Scope) -> Tuple[Optional[Run], List[Run], float]:
-        """The run with this marker or None, the listed runs up to its page, and the server's clock in seconds since 1970."""
+        """Return the run with this marker or None, all runs that were listed, and the server's time in seconds since 1970."""
         runs: List[Run] = []
         now = time.time()
         for page in range(_PAGES):
             try:
                 listed, server_time = api.list_runs_at(self._transport, scope, thread_id, limit=_PAGE, offset=page * _PAGE)
             except NotFoundError:
-                break  # no thread, no runs
+                break  # the thread does not exist, so it has no runs
             now = server_time or time.time()
             runs += listed
             found = next((run for run in listed if marker.is_on(run)), None)
             if found is not None:
-                self.learn(found, marker)
+                self.note_stored_id(found, marker)
                 return found, runs, now
             if len(listed) < _PAGE:
                 break
         return None, runs, now
 
-    def would_show(self, runs: List[Run], marker: RequestMarker, began: float) -> bool:
-        """Whether the run would be recognised if it were among *runs*; *began* is when its create did, on the server's clock."""
+    def would_recognise(self, runs: List[Run], marker: RequestMarker, began: float) -> bool:
+        """Return True if the run with this marker would be recognised among *runs*.
+
+        *began* is the server's time when the create began, in seconds since 1970.
+        """
         if not marker.is_unique:
             return False
         if marker.in_metadata:
             return True
         if self._traits.stores_request_id:
             return all(run.request_id is not None for run in runs)
-        # The server may store an id of its own making with every run. Then the new run is recognised only by its age.
+        # The server may store an id with every run that it has made itself. Then only its age shows which run is the new one.
         return all(run.created_at is not None and run.created_at.timestamp() < began - _SKEW for run in runs)
 
 
@@ -194,7 +197,7 @@ class _Creation:
         self._recover = recover
         self._began = scope.deadline.clock()
         self._sent = 0
-        #: Whether an attempt may have created the run after its thread was last listed.
+        #: True if an attempt may have created the run after its thread was last listed.
         self._may_exist = False
         self._retrier: Retrier = self._transport.retrier(request, scope)
 
@@ -223,16 +226,16 @@ class _Creation:
                 return recovered
 
     def _open_attempt(self) -> ByteStream:
-        self._scope.attempts = self._sent  # look-ups in between have counted theirs
+        self._scope.attempts = self._sent  # look-ups between attempts have set it to their own number
         self._sent += 1
         stream = self._transport.open(self._request, self._scope)
         self._retrier.budget.succeeded()
         return stream
 
     def _after_failure(self, error: LangGraphRunsError) -> Optional[RecoveredRun]:
-        """The run that a failed attempt had created; None when the create is to be sent again; else raises."""
+        """Return the run that a failed attempt has created, or None if the create must be sent again. Raise if that is unknown."""
         if isinstance(error, ConflictError) and self._thread_id is not None and self._may_exist:
-            # The thread is busy: perhaps with the very run, which an earlier attempt created late.
+            # The thread is busy, perhaps with the wanted run: an earlier attempt may have created it late.
             found, _, _ = self._creator.look_up(self._thread_id, self._marker, self._scope)
             if found is None:
                 raise error
@@ -253,11 +256,11 @@ class _Creation:
         return recovered
 
     def _find(self, error: LangGraphRunsError) -> Optional[RecoveredRun]:
-        """The run that the failed attempt created; None where it surely created none; else raises."""
+        """Return the run that the failed attempt has created, or None if it surely created none. Raise if that is unknown."""
         scope, thread_id = self._scope, self._thread_id
-        scope.check(error)  # a call that is over has no time for a look-up
+        scope.check(error)  # raises if the call has no time left for a look-up
         if scope.run_id is not None:
-            return RecoveredRun(scope.run_id, scope.thread_id)  # the headers had named it
+            return RecoveredRun(scope.run_id, scope.thread_id)  # the headers of the lost response named the run
         if thread_id is None:
             raise self._uncertain("a stateless run cannot be looked up", error)
         try:
@@ -268,13 +271,13 @@ class _Creation:
         except LangGraphRunsError as second:
             scope.check(second)
             raise self._uncertain(f"looking it up failed ({second})", error) from second
-        if runs and not self._creator.would_show(runs, self._marker, now - (scope.deadline.clock() - self._began)):
+        if runs and not self._creator.would_recognise(runs, self._marker, now - (scope.deadline.clock() - self._began)):
             raise self._uncertain("the server does not say which request created a run", error)
         return None
 
     def _uncertain(self, why: str, error: LangGraphRunsError) -> LangGraphRunsError:
         if isinstance(error, APIStatusError):
-            return error  # the status says more
+            return error  # an error with a status is more precise
         uncertain = CreateUncertainError(
             f"the run may have been created: {error._text}; {why}",
             sent=error.sent if isinstance(error, APIConnectionError) else None,

@@ -1,8 +1,9 @@
-"""How a run ended, requested from the server, since neither the end of a stream nor a status of 200 says it.
+"""Finds out from the server how a run ended, since neither the end of a stream nor a status of 200 says it.
 
-This relies on what servers do: the response to ``wait`` for a cancelled or timed-out run is a 200 with its last values; a stream
-just ends; the response to ``join`` for a finished run is the thread's *current* state, perhaps that of another run. Checkpoints
-carry the id of their run, so the thread's history, filtered by it, has the run's own last state.
+This relies on the observed behaviour of servers. The response to ``wait`` for a cancelled or timed-out run is a 200 with its last
+values. A stream of such a run just ends. The response to ``join`` for a finished run is the *current* state of the thread, which a
+later run may have written. Checkpoints carry the id of their run, so the history of the thread, filtered by that id, has the last
+state of the run.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ from ..serialization import decode
 __all__ = ["GraphError", "RunOutcomes", "deleted_run_error", "error_for", "interrupts_in", "reported_error"]
 
 _log = logging.getLogger(__name__)
-#: Seconds for the cancel that follows a deadline.
+#: Seconds that the cancel of a run may take after the deadline of its call.
 _LATE = 3.0
-#: A backslash that stands for nothing in a string of Python's. repr() writes none.
+#: A backslash that begins no escape sequence of Python. repr() never writes one.
 _NO_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\[^\\'"abfnrtvxuUN0-7\n]""")
 _REPR = re.compile(r"(\w+)\((.*)\)\Z", re.DOTALL)
 
 
 class GraphError(NamedTuple):
-    """What a server reports about the exception that ended a run."""
+    """The exception that ended a run, as the server reports it."""
 
     #: The class of the exception, or None.
     error: Optional[str]
@@ -50,12 +51,12 @@ class GraphError(NamedTuple):
 
     @property
     def is_not_found(self) -> bool:
-        """Whether it stands for the 404 of a run or thread that the server does not know: some responses carry it like this."""
+        """True if it means 404, an unknown run or thread: some servers report it as a graph error in a successful response."""
         return self.error == "HTTPException" and (self.message or "").startswith("404")
 
 
 def reported_error(value: Any) -> Optional[GraphError]:
-    """The graph's error in any shape that servers use, or None where *value* is none of them.
+    """Return the graph's error in *value*, in any of the shapes that servers use, or None if there is none.
 
     >>> reported_error({"error": "ValueError", "message": "boom"}), reported_error("boom").message
     (GraphError(error='ValueError', message='boom'), 'boom')
@@ -75,7 +76,7 @@ def reported_error(value: Any) -> Optional[GraphError]:
 
 
 def interrupts_in(data: Any) -> Tuple[Interrupt, ...]:
-    """The open questions in values or updates (``__interrupt__``)."""
+    """Return the open questions (``__interrupt__``) in values or updates."""
     reported = data.get("__interrupt__") if isinstance(data, dict) else None
     if not isinstance(reported, list):
         return ()
@@ -86,11 +87,11 @@ def _interrupt(item: Any) -> Interrupt:
     try:
         return decode(item, Interrupt)
     except ResponseDecodeError:
-        return Interrupt(value=item)  # the key may be one of the user's own data
+        return Interrupt(value=item)  # it may be a key of the user's own data
 
 
 class RunOutcomes:
-    """Asks one server how runs ended."""
+    """Finds out from one server how runs ended."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -100,7 +101,7 @@ class RunOutcomes:
         return api.get_run(self._transport, scope, thread_id, run_id)
 
     def own_state(self, thread_id: str, run_id: str, scope: Scope) -> Optional[ThreadState]:
-        """Return the last state that this very run wrote, or None if the server does not keep or report it."""
+        """Return the last state that this run itself wrote, or None if the server does not keep or report it."""
         try:
             states = api.get_history(self._transport, scope, thread_id, limit=1, metadata={"run_id": run_id})
         except (APIStatusError, APIConnectionError) as error:
@@ -110,7 +111,7 @@ class RunOutcomes:
         return next((state for state in states if state.metadata.get("run_id") == run_id), None)
 
     def is_thread_absent(self, thread_id: str, scope: Scope) -> bool:
-        """Return whether the thread does not exist, as after the end of a stateless run, with which its thread is deleted."""
+        """Return True if the thread does not exist: the server deletes the thread of a stateless run when the run has ended."""
         try:
             api.list_runs(self._transport, scope, thread_id, limit=1)
         except NotFoundError:
@@ -118,7 +119,7 @@ class RunOutcomes:
         return False
 
     def is_newest(self, thread_id: str, run_id: str, scope: Scope) -> Optional[bool]:
-        """Return whether no run was created after this one on its thread; None if that cannot be known."""
+        """Return True if no run was created on the thread after this one, False if one was, None if that is not known."""
         newest = self._newest(thread_id, scope)
         return None if newest is None else newest.run_id == run_id
 
@@ -138,7 +139,7 @@ class RunOutcomes:
         values: Any = None,
         reported: Optional[GraphError] = None,
     ) -> RunOutcome:
-        """Return the outcome of a run that has ended. *values* and *reported* are its values and error as far as seen."""
+        """Return the outcome of a run that has ended. *values* and *reported* are its values and its error, if they are known."""
         if run.status == "success":
             interrupts = interrupts_in(values)
             return RunOutcome(status="success", values=values, run=run, interrupts=interrupts, paused=bool(interrupts))
@@ -149,12 +150,13 @@ class RunOutcomes:
             values = state.values
         if run.status != "error":
             return RunOutcome(status=run.status, values=values, run=run)
-        # The thread tells it in the server's words, as a live connection does; the checkpoint also when later runs have come.
+        # The thread has the error in the same words as a live connection, but only of its last run. The checkpoint has that of
+        # every run.
         error, message = reported or self._from_thread(run, scope) or _from_tasks(state) or GraphError(None, None)
         return RunOutcome(status="error", values=values, run=run, error=error, message=message)
 
     def look_for_pause(self, outcome: RunOutcome, thread_id: Optional[str], scope: Scope) -> RunOutcome:
-        """Return *outcome* with ``paused`` and ``interrupts`` filled in from the run's own state. One request."""
+        """Return *outcome* with ``paused`` and ``interrupts`` from the run's own state. Sends one request."""
         if outcome.run is None or thread_id is None or not outcome.succeeded:
             return outcome
         state = self.own_state(thread_id, outcome.run.run_id, scope)
@@ -164,7 +166,7 @@ class RunOutcomes:
         return attrs.evolve(outcome, interrupts=outcome.interrupts or found, paused=outcome.paused or bool(state.next))
 
     def own_values(self, run: Run, joined: Any, scope: Scope) -> RunOutcome:
-        """Return the outcome of a successful run that may have ended before it was joined: *joined* may be another run's values."""
+        """Return the outcome of a successful run. *joined* is the response to a join, which may have the values of a later run."""
         unknown = RunOutcome(status=run.status, run=run, exact=False)
         state = self.own_state(run.thread_id, run.run_id, scope)
         if state is None:
@@ -173,7 +175,7 @@ class RunOutcomes:
         values = joined
         changed = not isinstance(joined, dict) or {k: v for k, v in joined.items() if not k.startswith("__")} != state.values
         if changed or not isinstance(state.values, dict) or not any(state.values.values()):
-            # The server reads a thread through the graph of its last run, and leaves out what another graph had written.
+            # The server reads a thread with the graph of its last run, and leaves out values that another graph has written.
             newest = self._newest(run.thread_id, scope)
             if newest is None or _graph_of(newest) != _graph_of(run):
                 return unknown
@@ -194,12 +196,12 @@ class RunOutcomes:
             with self._transport.scope(timeout=_LATE) as scope:
                 api.cancel_run(self._transport, scope, thread_id, run_id)
         except NotFoundError:
-            pass  # it has ended by itself
+            pass  # the run has ended by itself
         except LangGraphRunsError as error:
             _log.warning("on_timeout='cancel': run %s was not cancelled: %s", run_id, str(error))
 
     def _from_thread(self, run: Run, scope: Scope) -> Optional[GraphError]:
-        # The thread tells the error of its last run only.
+        # The thread has only the error of its last run.
         if self.is_newest(run.thread_id, run.run_id, scope) is not True:
             return None
         try:
@@ -230,7 +232,7 @@ def _from_repr(text: str) -> GraphError:
         return GraphError(None, text)
     error, arguments_text = found.groups()
     if _NO_ESCAPE.search(arguments_text):
-        return GraphError(error, arguments_text)  # a repr of the class's own making, of which Python would warn
+        return GraphError(error, arguments_text)  # a __repr__ of the class's own, for which literal_eval might issue a warning
     try:
         arguments: Tuple[Any, ...] = ast.literal_eval(f"({arguments_text},)") if arguments_text else ()
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that ast.literal_eval is documented to raise
@@ -241,7 +243,7 @@ def _from_repr(text: str) -> GraphError:
 
 
 def error_for(outcome: RunOutcome) -> Optional[RunError]:
-    """Return the error that stands for *outcome*, or None for a success."""
+    """Return the error to raise for *outcome*, or None if the run succeeded."""
     run, values = outcome.run, outcome.values
     ids = {"run_id": run.run_id if run else None, "thread_id": run.thread_id if run else None}
     if outcome.status == "success":
@@ -264,7 +266,7 @@ def error_for(outcome: RunOutcome) -> Optional[RunError]:
 
 
 def deleted_run_error(error: NotFoundError, values: Any) -> NotFoundError:
-    """Return *error* with a message for a run that existed before: it was deleted, or rolled back."""
+    """Return *error* with a message that says: the run existed before, and was deleted or rolled back."""
     error._text = f"the run is gone: deleted, or rolled back by a cancel or by a later run ({error._text})"
     error.values = values
     return error

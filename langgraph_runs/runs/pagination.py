@@ -1,4 +1,4 @@
-"""Listing runs: filters of the server and of this library, and iterating over pages that shift while runs come and go."""
+"""Lists runs: the filters of the server and of this library, and iteration over pages that shift while runs come and go."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from ..validation import check_choice
 
 __all__ = ["Filters", "pages"]
 
-#: The same page may come this often at growing offsets: as many runs may have been created meanwhile as it holds.
+#: How often the same page may come at growing offsets, since as many new runs as it holds may have been created meanwhile.
 _REPEATED = 10
-#: A page that is shorter than its limit may be all that the server gives at a time, but no server gives fewer than its default.
+#: The smallest default page of a server. A shorter page is the last one; a longer one that is shorter than the requested limit
+#: may be the most that the server returns at a time.
 _FEWEST = 10
 _COLUMNS = (
     "run_id",
@@ -36,7 +37,7 @@ _COLUMNS = (
 
 @attrs.frozen
 class Filters:
-    """Which runs are wanted, and which of their fields."""
+    """The filters of a list of runs, and the fields to return."""
 
     status: Optional[str]
     select: Tuple[str, ...]
@@ -53,7 +54,7 @@ class Filters:
         created_after: Optional[datetime.datetime],
         created_before: Optional[datetime.datetime],
     ) -> Filters:
-        """From the arguments of `list`, or `InvalidRequestError`."""
+        """Return the filters from the arguments of `list`. Raise `InvalidRequestError` for a wrong argument."""
         if status is not None:
             check_choice("status", status, RUN_STATUSES)
         if isinstance(select, str):
@@ -69,12 +70,12 @@ class Filters:
 
     @property
     def filter_here(self) -> bool:
-        """Whether the server cannot apply all filters, so that runs are filtered here."""
+        """True if the server cannot apply all filters, so that runs are filtered here."""
         return bool(self.metadata or self.created_after or self.created_before)
 
     @property
     def selected(self) -> Tuple[str, ...]:
-        """The fields to request: those of *select*, and what the filters here need; empty for all."""
+        """The fields to request: those of *select*, and those that the filters here need. Empty: all fields."""
         if not self.select:
             return ()
         wanted = list(self.select)
@@ -83,7 +84,7 @@ class Filters:
         return tuple(wanted)
 
     def match(self, run: Run) -> bool:
-        """Whether *run* passes the filters that are applied here."""
+        """Return True if *run* passes the filters that are applied here."""
         if any(name not in run.metadata or run.metadata[name] != value for name, value in self.metadata.items()):
             return False
         if self.created_after is not None and (run.created_at is None or run.created_at <= self.created_after):
@@ -94,10 +95,10 @@ class Filters:
 def pages(
     transport: Transport, scope: Scope, thread_id: str, filters: Filters, options: CommonOptions, *, page_size: int
 ) -> Iterator[Run]:
-    """All runs that the server's own filters admit, newest first, each once.
+    """Yield all runs that match the filters of the server, newest first, each once.
 
-    The server pages by offset alone, and rows shift when runs are created (down: they would come twice) or deleted (up: they
-    would be skipped). So each page begins with the last row of the one before; where that row is missing, pages are read
+    The server pages only by offset. When runs are created, rows move down, and would come twice; when runs are deleted, rows move
+    up, and would be skipped. So each page begins with the last row of the page before. If that row is missing, pages are read
     backwards until a known row is found.
     """
     seen: Set[str] = set()
@@ -119,13 +120,13 @@ def pages(
         ids = [run.run_id for run in rows]
         if len(rows) < min(limit, _FEWEST):
             return
-        # A page may be short because the server limits pages, whatever was requested.
+        # A page may be short because the server limits its pages to fewer rows than requested.
         reach = min(limit, max(2, len(rows)))
         offset += len(rows) - 1
         repeated = repeated + 1 if ids == before else 0
         before = ids
         if repeated == _REPEATED:
             if len(rows) < limit:
-                return  # these were all, and the server ignores the offset
+                return  # the page has all runs, and the server ignores the offset
             problem = f"$: the same {len(rows)} runs whatever the offset"
             raise scope.identify(ResponseDecodeError(f"the server does not page: {problem}", problems=(problem,)))

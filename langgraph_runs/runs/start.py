@@ -1,4 +1,4 @@
-"""From the arguments of create, wait and stream to the request that starts a run. Nothing is sent here."""
+"""Makes the request that starts a run from the arguments of create, wait and stream. Sends nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLIENT_OPTIONS: Mapping[str, frozenset[str]] = {
 
 @attrs.frozen
 class PreparedStart:
-    """All that is needed to start one run once."""
+    """The checked arguments and the request of one start."""
 
     options: CommonOptions
     request: Request
@@ -38,23 +38,23 @@ class PreparedStart:
     thread_id: Optional[str]
     #: The checked payload; a class with ``on_disconnect`` for wait and stream.
     payload: Any
-    #: Whether the server keeps the run's events for a resumed stream.
+    #: True if the server keeps the run's events for a resumed stream.
     resumable: bool
     on_run_created: Optional[Callable[[Any], None]]
     _reported: List[str] = attrs.field(factory=list)
 
     @property
     def survives_disconnect(self) -> bool:
-        """Whether the run goes on when its connection breaks, so that it can be found again."""
+        """True if the run goes on when its connection breaks, so that it can be found again."""
         return getattr(self.payload, "on_disconnect", None) != "cancel"
 
     def note_headers(self, scope: Scope) -> Callable[[Mapping[str, str]], None]:
-        """A function that notes the ids in a response's headers on *scope*, and calls ``on_run_created`` when both are known."""
+        """Return a function that notes the ids in response headers on *scope*, and calls ``on_run_created`` when both are known."""
 
         def on_headers(headers: Mapping[str, str]) -> None:
             ids = api.ids_from(headers)
             scope.note_run(ids.run_id, ids.thread_id)
-            # A stateless create responds with its thread's id in the body alone.
+            # The response to a stateless create has the id of the thread only in its body.
             if scope.run_id is not None and (scope.thread_id is not None or self.request.path != "/runs"):
                 self.report(scope.run_id, scope.thread_id)
 
@@ -76,7 +76,7 @@ def prepare_start(
     payload: Optional[RunsInvokePayload],
     options: Mapping[str, Any],
 ) -> PreparedStart:
-    """The request of ``create``, ``wait`` or ``stream`` from its arguments. Raises `InvalidRequestError`."""
+    """Return the start that the arguments of ``create``, ``wait`` or ``stream`` describe. Raise `InvalidRequestError`."""
     assistant = check_id("assistant_id", assistant_id)
     thread = None if thread_id is None else check_id("thread_id", thread_id)
     check_known(call, options, _known(call, cls))  # type: ignore[arg-type]  # a class can be hashed
@@ -97,15 +97,15 @@ def _known(call: str, cls: Type[Any]) -> frozenset[str]:
 
 
 def _resumable(call: str, payload: Any) -> Any:
-    """Whether the run's events can be requested again, and the fields of the body that tell the server to keep them."""
+    """Return two things: True if the run's events can be requested again, and the body fields that make the server keep them."""
     requested = (payload.kwargs or {}).get("stream_resumable", payload.stream_resumable)
     if call != "stream":
         return bool(requested), {}
     if payload.on_disconnect == "cancel":
         if requested:
             raise InvalidRequestError(
-                "on_disconnect='cancel' with stream_resumable=True: the server would cancel the run at the very fault that "
-                "resuming is for; choose one"
+                "on_disconnect='cancel' with stream_resumable=True: the server would cancel the run when the connection breaks, so "
+                "that the stream could not be resumed; choose one"
             )
         return False, {}
     if requested is None:
@@ -114,7 +114,7 @@ def _resumable(call: str, payload: Any) -> Any:
 
 
 def check_client_options(options: Mapping[str, Any]) -> None:
-    """Check the options that are for this library and not for the server."""
+    """Check the options that this library uses itself and does not send."""
     if options.get("on_gap") is not None:
         check_choice("on_gap", options["on_gap"], get_args(OnGap))
     if options.get("on_timeout") is not None:

@@ -1,4 +1,4 @@
-"""Starts runs on one server and waits for them: what ``client.runs`` and the workers of a map share."""
+"""Starts runs on one server and waits for them. Used by ``client.runs`` and by the task runners of a map."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ class RunStarter:
         self.waiter = RunWaiter(transport, self.outcomes)
 
     def create(self, start: PreparedStart, scope: Scope) -> Run:
-        """The new run, without waiting for its end."""
+        """Create a run and return it. Does not wait for its end."""
         created = self._send(start, scope, recover=True)
         if isinstance(created, RecoveredRun):
             run = self._fetch(created, start, scope)
         else:
             run = decode(decode_body(created.body), Run)
-            self.creator.learn(run, start.marker)
+            self.creator.note_stored_id(run, start.marker)
         start.report(run.run_id, run.thread_id)
         return run
 
     def wait(self, start: PreparedStart, scope: Scope) -> RunOutcome:
-        """Start a run and wait until it has ended, whatever happens to the connection."""
+        """Start a run, wait until it has ended, and return its outcome. A broken connection is replaced by a join."""
         first = self._send(start, scope, recover=start.survives_disconnect)
         if isinstance(first, RecoveredRun):
             scope.note_run(run_id=first.run_id, thread_id=first.thread_id)
             start.report(first.run_id, first.thread_id)
         elif scope.run_id is None and self.transport.settings.verify_outcome:
-            found = self.creator.find(start.thread_id, start.marker, scope)  # the headers lack the ids
+            found = self.creator.find(start.thread_id, start.marker, scope)  # the headers did not have the ids
             if found is not None:
                 scope.note_run(run_id=found.run_id)
                 start.report(found.run_id, found.thread_id)
         return self.waiter.finish(first, scope, stateless=start.thread_id is None, options=start.options)
 
     def open(self, start: PreparedStart, scope: Scope) -> Union[ByteStream, RecoveredRun]:
-        """The open response of a stream's start, or the run where the response was lost."""
+        """Start a run for a stream and return the open response, or the run if the response was lost."""
         scope.note_run(thread_id=start.thread_id)
         return self.creator.open_once(
             start.request, scope, thread_id=start.thread_id, marker=start.marker, recover=start.survives_disconnect

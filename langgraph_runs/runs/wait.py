@@ -1,4 +1,4 @@
-"""Blocking until a run has ended: ``wait`` and ``join``, and what they do when the connection breaks meanwhile."""
+"""Blocks until a run has ended, for ``wait`` and ``join``, and joins the run again when the connection breaks."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, inte
 
 __all__ = ["RunWaiter"]
 
-#: Seconds that a ``Date`` header may be behind: it has whole seconds, and a busy uvicorn renews it late.
+#: Seconds that a ``Date`` header may be late: it has whole seconds, and a busy uvicorn updates it late.
 _DATE_LAG = 5.0
 
 
 class RunWaiter:
-    """Blocks until runs have ended, however many connections that takes."""
+    """Blocks until runs have ended, over several connections if necessary."""
 
     def __init__(self, transport: Transport, outcomes: RunOutcomes) -> None:
         self._transport = transport
         self._outcomes = outcomes
 
     def join(self, thread_id: str, run_id: str, scope: Scope, options: CommonOptions = NO_OPTIONS) -> RunOutcome:
-        """How the run ended, waiting for it."""
+        """Wait until the run has ended, and return its outcome."""
         scope.note_run(run_id=run_id, thread_id=thread_id)
         request = api.join_request(thread_id, run_id, options)
         return self._outcome_after(self._join(request, scope), scope, joined=True, request=request)
@@ -35,7 +35,7 @@ class RunWaiter:
     def finish(
         self, first: Union[Response, RecoveredRun], scope: Scope, *, stateless: bool, options: CommonOptions = NO_OPTIONS
     ) -> RunOutcome:
-        """How the run ended that was started with a wait: *first* is the response, or the run where the response was lost."""
+        """Return the outcome of a run that a wait has started. *first* is the response, or the run if the response was lost."""
         request = None
         if scope.run_id is not None and scope.thread_id is not None:
             request = api.join_request(scope.thread_id, scope.run_id, options.headers_only)
@@ -45,8 +45,8 @@ class RunWaiter:
             raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
         return self._outcome_after(self._join(request, scope), scope, joined=True, stateless=stateless, request=request)
 
-    def give(self, outcome: RunOutcome, scope: Scope, options: Mapping[str, Any]) -> Any:
-        """What the caller gets for *outcome*: its values, the error that it is, or, with ``raise_error=False``, itself."""
+    def result_of(self, outcome: RunOutcome, scope: Scope, options: Mapping[str, Any]) -> Any:
+        """Return the values of *outcome*, or raise its error; with ``raise_error=False``, return *outcome* itself."""
         if options.get("raise_error", True) is False:
             if outcome.succeeded and not outcome.paused:
                 return self._outcomes.look_for_pause(outcome, scope.thread_id, scope)
@@ -56,14 +56,14 @@ class RunWaiter:
             raise scope.identify(error)
         return outcome.values
 
-    def late(self, error: DeadlineExceededError, scope: Scope, options: Mapping[str, Any]) -> NoReturn:
-        """Raise *error*, after cancelling the run if the caller wished that."""
+    def raise_late(self, error: DeadlineExceededError, scope: Scope, options: Mapping[str, Any]) -> NoReturn:
+        """Raise *error*; before that, cancel the run if the caller chose ``on_timeout="cancel"``."""
         if options.get("on_timeout") == "cancel":
             self._outcomes.cancel_late(scope.thread_id, scope.run_id)
         raise error
 
     def _join(self, request: Request, scope: Scope) -> Response:
-        """The response to a join. While the server says that the run goes on, a broken connection uses up no attempt."""
+        """Return the response to a join. A broken connection uses up no attempt if the server says that the run goes on."""
         return self._transport.logged(lambda: self._join_until_complete(request, scope), request, scope)
 
     def _join_until_complete(self, request: Request, scope: Scope) -> Response:
@@ -90,7 +90,7 @@ class RunWaiter:
             scope.sleep(seconds)
 
     def _broke_while_running(self, error: LangGraphRunsError, scope: Scope) -> bool:
-        """Whether a connection broke under a run that goes on, so that the join simply continues."""
+        """Return True if *error* is a broken connection and the run goes on, so that the join is simply repeated."""
         if not isinstance(error, APIConnectionError) or error.sent is False or not self._transport.is_transient(error):
             return False
         if scope.thread_id is None or scope.run_id is None:
@@ -107,13 +107,13 @@ class RunWaiter:
         rounds = 0
         while True:
             values, reported = _read(response)
-            run = self._ask(scope, reported, values, stateless=stateless)
+            run = self._request_run(scope, reported, values, stateless=stateless)
             if run is None or (not run.finished and request is None):
                 return _unverified(values, reported)
             if run.finished:
                 break
             assert request is not None
-            # A response before the end: some servers cut a wait short. Join until the run has ended.
+            # Some servers respond before the run has ended. Join until it has.
             rounds += 1
             scope.sleep(polling_wait(rounds))
             joined = True
@@ -132,11 +132,11 @@ class RunWaiter:
         is_own: bool,
         joined: bool,
     ) -> RunOutcome:
-        """The outcome of a run that has ended; *is_own*: the response is surely its own and not that of a later run."""
+        """Return the outcome of a run that has ended. *is_own*: the response surely has its values, not those of a later run."""
         if run.status != "success":
             return self._outcomes.outcome_of(run, scope, values=values if is_own else None, reported=reported)
         if reported is not None:
-            # The run itself ended well: "__error__" is then a key of the user's own state.
+            # The run succeeded, so "__error__" is a key of the user's own state.
             values = decode_body(response.body)
             if not joined:
                 return self._outcomes.outcome_of(run, scope, values=values)
@@ -144,13 +144,13 @@ class RunWaiter:
             return self._outcomes.own_values(run, values, scope)
         outcome = self._outcomes.outcome_of(run, scope, values=values)
         if isinstance(values, dict) and values.keys() == {"__interrupt__"}:
-            # Questions alone: this server leaves the state out where the run's modes hide it.
+            # Only questions: this server leaves the state out if the stream modes of the run do not include it.
             whole = self._outcomes.own_values(run, values, scope)
             return whole if whole.exact else outcome
         return outcome
 
-    def _ask(self, scope: Scope, reported: Optional[GraphError], values: Any, *, stateless: bool) -> Optional[Run]:
-        """The run, or None where it cannot or need not be requested."""
+    def _request_run(self, scope: Scope, reported: Optional[GraphError], values: Any, *, stateless: bool) -> Optional[Run]:
+        """Return the run, or None if it cannot be requested or need not be."""
         not_found = reported is not None and reported.is_not_found
         if scope.run_id is None or scope.thread_id is None:
             return None
@@ -168,14 +168,14 @@ class RunWaiter:
                             sent=True,
                         )
                     ) from error
-                return None  # deleted by the server when it had ended, as stateless runs are
+                return None  # the server deletes a stateless run when it has ended
             if not not_found and self._outcomes.is_thread_absent(scope.thread_id, scope):
-                return None  # joined, and stateless all the same
+                return None  # a stateless run that was joined by its ids
             raise (error if not_found else deleted_run_error(error, values)) from None
 
 
 def _read(response: Response) -> Tuple[Any, Optional[GraphError]]:
-    """The values in a response, and the graph's error where it reports one."""
+    """Return the values in a response, and the graph's error if it reports one."""
     value = decode_body(response.body)
     if isinstance(value, dict) and "__error__" in value:
         reported = reported_error(value["__error__"])
@@ -192,6 +192,6 @@ def _unverified(values: Any, reported: Optional[GraphError]) -> RunOutcome:
 
 
 def _was_live(run: Run, response: Response) -> bool:
-    """Whether the run surely ended after the join had begun, so that the response is its own result and not the thread's state."""
-    begun = http_date(response.headers.get("date", ""))  # of the same clock as updated_at, but behind it
+    """Return True if the run surely ended after the join had begun. Then the response is its own result, not the thread's state."""
+    begun = http_date(response.headers.get("date", ""))  # the clock of updated_at, but read earlier
     return begun is not None and run.updated_at is not None and run.updated_at.timestamp() > begun + _DATE_LAG

@@ -1,4 +1,4 @@
-"""Python objects to JSON, and JSON to the records of `models`. The only importer of orjson and cattrs; knows no HTTP."""
+"""Encodes Python objects as JSON, and decodes JSON to the records of `models`. The only importer of orjson and cattrs."""
 
 from .json_decoder import decode, decode_body, decode_list, parse
 from .json_encoder import encode

@@ -1,4 +1,4 @@
-"""JSON to Python objects: parsing, and the records of `models`. The same whether orjson is installed or not.
+"""Parses JSON, and decodes it to the records of `models`. The results are the same with and without orjson.
 
 Records are decoded strictly: no value is converted, unknown fields are kept, and one `ResponseDecodeError` names every problem.
 """
@@ -17,7 +17,7 @@ from .json_encoder import LARGEST, SMALLEST
 orjson: Any
 try:
     import orjson
-except ImportError:  # PyPy, and platforms that it has no wheel for
+except ImportError:  # on PyPy, and on platforms without a wheel
     orjson = None
 
 __all__ = ["decode", "decode_body", "decode_list", "parse"]
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def parse(data: Any) -> Any:
-    """Return the JSON value in *data* (bytes or text). Raise `ValueError` if it is not JSON. The same with and without orjson."""
+    """Return the JSON value in *data* (bytes or text). Raise `ValueError` if it is not JSON."""
     if orjson is not None:
         return orjson.loads(data)
     if isinstance(data, (bytes, bytearray, memoryview)):
@@ -79,7 +79,7 @@ def decode_body(body: bytes) -> Any:
 
 
 def decode(value: Any, cls: Type[T], *, path: str = "$") -> T:
-    """Return *value* (parsed JSON) as a *cls*, a record class, or raise `ResponseDecodeError` with the place of every problem."""
+    """Return *value* (parsed JSON) as a *cls*, a record class, or raise a `ResponseDecodeError` that names every problem."""
     return _structurer()(value, cls, path)  # type: ignore[no-any-return]
 
 

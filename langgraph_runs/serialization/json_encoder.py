@@ -1,6 +1,6 @@
-"""Python objects to JSON in UTF-8: the same bytes whether orjson is installed or not.
+"""Encodes Python objects as JSON in UTF-8. The bytes are the same with and without orjson.
 
-An object that has no JSON form is an error that names its path, such as ``$.input.messages[0].score``.
+An object that has no JSON form raises an error that names its path, such as ``$.input.messages[0].score``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ..models import Checkpoint
 orjson: Any
 try:
     import orjson
-except ImportError:  # PyPy, and platforms that it has no wheel for
+except ImportError:  # on PyPy, and on platforms without a wheel
     orjson = None
 
 __all__ = ["LARGEST", "SMALLEST", "encode"]
 
-#: The whole numbers that JSON parsers read exactly: orjson refuses others, and the server turns them into floats.
+#: The range of whole numbers that fit in 64 bits: orjson refuses others, and the server turns them into floats.
 LARGEST = 2**64 - 1
 SMALLEST = -(2**63)
 _DEEPEST = 1000
@@ -54,7 +54,7 @@ def encode(body: Any) -> bytes:
         text: bytes = orjson.dumps(body, default=_simpler, option=_OPTIONS)
     except TypeError:
         return _encode_step_by_step(body)
-    # orjson writes NaN as null. A short text is searched for one; in a long one that takes longer than looking at its values.
+    # orjson writes NaN as null. A short text is searched for null; for a long text, checking the values of *body* is faster.
     if (len(text) < _LONG and b"null" not in text) or _is_finite(body, _FINITE) or b"null" not in text:
         return text
     return _encode_step_by_step(body)
@@ -65,12 +65,12 @@ def _encode_without_orjson(body: Any) -> bytes:
         text = _standard(body)
     except (TypeError, ValueError, RecursionError):
         return _encode_step_by_step(body)
-    # The standard library also writes large numbers, and keys that are no text.
+    # The json module also writes large numbers, and keys that are not text; the slow encoder converts or refuses them.
     return text if _is_finite(body, _FINITE_BUT_INT, only_text_keys=True) else _encode_step_by_step(body)
 
 
 def _encode_step_by_step(body: Any) -> bytes:
-    """Encode *body* slowly: what a faster way refused may have a form (it was too deep, say), or has none, and then its path."""
+    """Encode *body* object by object, after a faster way has refused it. Raise with the path of an object without a JSON form."""
     try:
         return _standard(_plain(body, "$", 0))
     except RecursionError:
@@ -86,11 +86,11 @@ def _standard(body: Any) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
 
 
-# -- numbers that JSON has no form for
+# -- numbers that have no JSON form: NaN and infinity
 
-#: From this many bytes on, a text is not searched first.
+#: A text of this many bytes or more is not searched for null first.
 _LONG = 4096
-#: From this many values on, their types are compared first.
+#: If a list or dict has more values than this, their types are checked first.
 _MANY = 32
 _FINITE_BUT_INT: FrozenSet[type] = frozenset({str, bool, type(None)})
 _FINITE: FrozenSet[type] = _FINITE_BUT_INT | {int}
@@ -99,9 +99,9 @@ _TEXT = frozenset({str})
 
 
 def _is_finite(body: Any, finite: frozenset[type], *, only_text_keys: bool = False) -> bool:
-    """True if all values in *body* are known to be finite; False also for types that are not those of JSON.
+    """Return True if all values in *body* are known to be finite. Return False also for types that are not those of JSON.
 
-    Values of the types in *finite* are not looked at. *body* was encoded before, so it does not contain itself.
+    Values of the types in *finite* are not checked. *body* was encoded before, so it does not contain itself.
     """
     containers: List[Any] = [(body,)]
     while containers:
@@ -136,7 +136,7 @@ def _refusal(path: str, problem: str) -> InvalidRequestError:
 
 
 def _plain(value: Any, path: str, depth: int) -> Any:
-    """Return *value* in the types of JSON, or raise an error with the path."""
+    """Return *value* with the types of JSON only, or raise an error with the path."""
     if value is None or value is True or value is False:
         return value
     if depth > _DEEPEST:
@@ -195,7 +195,7 @@ def _name(key: Any, path: str) -> str:
 
 
 def _fields_of(value: Any) -> Optional[Dict[str, Any]]:
-    """Return the fields of an object whose class declares them, else None."""
+    """Return the fields of an object whose class declares fields, else None."""
     kind = type(value)
     if isinstance(value, Checkpoint):
         own = {f.name: getattr(value, f.name) for f in attrs.fields(kind) if f.name != "extra"}
@@ -226,10 +226,10 @@ def _in_order(values: Any) -> List[Any]:
 
 
 def _from_numpy(value: Any) -> Any:
-    """A numpy scalar as a number, an array as a list."""
+    """Return a numpy scalar as a number, an array as a list."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if kind in ("M", "m"):
-        value = value.astype(f"{kind}8[us]")  # finer times would become whole numbers
+        value = value.astype(f"{kind}8[us]")  # times with nanoseconds would become whole numbers
     return value.tolist()
 
 
@@ -238,7 +238,7 @@ def _with_text_keys(value: Any) -> Dict[str, Any]:
 
 
 _Conversion = Tuple[Tuple[type, ...], Callable[[Any], Any]]
-#: Types whose instances have one form, whatever else their class is.
+#: The conversions of types whose instances have one form, even if their class declares fields.
 _VALUES: Tuple[_Conversion, ...] = (
     ((enum.Enum,), operator.attrgetter("value")),
     ((str,), str.__str__),
@@ -246,7 +246,7 @@ _VALUES: Tuple[_Conversion, ...] = (
     ((uuid.UUID,), str),
     ((decimal.Decimal,), _number),
 )
-#: Types whose instances have this form if their class declares no fields.
+#: The conversions of types whose instances have this form only if their class declares no fields.
 _COLLECTIONS: Tuple[_Conversion, ...] = (
     ((int,), int),
     ((float,), float),
@@ -254,7 +254,7 @@ _COLLECTIONS: Tuple[_Conversion, ...] = (
     ((list, tuple, deque), list),
     ((Mapping,), _with_text_keys),
 )
-#: The same by type, for instances that are of no subclass.
+#: The same conversions by exact type, without subclasses.
 _BY_TYPE: Dict[type, Callable[[Any], Any]] = {kind: convert for kinds, convert in (*_VALUES, *_COLLECTIONS) for kind in kinds}
 
 

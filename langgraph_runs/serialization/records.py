@@ -1,11 +1,11 @@
-"""Parsed JSON to record classes, strictly. The only importer of cattrs; imported when the first record is decoded.
+"""Decodes parsed JSON to record classes, strictly. The only importer of cattrs; imported when the first record is decoded.
 
 A record class is an attrs class with a field ``extra``. Declaring it is enough: there is no list of them.
 
 The rules:
 
 - a string is a string and a number a number: nothing is converted silently (cattrs alone would turn None into ``"None"``);
-- a null, or a missing field, is the default of the field if it has one;
+- a field that is null or missing has its default, if the record declares one;
 - fields that the record does not have are kept in its ``extra``;
 - a time is ISO 8601 text; without an offset it is UTC.
 """
@@ -38,7 +38,7 @@ def structure(value: Any, cls: Type[T], path: str) -> T:
     hook = _hook_of(cls)
     try:
         return cast(T, hook(value, cls))
-    except Exception as error:  # cattrs raises groups of all that its hooks raised, and each of them means another shape
+    except Exception as error:  # cattrs raises groups of what its hooks raised; each of these is a problem with the shape
         problems = tuple(_problems(error, path)) or (f"{path}: {error}",)
         raise ResponseDecodeError(
             f"the response has another shape than promised: {shortened('; '.join(problems))}", problems=problems
@@ -60,7 +60,7 @@ def _problems(error: BaseException, path: str) -> Iterator[str]:
         for inner in others:
             yield from _problems(inner, path)
     elif isinstance(error, KeyError):
-        yield f"{path}: missing"  # the note that led here has the field's name
+        yield f"{path}: missing"  # the note that was followed has the name of the field
     else:
         yield f"{path}: {error}"
 
@@ -97,7 +97,7 @@ def _is_object(kind: Any) -> bool:
 
 
 def _make_hook(cls: Any) -> Any:
-    """The function that makes a *cls*, a record class, from parsed JSON. `TypeError` if the class is not a record."""
+    """Return the function that makes a *cls* from parsed JSON. Raise `TypeError` if *cls* is not a record class."""
     attrs.resolve_types(cls)
     fields = attrs.fields_dict(cls)
     if "extra" not in fields:

@@ -1,6 +1,6 @@
-"""The events of a run: bytes to server-sent events, the position in the stream, reconnecting, and what the caller iterates.
+"""The events of a run: parses server-sent events, keeps the position in the stream, reconnects, and yields events to the caller.
 
-Knows what the events say about their run. How the run ended is requested through `runs`.
+Knows what the events say about their run. Finds out through `runs` how the run ended.
 """
 
 from .events import (

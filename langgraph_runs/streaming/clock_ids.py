@@ -1,15 +1,15 @@
 """Resuming a stream whose event ids are ``<milliseconds>-<counter>``.
 
-On some servers the counter is constant, so that the events of one millisecond share an id, and resuming is "greater than". To
-resume from the last id would lose its siblings: the events under the same id that had not come yet. So the stream is resumed from
-the distinct id before it, and what was delivered already is dropped: every event with an older id, and of those with the newest id
-the ones that were delivered, in their order. If the run had published all its events before the connection was opened, that is
-all: the server sends each stored event once (`FinishedClockIds`).
+On some servers the counter is constant, so the events of one millisecond share an id. A resumed server sends the events whose id
+is greater than the last event id. Resuming from the last id would lose its siblings: events with the same id that had not come yet.
+So the stream is resumed from the distinct id before the last one. Events that were delivered already are dropped: every event with
+an older id and, of the events with the last id, as many as were delivered, in their order. If the run had published all its events
+before the connection was opened, the server sends each stored event once, and this is enough (`FinishedClockIds`).
 
-While the run goes on, a server may replay what it stored and then send again, in one block, what was published during the replay.
-Such events come twice, mostly after newer ones, which shows that they are repeats. Where the block begins with the newest id, an
-event of equal content may be a repeat or a new event, as tokens of one millisecond are often equal. Then the connection is given
-up, and the next one shows it: what was seen before a connection was opened is in no block of that connection (`LiveClockIds`).
+While the run goes on, a server may replay the stored events and then send again, in one block, those that were published during
+the replay. Most of these repeats come after newer events, and are recognised by that. But if the block begins with the newest id,
+an event of equal content may be a repeat or a new event: tokens of one millisecond are often equal. In this case the connection is
+given up, and the next one decides: a block has no events that were published before its connection was opened (`LiveClockIds`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CLOCK = re.compile(r"(\d+)-(\d+)\Z", re.ASCII)
 
 
 def clock_key(event_id: str) -> Optional[ClockKey]:
-    """Return what orders clock ids, or None for any other id.
+    """Return the sort key of a clock id, or None for any other id.
 
     >>> clock_key("1795224633885-0"), clock_key("17")
     ((1795224633885, 0), None)
@@ -44,9 +44,9 @@ def resume_from(delivered: Delivered) -> Optional[str]:
 
 
 class FinishedClockIds:
-    """One resumed connection to a run that had published all its events before: each of them comes once, in order."""
+    """The rules for a resumed connection, if the run had published all its events before: each event comes once, in order."""
 
-    #: Never: the order says which events are new.
+    #: Always False: the order says which events are new.
     doubt = False
 
     def __init__(self, delivered: Delivered) -> None:
@@ -68,30 +68,30 @@ class FinishedClockIds:
             self._caught_up = True
             return not self._siblings.is_repeat((event, data))
         if self._caught_up and not self._restarted:
-            # Older events after newer ones: this server sends a block of them again after all.
+            # Older events after newer ones: contrary to expectation, this server sends a block of them again.
             self._restarted = True
             self._siblings.restart()
         return False
 
 
 class LiveClockIds:
-    """One resumed connection to a run that may go on. In *doubt* it takes no more, and another connection is needed."""
+    """The rules for a resumed connection to a run that may go on. When *doubt* is True, it accepts no events until the next one."""
 
     def __init__(self, delivered: Delivered, *, safe: Optional[ClockKey] = None, overlap_until: Optional[int] = None) -> None:
         self._delivered = delivered
         self._newest = None if delivered.last is None else clock_key(delivered.last)
-        # What was published up to here, by ids, was published before this connection was opened.
+        # Events with ids up to this one were published before this connection was opened.
         self._safe = safe
-        # Milliseconds since 1970; events that were published later come once.
+        # Milliseconds since 1970. Events that were published later than this come only once.
         self._overlap_until = overlap_until
         self._due: Deque[Event] = deque(filter(is_stored, delivered.siblings))
         self._by_content = delivered.forgotten > 0
         self._caught_up = False
-        # Places in the siblings that a block of repeats may have come to; None outside of a block.
+        # Indexes in the siblings of the event that a block of repeats may send next; None outside of a block.
         self._block: Optional[Set[int]] = None
         self._had_block = False
         self._past_older_block = False
-        #: Whether only another connection can show what comes next.
+        #: True if only another connection can show which events are new.
         self.doubt = False
         #: The newest id that this connection showed, once it is in doubt.
         self.shown: Optional[ClockKey] = None
@@ -113,7 +113,7 @@ class LiveClockIds:
         return self._sibling_is_new(key, (event, data))
 
     def _newer_is_new(self, key: ClockKey) -> bool:
-        if not self._block_ends(again=False) and self._come_into_doubt(key):
+        if not self._block_ends(again=False) and self._give_up(key):
             return False
         self._due.clear()
         self._by_content = False
@@ -122,10 +122,10 @@ class LiveClockIds:
         return True
 
     def _note_older(self, key: ClockKey) -> None:
-        if not self._block_ends(again=True) and self._come_into_doubt(key):
+        if not self._block_ends(again=True) and self._give_up(key):
             return
         if self._caught_up and not self._past_older_block:
-            # The block. It goes on through all that was delivered under the newest id, and then to what is new.
+            # A block of repeats begins. It has all events that were delivered under the newest id, then new events.
             self._past_older_block = True
             self._due = deque(self._delivered.siblings)
             self._by_content = self._delivered.forgotten > 0
@@ -138,25 +138,25 @@ class LiveClockIds:
                 self._due.popleft()
                 return False
             self._due.clear()
-            self._by_content = True  # it is not in the order in which they were delivered
+            self._by_content = True  # the events are not in the order in which they were delivered
         overlapping = self._overlap_until is None or key[0] <= self._overlap_until
         known = event in siblings
         if self._by_content or not overlapping:
             return not (known and overlapping)
         if self._past_older_block or (self._safe is not None and key <= self._safe):
             return True
-        if self._goes_on_with(event):
+        if self._continues_block(event):
             return False
-        if not self._block_ends(again=known) and self._come_into_doubt(key):
+        if not self._block_ends(again=known) and self._give_up(key):
             return False
         if not known:
             return True
-        if (self._delivered.repeats or key[1] == 0) and self._come_into_doubt(key):
+        if (self._delivered.repeats or key[1] == 0) and self._give_up(key):
             return False
         self._block = {at + 1 for at, other in enumerate(siblings) if other == event}
         return False
 
-    def _goes_on_with(self, event: Event) -> bool:
+    def _continues_block(self, event: Event) -> bool:
         """Return True if the event may be the next of a block of repeats."""
         if self._block is None:
             return False
@@ -167,9 +167,10 @@ class LiveClockIds:
         return bool(further)
 
     def _block_ends(self, *, again: bool) -> bool:
-        """Return False if what was taken for repeats did not go on to the end of a block, or if another block begins (*again*).
+        """End the block, if any. Return False if events that were dropped as its repeats may have been new events.
 
-        There is one block on a connection, and it goes on to the last event under its last id. Otherwise they were new events.
+        A connection has one block at most, which goes on to the last event under its last id. So the dropped events are in doubt if
+        the block ended earlier, or if another one begins (*again*).
         """
         if self._block is not None:
             self._had_block = len(self._delivered.siblings) in self._block
@@ -177,8 +178,8 @@ class LiveClockIds:
             return self._had_block and not again
         return not (again and self._had_block)
 
-    def _come_into_doubt(self, key: ClockKey) -> bool:
-        """Give this connection up, if another one can be opened."""
+    def _give_up(self, key: ClockKey) -> bool:
+        """Give this connection up if another one can be opened. Return True if it is given up."""
         self._block = None
         if self._delivered.repeatable:
             self.doubt = True

@@ -1,6 +1,6 @@
-"""The connections of one stream, one after the other, each opened where the last one ended; their bytes as server-sent events.
+"""Opens the connections of one stream, each where the last one ended, and reads their bytes as server-sent events.
 
-Knows how a stream is resumed on the wire and how often that is tried. Does not know what the events mean.
+Knows how a stream is resumed in HTTP, and how often. Does not know what the events mean.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class StreamConnection:
         self._query = query
         self._options = options
         self._location: Optional[_Target] = None
-        # Both count since the last new event: attempts used up, and connections that ended although the run went on.
+        # Both are counted since the last new event: failed attempts, and connections that ended although the run went on.
         self._retrier: Optional[Retrier] = None
         self._quiet_ends = 0
         self._body: Optional[ByteStream] = None
         self._parser = EventParser(max_event_bytes=transport.settings.max_event_bytes)
         #: The error to raise after the events that `read` has returned.
         self.fault: Optional[LangGraphRunsError] = None
-        #: Whether the end of the last body was marked by the end of the connection alone, so that a cut would look the same.
+        #: True if only the end of the connection marked the end of the last body, so that a broken connection would look the same.
         self.ended_by_connection = False
 
     @property
     def is_open(self) -> bool:
-        """True if there is a connection to read."""
+        """True if a connection is open."""
         return self._body is not None
 
     @property
@@ -87,7 +87,7 @@ class StreamConnection:
             return
 
     def _targets(self) -> List[_Target]:
-        """Where the run's stream is: the newest ``Location``, and the documented path for servers whose ``Location`` is wrong."""
+        """Return where to request the stream: the newest ``Location``, which may be wrong, and then the documented path."""
         targets = []
         if self._location is not None:
             path, query = self._location
@@ -117,10 +117,10 @@ class StreamConnection:
     # -- reading
 
     def read(self) -> Optional[List[ServerSentEvent]]:
-        """Return the events that are complete with the next bytes, or None at a clean end. Blocks until bytes come.
+        """Read bytes, and return the events that they complete; None at a clean end. Blocks until bytes come.
 
-        Raise `APIConnectionError` at any other end. If the bytes cannot be read as events, `fault` is the error, and the events
-        before it are returned.
+        Raise `APIConnectionError` at any other end. If the bytes cannot be parsed, return the events before the error, and set
+        `fault` to the error.
         """
         body = self._body
         assert body is not None
@@ -146,13 +146,13 @@ class StreamConnection:
     # -- trying again
 
     def progressed(self) -> None:
-        """A new event has come: failures are counted from here."""
+        """Note that a new event has come: count failures from 0 again."""
         self._quiet_ends = 0
         if self._retrier is not None:
             self._retrier.succeeded()
 
     def count_failure(self, error: LangGraphRunsError, *, at_once: bool = False) -> None:
-        """Use up an attempt and wait; with *at_once* there is no wait after the first. Raise when no attempt is left."""
+        """Count a failed attempt and wait; with *at_once* do not wait after the first. Raise if no attempt is left."""
         if self._retrier is None:
             call = f"the stream of run {self._scope.run_id}"
             self._retrier = self._transport.retrier_of(call, lambda _: True, scope=self._scope)
@@ -162,17 +162,17 @@ class StreamConnection:
             if self._retrier.out_of_time:
                 raise self._scope.identify(error)
             cause = error if isinstance(error, APIConnectionError) else None
-            raise self.interrupted(cause, str(error) if cause is None else "no attempt brought anything new") from error
+            raise self.interrupted(cause, str(error) if cause is None else "no attempt brought a new event") from error
         self._scope.sleep(wait)
 
     def wait_before_reopening(self) -> None:
-        """Wait before the next connection of a run that goes on. Not a failure; the wait grows with each one."""
+        """Wait before the next connection, if the run goes on. Counts no failure. The wait grows with each connection."""
         seconds = max(polling_wait(self._quiet_ends), self._requested_pause())
         self._quiet_ends += 1
         self._scope.sleep(seconds)
 
     def _requested_pause(self) -> float:
-        """Seconds before reconnecting that the server requested with a ``retry`` field, at most the policy's longest wait."""
+        """Return the seconds that the server requested with a ``retry`` field, at most the longest wait of the policy."""
         retry = self._parser.retry
         return 0.0 if retry is None else min(retry / 1000.0, self._transport.settings.retry.wait_max)
 

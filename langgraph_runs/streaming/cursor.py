@@ -1,8 +1,8 @@
-"""Where a stream stands, so that a new connection neither loses nor repeats an event. No I/O.
+"""The position in a stream, so that a new connection neither loses nor repeats an event. No I/O.
 
-What a server means by its event ids is recognised by the ids seen, and each kind of id has its own rules for a resumed connection:
-`clock_ids`, which events may share; `number_ids`, which grow; `opaque_ids`, all others, taken for unique as the specification of
-server-sent events has them. The cursor is the one keeper of the last event id.
+The kind of event ids that a server uses is recognised from the ids seen. Each kind has its own rules for a resumed connection:
+`clock_ids`, which several events may share; `number_ids`, which grow; `opaque_ids`, all others, which are expected to be unique, as
+in the specification of server-sent events. Only the cursor keeps the last event id.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["Cursor", "Place"]
 _WITHOUT_ID = frozenset({"metadata", "error", "end", "feedback"})
 #: Resumes from before the first event.
 _FROM_START = "0"
-#: Seconds after the start of a connection in which events may come twice. Later, events of equal content are distinct.
+#: Events may come twice during this many seconds after a connection is opened. Later, events of equal content are distinct.
 _OVERLAP = 30.0
-#: Clock ids from here on (the year 2001) are times. Smaller ones may be anything, and their server may store nothing.
+#: Clock ids from this one on (the year 2001) are times. Smaller ids need not be times, and their server may store no events.
 _TIMES = 10**12
 
 _Replay = Union[FinishedClockIds, LiveClockIds, NumberIds, OpaqueIds]
@@ -32,16 +32,16 @@ _Replay = Union[FinishedClockIds, LiveClockIds, NumberIds, OpaqueIds]
 class Place(NamedTuple):
     """A place between two events of a stream."""
 
-    #: Id of the event before it, if that had one.
+    #: The id of the event before it, if that event had one.
     after_id: Optional[str]
-    #: Number of events delivered before it.
+    #: The number of events delivered before it.
     events_seen: int
 
 
 class Cursor:
     """The position in one run's stream, over all its connections.
 
-    With *from_start* the server keeps the events from the first one on; *start* is the id that the caller wants to begin after.
+    With *from_start* the server keeps the events from the first one on. *start* is the event id after which the caller begins.
     *modes* are the stream modes of the run: the server does not store the events of ``messages``.
 
     >>> cursor = Cursor(from_start=True)
@@ -54,11 +54,11 @@ class Cursor:
     """
 
     def __init__(self, *, from_start: bool, start: Optional[str] = None, modes: Sequence[str] = ()) -> None:
-        #: The id that the caller wanted to begin after.
+        #: The event id after which the caller began, or None.
         self.start = start
         #: Number of events that were new.
         self.admitted = 0
-        #: Whether the open connection began after events that were never delivered; see `take_gap`.
+        #: True if the open connection began after events that were never delivered; see `take_gap`.
         self.gap = False
         self._doubts = 0
         self._gap_place: Optional[Place] = None
@@ -68,7 +68,7 @@ class Cursor:
             self._delivered.add_unrepeatable()
         self._metadata: Optional[str] = None
         self._safe: Optional[ClockKey] = None
-        # Of the connection that is open. Events may come twice on every one but that which made the run.
+        # The open connection. Events may come twice on every connection except the one that started the run.
         self._resumed = start is not None
         self._replay: Optional[_Replay] = None
         self._all_published = False
@@ -77,12 +77,12 @@ class Cursor:
 
     @property
     def last(self) -> Optional[str]:
-        """The id of the last event delivered that had one."""
+        """The id of the last delivered event that had an id."""
         return self._delivered.last
 
     @property
     def last_id(self) -> Optional[str]:
-        """The last event id, which an event without an id of its own has; None if there is none."""
+        """The last event id, also for an event without an id of its own; None if there is none."""
         return self._delivered.last_id or None
 
     @property
@@ -92,25 +92,25 @@ class Cursor:
 
     @property
     def resumable(self) -> bool:
-        """Whether a new connection can begin exactly where the last one ended."""
+        """True if a new connection can begin exactly where the last one ended."""
         return self._delivered.repeatable and (self._delivered.last is not None or self._origin is not None)
 
     @property
     def doubt(self) -> bool:
-        """Whether only a new connection can tell what comes next. Until `reconnect` nothing more is admitted."""
+        """True if only a new connection can show which events are new. Until `reconnect`, no event is admitted."""
         return self._replay is not None and self._replay.doubt
 
     @property
     def doubts(self) -> int:
-        """How many connections were given up because only another one can tell whether an event is new."""
+        """The number of connections that were given up because of `doubt`."""
         return self._doubts + self.doubt
 
     def ended_early(self) -> bool:
-        """Return True if the connection has not sent again what it should have begun with."""
+        """Return True if the connection ended before it had sent again the delivered events with which it should begin."""
         return self._expects_last
 
     def take_gap(self) -> Optional[Place]:
-        """Return the place of the gap, and note that it was reported."""
+        """Return the place of a gap that was not reported yet, or None, and note that it is reported."""
         self.gap, place, self._gap_place = False, self._gap_place, None
         return place
 
@@ -122,14 +122,14 @@ class Cursor:
         *all_published*: the run is known to have published all its events before, so that the server sends each of them once.
         """
         if self.doubt and isinstance(self._replay, LiveClockIds):
-            self._safe = self._replay.shown  # what the last connection showed was published before this one
+            self._safe = self._replay.shown  # published before the new connection, since the last connection showed it
             self._doubts += 1
         self._resumed = True
         self._replay = self._overlap_until = None
         self._all_published = all_published
         delivered = self._delivered
         if delivered.last_id == "":
-            # The server wants no id to be sent. Whether it then begins with a known event, the connection shows.
+            # The server wants no id to be sent. The first event will show whether the server begins with a known event.
             self._expects_last = True
             return None
         self._expects_last = False
@@ -146,17 +146,17 @@ class Cursor:
         return sent if sent is not None else self._origin or _FROM_START
 
     def opened(self, server_time: Optional[float]) -> None:
-        """The connection is open; *server_time* is the server's clock (``Date``) in seconds since 1970, if it was sent."""
+        """Note that the connection is open. *server_time* is its ``Date`` in seconds since 1970, or None."""
         if self._resumed and server_time is not None:
             self._overlap_until = int((server_time + 1.0 + _OVERLAP) * 1000)
 
     # -- its events
 
     def admit(self, event: str, data: str, own_id: Optional[str]) -> bool:
-        """Return True if the event is new, and note it. With *event* "" it is a frame without data: no event, but its id counts."""
+        """Return True if the event is new, and note it. With *event* "" it is a frame without data, of which only the id counts."""
         if not own_id or not event:
             return self._admit_other(event, data, own_id)
-        # Nothing comes twice on the connection that made the run.
+        # On the connection that started the run, no event comes twice.
         if self._resumed and not self._is_new(event, data, own_id):
             return False
         if self._delivered.last is None:
@@ -181,7 +181,7 @@ class Cursor:
     def _is_new_without_id(self, event: str, data: str) -> bool:
         name = event.split("|", 1)[0]
         if name == "metadata":
-            # Some servers send it without an id at the head of every connection.
+            # Some servers begin every connection with this event, without an id.
             again = self._resumed and data == self._metadata
             self._metadata = data
             return not again
@@ -204,7 +204,7 @@ class Cursor:
         return new
 
     def _replay_for(self, own_id: str) -> _Replay:
-        """Return the rules for a resumed connection: by the ids delivered, or by the first one if there are none."""
+        """Return the rules for a resumed connection, by the kind of the delivered ids, or of *own_id* if there are none."""
         delivered = self._delivered
         first = own_id if delivered.last is None else delivered.last
         if not delivered.unordered and clock_key(first) is not None:
@@ -218,7 +218,7 @@ class Cursor:
 
 
 def _is_in_order(order: Callable[[str], Any], delivered: Delivered) -> bool:
-    """Return True if the last two ids are of the kind that *order* knows, and grew."""
+    """Return True if *order* knows the last two ids, and the last one is greater."""
     last = None if delivered.last is None else order(delivered.last)
     if last is None or delivered.before is None:
         return last is not None

@@ -1,4 +1,4 @@
-"""What was delivered of a run's events, as far as a new connection needs it. Its memory is bounded."""
+"""The delivered events of a run, as far as a new connection needs them. The memory is bounded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ Event = Tuple[str, str]
 
 #: Kinds that a server sends live but does not store. ``messages`` itself (the tuple form) is stored.
 _NOT_STORED = ("messages/", "error", "feedback")
-#: Events under one id that are remembered. Of unordered ids, at least as many are remembered, and at most twice as many.
+#: The maximum number of events under one id that are remembered. Of ids without an order, the last ones are remembered: at least
+#: this many, and at most twice as many.
 _REMEMBERED = 4096
 
 
@@ -32,20 +33,20 @@ class Delivered:
     """
 
     def __init__(self, start: Optional[str] = None) -> None:
-        #: The first id, the last id, and the id before the last; None before there is one.
+        #: The first id, the last id, and the id before the last; None if there is none yet.
         self.first: Optional[str] = None
         self.last: Optional[str] = None
         self.before: Optional[str] = None
-        #: The last event id as the specification of server-sent events has it: *start* at first, "" after an empty ``id`` line.
+        #: The last event id, by the specification of server-sent events: at first *start*, "" after an empty ``id`` line.
         self.last_id = start
-        #: The events under the last id, in order; and how many stored ones before these are forgotten.
+        #: The events under the last id, in order; and the number of stored events before these that are forgotten.
         self.siblings: List[Event] = []
         self.forgotten = 0
-        #: Whether two events had the same id.
+        #: True if two events had the same id.
         self.repeats = False
-        #: Whether the server can send all of them again.
+        #: True if the server can send all of them again.
         self.repeatable = True
-        #: Whether the ids have no known order. Only then are ids remembered.
+        #: True if the ids have no known order. Only such ids are remembered.
         self.unordered = False
         self._recent: Set[str] = set()
         self._older: Set[str] = set()
@@ -83,7 +84,7 @@ class Delivered:
         self.repeatable = False
 
     def treat_as_unordered(self) -> None:
-        """From here on, remember ids, since their order says nothing."""
+        """Remember the ids from now on, since they have no known order."""
         if not self.unordered:
             self.unordered = True
             for own_id in (self.first, self.before, self.last):
@@ -91,7 +92,7 @@ class Delivered:
                     self._remember(own_id)
 
     def __contains__(self, own_id: str) -> bool:
-        """Return True if the id is remembered. Takes the same time however many are."""
+        """Return True if the id is remembered. The time does not depend on the number of ids."""
         return own_id in self._recent or own_id in self._older
 
     def _remember(self, own_id: str) -> None:
@@ -108,8 +109,8 @@ class Delivered:
 class DeliveredSiblings:
     """Recognises the events under the last id that were delivered, when the server sends all events under that id again.
 
-    They are matched by their order, so that equal events are counted right. Only if another event comes in between, which a
-    server that stores all events never sends, the rest is matched by content, each event once.
+    They are matched by their order, so that equal events are counted correctly. If another event comes in between, the rest is
+    matched by content, each event once. A server that stores all events never sends such an event.
     """
 
     def __init__(self, delivered: Delivered) -> None:
@@ -120,13 +121,13 @@ class DeliveredSiblings:
         self.restart()
 
     def restart(self) -> None:
-        """Expect all of them from here on."""
+        """Expect all delivered events again from now on."""
         self._forgotten = self._delivered.forgotten
         self._due = deque(filter(is_stored, self._delivered.siblings))
         self._by_content = None
 
     def clear(self) -> None:
-        """Expect none of them any more."""
+        """Expect no delivered events any more."""
         self._forgotten = 0
         self._due.clear()
         self._by_content = None

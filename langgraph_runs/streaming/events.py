@@ -1,4 +1,4 @@
-"""What a stream yields: one frozen record per server-sent event, its class by the kind of event. Knows no bytes and no HTTP.
+"""The events that a stream yields: a frozen record for each server-sent event, with a class for each kind. No bytes and no HTTP.
 
 A class of events is registered by declaring it: ``class X(StreamEvent, kinds=("x",))``.
 """
@@ -34,7 +34,7 @@ __all__ = [
     "mode_of",
 ]
 
-#: The class of each kind of event that is known by its whole name. Classes of events add themselves.
+#: The class of each kind of event, by the whole name of the kind. Declaring a class adds it.
 KINDS: Dict[str, Type[StreamEvent]] = {}
 
 #: Ids that carry the time: milliseconds since 1970, a dash, a counter.
@@ -42,7 +42,7 @@ _CLOCK_ID = re.compile(r"(\d{13})-\d+\Z")
 
 
 def mode_of(name: str) -> str:
-    """The stream mode of an event's name, without namespace and detail.
+    """Return the stream mode in an event's name, without namespace and detail.
 
     >>> mode_of("values|child:1"), mode_of("messages/partial")
     ('values', 'messages')
@@ -76,13 +76,14 @@ class StreamEvent:
     event: str
     #: The parsed data: any JSON value; None if the event had none.
     data: Any = None
-    #: The last event id as of this event (WHATWG: it persists until the next one), or None. Not unique on every server.
+    #: The last event id at this event, or None. An event without an id has that of the event before it (as WHATWG specifies). Ids
+    #: are not unique on every server.
     id: Optional[str] = None
     #: The data as text, as it was sent.
     raw: str = attrs.field(default="", repr=False, eq=False)
     #: When it arrived: seconds since 1970.
     received_at: float = attrs.field(factory=time.time, repr=False, eq=False)
-    #: Whether the data of these events must be JSON. Others may be plain text on some servers, and are then passed on as text.
+    #: True if the data of events of this class must be JSON. Otherwise some servers send plain text, and `data` is that text.
     must_be_json: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, kinds: Tuple[str, ...] = (), must_be_json: bool = True, **options: Any) -> None:
@@ -92,17 +93,17 @@ class StreamEvent:
 
     @property
     def mode(self) -> str:
-        """Its stream mode, without namespace and detail: ``values``, ``messages``."""
+        """The stream mode of the event, without namespace and detail: ``values``, ``messages``."""
         return mode_of(self.event)
 
     @property
     def namespace(self) -> Tuple[str, ...]:
-        """The subgraph that it comes from, outermost first; empty for the graph itself."""
+        """The path of the subgraph that sent the event, outermost first; empty for the graph itself."""
         return tuple(self.event.split("|")[1:])
 
     @property
     def timestamp(self) -> datetime.datetime:
-        """When it happened, aware UTC: the time in its data if there is one, else the time in its id, else the time of arrival."""
+        """When the event happened, an aware UTC datetime: the time in its data, else that in its id, else the time of arrival."""
         moment = _time_in(self._detail("timestamp"))
         if moment is not None:
             return moment
@@ -116,7 +117,7 @@ class StreamEvent:
         return tuple(str(tag) for tag in tags) if isinstance(tags, (list, tuple)) else ()
 
     def _detail(self, key: str) -> Any:
-        """What the server says about the event, under *key* of its data; None where the data are not such an object."""
+        """Return what the server says about the event under *key* of the data; None if the data have no such key."""
         return self.data.get(key) if isinstance(self.data, dict) else None
 
 
@@ -186,9 +187,9 @@ class DebugStreamEvent(StreamEvent, kinds=("debug",)):
 
 
 class MetadataStreamEvent(StreamEvent, kinds=("metadata",)):
-    """The first event, with ``run_id`` and ``attempt``. It is sent again when the server tries the run again.
+    """The first event, with ``run_id`` and ``attempt``. The server sends it again when it runs the graph again after a failure.
 
-    The events of the run so far are then sent again as well, for the new attempt.
+    After that the events come again from the start, as those of the new attempt.
 
     >>> MetadataStreamEvent("metadata", {"run_id": "1f0c", "attempt": 2}).attempt
     2
@@ -198,7 +199,7 @@ class MetadataStreamEvent(StreamEvent, kinds=("metadata",)):
 
     @property
     def attempt(self) -> int:
-        """The server's own attempt at the run; 1 is the first."""
+        """The number of the server's attempt at the run; 1 is the first."""
         attempt = self._detail("attempt")
         return attempt if isinstance(attempt, int) else 1
 
@@ -281,7 +282,7 @@ class EndStreamEvent(StreamEvent, kinds=("end",), must_be_json=False):
 
 
 def event_class(event: str) -> Type[StreamEvent]:
-    """The class for an event of this name.
+    """Return the class for events of this name.
 
     >>> event_class("messages/partial").__name__, event_class("tools").__name__
     ('MessagesStreamEvent', 'StreamEvent')
@@ -292,8 +293,8 @@ def event_class(event: str) -> Type[StreamEvent]:
     return found
 
 
-# Written for speed: an event is built for every frame of a stream, and the constructor of a frozen class takes half as long
-# again as setting its slots.
+# Written for speed: an event is built for every frame of a stream, and the constructor of a frozen class takes 1.5 times as long
+# as setting its slots.
 _new = object.__new__
 _set_event = StreamEvent.event.__set__  # type: ignore[attr-defined]
 _set_data = StreamEvent.data.__set__
@@ -303,7 +304,7 @@ _set_received_at = StreamEvent.received_at.__set__  # type: ignore[attr-defined]
 
 
 def build_event(cls: Type[StreamEvent], name: str, data: Any, event_id: Optional[str], raw: str, at: float) -> StreamEvent:
-    """``cls(name, data, event_id, raw, at)``, faster."""
+    """Return ``cls(name, data, event_id, raw, at)``, faster than the constructor does."""
     built = _new(cls)
     _set_event(built, name)
     _set_data(built, data)

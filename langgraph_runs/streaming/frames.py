@@ -1,6 +1,6 @@
-"""Bytes to the frames of a stream of server-sent events: the lines of each event, without its blank line. No I/O.
+"""Splits the bytes of a stream of server-sent events into frames: the lines of each event, without its blank line. No I/O.
 
-Lines end at CR, LF or CRLF (WHATWG HTML, section 9.2). Each byte is looked at once, in whatever pieces the bytes come.
+Lines end at CR, LF or CRLF (WHATWG HTML, section 9.2). Each byte is read once, whatever the sizes of the chunks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Frame", "FrameCutter", "FrameTooLargeError"]
 Frame = List[bytes]
 
 _BOM = b"\xef\xbb\xbf"
-#: Lines that are longer on average are split another way.
+#: Lines that are longer on average are split by `split_long_lines`.
 _LONG = 512
 
 
@@ -38,11 +38,11 @@ class FrameCutter:
         #: Lines of the open event that are complete, and how many of them the last chunk completed.
         self.lines: Frame = []
         self.new_lines = 0
-        self._partial: List[bytes] = []  # pieces of the line that is not complete
+        self._partial: List[bytes] = []  # pieces of the incomplete line
         self._size = 0  # of the open event, in bytes
         self._after_cr = False
         self._has_long_lines = False
-        #: Whether the frames of the last chunk have only ASCII characters. False may also mean that it is not known.
+        #: True if the frames of the last chunk are known to have only ASCII characters.
         self.ascii = True
         # The bytes so far, while they may be the beginning of a byte order mark; None once the stream has begun.
         self._start: Optional[bytes] = b""
@@ -54,11 +54,11 @@ class FrameCutter:
 
     @property
     def in_event(self) -> bool:
-        """True if an end here would be within an event. As `pending`, but complete comments belong to no event."""
+        """True if the stream is within an event. Unlike `pending`, False after complete comments, which belong to no event."""
         return any(line[:1] != b":" for line in self.lines) or bool(self._partial or self._start)
 
     def cut(self, chunk: bytes) -> List[Frame]:
-        """Return the frames that are complete with *chunk*. Raise `FrameTooLargeError` if one, or the open event, is too large."""
+        """Return the frames that *chunk* completes. Raise `FrameTooLargeError` if a frame, or the open event, is too large."""
         self.new_lines = 0
         if self._start is not None:
             chunk = self._without_mark(self._start + chunk)
@@ -96,7 +96,7 @@ class FrameCutter:
         return frames
 
     def _without_mark(self, start: bytes) -> bytes:
-        """Return *start* without a byte order mark; nothing while it may become one."""
+        """Return *start* without a byte order mark; return nothing while *start* may be the beginning of one."""
         if len(start) < len(_BOM) and _BOM.startswith(start):
             self._start = start
             return b""
@@ -104,8 +104,8 @@ class FrameCutter:
         return start[len(_BOM) :] if start.startswith(_BOM) else start
 
     def _split(self, chunk: bytes) -> List[bytes]:
-        """Return the lines that are complete with *chunk*, and keep the rest."""
-        # Of bytes, splitlines ends lines at CR, LF and CRLF, and nowhere else.
+        """Return the lines that *chunk* completes, and keep the rest."""
+        # bytes.splitlines() ends lines at CR, LF and CRLF only, unlike str.splitlines().
         lines = split_long_lines(chunk) if self._has_long_lines else chunk.splitlines()
         self._has_long_lines = len(chunk) > _LONG * len(lines)
         if self._partial:

@@ -13,12 +13,12 @@ _NUMBER = re.compile(r"\d{1,18}\Z", re.ASCII)
 
 
 class NumberIds:
-    """One resumed connection. It begins after the last id; what is not greater was delivered.
+    """The rules for a resumed connection: it begins after the last id, and an event is new if its id is greater.
 
-    If a number was repeated, events under one number are matched as those that share an id of another kind are.
+    If two events had the same number, events under one number are matched as clock ids that several events share.
     """
 
-    #: Never: a number says whether its event is new.
+    #: Always False: the number says whether its event is new.
     doubt = False
 
     def __init__(self, delivered: Delivered) -> None:
@@ -27,7 +27,7 @@ class NumberIds:
 
     @staticmethod
     def order(event_id: str) -> Optional[int]:
-        """Return the number, or None if the id is none.
+        """Return the number, or None if the id is not a number.
 
         >>> NumberIds.order("17"), NumberIds.order("17-0")
         (17, None)

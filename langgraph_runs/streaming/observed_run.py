@@ -1,4 +1,4 @@
-"""What a stream has shown of its run so far: the run's ids, its error, its open questions, its last values. Sends nothing."""
+"""The state of a run as far as its stream has shown it: ids, error, open questions, last values."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .stream_config import StreamConfig
 
 __all__ = ["CHECKED_KINDS", "ObservedRun"]
 
-#: The events that `ObservedRun.note` is called with, beside those that have an interrupt in their data.
+#: The kinds of events for which `ObservedRun.note` is called, in addition to events with an interrupt in their data.
 CHECKED_KINDS = frozenset({ErrorStreamEvent, EndStreamEvent, MetadataStreamEvent})
 
 
 class ObservedRun:
-    """The run as its stream shows it. The ids are kept in the scope, which puts them on errors."""
+    """The run as its stream has shown it. The ids are kept in the scope, which puts them on errors."""
 
     def __init__(self, scope: Scope, config: StreamConfig) -> None:
         self._scope = scope
@@ -28,9 +28,9 @@ class ObservedRun:
         self._announced = False
         #: Class and message from the last error event; None if there was no error event.
         self.reported_error: Optional[GraphError] = None
-        #: Whether an event said that the stream is complete.
+        #: True if an event said that the stream is complete.
         self.has_end_event = False
-        #: The open questions of values and updates.
+        #: The open questions in values and updates.
         self.interrupts: Tuple[Interrupt, ...] = ()
         #: The last full state that was delivered, and the number of events delivered.
         self.values: Any = None
@@ -49,7 +49,7 @@ class ObservedRun:
             callback({"run_id": self._scope.run_id, "thread_id": self._scope.thread_id})
 
     def find(self) -> None:
-        """Look for the run on its thread if neither headers nor events have named it. Up to a few requests."""
+        """Look for the run on its thread if neither headers nor events have named it. Sends a few requests at most."""
         if self._scope.run_id is None and self._config.find is not None:
             found = self._config.find()
             if found is not None:
@@ -71,7 +71,7 @@ class ObservedRun:
             self.interrupts += tuple(i for i in interrupts_in(event.data) if i not in self.interrupts)
 
     def note_delivered(self, last: Optional[StreamEvent], events_seen: int, values: Any) -> None:
-        """Remember what the caller has: the last event, the number of events, the last full state."""
+        """Remember what was delivered to the caller: the last event, the number of events, the last full state."""
         self._last, self.events_seen, self.values = last, events_seen, values
 
     def note_first(self, event: StreamEvent) -> None:
@@ -81,11 +81,11 @@ class ObservedRun:
 
     @property
     def reports_not_found(self) -> bool:
-        """True if an error event says 404, as some servers send for an unknown run or thread."""
+        """True if an error event says 404: some servers send one for an unknown run or thread."""
         return self.reported_error is not None and self.reported_error.is_not_found
 
     def lag(self) -> float:
-        """Return by how many seconds the delay between happening and arrival has grown from the first event to the last."""
+        """Return by how many seconds the last event was delayed (from happening to arrival) more than the first event."""
         first, last = self._first, self._last
         if first is None or last is None or not first.id or not last.id:
             return 0.0
@@ -108,5 +108,5 @@ class ObservedRun:
         return RunOutcome(status="error", values=self.values, error=error, message=message)
 
     def identify(self, error: LangGraphRunsError) -> LangGraphRunsError:
-        """Put what is known about the call on *error*."""
+        """Set the ids, the attempts and the request of the call on *error*, and return it."""
         return self._scope.identify(error)

@@ -10,13 +10,13 @@ __all__ = ["OpaqueIds"]
 
 
 class OpaqueIds:
-    """One resumed connection. It begins after the last id; an event is new if its id was not delivered lately.
+    """The rules for a resumed connection: it begins after the last id, and an event is new if its id was not delivered recently.
 
-    If the first id of the stream comes again, the server sends everything again, and all is skipped up to the last id. An id that
-    was repeated is taken for one that events share.
+    If the first id of the stream comes again, the server sends all events again, and they are skipped up to the last id. If two
+    events had the same id, several events may share one.
     """
 
-    #: Never: an id says whether its event is new.
+    #: Always False: the id says whether its event is new.
     doubt = False
 
     def __init__(self, delivered: Delivered) -> None:
@@ -36,7 +36,7 @@ class OpaqueIds:
             self._skipping = False
             if self._siblings is None:
                 return False
-            # Only what was delivered before this connection is sent again under this id.
+            # Under this id, only events that were delivered before this connection are repeats.
             return own_id != self._last or not self._siblings.is_repeat((event, data))
         if self._skipping or own_id in self._delivered:
             return False

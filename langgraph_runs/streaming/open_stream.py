@@ -1,4 +1,4 @@
-"""Opening the stream of a new run, or of one that exists: from checked arguments to a `RunStream`."""
+"""Opens the stream of a new or of an existing run: makes a `RunStream` from checked arguments."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def stream_existing_run(
     *,
     stream_mode: Any,
 ) -> RunStream[Any]:
-    """The stream of a run that exists. *options* are those of the call; raises `InvalidRequestError` for a bad *last_event_id*."""
+    """Return the stream of an existing run. *options* are those of the call. A bad *last_event_id* raises `InvalidRequestError`."""
     start = options.get("last_event_id") or None
     if start is not None and (not isinstance(start, str) or not _is_line(start)):
         raise InvalidRequestError(f"last_event_id={start!r}: give the id of an event as text on one line")
     modes = modes_of(stream_mode)
     query: List[Tuple[str, Any]] = []
     if modes:
-        # A JSON array: of repeated parameters the server takes only the last, and a filter drops errors unless named.
+        # A JSON array, since the server uses only the last of repeated parameters. It omits error events unless they are named.
         query.append(("stream_mode", json.dumps([*modes, *(kind for kind in _ALWAYS if kind not in modes)])))
     cancels = options.get("cancel_on_disconnect") or False
     if cancels:

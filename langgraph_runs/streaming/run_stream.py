@@ -1,4 +1,4 @@
-"""`RunStream`: the events of one run, over as many connections as it takes, ending as the run ended."""
+"""`RunStream`: the events of one run, over several connections if necessary."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ E = TypeVar("E", bound=StreamEvent, covariant=True)
 
 
 class RunStream(Generic[E], Iterator[E]):
-    """The events of a run as they come; iterate it, best in a ``with`` block.
+    """The events of a run as they come. Iterate over it, best in a ``with`` block.
 
-    It ends when the run has succeeded or waits for a human (see `interrupts`). A run that failed, was cancelled or timed out
-    raises its `RunError`. Each event blocks until it has come. One thread iterates; `close` and `cancel` may be called from any
-    other.
+    The iteration ends when the run has succeeded or waits for a human (see `interrupts`). It raises a `RunError` if the run failed,
+    was cancelled or timed out. It blocks until the next event has come. One thread iterates; `close` and `cancel` may be called
+    from any other.
     """
 
     def __init__(self, transport: Transport, outcomes: RunOutcomes, scope: Scope, config: StreamConfig) -> None:
@@ -54,7 +54,7 @@ class RunStream(Generic[E], Iterator[E]):
         self._connection = StreamConnection(transport, scope, config.cursor, query=config.query, options=config.options)
         self._end = StreamEnd(transport, outcomes, scope, config, self._connection, self._run)
         self._ready: Deque[Any] = deque()
-        #: Raised when the events before it have been delivered.
+        #: An error to raise when the events before it have been delivered, or None.
         self._fault: Optional[BaseException] = None
         self._last: Optional[StreamEvent] = None
         self._reading = threading.Lock()
@@ -62,7 +62,7 @@ class RunStream(Generic[E], Iterator[E]):
         self._pid = os.getpid()
         #: The last full state that was streamed, or None.
         self.values: Any = None
-        #: Number of events delivered so far.
+        #: The number of events delivered so far.
         self.events_seen = 0
         self._released = False
         try:
@@ -76,7 +76,7 @@ class RunStream(Generic[E], Iterator[E]):
 
     @property
     def run_id(self) -> Optional[str]:
-        """The run's id: from the headers of the response, so known before the first event."""
+        """The run's id. It is in the headers of the response, and so is known before the first event."""
         return self._scope.run_id
 
     @property
@@ -86,7 +86,7 @@ class RunStream(Generic[E], Iterator[E]):
 
     @property
     def last_event_id(self) -> Optional[str]:
-        """The last event id as of the event that was delivered last: give it to `join_stream` to go on from here."""
+        """The last event id at the last delivered event. Pass it to `join_stream` to continue after that event."""
         return self._config.cursor.start if self._last is None else self._last.id
 
     @property
@@ -99,17 +99,17 @@ class RunStream(Generic[E], Iterator[E]):
 
     @property
     def paused(self) -> bool:
-        """Whether the run has stopped for a human, by a question or by interrupt_before or interrupt_after."""
+        """True if the run has stopped for a human, by a question or by interrupt_before or interrupt_after."""
         return bool(self.interrupts) or bool(self.outcome and self.outcome.paused)
 
     @property
     def outcome(self) -> Optional[RunOutcome]:
-        """How the run ended, once the stream has ended; None before, and if that could not be requested."""
+        """How the run ended. None before the end of the stream, and if the run could not be requested."""
         return self._end.outcome
 
     @property
     def gaps(self) -> List[Gap]:
-        """Where events are missing (``on_gap="mark"``)."""
+        """The places where events are missing (with ``on_gap="mark"``)."""
         return self._end.gaps
 
     # -- reading
@@ -121,7 +121,7 @@ class RunStream(Generic[E], Iterator[E]):
         try:
             event: Any = self._ready.popleft()
         except IndexError:
-            event = None  # read outside of this block, or every later error would have this one as its context
+            event = None  # the next one is read outside of this block; else later errors would have this one as their context
         if event is None:
             event = self._next()
         self._last = event
@@ -136,7 +136,7 @@ class RunStream(Generic[E], Iterator[E]):
                 self._run.note_delivered(self._last, self.events_seen, self.values)
                 while not self._ready:
                     self._advance()
-                    self._run.announce()  # here, so that what the caller's function raises is not taken for a failed request
+                    self._run.announce()  # not within a request: an exception of the caller's function is no failed request
                 event: StreamEvent = self._ready.popleft()
                 return event
             except StopIteration:
@@ -193,7 +193,7 @@ class RunStream(Generic[E], Iterator[E]):
             self._fault = connection.fault
 
     def _queue_new(self, parsed: List[ServerSentEvent]) -> None:
-        """Queue those of these events that are new. Written for speed: the loop runs once for each event."""
+        """Queue the new ones among *parsed*. Written for speed: the loop runs once for each event."""
         cursor, queue, now = self._config.cursor, self._ready.append, time.time()
         admitted = cursor.admitted
         admit, kinds = cursor.admit, KINDS
@@ -239,9 +239,9 @@ class RunStream(Generic[E], Iterator[E]):
     # -- ending it
 
     def cancel(self, *, action: CancelAction = "interrupt", wait: bool = False) -> None:
-        """Cancel the run, from any thread. The stream then ends with `RunCancelledError`. A run that has ended stays as it is.
+        """Cancel the run, from any thread. The stream then ends with `RunCancelledError`. If the run has ended, do nothing.
 
-        *action* and *wait* as in ``runs.cancel``.
+        *action* and *wait* are as in ``runs.cancel``.
         """
         check_choice("action", action, get_args(CancelAction))
         thread_id, run_id = self.thread_id, self.run_id
@@ -258,7 +258,7 @@ class RunStream(Generic[E], Iterator[E]):
                 return
 
     def close(self) -> None:
-        """Close the connection; the run goes on. Another thread that iterates then leaves its loop without an error."""
+        """Close the connection; the run goes on. In another thread that iterates, the iteration ends without an error."""
         self._closed = True
         if self._pid == os.getpid():
             self._scope.interrupt("the stream was closed")

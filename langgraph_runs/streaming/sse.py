@@ -1,7 +1,7 @@
-"""Bytes to server-sent events, by the WHATWG specification (HTML, section 9.2). No I/O.
+"""Parses bytes into server-sent events, as the WHATWG specification defines them (HTML, section 9.2). No I/O.
 
-`frames` cuts the stream into complete frames; sseclient-py parses the fields of each. sseclient-py is not given the raw bytes: it
-would take quadratic time for large events, dispatch half an event at the end, and merge events whose line ends differ.
+`frames` splits the stream into complete frames; sseclient-py parses the fields of each. sseclient-py does not get the raw bytes: it
+would take quadratic time for large events, dispatch half an event at the end, and merge events with different line ends.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if not hasattr(sseclient.SSEClient, "events"):
 
 #: Makes a named tuple without its own constructor, which costs as much as parsing a line.
 _new_tuple = tuple.__new__
-#: Event lines that a connection remembers, and their length in bytes, at the most.
+#: The maximum number of event lines that a connection remembers, and their maximum length in bytes.
 _NAMES = 256
 _LONG = 512
-#: From this many bytes on a copy of them costs more than a view.
+#: From this many bytes on, copying them takes longer than making a memoryview.
 _LARGE = 1 << 14
 
 
 class ServerSentEvent(NamedTuple):
-    """One frame that was dispatched, or that had no data but an id."""
+    """A dispatched event, or a frame without data that has an id."""
 
-    #: Its type; ``message`` if the server gave none. "" for a frame without data: it is no event, but its id counts.
+    #: The type; ``message`` if the server sent none. "" for a frame without data, of which only the id counts.
     event: str
-    #: Its data lines, joined by line feeds.
+    #: The data lines, joined by line feeds.
     data: str
-    #: The id that it carries itself, or None. "" means that there is no last event id from here on.
+    #: The id in the frame, or None. "" means that there is no last event id from here on.
     own_id: Optional[str]
 
 
@@ -48,7 +48,7 @@ class _NoLogger:
 
 
 class _FrameBytes:
-    """The lines of one event, given to sseclient-py as the bytes that it would split into them."""
+    """The lines of one event, in place of the bytes that sseclient-py would split into lines."""
 
     __slots__ = ("lines",)
 
@@ -60,7 +60,7 @@ class _FrameBytes:
 
 
 class _Fields(sseclient.SSEClient):
-    """sseclient-py's field parser over frames that are complete already, so that it need not look for their ends."""
+    """sseclient-py's field parser. It gets complete frames, so that it does not search for their ends."""
 
     _logger = _NoLogger()
 
@@ -73,7 +73,7 @@ class _Fields(sseclient.SSEClient):
 
 
 class EventParser:
-    r"""Parses the bytes of one connection, in whatever pieces they come. It keeps no last event id: see `cursor`.
+    r"""Parses the bytes of one connection, in chunks of any size. Does not keep the last event id: see `cursor`.
 
     >>> parser = EventParser()
     >>> [event.data for event in parser.feed(b"data: 1\r\n\r")]
@@ -85,17 +85,17 @@ class EventParser:
     """
 
     def __init__(self, *, max_event_bytes: Optional[int] = None) -> None:
-        #: Milliseconds that the server wants clients to wait before they reconnect (``retry:``), or None.
+        #: The milliseconds to wait before reconnecting that the server sent (``retry:``), or None.
         self.retry: Optional[int] = None
-        #: Whether there was a frame ``event: end`` without data, which the specification does not dispatch.
+        #: True if there was a frame ``event: end`` without data, which is not dispatched, as the specification demands.
         self.ended = False
-        #: When `feed` has raised: the events that were complete before the error.
+        #: After `feed` has raised: the events that were complete before the error.
         self.before_fault: List[ServerSentEvent] = []
         self._limit = max_event_bytes
         self._cutter = FrameCutter(max_event_bytes)
         self._names: Dict[bytes, str] = {}  # the type by its event line
         self._frame = _FrameBytes()
-        self._id_line: Optional[bytes] = None  # of the frame at hand, if it is its last line
+        self._id_line: Optional[bytes] = None  # the id line of the current frame, if it is the last line
         self._undispatched = False
 
     @property
@@ -105,11 +105,11 @@ class EventParser:
 
     @property
     def in_event(self) -> bool:
-        """True if an end here would be within an event. As `pending`, but complete comments belong to no event."""
+        """True if the stream is within an event. Unlike `pending`, False after complete comments, which belong to no event."""
         return self._cutter.in_event
 
     def feed(self, chunk: bytes) -> List[ServerSentEvent]:
-        """Return the events that are complete with these bytes. Raise `ResponseDecodeError` for one that is too large."""
+        """Return the events that *chunk* completes. Raise `ResponseDecodeError` for an event that is too large."""
         cutter = self._cutter
         try:
             frames = cutter.cut(chunk)
@@ -123,7 +123,7 @@ class EventParser:
         if cutter.new_lines:
             for line in cutter.lines[-cutter.new_lines :]:
                 if line[:5] == b"retry":
-                    self._set_retry([line])  # it counts from its line on, not from the end of its event
+                    self._set_retry([line])  # it applies from its line on, even if its event is incomplete
         return parsed
 
     def _parse(self, frames: List[Frame]) -> List[ServerSentEvent]:
@@ -136,10 +136,10 @@ class EventParser:
         return parsed
 
     def _uncommon(self, frames: List[Frame], parsed: List[ServerSentEvent]) -> Iterator[_FrameBytes]:
-        """Yield, for sseclient-py, each frame that is not of the common form; the others go to *parsed* from here.
+        """Parse frames of the common form, and append their events to *parsed*. Yield the other frames, for sseclient-py.
 
-        The common form is an event line, one data line and perhaps an id line. The loop runs once for each event and is written
-        for speed: sseclient-py would take most of the time of a small one. A test compares the results of both ways.
+        The common form is an event line, one data line and perhaps an id line. The loop runs once for each event and is written for
+        speed: sseclient-py would take most of the time that a small event takes. A test compares the results of both parsers.
         """
         names = self._names
         for lines in frames:
@@ -158,15 +158,15 @@ class EventParser:
                             parsed.append(_new_tuple(ServerSentEvent, (name, text, own_id)))
                             continue
                     except UnicodeDecodeError:
-                        pass  # made valid below
+                        pass  # sseclient-py gets it, with the invalid bytes replaced
             elif count == 1 and lines[0][:1] == b":":
-                continue  # a heartbeat
+                continue  # a comment: the heartbeat of a server
             yield self._prepared(lines)
             if self._undispatched:
                 self._note_undispatched(parsed)
 
     def _name_in(self, line: bytes) -> str:
-        """Return the type that an event line of the common form gives, and remember it; "" for any other line."""
+        """Return the type in an event line of the common form, and remember it; return "" for any other line."""
         if line[:7] != b"event: " or len(line) >= _LONG:
             return ""
         try:
@@ -179,7 +179,7 @@ class EventParser:
         return name
 
     def _prepared(self, lines: Frame) -> _FrameBytes:
-        """Return a frame for sseclient-py, without its id line if that is the last."""
+        """Return a frame for sseclient-py, without the id line if that is the last line."""
         if not self._cutter.ascii:
             lines = _valid_utf8(lines)
         self._id_line = lines.pop() if lines[-1][:3] == b"id:" else None
@@ -188,18 +188,18 @@ class EventParser:
         return self._frame
 
     def _own_id(self, parsed: Optional[str]) -> Optional[str]:
-        """Return the id of the frame at hand, or None. *parsed* is one that was not its last line."""
+        """Return the id of the current frame, or None. *parsed* is the id that sseclient-py has found, not in the last line."""
         line = self._id_line
         if line is not None and b"\0" not in line:
             return (line[4:] if line[3:4] == b" " else line[3:]).decode("utf-8")
         if parsed is not None and "\0" in parsed:
-            # The specification ignores ids with a NUL; an earlier one in the frame may have none.
+            # The specification ignores an id with a NUL. An earlier id in the frame may be valid.
             valid = [value for value in _values(b"id", self._frame.lines) if b"\0" not in value]
             return valid[-1].decode("utf-8") if valid else None
         return parsed
 
     def _note_undispatched(self, parsed: List[ServerSentEvent]) -> None:
-        # A frame without data is no event, but its id and retry count (sseclient-py ignores them).
+        # A frame without data is no event, but its id and retry are valid. sseclient-py ignores them.
         self._undispatched = False
         lines = self._frame.lines
         ids = _values(b"id", lines)
@@ -217,7 +217,7 @@ class EventParser:
 
 
 def _values(field: bytes, lines: Frame) -> List[bytes]:
-    """Return all values of a field in these lines, in order."""
+    """Return all values of *field* in *lines*, in order."""
     found = []
     for line in lines:
         name, _, value = line.partition(b":")
@@ -227,7 +227,7 @@ def _values(field: bytes, lines: Frame) -> List[bytes]:
 
 
 def _valid_utf8(lines: Frame) -> Frame:
-    """Return the lines, with U+FFFD for what is not UTF-8."""
+    """Return the lines, with U+FFFD in place of bytes that are not UTF-8."""
     valid = []
     for line in lines:
         try:

@@ -1,4 +1,4 @@
-"""How one stream is opened and what it does when a connection breaks, as chosen by the caller; and the record of a gap."""
+"""The configuration of one stream: how it is opened, and what it does when a connection breaks. Also the record of a gap."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Gap:
     7
     """
 
-    #: Id of the last event before the gap, or None if it had none.
+    #: The id of the last event before the gap, or None if it had none.
     after_id: Optional[str]
-    #: Number of events delivered before the gap.
+    #: The number of events delivered before the gap.
     events_seen: int
     #: Why the missing events could not be fetched.
     reason: str
@@ -41,9 +41,9 @@ class StreamConfig:
     thread_id: Optional[str]
     run_id: Optional[str]
     cursor: Cursor
-    #: Query of every later connection: the filter of modes.
+    #: The query of every later connection: the filter of modes.
     query: Sequence[Tuple[str, Any]] = ()
-    #: Headers, and query parameters of the caller, of every later connection.
+    #: The caller's headers and query parameters, for every later connection.
     options: CommonOptions = NO_OPTIONS
     on_gap: str = "error"
     on_timeout: Optional[str] = None
@@ -51,7 +51,7 @@ class StreamConfig:
     on_run_created: Optional[Callable[[Any], None]] = None
     #: Looks for the run on its thread, for a server whose response does not name the run.
     find: Optional[Callable[[], Optional[Run]]] = None
-    #: Whether the server cancels the run when its connection breaks (``on_disconnect="cancel"``).
+    #: True if the server cancels the run when its connection breaks (``on_disconnect="cancel"``).
     dies_with_connection: bool = False
 
     @property

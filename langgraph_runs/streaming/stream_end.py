@@ -1,9 +1,9 @@
 """Decides what the end of a connection means: the stream ends as its run did, or the next connection is opened.
 
-1. The run is requested. If it is pending or running, the stream goes on; no attempt is used up by that.
+1. The run is requested. If it is pending or running, the stream goes on, and no attempt is used up.
 2. If the run has ended and its connection ended cleanly, the stream ends as the run did: normally, or with its `RunError`.
-3. If the connection broke, the missing events are fetched first, from those that the server keeps of a resumable run.
-4. What the server cannot send again is a gap: an error, or a mark in `gaps`, as the caller chose.
+3. If the connection broke, the missing events are fetched first. The server keeps the events of a resumable run.
+4. Events that the server cannot send again are a gap: an error, or an entry in `gaps`, as the caller chose.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from .stream_config import Gap, StreamConfig
 
 __all__ = ["NOT_KEPT", "StreamEnd"]
 
-#: Seconds within which the run is requested after its stream has ended. Later, the run may have gone on in between.
+#: If the run is requested more than this many seconds after the end of a stream, it may have gone on in between.
 _AT_ONCE = 0.25
-#: Seconds by which the delay of events may grow before they count as a backlog.
+#: If the delay of events grows by more than this many seconds, they count as a backlog.
 _BACKLOG = 1.0
 #: Statuses that the server sets after it has published all events of the run. A cancelled run may still write some.
 _ALL_PUBLISHED = frozenset({"success", "error"})
@@ -42,7 +42,7 @@ _NEVER_KEPT = "the server does not keep this run's events"
 
 
 class StreamEnd:
-    """Ends one stream, or goes on with it. Not thread-safe: it is used by the thread that iterates."""
+    """Ends or continues one stream. Not thread-safe: only the iterating thread uses it."""
 
     def __init__(
         self,
@@ -62,23 +62,23 @@ class StreamEnd:
         self._run = run
         self._checked_after_error = False
         self._looked_for_pause = False
-        #: Whether a connection ended before the run did.
+        #: True if a connection ended before the run did.
         self._ended_early = False
-        #: Number of new events when one more connection was last opened for events after a clean end.
+        #: The number of new events when a connection was last opened to look for further events after a clean end.
         self._rest_requested_at = -1
-        #: Whether the run was known to have published all its events before the next connection is opened.
+        #: True if the run is known to have published all its events before the next connection is opened.
         self._all_published = False
-        #: Whether no further connection is opened.
+        #: True if no further connection is opened.
         self.finished = False
-        #: How the run ended; None before, and if the run could not be requested.
+        #: How the run ended. None before the end, and if the run could not be requested.
         self.outcome: Optional[RunOutcome] = None
-        #: Where events are missing (``on_gap="mark"``).
+        #: The places where events are missing (with ``on_gap="mark"``).
         self.gaps: List[Gap] = []
 
     # -- what has happened
 
     def after_clean_end(self) -> None:
-        """The response has ended as HTTP says it should."""
+        """Decide what to do after a clean end of the response."""
         if not self._transport.settings.verify_outcome:
             self._finish_unverified()
             return
@@ -109,7 +109,7 @@ class StreamEnd:
             self._finish(run)
 
     def after_break(self, error: APIConnectionError) -> None:
-        """The connection broke, with this error."""
+        """Decide what to do after the connection broke with *error*."""
         if self._config.dies_with_connection:
             raise self._connection.interrupted(error, 'on_disconnect="cancel" made the server cancel the run')
         self._ended_early = True
@@ -144,7 +144,7 @@ class StreamEnd:
                 self._finish(run)
 
     def note_gap(self, reason: str, cause: Optional[APIConnectionError] = None, *, place: Optional[Place] = None) -> None:
-        """Events are missing, at *place* or after the last one: raise, or add to `gaps`."""
+        """Report that events are missing, at *place* or after the last event: raise, or add to `gaps`."""
         if self._config.on_gap != "mark":
             raise self._connection.interrupted(cause, reason, place=place)
         after_id, events_seen = place or self._cursor.place
@@ -153,9 +153,9 @@ class StreamEnd:
     # -- the next connection
 
     def reopen(self) -> None:
-        """Open the next connection. Transient failures use up attempts, and progress gives them back."""
+        """Open the next connection. Transient failures use up attempts; a new event resets their number."""
         if self._cursor.doubt:
-            # Long enough for the millisecond in doubt to be over; longer if doubts are many, so that each resolves more.
+            # Wait until the millisecond in doubt is over; longer after many doubts, so that each connection resolves more.
             self._scope.sleep(min(0.2, 0.01 * self._cursor.doubts))
             self._check_whether_all_published()
         try:
@@ -184,7 +184,7 @@ class StreamEnd:
             self._finish(run)
 
     def _check_whether_all_published(self) -> None:
-        # Of a run that has ended nothing comes twice, so that one more connection resolves all that is left.
+        # After the run has ended, no event comes twice, so that one more connection resolves all doubts.
         if self._transport.settings.verify_outcome and not self._all_published:
             try:
                 run = self._request_run()
@@ -207,10 +207,10 @@ class StreamEnd:
     def _may_lack_events(self, seconds: float) -> bool:
         """True if a clean end may have come before the last event, so that one more connection is needed.
 
-        A server that shuts down ends its streams as cleanly as one whose run has ended. A second connection for every stream
-        would double the number of requests. So one is opened only after a sign: there was no event at all; the end of the
-        connection alone ended the body; this stream ended early before; the run was requested late (*seconds* after the end of
-        the stream), so that it may have gone on in between; or the events read were a backlog.
+        A server that shuts down ends its streams as cleanly as a server whose run has ended. A second connection for every stream
+        would double the number of requests. So one is opened only if there is a sign of missing events: there was no event; only
+        the end of the connection ended the body; this stream ended early before; the run was requested late (*seconds* after the
+        end of the stream), so that it may have gone on in between; or the events were a backlog.
         """
         if self._connection.has_end_frame or self._run.has_end_event or self._rest_requested_at == self._cursor.admitted:
             return False
@@ -236,8 +236,8 @@ class StreamEnd:
         try:
             return self._outcomes.run(thread_id, run_id, self._scope)
         except NotFoundError as error:
-            # The server deletes a stateless run and its thread when the run has ended. A server that was restarted in between
-            # may have lost both as well; and the server does not delete a thread that the caller named.
+            # The server deletes a stateless run and its thread when the run has ended. But a server that was restarted may have
+            # lost them before the end. The server never deletes a thread that the caller named.
             may_be_deleted = at_end and self._run.events_seen and error.attempts == 1 and not self._config.on_given_thread
             if may_be_deleted and not self._run.reports_not_found and self._outcomes.is_thread_absent(thread_id, self._scope):
                 return None
@@ -261,9 +261,9 @@ class StreamEnd:
             raise self._scope.identify(error)
 
     def look_for_pause(self) -> None:
-        """Request whether the run stopped for a human, if its outcome is known and does not say so, and add it to the outcome.
+        """Find out if the run stopped for a human, unless the outcome already says so, and note it in the outcome.
 
-        One request, the first time.
+        Sends one request, the first time only. Does nothing while the outcome is unknown.
         """
         outcome = self.outcome
         if outcome is not None and not outcome.paused and not self._looked_for_pause:
@@ -272,6 +272,6 @@ class StreamEnd:
                 self.outcome = self._outcomes.look_for_pause(outcome, self._scope.thread_id, scope)
 
     def cancel_if_late(self, error: BaseException) -> None:
-        """Cancel the run if *error* says that the caller's time is over and the caller wants that (``on_timeout="cancel"``)."""
+        """Cancel the run if *error* is a `DeadlineExceededError` and the caller chose ``on_timeout="cancel"``."""
         if isinstance(error, DeadlineExceededError) and self._config.on_timeout == "cancel":
             self._outcomes.cancel_late(self._scope.thread_id, self._scope.run_id)
