@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 # Not from urllib3.connection, where VCR.py replaces both while a cassette is used.
 from urllib3.connectionpool import HTTPConnection, HTTPSConnection  # type: ignore[attr-defined]
@@ -33,6 +33,8 @@ __all__ = ["LimitedConnection", "PlainConnection", "TLSConnection"]
 
 #: Bytes that are given to one write.
 _SLICE = 1 << 20
+#: Header lines that one connection keeps at most.
+_HEADER_LINES = 32
 #: A body of at most this many bytes is copied behind the head and sent with it.
 _SMALL = 1 << 16
 
@@ -58,6 +60,11 @@ class LimitedConnection:
     #: Method and URL of the request, until its response is made.
     _requested: Optional[Tuple[str, str]] = None
     _is_tunnelling = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: The header lines that were sent before, by name and value.
+        self._header_lines: Dict[Tuple[Any, Any], bytes] = {}
 
     def __del__(self) -> None:
         # An exception at the wrong moment can drop a connection; its socket is closed then, without a ResourceWarning.
@@ -123,11 +130,18 @@ class LimitedConnection:
         fields = list(headers.items())
         names = [(name if isinstance(name, str) else name.decode("ascii")).lower() for name, _ in fields]
         self.putrequest(method, url, skip_host="host" in names, skip_accept_encoding="accept-encoding" in names)  # type: ignore[attr-defined]
-        # Past urllib3's own method, which only looks for its mark of headers to be left out.
+        # Past urllib3's own method, which only looks for its mark of headers to be left out. Most fields were in the last request
+        # too: their lines are encoded and checked once.
         put = super(HTTPConnection, self).putheader  # type: ignore[misc]
-        for name, value in fields:
-            if value != SKIP_HEADER:
-                put(name, value)
+        lines, buffer = self._header_lines, self._buffer  # type: ignore[attr-defined]
+        for field in fields:
+            line = lines.get(field)
+            if line is not None:
+                buffer.append(line)
+            elif field[1] != SKIP_HEADER:
+                put(*field)
+                if len(lines) < _HEADER_LINES:  # those of single requests fill it once, after the common ones
+                    lines[field] = buffer[-1]
         self.endheaders()  # type: ignore[attr-defined]
 
     def send(self, data: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Tuple
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -178,6 +178,10 @@ class _Session(requests.Session):
         adapter = LimitedAdapter(pool_size)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
+
+    def resolve_redirects(self, *args: Any, **options: Any) -> Iterator[Any]:
+        """Nothing: requests would compute the request that follows a redirect."""
+        return iter(())
 
     def get_redirect_target(self, resp: Any) -> None:
         """None: a redirect is an error of its own, its body is read as that of other errors, and nothing goes to its target."""

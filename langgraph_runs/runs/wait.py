@@ -29,21 +29,18 @@ class RunWaiter:
     def join(self, thread_id: str, run_id: str, scope: Scope, options: CommonOptions = NO_OPTIONS) -> RunOutcome:
         """Wait until the run has ended, and return its outcome."""
         scope.note_run(run_id=run_id, thread_id=thread_id)
-        request = api.join_request(thread_id, run_id, options)
-        return self._outcome_after(self._join(request, scope), scope, joined=True, request=request)
+        return self._outcome_after(self._join(scope, options), scope, options, joined=True)
 
     def finish(
         self, first: Union[Response, RecoveredRun], scope: Scope, *, stateless: bool, options: CommonOptions = NO_OPTIONS
     ) -> RunOutcome:
         """Return the outcome of a run that a wait has started. *first* is the response, or the run if the response was lost."""
-        request = None
-        if scope.run_id is not None and scope.thread_id is not None:
-            request = api.join_request(scope.thread_id, scope.run_id, options.headers_only)
         if isinstance(first, Response):
-            return self._outcome_after(first, scope, joined=False, stateless=stateless, request=request)
-        if request is None:
+            return self._outcome_after(first, scope, options.headers_only, joined=False, stateless=stateless)
+        if scope.run_id is None or scope.thread_id is None:
             raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
-        return self._outcome_after(self._join(request, scope), scope, joined=True, stateless=stateless, request=request)
+        options = options.headers_only
+        return self._outcome_after(self._join(scope, options), scope, options, joined=True, stateless=stateless)
 
     def result_of(self, outcome: RunOutcome, scope: Scope, options: Mapping[str, Any]) -> Any:
         """Return the values of *outcome*, or raise its error; with ``raise_error=False``, return *outcome* itself."""
@@ -62,8 +59,10 @@ class RunWaiter:
             self._outcomes.cancel_late(scope.thread_id, scope.run_id)
         raise error
 
-    def _join(self, request: Request, scope: Scope) -> Response:
-        """Return the response to a join. A broken connection uses up no attempt if the server says that the run goes on."""
+    def _join(self, scope: Scope, options: CommonOptions) -> Response:
+        """Join the run of the scope. A broken connection uses up no attempt if the server says that the run goes on."""
+        assert scope.thread_id is not None and scope.run_id is not None
+        request = api.join_request(scope.thread_id, scope.run_id, options)
         return self._transport.logged(lambda: self._join_until_complete(request, scope), request, scope)
 
     def _join_until_complete(self, request: Request, scope: Scope) -> Response:
@@ -102,22 +101,22 @@ class RunWaiter:
             return False
 
     def _outcome_after(
-        self, response: Response, scope: Scope, *, joined: bool, request: Optional[Request], stateless: bool = False
+        self, response: Response, scope: Scope, options: CommonOptions, *, joined: bool, stateless: bool = False
     ) -> RunOutcome:
+        """How the run ended for which *response* came; joins it as long as it has not ended."""
         rounds = 0
         while True:
             values, reported = _read(response)
             run = self._request_run(scope, reported, values, stateless=stateless)
-            if run is None or (not run.finished and request is None):
+            if run is None:
                 return _unverified(values, reported)
             if run.finished:
                 break
-            assert request is not None
             # Some servers respond before the run has ended. Join until it has.
             rounds += 1
             scope.sleep(polling_wait(rounds))
             joined = True
-            response = self._join(request, scope)
+            response = self._join(scope, options)
         is_own = not joined or _was_live(run, response)
         return self._outcome(run, response, values, reported, scope, is_own=is_own, joined=joined)
 
