@@ -1,6 +1,6 @@
 """One request and its response: connections, limits, retries, typed errors, log lines.
 
-Knows HTTP, and neither the paths of the API nor what the bodies mean. The only importer of requests and urllib3, which are
+Knows HTTP, but neither the paths of the API nor what the bodies mean. The only importer of requests and urllib3, which are
 imported when the first client is made.
 """
 

@@ -39,11 +39,11 @@ class ByteStream:
         raw: Any = response.raw
         content = getattr(response, "_content", None)
         if raw is None or isinstance(content, bytes):
-            raw = io.BytesIO(content or b"")  # a response hook has read it, or an adapter gives nothing else
+            raw = io.BytesIO(content or b"")  # a response hook has read the body, or an adapter has no raw response
         self._raw = raw
-        #: What closes the response.
+        #: The object whose ``close`` closes the response.
         self._closer: Any = raw if response.raw is None else response
-        #: urllib3's responses decompress; what other adapters give is an ordinary file.
+        #: True if it is urllib3's response, which decompresses. Other adapters give an ordinary file.
         self._options = {"decode_content": True} if isinstance(raw, urllib3.response.BaseHTTPResponse) else {}
         # The parser is read directly, which is cheaper, unless the body is compressed or a hook has begun to read it.
         self._parsed: Optional[HTTPResponse] = None
@@ -54,7 +54,7 @@ class ByteStream:
 
     @property
     def ends_with_connection(self) -> bool:
-        """True if only the end of the connection ends the body, so that a body that was cut off looks like a whole one."""
+        """True if only the end of the connection ends the body, so that a body that was cut off looks complete."""
         return (
             self.exchange.phase == Exchange.ANSWERED
             and "content-length" not in self.headers
@@ -67,7 +67,7 @@ class ByteStream:
         return http_date(self.headers.get("date", ""))
 
     def read1(self) -> bytes:
-        """The next bytes, decompressed, as soon as there are any; b"" at the end."""
+        """Return the next bytes, decompressed, as soon as there are any; b"" at the end."""
         try:
             if self._parsed is not None:
                 data = self._parsed.read_some()
@@ -84,7 +84,7 @@ class ByteStream:
         return data
 
     def read_all(self, limit: int, *, strict: bool = True) -> bytes:
-        """The rest of the body. Beyond *limit* bytes, raise `ResponseDecodeError`, or leave out the rest if not *strict*."""
+        """Return the rest of the body. Above *limit* bytes, raise `ResponseDecodeError`; if not *strict*, return *limit* bytes."""
         pieces: List[bytes] = []
         size = 0
         while True:
@@ -116,7 +116,7 @@ class ByteStream:
     def close(self) -> None:
         """Close the response, and its connection if the body was not read to its end.
 
-        Only for the thread that reads. Another thread interrupts the scope instead.
+        Only the reading thread may call this. Another thread interrupts the scope instead.
         """
         if self._released:
             return

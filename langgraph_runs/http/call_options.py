@@ -33,26 +33,26 @@ class CommonOptions:
 
     @property
     def headers_only(self) -> CommonOptions:
-        """For a further request of the same call, to another endpoint."""
+        """Return the options for a further request of the same call, to another endpoint: the headers only."""
         return CommonOptions(..., None, self.headers, [])
 
     def scope(self, transport: Transport) -> Scope:
-        """The limits of the call, which begins now."""
+        """Return the scope of the call, which begins now."""
         return transport.scope(self.timeout, self.signal)
 
 
-#: Of requests that the library makes on its own account: no headers and no query of the caller's.
+#: The options of requests that the library makes by itself: no headers and no query of the caller.
 NO_OPTIONS = CommonOptions(..., None, {}, [])
 
 
 def parse_call_options(call: str, options: Mapping[str, Any], further: Collection[str] = ()) -> CommonOptions:
-    """The common options among *options*. Raise `InvalidRequestError` for one that is neither common nor in *further*."""
+    """Return the common options in *options*. Raise `InvalidRequestError` for an option that is neither common nor in *further*."""
     check_known(call, options, CALL_OPTIONS.union(further) if further else CALL_OPTIONS)
     return common_options(options)
 
 
 def common_options(options: Mapping[str, Any]) -> CommonOptions:
-    """The common options among *options*; others are ignored."""
+    """Return the common options in *options*; others are ignored."""
     timeout = options.get("timeout", ...)
     if timeout is not ...:
         timeout = check_seconds("timeout", timeout)

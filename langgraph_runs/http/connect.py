@@ -1,4 +1,4 @@
-"""A connected socket for a host name, within the limits of a call. Knows sockets and name lookup alone."""
+"""Connects a socket to a host name, within the limits of a call. Knows only sockets and name lookup."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ _TICK = 0.05
 
 
 def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
-    """A connected socket for *conn*. The addresses are tried in turn, each with its share of the time that the exchange allows.
+    """Return a connected socket for *conn*. The addresses are tried in turn, each with its share of the time of the exchange.
 
-    With *tls*, a second handle on the socket is left in ``conn.handshaking``: the handshake makes another object of the first, and
-    the scope must be able to shut it down meanwhile. Raise `socket.gaierror` if the name has no address, `TimeoutError` at the
-    end of the time, and any other `OSError` if no address accepts the connection.
+    With *tls*, ``conn.handshaking`` is set to a second socket object for the connection: the TLS handshake replaces the first one,
+    and the scope must be able to shut the connection down meanwhile.
+
+    Raise `socket.gaierror` if the name has no address, `TimeoutError` at the end of the time, and any other `OSError` if no address
+    accepts the connection.
     """
     scope = exchange.scope
     end = None if exchange.connect_timeout is None else time.monotonic() + exchange.connect_timeout
@@ -50,7 +52,7 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
         except OSError as error:
             failure = error
             sock.close()
-            scope.io_timeout(None)  # raises if the call is over
+            scope.io_timeout(None)  # raises if the call must end
         except BaseException:
             sock.close()
             raise
@@ -77,14 +79,14 @@ def _try(sock: socket.socket, address: Any, scope: Scope, seconds: Optional[floa
 
 
 def _resolve(host: str, port: int, scope: Scope, end: Optional[float]) -> List[Any]:
-    """The addresses of *host*.
+    """Return the addresses of *host*.
 
-    A name lookup blocks and cannot be ended. It runs in a daemon thread, which is abandoned when the time is over.
+    A name lookup blocks and cannot be interrupted. It runs in a daemon thread, which is abandoned when the time is over.
     """
     host = host.strip("[]")
     if host == "localhost" or _is_address(host):
         return list(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
-    result: queue.SimpleQueue[Any] = queue.SimpleQueue()  # unlike Queue, also right when a signal handler interrupts it
+    result: queue.SimpleQueue[Any] = queue.SimpleQueue()  # unlike Queue, safe to use from a signal handler
 
     def look_up() -> None:
         try:
@@ -94,7 +96,7 @@ def _resolve(host: str, port: int, scope: Scope, end: Optional[float]) -> List[A
 
     try:
         threading.Thread(target=look_up, name="langgraph_runs name lookup", daemon=True).start()
-    except RuntimeError:  # the interpreter is shutting down, and starts no thread
+    except RuntimeError:  # the interpreter is shutting down, and cannot start a thread
         look_up()
     while True:
         try:

@@ -1,15 +1,15 @@
-"""Connections whose every blocking step keeps to the limits of the exchange that uses them. Knows urllib3, not requests.
+"""Connections whose blocking operations keep to the limits of the exchange that uses them. Knows urllib3, not requests.
 
 They are urllib3's connections with these differences:
 
-- each read, and each slice that is written, gets the time that is left: with one timeout for all of them, a server that sends
-  a byte at a time outlives any deadline;
+- each read and each write may take the time that is left to the call: with a fixed timeout for each read, a server that sends one
+  byte at a time could keep a call alive after its deadline;
 - the socket is attached to the `Scope` of the call, so that another thread can end a blocked connect, write or read;
 - the `Exchange` is told whether any byte of the request was sent, since only an unsent create may be sent again;
 - the head and a small body are sent in one write;
 - the response is read by `HTTPResponse` of this package.
 
-A connection without an exchange (a user's session that sends requests of its own through our adapter) behaves as urllib3's.
+A connection without an exchange behaves as urllib3's: a user's session may send requests of its own through this adapter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import http.client
 import socket
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-# Not from urllib3.connection, where VCR.py replaces both while a cassette is used.
+# Not imported from urllib3.connection, where VCR.py replaces both classes while a cassette is used.
 from urllib3.connectionpool import HTTPConnection, HTTPSConnection  # type: ignore[attr-defined]
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util import SKIP_HEADER
@@ -35,27 +35,27 @@ __all__ = ["LimitedConnection", "PlainConnection", "TLSConnection"]
 _SLICE = 1 << 20
 #: Header lines that one connection keeps at most.
 _HEADER_LINES = 32
-#: A body of at most this many bytes is copied behind the head and sent with it.
+#: A body of at most this many bytes is appended to the head, and sent in the same write.
 _SMALL = 1 << 16
 
 
 class LimitedConnection:
-    """The part that the plain and the TLS connection share; mixed in before urllib3's class."""
+    """The common part of the plain and the TLS connection, as a mixin before urllib3's class."""
 
     #: The exchange that owns the connection; None while no request uses it.
     exchange: Optional[Exchange] = None
-    #: When it was last put into the pool, on the monotonic clock.
+    #: The monotonic time when the connection was last put into the pool.
     idle_since = 0.0
-    #: False if the next response could not be told from the rest of this one.
+    #: False if the rest of this response could be mistaken for the next response.
     is_reusable = True
     sock: Any = None
     host: str
     source_address: Any
     socket_options: Any
-    #: A second handle on the socket while the TLS handshake runs, for the scope.
+    #: A second socket object for the connection while the TLS handshake runs, for the scope.
     handshaking: Optional[socket.socket] = None
     _limited: Optional[LimitedSocket] = None
-    #: The body that is sent with the head.
+    #: The body to send together with the head.
     _body: Optional[bytes] = None
     #: Method and URL of the request, until its response is made.
     _requested: Optional[Tuple[str, str]] = None
@@ -67,7 +67,7 @@ class LimitedConnection:
         self._header_lines: Dict[Tuple[Any, Any], bytes] = {}
 
     def __del__(self) -> None:
-        # An exception at the wrong moment can drop a connection; its socket is closed then, without a ResourceWarning.
+        # An exception at certain moments drops the connection. Close its socket then, without a ResourceWarning.
         if self.sock is not None:
             self.close()  # type: ignore[attr-defined]
 
@@ -125,12 +125,12 @@ class LimitedConnection:
         super().request(method, url, body, headers, chunked=chunked, **options)  # type: ignore[misc]
 
     def _put_request(self, method: str, url: str, headers: Mapping[str, Any]) -> None:
-        """As urllib3's `request`, for a body that is None or whose length is among *headers*."""
+        """Do as urllib3's `request`, for a body that is None or whose length is in *headers*."""
         self._requested = method, url
         fields = list(headers.items())
         names = [(name if isinstance(name, str) else name.decode("ascii")).lower() for name, _ in fields]
         self.putrequest(method, url, skip_host="host" in names, skip_accept_encoding="accept-encoding" in names)  # type: ignore[attr-defined]
-        # Past urllib3's own method, which only looks for its mark of headers to be left out. Most fields were in the last request
+        # http.client's method: urllib3's only adds a check for headers to omit. Most fields were in the last request
         # too: their lines are encoded and checked once.
         put = super(HTTPConnection, self).putheader  # type: ignore[misc]
         lines, buffer = self._header_lines, self._buffer  # type: ignore[attr-defined]
@@ -152,7 +152,7 @@ class LimitedConnection:
         if self.sock is None:
             self.connect()
         if not self._is_tunnelling:
-            # What is sent to a proxy for a tunnel is not yet a part of the request.
+            # The CONNECT request for a tunnel through a proxy is not a part of the request.
             body, self._body = self._body, None
             exchange.phase = max(exchange.phase, Exchange.SENDING)
             if body is not None and len(body) > _SMALL:
@@ -180,7 +180,7 @@ class LimitedConnection:
     # -- the response
 
     def response_class(self, sock: Any, debuglevel: int = 0, *, method: Optional[str] = None) -> http.client.HTTPResponse:
-        """What http.client makes for each response of this connection."""
+        """Return the response object; http.client calls this for each response of the connection."""
         exchange = self.exchange
         if exchange is None or self._requested is None or self._is_tunnelling:
             return http.client.HTTPResponse(sock, debuglevel, method)
@@ -190,7 +190,7 @@ class LimitedConnection:
         exchange, requested = self.exchange, self._requested
         if exchange is None or requested is None:
             return super().getresponse()  # type: ignore[misc]
-        # Past urllib3's own method, which would make a response over http.client's.
+        # http.client's method: urllib3's would wrap the response of http.client.
         parsed = super(HTTPConnection, self).getresponse()  # type: ignore[misc]
         self._requested = None
         return PooledResponse(parsed, exchange, *requested)

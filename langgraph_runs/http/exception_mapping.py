@@ -1,4 +1,4 @@
-"""Exceptions of requests, urllib3, http.client, ssl and socket as errors of this package. The only place that maps them."""
+"""Translates exceptions of requests, urllib3, http.client, ssl and socket to errors of this package. Only this module does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .exchange import Exchange
 
 __all__ = ["BELOW", "translate"]
 
-#: All that these libraries raise; ssl and socket errors are OSErrors, those of json ValueErrors.
+#: The base classes of the exceptions that these libraries raise. Errors of ssl and socket are OSErrors, those of json ValueErrors.
 BELOW = (
     requests.RequestException,
     requests.exceptions.RequestsWarning,
@@ -32,9 +32,9 @@ BELOW = (
 
 
 def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> BaseException:
-    """Return *error* as an error of this package. Raise it as it is if it comes from elsewhere: a bug, a user's hook.
+    """Return *error* as an error of this package. Raise *error* itself if it is from elsewhere, such as a bug or a user's hook.
 
-    The error says whether the request was sent, and its text is the reason without the names of the layers above.
+    The error says whether the request was sent. Its text is the innermost reason, without the names of exceptions around it.
     """
     scope = exchange.scope
     if isinstance(error, LangGraphRunsError):
@@ -86,7 +86,7 @@ def _sent(error: BaseException, exchange: Exchange) -> Optional[bool]:
 
 
 def _chain(error: BaseException) -> List[BaseException]:
-    """*error* with its causes, and the errors in its arguments, where requests and urllib3 put them."""
+    """Return *error*, its causes, and the errors in its arguments, where requests and urllib3 put them."""
     found: List[BaseException] = []
     waiting: List[Any] = [error]
     while waiting and len(found) < 20:
@@ -100,7 +100,7 @@ def _chain(error: BaseException) -> List[BaseException]:
 
 def _is_timeout(chain: Sequence[BaseException]) -> bool:
     kinds = (TimeoutError, socket.timeout, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout, ssl.SSLWantReadError)
-    # urllib3 derives "connection refused" and "unknown host" from its timeout.
+    # In urllib3, the exceptions for a refused connection and for an unknown host are subclasses of a timeout.
     not_really = urllib3.exceptions.NewConnectionError
     return any(isinstance(e, kinds) and not isinstance(e, not_really) for e in chain) or any(
         "timed out" in str(e) for e in chain if isinstance(e, ssl.SSLError)
@@ -109,7 +109,7 @@ def _is_timeout(chain: Sequence[BaseException]) -> bool:
 
 def _text(error: BaseException) -> str:
     if isinstance(error, (http.client.BadStatusLine, http.client.UnknownProtocol)) and not isinstance(error, ConnectionError):
-        return "the response is not HTTP/1"  # the text of the exception is what the peer sent, which may be anything
+        return "the response is not HTTP/1"  # the text of this exception is what the peer sent, which may be secret or long
     try:
         return str(error)
     except Exception:  # the text of some classes needs arguments that this one may not have

@@ -1,4 +1,4 @@
-"""One request and its response on a connection: its limits, and how far it came, which says whether the server may have acted."""
+"""One attempt at a request: its limits and its phase, which says whether the server may have acted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["Exchange"]
 class Exchange:
     """One attempt at a request: its limits, and the phase that it has reached.
 
-    It travels with the request (as its timeout, see `pool.ExchangeTimeout`) and is set on the connection that serves it. A
-    connection belongs to the exchange that is set on it, and to nobody while that is None.
+    It is passed along with the request (as its timeout, see `pool.ExchangeTimeout`), and is set on the connection that sends the
+    request. A connection belongs to the exchange that is set on it. If that is None, it is not in use.
     """
 
     __slots__ = ("connect_timeout", "idle_limit", "phase", "read_timeout", "scope")
@@ -25,7 +25,7 @@ class Exchange:
         self.scope = scope
         #: Seconds for name lookup, connecting and the TLS handshake, over all addresses together. None: no limit.
         self.connect_timeout = connect_timeout
-        #: Seconds of silence. None: no limit.
+        #: Seconds that the server may be silent. None: no limit.
         self.read_timeout = read_timeout
         #: A connection that was idle for more seconds than this is not used.
         self.idle_limit = idle_limit

@@ -1,4 +1,4 @@
-"""Texts of URLs and headers that are sent, and of errors that are received. No I/O."""
+"""Encodes and decodes the text in URLs, headers and the bodies of errors. No I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # matches nearly all ids
 
 
 def path_segment(value: str) -> str:
-    """*value* as one segment of a path, with dots, slashes, percent signs and all other special characters encoded.
+    """Return *value* as one segment of a path, with dots, slashes, percent signs and all other special characters encoded.
 
     >>> path_segment("a/../b"), path_segment(".."), path_segment("%2e")
     ('a%2F..%2Fb', '%2E%2E', '%252e')
@@ -32,7 +32,7 @@ def path_segment(value: str) -> str:
 
 
 def as_utf8(value: str) -> str:
-    """*value* as a header value that is sent as UTF-8, as event ids are (WHATWG HTML, 9.2.3). Headers are encoded as Latin-1.
+    """Return *value* as a header value that is sent as UTF-8, as event ids are (WHATWG HTML, 9.2.3). Headers are Latin-1.
 
     >>> as_utf8("é").encode("latin-1") == "é".encode("utf-8")
     True
@@ -41,7 +41,7 @@ def as_utf8(value: str) -> str:
 
 
 def split_login(url: str) -> Tuple[str, Optional[str]]:
-    """*url* without its user and password, and the ``Authorization`` header that they make, or None."""
+    """Return *url* without its user and password, and the ``Authorization`` header for them, or None."""
     scheme, separator, rest = url.partition("://")
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     if not separator or "@" not in authority:
@@ -75,7 +75,7 @@ def _shown(parsed: Any) -> str:
 def _without_tags(text: str) -> str:
     if not re.match(r"\s*(<!doctype|<html|<\?xml|<head|<body)", text, re.IGNORECASE):
         return text
-    # Not by a regular expression: a page of a million "<" would take it minutes.
+    # A regular expression would take minutes for a page with a million "<".
     first, *rest = text.split("<")
     kept, unseen = [first], ""
     for piece in rest:
@@ -89,7 +89,7 @@ def _without_tags(text: str) -> str:
 
 
 def error_text(parsed: Any) -> str:
-    """The server's message in the parsed body of an error: JSON of any shape, HTML or text.
+    """Return the server's message in the parsed body of an error: JSON of any shape, HTML or text.
 
     >>> error_text({"detail": "Not Found"}), error_text({"error": "E", "message": "m"}), error_text("<html><b>Bad</b>")
     ('Not Found', 'E: m', 'Bad')
@@ -98,7 +98,7 @@ def error_text(parsed: Any) -> str:
 
 
 def http_date(value: str) -> Optional[float]:
-    """Seconds since 1970 from a date in a header, or None if it is no date."""
+    """Return the date in a header as seconds since 1970, or None if it is not a date."""
     try:
         from email.utils import parsedate_to_datetime  # a large package, and most responses need no date
 
@@ -110,7 +110,7 @@ def http_date(value: str) -> Optional[float]:
 
 
 def retry_after(headers: Mapping[str, str]) -> Optional[float]:
-    """Seconds from ``Retry-After``, or None. A date is compared with the server's ``Date``, or with this machine's clock."""
+    """Return the seconds in ``Retry-After``, or None. A date is compared with ``Date``, else with this machine's clock."""
     value = headers.get("retry-after", "").strip()
     if re.match(r"\d+(\.\d+)?\Z", value, re.ASCII):
         return float(value)

@@ -4,7 +4,7 @@ They are urllib3's pools with these differences:
 
 - an idle connection is closed when it was idle for too long or the server has closed it;
 - a connection is put into the pool at most once, and is not shared with a forked child;
-- when more calls run at once than the pool holds connections, the surplus ones are closed without a warning.
+- if more calls run at once than the pool keeps connections, the surplus connections are closed without a warning.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from .exchange import Exchange
 
 __all__ = ["ExchangeTimeout", "limit_pools"]
 
-#: Connections of this package, by the class of urllib3 that they take the place of.
+#: The connection classes of this package, by the class of urllib3 that they replace.
 _LIMITED: Dict[Any, Type[Any]] = {HTTPConnection: PlainConnection, HTTPSConnection: TLSConnection}
 
 
 class ExchangeTimeout(urllib3.Timeout):
     """The timeout of one request, as requests and urllib3 pass it from the session down to the pool. It carries the exchange.
 
-    Pools other than those of this package find in it the seconds that the exchange allows.
+    Other pools than those of this package read the seconds that the exchange allows from it.
     """
 
     def __init__(self, exchange: Exchange) -> None:
@@ -50,11 +50,11 @@ class ExchangeTimeout(urllib3.Timeout):
         return self.exchange.scope.io_timeout(self.exchange.read_timeout)
 
     def clone(self) -> ExchangeTimeout:
-        """This object: it has no state of its own that an attempt changes."""
+        """Return this object: an attempt does not change its state."""
         return self
 
     def start_connect(self) -> float:
-        """Nothing is started: the exchange has a deadline."""
+        """Do nothing, since the exchange has a deadline. The result is not used."""
         return 0.0
 
     def __repr__(self) -> str:
@@ -62,10 +62,10 @@ class ExchangeTimeout(urllib3.Timeout):
 
 
 class _IdleConnections:
-    """The idle connections of a pool, the newest first: what urllib3 uses of `queue.LifoQueue`.
+    """The idle connections of a pool, the newest first. It has the methods of `queue.LifoQueue` that urllib3 uses.
 
-    Each step is one operation of an `OrderedDict`, so that a signal handler that runs in between finds it whole, and no lock is
-    held that the handler could wait for. A connection is in it at most once.
+    Each change is one operation of an `OrderedDict`. So a signal handler that runs between two operations finds it consistent, and
+    cannot wait for a lock. A connection is in it at most once.
     """
 
     def __init__(self, maxsize: int = 0) -> None:
@@ -73,16 +73,16 @@ class _IdleConnections:
         self._items: OrderedDict[Any, None] = OrderedDict()
 
     def get(self, block: bool = False, timeout: Optional[float] = None) -> Any:
-        """Take out the connection that was put in last. Raise `queue.Empty` if there is none; never blocks."""
+        """Remove and return the connection that was put in last. Raise `queue.Empty` if there is none; never block."""
         try:
             return self._items.popitem()[0]
         except KeyError:
             raise queue.Empty from None
 
     def put(self, item: Any, block: bool = False) -> None:
-        """Put a connection in; the oldest is closed when there are more than the pool's size. None is ignored."""
+        """Add a connection. If there are more than the pool's size, close the oldest. None is ignored."""
         if item is None:
-            return  # in urllib3's pools a place for a connection, which these do not need
+            return  # urllib3's pools use None as the place for a connection
         self._items[item] = None
         while len(self._items) > self._size:
             try:
@@ -99,33 +99,33 @@ class _IdleConnections:
 
 
 class _Pool:
-    """The part that the plain and the TLS pool share; mixed in before urllib3's class."""
+    """The common part of the plain and the TLS pool, as a mixin before urllib3's class."""
 
     QueueCls: Any = _IdleConnections
     pool: Any
 
     @property
     def ConnectionCls(self) -> Any:
-        """The class of new connections: this package's, unless another library has replaced urllib3's, as VCR.py does."""
+        """The class of new connections: that of this package, unless another library, such as VCR.py, has replaced urllib3's."""
         given = super().ConnectionCls  # type: ignore[misc]
         return _LIMITED.get(given, given)
 
     def urlopen(self, *args: Any, **options: Any) -> Any:
-        """As urllib3. The exchange in ``timeout`` goes to `_get_conn`, as the timeout of that."""
+        """Do as urllib3, but pass the exchange in ``timeout`` on to `_get_conn`, as its timeout."""
         exchange = getattr(options.get("timeout"), "exchange", None)
         if exchange is not None:
             options["pool_timeout"] = exchange
         return super().urlopen(*args, **options)  # type: ignore[misc]
 
     def _get_conn(self, timeout: Any = None) -> Any:
-        """A connection that belongs to the exchange *timeout*, if it is one."""
+        """Return a connection. If *timeout* is an exchange, the connection belongs to it."""
         exchange = timeout if isinstance(timeout, Exchange) else None
         connection = self._idle_connection(exchange) or self._new_conn()  # type: ignore[attr-defined]
         connection.exchange = exchange
         return connection
 
     def _idle_connection(self, exchange: Optional[Exchange]) -> Any:
-        """An idle connection that may be used, closed ones among them; None if there is none."""
+        """Return an idle connection that may be used, or a closed one, which connects again; None if there is none."""
         kind = self.ConnectionCls
         while True:
             pool = self.pool
@@ -135,7 +135,7 @@ class _Pool:
                 connection = pool.get(block=False)
             except queue.Empty:
                 return None
-            if not isinstance(connection, kind):  # of a library that replaced the class for a while
+            if not isinstance(connection, kind):  # made while another library had replaced the class
                 connection.close()
                 continue
             if isinstance(connection, LimitedConnection) and connection.sock is not None and not _is_usable(connection, exchange):
@@ -150,14 +150,14 @@ class _Pool:
                 conn.close()  # type: ignore[attr-defined]
                 conn.is_reusable = True
             conn.idle_since = time.monotonic()
-        # From here on it is nobody's: should an exception come before the next line is done, the connection is dropped.
+        # The connection belongs to no exchange from here on. If an exception comes before the next line, it is dropped.
         conn.exchange = None
         pool = self.pool
         if pool is None:
             conn.close()
             return
         pool.put(conn, block=False)
-        if self.pool is None:  # closed by another thread, perhaps before the connection was in it
+        if self.pool is None:  # another thread closed the pool, perhaps before the connection was put in
             while not pool.empty():
                 with contextlib.suppress(queue.Empty):
                     pool.get(block=False).close()
@@ -166,7 +166,7 @@ class _Pool:
 def _is_usable(connection: Any, exchange: Optional[Exchange]) -> bool:
     limited = connection.limited()
     if limited.pid != os.getpid():
-        return False  # this is a forked child, and the connection its parent's
+        return False  # in a forked child, and the connection belongs to the parent process
     if exchange is not None and time.monotonic() - connection.idle_since > exchange.idle_limit:
         return False
     return bool(limited.is_quiet())
@@ -181,7 +181,7 @@ class TLSPool(_Pool, urllib3.HTTPSConnectionPool):  # type: ignore[override]
 
 
 def limit_pools(manager: urllib3.PoolManager) -> None:
-    """Make *manager* build the pools of this package; those that it has already are dropped."""
+    """Make *manager* create the pools of this package. Its existing pools are dropped."""
     if manager.pool_classes_by_scheme.get("http") is not PlainPool:
         manager.pool_classes_by_scheme = {"http": PlainPool, "https": TLSPool}
         manager.clear()

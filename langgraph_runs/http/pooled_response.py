@@ -1,4 +1,4 @@
-"""urllib3's response over the parser of this package. Knows urllib3, not requests."""
+"""urllib3's response, with the parser of this package below it. Knows urllib3, not requests."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["PooledResponse"]
 class PooledResponse(urllib3.HTTPResponse):
     """A response that gives its connection back to the pool once, and only while the connection belongs to its exchange.
 
-    Whether a connection is given back, closed, or passed to another request is decided by its ``exchange`` alone, so that an
-    exception between any two steps can neither put a connection into the pool twice nor close another request's.
+    Only the ``exchange`` of a connection decides whether the response may give it back or close it. So an exception between any two
+    steps can neither put a connection into the pool twice nor close the connection of another request.
 
     The constructor of urllib3's response takes as long as reading a small response. It runs when something is used that only
     urllib3's response has: by a response hook, or to decompress a body.
     """
 
-    # Set here, so that one whose constructor was interrupted can be closed.
+    # Set on the class, so that a response whose constructor was interrupted can be closed.
     parsed: Any = None
     auto_close = True
     version_string = "HTTP/1.1"
     retries: Any = None
     _connection: Any = None
     _pool: Any = None
-    # Without urllib3's property, whose code would run in the finalizer of each response: an exception of a signal handler would be
-    # lost there. The connection is released, and this True, before the finalizer runs.
+    # This replaces urllib3's property, whose code would run in the finalizer of each response: an exception of a signal handler
+    # would be lost there. The connection is released, and this is True, before the finalizer runs.
     closed = io.IOBase.closed
 
     def __init__(self, parsed: HTTPResponse, exchange: Exchange, method: str, url: str) -> None:
@@ -42,17 +42,17 @@ class PooledResponse(urllib3.HTTPResponse):
         self.version = parsed.version
         self.length_remaining = parsed.length
         self.headers = _LazyHeaders(parsed)
-        # requests looks into it for cookies, which takes its time.
+        # requests searches it for cookies, which is slow, so it is set only if there are any.
         self._original_response = parsed if "set-cookie" in parsed.headers else None
         self._exchange: Optional[Exchange] = exchange
         self._arguments: Optional[Tuple[str, str]] = (method, url)
 
     def __getattr__(self, name: str) -> Any:
         arguments = self.__dict__.get("_arguments")
-        if arguments is None or name.startswith("__"):  # io looks for a flag of its own
+        if arguments is None or name.startswith("__"):  # the io module looks for an attribute of its own
             raise AttributeError(name)
         self._arguments = None
-        # The constructor sets what urlopen has set meanwhile.
+        # The constructor would overwrite the attributes that urlopen has set meanwhile.
         connection, pool, retries = self._connection, self._pool, self.retries
         super().__init__(
             body=self.parsed.file(),
@@ -71,7 +71,7 @@ class PooledResponse(urllib3.HTTPResponse):
         return getattr(self, name)
 
     def release_conn(self) -> None:
-        """Give the connection back to the pool, if it is still this response's; close it if the body was not read to its end."""
+        """Give the connection back to the pool if it still belongs to this response, or close it if the body was not read."""
         connection, self._connection = self._connection, None
         if connection is None or connection.exchange is not self._exchange:
             return
@@ -81,7 +81,7 @@ class PooledResponse(urllib3.HTTPResponse):
         io.IOBase.close(self)
 
     def flush(self) -> None:
-        """Nothing: there is nothing to write."""
+        """Do nothing: there is nothing to write."""
 
     def close(self) -> None:
         """Close the response, and its connection if the body was not read to its end."""
@@ -95,7 +95,7 @@ class PooledResponse(urllib3.HTTPResponse):
 
 
 class _LazyHeaders(urllib3.HTTPHeaderDict):
-    """urllib3's header dict over a parsed response, filled when more is used of it than `get`."""
+    """urllib3's header dict of a parsed response. It is filled when anything but `get` is used."""
 
     def __init__(self, parsed: HTTPResponse) -> None:
         self._parsed = parsed
@@ -108,5 +108,5 @@ class _LazyHeaders(urllib3.HTTPHeaderDict):
         return self._container
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value of a field; those of a repeated field are joined by commas."""
+        """Return the value of a field. The values of a repeated field are joined by commas."""
         return self._parsed.headers.get(key.lower(), default)

@@ -1,7 +1,7 @@
 """The response parser: head, framing and body, read within the limits of an exchange. Knows sockets, not urllib3.
 
 http.client parses the head with the email package, which takes longer than the rest of a small response, and accepts the end of the
-connection as the end of a head, so that a response that was cut off looks whole. This parser follows RFC 9112, and raises
+connection as the end of a head, so that a response that was cut off looks complete. This parser follows RFC 9112, and raises
 http.client's exceptions.
 """
 
@@ -17,14 +17,14 @@ from .sockets import LimitedSocket
 
 __all__ = ["ChunkedDecoder", "HTTPResponse"]
 
-#: Bytes that one read takes from the socket at most.
+#: The maximum number of bytes that one read takes from the socket.
 _BUFFER = 1 << 16
 _LONGEST_LINE = 1 << 16
 _INTERIM_LIMIT = 32
 _MOST_FIELDS = 256
-#: Length of a header line from which on its parsed form is not cached.
+#: The parsed form of a header line of this length or more is not cached.
 _LONG_LINE = 256
-#: Size lines of chunks whose parsed form is cached, per response.
+#: The maximum number of size lines of chunks whose parsed form is cached, per response.
 _SIZES = 1024
 _HEX = re.compile(rb"[0-9A-Fa-f]+\Z")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -35,23 +35,23 @@ _BLANK = " \t\n\r\v\f"
 
 
 class HTTPResponse(http.client.HTTPResponse):
-    """A response that is read within the limits of its exchange. It knows when it was read to its end.
+    """A response that is read within the limits of its exchange.
 
-    It is an `http.client.HTTPResponse`, since libraries that watch http.client look for its ``status``, ``reason``, ``chunked``
-    and ``length``, and for its `close` at the end of the body. All reading is done here, and the constructor of the base class is
-    not called, as it would make a buffered file of the socket.
+    It is a subclass of `http.client.HTTPResponse`, since libraries that trace http.client read its ``status``, ``reason``,
+    ``chunked`` and ``length``, and replace its `close`. All reading is done here. The constructor of the base class is not called,
+    since it would make a buffered file from the socket.
     """
 
     fp: Any = None
     #: True if the end of the body was read.
     is_complete = False
-    #: True if bytes came after the body, which belong to no response.
+    #: True if bytes came after the body: they belong to no response.
     has_surplus = False
     #: True if the body, or a part of it, was read through `file`.
     is_read_as_file = False
 
     def __init__(self, *, method: str, exchange: Exchange, limited: LimitedSocket) -> None:
-        #: None when the body was read.
+        #: None after the body was read.
         self._exchange: Any = exchange
         self._limited = limited
         self._method = method
@@ -68,7 +68,7 @@ class HTTPResponse(http.client.HTTPResponse):
         self.status = self.code = status
         self.reason = reason
         self.version = 10 if version == "HTTP/1.0" else 11
-        #: Names and values as they came.
+        #: Names and values as the server sent them.
         self.fields: List[Tuple[str, str]] = []
         #: Values by the name in lower case; those of a repeated field are joined by commas.
         self.headers: Dict[str, str] = {}  # type: ignore[assignment]
@@ -81,17 +81,17 @@ class HTTPResponse(http.client.HTTPResponse):
                 headers[name] = pair[1] if name not in headers else f"{headers[name]}, {pair[1]}"
         codings = headers.get("transfer-encoding")
         self.chunked = codings is not None and codings.lower().rpartition(",")[2].strip() == "chunked"
-        #: Number of bytes of the body that are still to come; None if the head does not say it.
+        #: The number of bytes of the body that have not come yet; None if the head does not say it.
         self.length = _content_length(headers.get("content-length")) if codings is None else None
         if status in (204, 304) or self._method == "HEAD":
             self.length, self.chunked = 0, False
         options = headers.get("connection", "").lower()
         stays_open = "keep-alive" in options if self.version == 10 else "close" not in options
-        #: True if no other response comes on this connection.
+        #: True if the connection cannot be used for another response.
         self.will_close = not stays_open or (self.length is None and not self.chunked)
         self._in_head = False
         if self.will_close:
-            # http.client closes the connection now; with this, the socket stays open until the response is read.
+            # http.client closes the connection now. This reference keeps the socket open until the response is read.
             self.fp = self._limited.sock.makefile("rb", buffering=0)
         if self.length == 0:
             self._complete()
@@ -105,15 +105,15 @@ class HTTPResponse(http.client.HTTPResponse):
         return message
 
     def getheader(self, name: str, default: Any = None) -> Any:
-        """The value of a header field."""
+        """Return the value of a header field."""
         return self.headers.get(name.lower(), default)
 
     def getheaders(self) -> List[Tuple[str, str]]:
-        """All header fields as they came."""
+        """Return all header fields, as the server sent them."""
         return list(self.fields)
 
     def _final_head(self) -> Tuple[str, int, str, List[str]]:
-        """HTTP version, status, reason and the lines of the header fields, after any interim responses."""
+        """Skip interim responses, and return the HTTP version, status, reason and header lines of the final one."""
         for _ in range(_INTERIM_LIMIT):
             lines = self._whole_head()
             if lines is not None:
@@ -130,7 +130,7 @@ class HTTPResponse(http.client.HTTPResponse):
         raise http.client.HTTPException("too many interim responses")
 
     def _whole_head(self) -> Optional[List[str]]:
-        """The lines of the head, if all of it came at once and in the usual form; otherwise None, and nothing was taken."""
+        """Return the lines of the head if the whole head came at once in the usual form; else return None and consume nothing."""
         data = self._receive()
         end = data.find(b"\r\n\r\n")
         if end >= 0 and _USUAL.match(data):
@@ -159,11 +159,11 @@ class HTTPResponse(http.client.HTTPResponse):
                 raise http.client.HTTPException(f"more than {_MOST_FIELDS} header lines")
             if line[:1] not in (b" ", b"\t"):
                 lines.append(line.decode("latin-1"))
-            elif lines:  # a folded line continues the one before; obsolete, but some servers send it
+            elif lines:  # a folded line continues the one before: obsolete, but some servers send such lines
                 lines[-1] = f"{lines[-1].rstrip(_BLANK)} {line.strip().decode('latin-1')}"
 
     def _line(self, what: str) -> bytes:
-        """The next line with its end."""
+        """Return the next line with its line end."""
         data, self._ahead = self._ahead, b""
         start = 0
         while True:
@@ -179,7 +179,7 @@ class HTTPResponse(http.client.HTTPResponse):
     # -- the body
 
     def read_some(self) -> bytes:
-        """The body's next bytes as soon as there are any, still compressed; b"" at its end."""
+        """Return the next bytes of the body as soon as there are any, still compressed; b"" at its end."""
         if self.is_complete or self.closed:
             return b""
         data = self._receive()
@@ -187,7 +187,7 @@ class HTTPResponse(http.client.HTTPResponse):
             return self._unchunked(data)
         if self.length is None:
             if not data:
-                self._complete()  # the end of the connection ends the body, and it cannot be known whether it was whole
+                self._complete()  # the end of the connection ends the body; whether it is complete is not known
             return data
         if not data:
             raise http.client.IncompleteRead(b"", self.length)
@@ -223,27 +223,27 @@ class HTTPResponse(http.client.HTTPResponse):
         return self.is_complete or self.closed
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Drop the reference to the socket."""
         super().close()
 
     def _complete(self) -> None:
-        # The connection may serve another call as soon as it is in the pool, so the scope of this one must not reach it then.
+        # As soon as the connection is in the pool it may serve another call, so this scope must not shut it down any more.
         self._exchange.scope.detach()
         self.has_surplus = self.has_surplus or bool(self._ahead)
         self.is_complete = True
-        # http.client keeps the last response of each connection, which must not keep the call and what it refers to.
+        # http.client keeps the last response of each connection, which must not keep the call and its objects alive.
         self._exchange = None
         self.close()
 
     def _receive(self) -> bytes:
-        """The next bytes, waiting for the first; b"" at the end of the connection."""
+        """Wait for bytes and return them; b"" at the end of the connection."""
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             return ahead
         data = self._limited.receive(self._exchange, _BUFFER, soon=not self._in_head)
         if not data:
             if self._exchange.scope.interrupted:
-                # The scope has shut the socket down, which looks like the end of the response.
+                # The scope has shut the socket down: this is not the end of the response.
                 raise ConnectionAbortedError("the call was ended from another thread")
             if self._in_head:
                 raise http.client.RemoteDisconnected("the server closed the connection before the end of the response's head")
@@ -260,7 +260,7 @@ class BodyFile:
         self.closed = False
 
     def read1(self, size: int = -1) -> bytes:
-        """At most *size* bytes as soon as there are any."""
+        """Return at most *size* bytes as soon as there are any."""
         self._response.is_read_as_file = True
         data = self._rest or self._response.read_some()
         if 0 <= size < len(data):
@@ -270,7 +270,7 @@ class BodyFile:
         return data
 
     def read(self, size: Optional[int] = None) -> bytes:
-        """*size* bytes, or fewer at the end of the body; all that is left without *size*."""
+        """Return *size* bytes, or fewer at the end of the body; without *size*, the rest of the body."""
         pieces: List[bytes] = []
         left = -1 if size is None else size
         while left:
@@ -294,13 +294,13 @@ class BadChunk(http.client.HTTPException):
 class ChunkedDecoder:
     """Removes the chunk framing from a body, many chunks in one call.
 
-    http.client needs several calls for each chunk. Servers send each event as a chunk, so that would be most of an event's cost.
+    http.client needs several calls for each chunk. Servers send each event as a chunk, so these calls would take most of the time.
     """
 
     def __init__(self) -> None:
         self._rest = b""
-        self._left = 0  # bytes of the chunk in progress that are missing, its line end included
-        self._sizes: Dict[bytes, int] = {}  # by size line, with its line end
+        self._left = 0  # missing bytes of the current chunk, its line end included
+        self._sizes: Dict[bytes, int] = {}  # sizes by size line, with its line end
         self._width = 1  # length of the last size line
         self._trailers = False
         self._trailer_lines = 0
@@ -310,10 +310,10 @@ class ChunkedDecoder:
         self.surplus = False
 
     def decode(self, data: bytes) -> bytes:
-        """The payload in *data*, the next bytes of the body. Raise `BadChunk` if they are malformed."""
+        """Return the payload in *data*, the next bytes of the body. Raise `BadChunk` if they are malformed."""
         left, at, end = self._left, 0, len(data)
         if left >= end + 2:
-            self._left = left - end  # all within one chunk
+            self._left = left - end  # *data* is within one chunk
             return data
         if self._rest:
             data, self._rest = self._rest + data, b""
@@ -333,7 +333,7 @@ class ChunkedDecoder:
                     raise BadChunk("a chunk does not end where its size says")
                 at += left
                 left = 0
-            # The chunks of a stream are alike: a size line as long as the last one and parsed before needs no search.
+            # The chunks of a stream are alike: a known size line of the same length as the last one needs no search for its end.
             size = sizes.get(data[at : at + width])
             if size is None:
                 line = data.find(b"\n", at)
@@ -355,7 +355,7 @@ class ChunkedDecoder:
                 pieces.append(data[at:stop])
                 at = stop + 2
             else:
-                left = size + 2  # incomplete, or malformed: the next pass finds out
+                left = size + 2  # incomplete or malformed, which the next iteration finds out
         self._left, self._width = left, width
         if self._trailers:
             self._skip_trailers(data[at:])
@@ -389,17 +389,17 @@ def _chunk_size(line: bytes) -> int:
 
 
 def _parsed(line: str) -> Optional[Tuple[Tuple[str, str], str]]:
-    """Name and value of a header line, and the name in lower case; None if it is no header line."""
+    """Return name and value of a header line, and the name in lower case; None if it is not a header line."""
     name, colon, value = line.partition(":")
     return ((name, value.strip(_BLANK)), name.lower()) if colon and _NAME.match(name) else None
 
 
-#: Most lines of a response were in the one before.
+#: Most header lines of a response are the same as in the response before.
 _field = functools.lru_cache(256)(_parsed)
 
 
 def _content_length(text: Optional[str]) -> Optional[int]:
-    """The number in Content-Length. Lengths that differ are an error: a proxy may have taken another one than this parser."""
+    """Return the number in Content-Length. Different lengths are an error, since a proxy may have used another one of them."""
     if text is None:
         return None
     if text.isascii() and text.isdigit():

@@ -1,8 +1,8 @@
 """The `requests` session and adapter through which one process reaches one server. Knows requests.
 
 A request always goes through `requests.Session.send`, `HTTPAdapter.send` and `urlopen` of urllib3's pool, so that response hooks,
-mocks and tracing that are installed there see it. The classes here override only what these methods look up anew for each
-request although it is the same for all requests of a client. The session keeps no cookies, follows no redirect and reads no netrc.
+mocks and tracing that are installed there see it. The classes here override only steps that these methods repeat for each request
+although the result is the same for all requests of a client. The session keeps no cookies, follows no redirect and reads no netrc.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Connector", "LimitedAdapter"]
 
 
 class _NoCookies(RequestsCookieJar):
-    """A jar that stays empty: a session that threads share must not change."""
+    """A cookie jar that stays empty, since threads share the session."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         """Keep nothing."""
@@ -39,12 +39,12 @@ class _NoCookies(RequestsCookieJar):
         """Keep nothing."""
 
 
-#: The attributes of a new response; its constructor makes a cookie jar each time.
+#: The attributes of a new response. They are copied, since the constructor would make a cookie jar each time.
 _NEW_RESPONSE: Dict[str, Any] = {**vars(requests.Response()), "cookies": _NoCookies()}
 
 
 class _LazyHeaders(CaseInsensitiveDict):  # type: ignore[type-arg]
-    """requests' header dict over an ordinary dict, converted when it is first used: its constructor takes several steps a field."""
+    """requests' header dict, converted from an ordinary dict at its first use, since the conversion is slow."""
 
     _store: OrderedDict[str, Tuple[str, str]]
 
@@ -69,7 +69,7 @@ class _LazyHeaders(CaseInsensitiveDict):  # type: ignore[type-arg]
         return ("_fields" in self.__dict__ and key in self._fields) or super().__contains__(key)
 
     def copy(self) -> Any:
-        """A copy, converted when it is used."""
+        """Return a copy, which is converted at its first use."""
         return _LazyHeaders(dict(self._fields)) if "_fields" in self.__dict__ else super().copy()
 
 
@@ -91,16 +91,16 @@ class _ResponseHeaders(_LazyHeaders):
         return self._store.values()
 
     def copy(self) -> Any:
-        """A copy that is an ordinary one."""
+        """Return a copy, as an ordinary header dict."""
         return CaseInsensitiveDict(self.items())
 
     def lower_items(self) -> Any:
-        """Names in lower case, and values."""
+        """Return names in lower case, and values."""
         return self._fields.items() if "_fields" in self.__dict__ else super().lower_items()
 
 
 class LimitedAdapter(HTTPAdapter):
-    """An adapter over the pools of this package, for one server."""
+    """An adapter that uses the pools of this package, for one server."""
 
     def __init__(self, pool_size: int) -> None:
         self.pid = os.getpid()
@@ -122,7 +122,7 @@ class LimitedAdapter(HTTPAdapter):
             limit_pools(manager)
         return manager
 
-    # The following give what HTTPAdapter's methods give, without computing it for each request.
+    # The following methods return the same as those of HTTPAdapter, without computing it for each request.
 
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         key = (request.url.split("/", 3)[:3], verify, proxies, cert)
@@ -154,11 +154,11 @@ class LimitedAdapter(HTTPAdapter):
             response.url = req.url
             response.request = req
             response.connection = self
-        response.encoding = "utf-8"  # as JSON and server-sent events are, whatever a header says
+        response.encoding = "utf-8"  # JSON and server-sent events are UTF-8, even if a header says otherwise
         return response
 
     def close(self) -> None:
-        """Close the idle connections too. urllib3 leaves that to the garbage collector, and a traceback may keep them from it."""
+        """Close the idle connections too. urllib3 leaves that to the garbage collector, but a traceback may keep them alive."""
         self._pool = None
         for manager in (self.poolmanager, *self.proxy_manager.values()):
             for key in list(manager.pools.keys()):
@@ -169,7 +169,7 @@ class LimitedAdapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """The session of a client that was given none."""
+    """The session of a client if the user gives none."""
 
     def __init__(self, pool_size: int) -> None:
         super().__init__()
@@ -184,14 +184,14 @@ class _Session(requests.Session):
         return iter(())
 
     def get_redirect_target(self, resp: Any) -> None:
-        """None: a redirect is an error of its own, its body is read as that of other errors, and nothing goes to its target."""
+        """Return None, so that a redirect is not followed. It becomes an error, with its body, as other error statuses do."""
 
 
 class _LastWord(AuthBase):
-    """Applied to a request of a user's session last: restores the path, and applies the session's authentication.
+    """The last step before a request of a user's session is sent: restores the path, and applies the session's authentication.
 
-    requests decodes ``%2E`` in a path, so that an id of dots would leave its place in it. Given as ``auth``, this also keeps
-    requests from sending a login from a netrc file.
+    requests decodes ``%2E`` in a path, so that an id of dots would change the path. This is passed as ``auth``, so requests
+    does not send a login from a netrc file.
     """
 
     def __init__(self, url: str, auth: Any) -> None:
@@ -202,7 +202,7 @@ class _LastWord(AuthBase):
         _, mark, query = str(r.url).partition("?")
         r.url = self._path + mark + query
         if self._auth is not None:
-            # By requests, which takes a pair of texts and a callable alike.
+            # requests applies it, whether it is a pair of texts or a callable.
             r.prepare_auth(self._auth)
         return r
 
@@ -210,10 +210,10 @@ class _LastWord(AuthBase):
 class Connector:
     """Sends the requests of one client in one process; made anew after a fork, since sockets must not be shared.
 
-    A request of a user's *session* goes through its `request` method, so that its headers, parameters, cookies, authentication,
-    hooks and adapters are used, and whatever a subclass adds there. Its adapter gets the connections of this package: where it is
-    requests' own, for the URL of the client alone; of another `HTTPAdapter`, the pools are replaced. Otherwise a deadline
-    or an abort signal could not end a blocked connect or read.
+    A request of a user's *session* goes through its `request` method: its headers, parameters, cookies, authentication, hooks and
+    adapters are used, and what a subclass adds there. Its adapter gets the connections of this package, since a deadline or an
+    abort signal could not end a blocked connect or read otherwise. An adapter of requests itself is replaced, for the URL of the
+    client only. In any other `HTTPAdapter`, the pools are replaced.
     """
 
     def __init__(
@@ -231,18 +231,18 @@ class Connector:
         self._takes_exchange = True
         if session is not None:
             if verify is True:
-                verify = None  # the client was given nothing, so the session's setting holds
+                verify = None  # the user gave no value, so the session's setting is used
             self._takes_exchange = _prepare_adapter(session, url, pool_size)
-        # Looked up once: proxies and certificate bundles from the environment do not change under a running client.
+        # Looked up once: the proxies and certificate bundles of the environment do not change while a client is in use.
         self._settings: Dict[str, Any] = dict(self.session.merge_environment_settings(url, dict(proxies or {}), True, verify, cert))
         self._settings.update(stream=True, allow_redirects=False)
         if session is not None:
             _limit_proxy_pools(session.get_adapter(url), url, self._settings["proxies"])
 
     def open(self, info: RequestInfo, url: str, headers: Dict[str, str], body: Optional[bytes], exchange: Exchange) -> ByteStream:
-        """Send a request once and return the response, whatever its status, its body not read yet.
+        """Send a request once and return the response with any status, its body not read yet.
 
-        *url* is the one in *info* with the query. What goes wrong is raised as one of this package's errors.
+        *url* is the URL in *info* with the query. Failures are raised as errors of this package.
         """
         try:
             send = self._send if self._own else self._send_through_users_session
@@ -251,7 +251,7 @@ class Connector:
             raise translate(error, exchange, info) from error
 
     def _send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes], exchange: Exchange) -> requests.Response:
-        # Prepared by hand: requests would decode ids in the path, look for a netrc file and merge cookies, for each request.
+        # Not prepared by requests, which would decode ids in the path, and look for a netrc file and merge cookies each time.
         prepared = requests.PreparedRequest()
         prepared.method = method
         prepared.url = url
@@ -275,16 +275,16 @@ class Connector:
         return response
 
     def close(self) -> None:
-        """Close what was opened here; a user's own session stays open."""
+        """Close the session and connections that were made here. A user's own session stays open."""
         if self._own:
             self.session.close()
 
 
 def _prepare_adapter(session: requests.Session, url: str, pool_size: int) -> bool:
-    """Give the session's adapter for *url* connections of this package. Return False if it is no `HTTPAdapter`."""
+    """Give the session's adapter for *url* connections of this package. Return False if it is not an `HTTPAdapter`."""
     adapter: Any = session.get_adapter(url)
     if isinstance(adapter, LimitedAdapter):
-        if adapter.pid != os.getpid():  # the parent's, with its sockets
+        if adapter.pid != os.getpid():  # made in the parent process, with its sockets
             session.mount(url, LimitedAdapter(pool_size))
     elif type(adapter) is HTTPAdapter and adapter.max_retries.total == 0:
         session.mount(url, LimitedAdapter(pool_size))
@@ -296,7 +296,7 @@ def _prepare_adapter(session: requests.Session, url: str, pool_size: int) -> boo
 
 
 def _limit_proxy_pools(adapter: Any, url: str, proxies: Any) -> None:
-    """Replace the pools also of the proxy through which a user's own `HTTPAdapter` reaches *url*."""
+    """Replace also the pools for the proxy through which a user's own `HTTPAdapter` reaches *url*."""
     proxy = select_proxy(url, proxies)
     if proxy and isinstance(adapter, HTTPAdapter) and not proxy.lower().startswith("socks"):
         limit_pools(adapter.proxy_manager_for(prepend_scheme_if_needed(proxy, "http")))  # type: ignore[no-untyped-call]

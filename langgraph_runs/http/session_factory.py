@@ -16,7 +16,7 @@ __all__ = ["SessionFactory"]
 
 @attrs.frozen
 class SessionFactory:
-    """Makes the session of one client, once in each process. Pickles, so that another process can make its own."""
+    """Makes the session of one client, once in each process. Can be pickled, so that another process can make its own."""
 
     base_url: str
     #: The keyword arguments of `Connector`.
@@ -26,7 +26,7 @@ class SessionFactory:
         import_all()
 
     def __call__(self) -> Connector:
-        """A new session with its connection pools."""
+        """Return a new session with its connection pools."""
         from .session import Connector
 
         return Connector(self.base_url, **self.options)

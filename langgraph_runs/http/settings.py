@@ -33,7 +33,7 @@ def check_key(name: str, key: Any) -> Optional[str]:
 def _check_url(name: str, url: Any) -> str:
     without_login = split_login(url)[0] if isinstance(url, str) else url
     if isinstance(without_login, str) and "@" in without_login:
-        # It could not be split, so it is not a URL; but it may hold a password.
+        # The text cannot be split, so it is not a URL. It may contain a password, so the part before "@" is hidden.
         without_login = "***@" + without_login.rpartition("@")[2]
     refused = f"{name}={shown(without_login)}"
     remedy = "give http:// or https://, a host, and the server's mount prefix if it has one"
@@ -97,11 +97,11 @@ class Settings:
 
     def __attrs_post_init__(self) -> None:
         for field in attrs.fields(Settings):
-            # The class is frozen; this is the end of its construction.
+            # The class is frozen, but this is still part of the construction.
             object.__setattr__(self, field.name, field.metadata["check"](field.name, getattr(self, field.name)))
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """Return a copy with other values; *headers* are laid over those of the original."""
+        """Return a copy with other values. *headers* are added to those of the original, and replace headers of the same name."""
         changes = dict(changes)
         if "headers" in changes:
             changes["headers"] = {**self.headers, **check_headers(changes["headers"])}

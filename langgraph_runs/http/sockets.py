@@ -1,4 +1,4 @@
-"""A connected socket whose reads and writes keep to the limits of an exchange. Knows sockets alone."""
+"""A connected socket whose reads and writes keep to the limits of an exchange. Knows only sockets."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["LimitedSocket"]
 #: In Linux's ``struct tcp_info``: the state of the connection, and the number of bytes received on it.
 _TCP_INFO = struct.Struct("=B127xQ")
 _ESTABLISHED = 1
-#: What a socket that does not block raises when it would have to.
+#: The exceptions of a non-blocking socket that is not ready.
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
-# Not there on Windows, where `select.select` is used.
+# Windows has no poll; `select.select` is used there.
 _POLLIN: int = getattr(select, "POLLIN", 1)
 _POLLOUT: int = getattr(select, "POLLOUT", 4)
 
 
 class LimitedSocket:
-    """One connected socket. It is set not to block; what waits is a poll, for the time that an exchange allows.
+    """One connected socket. It is non-blocking; waiting is done by a poll, for the time that an exchange allows.
 
-    A timeout of Python's would make each read and write a poll and a system call, also when there is nothing to wait for.
+    With a timeout on the socket, Python would poll before each read and write, also if there is nothing to wait for.
 
     >>> one, other = socket.socketpair()
     >>> LimitedSocket(one).is_quiet()
@@ -45,23 +45,23 @@ class LimitedSocket:
 
     def __init__(self, sock: Any) -> None:
         self.sock = sock
-        #: The process that connected it. A forked child must not use it: its parent does.
+        #: The id of the process that connected it. A forked child must not use it, since the parent process does.
         self.pid = os.getpid()
-        #: Number of bytes that were read from it.
+        #: The number of bytes read so far.
         self.received = 0
         self._poll: Any = None
-        # The kernel counts the bytes of TLS, `receive` those inside.
+        # The kernel counts the bytes of TLS, `receive` the decrypted bytes, so that they cannot be compared.
         self._by_kernel = sys.platform == "linux" and type(sock) is socket.socket
         self._is_tls = isinstance(sock, ssl.SSLSocket)
 
     def receive(self, exchange: Exchange, size: int, *, soon: bool = False) -> bytes:
         """Return at most *size* bytes as soon as any are there; b"" at the end of the connection.
 
-        *soon*: bytes have probably arrived, so that reading is tried before waiting. Raise `TimeoutError` after ``read_timeout``
-        seconds of silence or at the deadline of the call, and `ConnectionAbortedError` if another thread has ended the call.
+        With *soon*, bytes have probably arrived: try to read before waiting. Raise `TimeoutError` after ``read_timeout`` seconds of
+        silence or at the deadline of the call, and `ConnectionAbortedError` if another thread has ended the call.
         """
         self._use()
-        if not (soon or self._is_tls):  # TLS may hold bytes that the socket does not show any more
+        if not (soon or self._is_tls):  # the TLS layer may hold bytes that polling the socket does not show
             self._wait(exchange, _POLLIN)
         while True:
             try:
@@ -75,7 +75,7 @@ class LimitedSocket:
     def send(self, exchange: Exchange, data: Any) -> int:
         """Send some of *data* and return the number of bytes sent. Raise as `receive`."""
         self._use()
-        exchange.scope.io_timeout(None)  # raises if the call is over
+        exchange.scope.io_timeout(None)  # raises if the call must end
         while True:
             try:
                 count: int = self.sock.send(data)
@@ -100,7 +100,7 @@ class LimitedSocket:
             seconds = exchange.scope.io_timeout(exchange.read_timeout)
             if self._ready(event, seconds):
                 return
-            # A wait that was cut short by the deadline is over when the clock says so: timers may be early.
+            # Only the clock decides whether the deadline has passed, since a poll may return early.
             if seconds == exchange.read_timeout:
                 raise TimeoutError("timed out")
 
@@ -122,8 +122,8 @@ class LimitedSocket:
         return (self._by_kernel and self._is_quiet_by_kernel()) or not self._ready(_POLLIN, 0)
 
     def _is_quiet_by_kernel(self) -> bool:
-        # Python releases its global lock while it polls, and then may have to wait for it; for this system call it does not.
-        # When the kernel gives no TCP_INFO, or has counted more bytes than were read, the socket is polled.
+        # Python releases the global interpreter lock during a poll, and may then wait for it; during getsockopt it does not.
+        # If the kernel gives no TCP_INFO, or has counted more bytes than were read, the socket is polled.
         try:
             info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
         except OSError:

@@ -1,6 +1,6 @@
 """One request and its response: limits, retries, typed errors, log lines. Knows HTTP, not what the bodies mean.
 
-`session`, which sends, and requests below it are imported when the first client is made, not with this package.
+The module `session`, which sends the requests, and requests are imported when the first client is made, not with this package.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ __all__ = ["Request", "Response", "Transport"]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-#: Bytes of the body of an error that are read at most.
+#: The maximum number of bytes that are read of the body of an error.
 _ERROR_BODY = 1 << 20
 #: Seconds after which an idle connection is not used again: the server closes it after 5, perhaps while a request is on its way.
 _IDLE = 4.0
-#: The same for creates, since it would not be known whether the server has carried one out.
+#: The same for creates, for which it would be unknown whether the server has executed them.
 _IDLE_CREATE = 1.0
-#: Header names as they are sent, so that a user's ``accept`` takes the place of ``Accept`` and is not sent beside it.
+#: Header names as they are sent, so that a user's ``accept`` replaces ``Accept`` and is not sent in addition.
 _NAMES = ("Accept", "Authorization", "Content-Type", "Host", "Last-Event-ID", "x-request-id")
 
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """One request, without what the client adds to each."""
+    """One request, without the headers that the client adds to each request."""
 
     method: str
     #: The part after the base URL, encoded: ``/threads/x/runs``.
@@ -120,7 +120,7 @@ class Transport:
         return self._base
 
     def with_settings(self, settings: Settings) -> Transport:
-        """A copy on the same connections."""
+        """Return a copy with other settings that shares the connections."""
         copy = object.__new__(Transport)
         copy.__dict__.update(self.__dict__)
         copy.settings = settings
@@ -128,7 +128,7 @@ class Transport:
         return copy
 
     def scope(self, timeout: Any = ..., signal: Optional[AbortSignal] = None) -> Scope:
-        """The limits of a call that begins now. *timeout* in seconds: ``...`` for the client's, None for no limit."""
+        """Return the scope of a call that begins now. *timeout* is in seconds: ``...`` for the client's, None for no limit."""
         if timeout is ...:
             timeout = self.settings.timeout
         if self._shared.closed:
@@ -138,21 +138,21 @@ class Transport:
         return scope
 
     def close(self) -> None:
-        """End every call in progress, which raises `AbortedError` there, and close all connections."""
+        """End every call in progress, which then raises `AbortedError`, and close all connections."""
         self._shared.close()
 
     # -- whole responses
 
     def call(self, request: Request, scope: Scope) -> Response:
-        """The response, requested again after transient failures as the policy and `Request.creates` allow."""
+        """Send *request* and return the response. Repeat it after transient failures, as the policy and `Request.creates` allow."""
         return self.logged(lambda: self.retrier(request, scope).run(lambda: self.send(request, scope)), request, scope)
 
     def open_with_retries(self, request: Request, scope: Scope) -> ByteStream:
-        """As `call`, for a response whose body the caller reads."""
+        """Do as `call`, but return a response whose body the caller reads."""
         return self.logged(lambda: self.retrier(request, scope).run(lambda: self.open(request, scope)), request, scope)
 
     def retrier(self, request: Request, scope: Scope, *, call: Optional[str] = None) -> Retrier:
-        """The engine that decides about repeats of *request*; *call* is its name in log lines, by default method and path."""
+        """Return the retrier of *request*. *call* is its name in log lines, by default method and path."""
         scope.begin_request()
         return Retrier(
             call or str(request),
@@ -163,13 +163,13 @@ class Transport:
         )
 
     def retrier_of(self, call: str, transient: Callable[[LangGraphRunsError], bool], *, scope: Optional[Scope] = None) -> Retrier:
-        """The engine for what is more than one request: the connections of a stream, an input of a map."""
+        """Return a retrier for more than one request: the connections of a stream, or an input of a map."""
         return Retrier(call, policy=self.settings.retry, budget=self._shared.budget, scope=scope, transient=transient)
 
     def logged(self, work: Callable[[], T], request: Request, scope: Scope) -> T:
-        """The result of *work*, which sends *request* however often; leaves the one line at INFO that a finished call leaves.
+        """Return the result of *work*, which sends *request* once or repeatedly, and log one line at INFO for the finished call.
 
-        For a stream it tells when the answer began.
+        For a stream, the time in the line is that until the response began.
         """
         started = self._clock()
         outcome = "failed"
@@ -186,16 +186,16 @@ class Transport:
                 _log.info("%s: %s in %.3f s%s", str(request), outcome, self._clock() - started, attempts)
 
     def is_transient(self, error: LangGraphRunsError) -> bool:
-        """Whether the same request may succeed a little later, by the statuses of the client's policy."""
+        """Return True if the same request may succeed a little later, by the statuses of the client's policy."""
         return is_transient(error, self.settings.retry.statuses)
 
     def send(self, request: Request, scope: Scope) -> Response:
-        """One attempt."""
+        """Send the request once and return the whole response."""
         with self.open(request, scope) as stream:
             return self.read(stream)
 
     def read(self, stream: ByteStream) -> Response:
-        """The rest of an open response."""
+        """Read the rest of an open response, and return the whole."""
         return Response(stream.status, stream.headers, stream.read_all(self.settings.max_response_bytes))
 
     # -- open responses
@@ -239,7 +239,7 @@ class Transport:
         try:
             body = stream.read_all(_ERROR_BODY, strict=False)
         except APIConnectionError as fault:
-            body = b""  # the status says more than the failure to read its body, unless the whole call is over
+            body = b""  # the status is more important than the failure to read the body, unless the whole call must end
             stream.exchange.scope.check(fault)
         text = self._scrub(body.decode("utf-8-sig", "replace"))
         parsed: Any = text or None
@@ -289,12 +289,12 @@ class _Shared:
         self._state()
 
     def _state(self) -> _ProcessState:
-        # After a fork nothing of the parent's may be used: not its sockets, and no lock that another of its threads held.
+        # After a fork, the child must not use sockets of the parent process, nor locks that another thread of it held.
         pid = os.getpid()
         state = self._by_process.get(pid)
         if state is None:
             made = _ProcessState(RetryBudget(self._budget, clock=self._clock))
-            state = self._by_process.setdefault(pid, made)  # one operation, so that all threads get the same
+            state = self._by_process.setdefault(pid, made)  # an atomic operation, so that all threads get the same object
             for other in list(self._by_process):
                 if other != pid:
                     self._by_process.pop(other, None)
@@ -306,21 +306,21 @@ class _Shared:
         return self._state().budget
 
     def connector(self) -> Connector:
-        """The connector of this process, made by the first request."""
+        """Return the connector of this process, which the first request makes."""
         state = self._state()
         if state.connector is None:
             with state.lock:
                 if state.connector is None:
                     made = self._connect()
-                    # A signal handler may have made one meanwhile.
+                    # A signal handler may have made a connector meanwhile.
                     state.connector = state.connector or made
         return state.connector
 
     def enter(self, scope: Scope) -> None:
-        """Note a call, so that `close` ends it."""
+        """Note that a call is in progress, so that `close` ends it."""
         scopes = self._state().scopes
         scopes.add(weakref.ref(scope, scopes.discard))
-        if self.closed:  # by another thread, after the caller has checked
+        if self.closed:  # another thread has closed it, after the caller has checked
             scope.interrupt("the client was closed")
 
     def close(self) -> None:
