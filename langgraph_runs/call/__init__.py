@@ -8,6 +8,7 @@ from .deadline import Deadline
 from .execution import Execution, execution_of, is_surely_not_executed, is_transient
 from .retry import Retrier, RetryBudget, RetryDetails, RetryPolicy, at_moments, polling_wait
 from .scope import Scope
+from .user_errors import UserCodeError, user_code
 
 __all__ = [
     "AbortController",
@@ -19,9 +20,11 @@ __all__ = [
     "RetryDetails",
     "RetryPolicy",
     "Scope",
+    "UserCodeError",
     "at_moments",
     "execution_of",
     "is_surely_not_executed",
     "is_transient",
     "polling_wait",
+    "user_code",
 ]

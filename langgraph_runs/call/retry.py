@@ -17,6 +17,7 @@ from ..errors import InvalidRequestError, LangGraphRunsError
 from ..validation import check_seconds
 from .execution import is_surely_not_executed
 from .scope import Scope
+from .user_errors import UserCodeError
 
 if TYPE_CHECKING:
     import tenacity
@@ -289,6 +290,8 @@ class Retrier:
             self._attempts = self._attempt = None
             if final is error:
                 return None
+            if self.scope is not None and isinstance(final, LangGraphRunsError):
+                raise UserCodeError(final) from None
             raise  # what the hook, or a signal handler, raised
         finally:
             self._error = None

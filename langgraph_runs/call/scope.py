@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterable, List, Optional, Type
 from ..errors import AbortedError, APIConnectionError, DeadlineExceededError, LangGraphRunsError, RequestInfo, shortened
 from .abort import AbortSignal
 from .deadline import Deadline
+from .user_errors import UserCodeError, user_code
 
 __all__ = ["Scope"]
 
@@ -189,7 +190,8 @@ class Scope:
                         wake.release()
                     else:
                         self._wake = wake
-                wake.acquire(timeout=min(seconds, _LONGEST))
+                with user_code():  # a signal handler
+                    wake.acquire(timeout=min(seconds, _LONGEST))
         self.check()
 
     def close(self) -> None:
@@ -205,6 +207,8 @@ class Scope:
         if isinstance(error, LangGraphRunsError):
             self.identify(error)
         self.close()
+        if isinstance(error, UserCodeError):
+            error.unwrap()
 
 
 def _shut_down(sock: Any) -> None:

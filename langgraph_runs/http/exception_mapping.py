@@ -12,6 +12,7 @@ from typing import Any, List, Optional, Sequence
 import requests
 import urllib3
 
+from ..call import UserCodeError
 from ..errors import APIConnectionError, APITimeoutError, LangGraphRunsError, RequestInfo, ResponseDecodeError
 from .exchange import Exchange
 
@@ -34,11 +35,13 @@ BELOW = (
 def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> BaseException:
     """Return *error* as an error of this package. Raise *error* itself if it is from elsewhere, such as a bug or a user's hook.
 
+    An error of this package is from elsewhere too, namely from a hook. It is raised as a `UserCodeError`.
+
     The error says whether the request was sent. Its text is the innermost reason, without the names of exceptions around it.
     """
     scope = exchange.scope
     if isinstance(error, LangGraphRunsError):
-        raise error
+        raise UserCodeError(error)
     over = scope.over()
     if over is not None:
         over.request = info

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequen
 import attrs
 
 from .._version import __version__
-from ..call import AbortSignal, Deadline, Retrier, RetryBudget, Scope, is_surely_not_executed, is_transient
+from ..call import AbortSignal, Deadline, Retrier, RetryBudget, Scope, is_surely_not_executed, is_transient, user_code
 from ..errors import (
     APIConnectionError,
     InvalidRequestError,
@@ -183,7 +183,8 @@ class Transport:
         finally:
             if _log.isEnabledFor(logging.INFO):
                 attempts = f", {scope.attempts} attempts" if scope.attempts > 1 else ""
-                _log.info("%s: %s in %.3f s%s", str(request), outcome, self._clock() - started, attempts)
+                with user_code():
+                    _log.info("%s: %s in %.3f s%s", str(request), outcome, self._clock() - started, attempts)
 
     def is_transient(self, error: LangGraphRunsError) -> bool:
         """Return True if the same request may succeed a little later, by the statuses of the client's policy."""
@@ -228,7 +229,12 @@ class Transport:
         scope.request = info = RequestInfo(request.method, place)
         stream = self._shared.connector().open(info, url, headers, request.body, exchange)
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s: attempt %d: status %d", str(request), scope.attempts, stream.status)
+            try:
+                with user_code():
+                    _log.debug("%s: attempt %d: status %d", str(request), scope.attempts, stream.status)
+            except BaseException:
+                stream.close()
+                raise
         if 200 <= stream.status < 300:
             return stream
         with stream:

@@ -8,7 +8,7 @@ from typing import Any, Callable, List, Mapping, Optional, Type, get_args
 import attrs
 
 from .. import api
-from ..call import Scope
+from ..call import Scope, user_code
 from ..errors import InvalidRequestError
 from ..http import CALL_OPTIONS, CommonOptions, Request, common_options
 from ..options import OnGap, OnTimeout
@@ -64,7 +64,8 @@ class PreparedStart:
         """Call ``on_run_created``, unless it was called before."""
         if self.on_run_created is not None and not self._reported:
             self._reported.append(run_id)
-            self.on_run_created({"run_id": run_id, "thread_id": thread_id})
+            with user_code():
+                self.on_run_created({"run_id": run_id, "thread_id": thread_id})
 
 
 def prepare_start(

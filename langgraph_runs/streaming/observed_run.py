@@ -6,7 +6,7 @@ from typing import Any, Optional, Tuple
 
 import attrs
 
-from ..call import Scope
+from ..call import Scope, user_code
 from ..errors import LangGraphRunsError
 from ..models import Interrupt, RunOutcome
 from ..runs import GraphError, interrupts_in, reported_error
@@ -46,7 +46,8 @@ class ObservedRun:
         callback = self._config.on_run_created
         if callback is not None and self._scope.run_id is not None and not self._announced:
             self._announced = True
-            callback({"run_id": self._scope.run_id, "thread_id": self._scope.thread_id})
+            with user_code():
+                callback({"run_id": self._scope.run_id, "thread_id": self._scope.thread_id})
 
     def find(self) -> None:
         """Look for the run on its thread if neither headers nor events have named it. Sends a few requests at most."""

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Deque, Generic, Iterator, List, Optional, Tuple, Type, TypeVar, get_args
 
 from .. import api
-from ..call import Scope
+from ..call import Scope, UserCodeError
 from ..errors import (
     AbortedError,
     APIConnectionError,
@@ -67,6 +67,9 @@ class RunStream(Generic[E], Iterator[E]):
         self._released = False
         try:
             self._open_first()
+        except UserCodeError as carrier:
+            self._release()
+            carrier.unwrap()
         except BaseException as error:
             self._release()
             self._end.cancel_if_late(error)
@@ -147,6 +150,9 @@ class RunStream(Generic[E], Iterator[E]):
                 if self._closed:
                     raise StopIteration from None
                 raise
+            except UserCodeError as carrier:
+                self._release()
+                carrier.unwrap()
             except BaseException as error:
                 self._release()
                 self._end.cancel_if_late(error)

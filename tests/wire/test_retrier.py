@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Callable, Dict, List
 
 import attrs
 import pytest
+import requests
 
 from langgraph_runs import (
     APIConnectionError,
     Client,
+    DeadlineExceededError,
     LangGraphRunsError,
     NotFoundError,
     RateLimitError,
@@ -153,3 +156,82 @@ def test_a_policy_of_one_attempt_never_repeats(connect: Connect) -> None:
     with ScriptedServer(always=reply(503)) as server, pytest.raises(LangGraphRunsError):
         connect(server.url, retry=RetryPolicy(attempts=1)).runs.get(THREAD_ID, RUN_ID)
     assert 1 == len(server.requests)
+
+
+# -- a hook that uses a client raises errors of the same classes as the call; they are not taken for the call's own
+
+
+def raising(error: LangGraphRunsError) -> Callable[[Any], None]:
+    """A hook that raises *error* when it is called for the first time."""
+    left = [error]
+
+    def hook(_: Any) -> None:
+        if left:
+            raise left.pop()
+
+    return hook
+
+
+@pytest.mark.parametrize("name", ["cancel", "delete", "threads.delete"])
+def test_a_404_in_a_hook_is_not_taken_for_success(connect: Connect, name: str) -> None:
+    """Of the call itself, a 404 after an attempt that may have been executed means that the run is cancelled or deleted."""
+    error = NotFoundError("of another call", status_code=404)
+    with ScriptedServer(drop_before_answer()) as server, pytest.raises(NotFoundError) as caught:
+        named(name)(connect(server.url, retry=attrs.evolve(QUICK, on_retry=raising(error))))
+    assert error is caught.value
+
+
+def test_a_404_in_a_hook_is_not_taken_for_the_absence_of_a_run(connect: Connect) -> None:
+    """Of the search for the run, a 404 says that the thread has no run, and then the create is sent again."""
+    error = NotFoundError("of another call", status_code=404)
+    routes = {("GET", "/threads/*/runs"): reply(502)}
+    with ScriptedServer(drop_before_answer(), routes=routes) as server, pytest.raises(NotFoundError) as caught:
+        named("create")(connect(server.url, retry=attrs.evolve(QUICK, on_retry=raising(error))))
+    assert error is caught.value
+    assert 1 == sum(request.method == "POST" for request in server.requests)
+
+
+@pytest.mark.parametrize("name", ["create", "wait", "stream"])
+def test_a_hook_of_the_session_that_raises_repeats_no_create(connect: Connect, name: str) -> None:
+    """It is called within the attempt, and its error looks as if the server had refused the create."""
+    error = RateLimitError("of another call", status_code=429)
+
+    hook = raising(error)
+    session = requests.Session()
+    session.hooks["response"].append(lambda response, *args, **kwargs: hook(response))
+    call = named(name)
+    with ScriptedServer(call.good) as server, pytest.raises(RateLimitError) as caught:
+        call(connect(server.url, session=session))
+    assert error is caught.value
+
+
+@pytest.mark.parametrize("name", ["create", "wait", "stream"])
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_a_log_handler_that_raises_repeats_no_create(connect: Connect, name: str, level: int) -> None:
+    error = RateLimitError("of another call", status_code=429)
+
+    hook = raising(error)
+    handler, logger = logging.Handler(level), logging.getLogger("langgraph_runs")
+    handler.emit = hook  # type: ignore[method-assign, assignment]
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    call = named(name)
+    try:
+        with ScriptedServer(call.good) as server, pytest.raises(RateLimitError) as caught:
+            call(connect(server.url))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+    assert error is caught.value
+
+
+@pytest.mark.parametrize("name", ["wait", "stream"])
+def test_a_deadline_in_a_hook_does_not_cancel_the_run(connect: Connect, name: str) -> None:
+    """``on_timeout="cancel"`` is about the deadline of the call itself."""
+    error = DeadlineExceededError("of another call", timeout=1.0)
+    call = named(name)
+    with ScriptedServer(call.good) as server, pytest.raises(DeadlineExceededError) as caught:
+        call(connect(server.url), on_timeout="cancel", on_run_created=raising(error))
+    assert error is caught.value
+    assert error.__context__ is None or error.__suppress_context__
