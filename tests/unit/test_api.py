@@ -69,7 +69,7 @@ def test_a_path_is_below_the_base_url(base: str) -> None:
         ("http://[::1]:8000/threads/t", "http://[::1]:8000", "/threads/t"),
     ],
 )
-def test_the_same_server_in_another_spelling(location: str, base: str, path: str) -> None:
+def test_a_location_may_spell_the_same_server_otherwise(location: str, base: str, path: str) -> None:
     """Default ports, upper case and the mount prefix are seen through; query and fragment are left out."""
     assert path == local_path(location, base)
 
@@ -124,13 +124,13 @@ def test_the_same_server_in_another_spelling(location: str, base: str, path: str
         "/threads/%2E",
     ],
 )
-def test_what_leads_or_could_lead_elsewhere_is_not_followed(location: Optional[str]) -> None:
+def test_a_location_that_may_lead_to_another_server_is_not_followed(location: Optional[str]) -> None:
     """Another scheme, host or port, user info, backslashes, blanks, dots and letters that look like others."""
     assert None is local_path(location, "http://h")
 
 
 @given(st.text(alphabet="http:/@hevil.%2e\\?#[]5 \t"), st.sampled_from(HOSTS))
-def test_whatever_is_followed_is_a_plain_path(location: str, base: str) -> None:
+def test_a_followed_location_is_a_plain_path(location: str, base: str) -> None:
     """A path that is used begins with one slash and holds no dot segment, query or other host; nothing raises."""
     path = local_path(location, base)
     if path is not None:

@@ -123,7 +123,7 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--nope", "a=1"], ["a=1", "--nope"], ["word"], ["--timeout", "soon"], ["--timeout", "0"]])
-def test_an_unknown_option_is_not_taken_for_a_pair(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_option_is_not_parsed_as_a_pair(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse([*RUN, *arguments])
 

@@ -335,7 +335,7 @@ def test_calls_without_a_result_ignore_the_body(status: int, body: bytes) -> Non
 
 
 @pytest.mark.parametrize("call", ["cancel", "delete"])
-def test_a_404_on_a_repeat_means_done(call: str) -> None:
+def test_a_404_on_a_repeat_is_a_success(call: str) -> None:
     """The first attempt, whose response was lost, has done it. A 404 on the first attempt is an error."""
     client, played = client_of(ConnectionResetError(), reply({"detail": "x"}, 404))
     assert None is getattr(client.runs, call)(THREAD, RUN)

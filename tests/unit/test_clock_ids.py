@@ -69,7 +69,7 @@ def test_a_run_that_goes_on_is_exact(steps: List[Tuple[int, str]], cut: int, blo
     assert [data for data, _ in log] == got
 
 
-def test_a_connection_in_doubt_takes_no_more_and_notes_what_it_shows() -> None:
+def test_a_connection_in_doubt_admits_no_events_and_notes_their_ids() -> None:
     delivered = Delivered()
     delivered.add("custom", "a", "5-0")
     replay = LiveClockIds(delivered)
@@ -90,7 +90,7 @@ def test_a_stream_that_cannot_be_resumed_is_never_in_doubt() -> None:
     assert False is replay.doubt
 
 
-def test_a_counter_that_counts_leaves_no_doubt() -> None:
+def test_unique_ids_leave_no_doubt() -> None:
     """An id of its own comes again only with its event."""
     delivered = Delivered()
     for number in range(3):
@@ -109,7 +109,7 @@ def test_events_published_long_after_the_connection_was_opened_come_once(overlap
     assert [False, new] == [replay.is_new("custom", "a", "5-0") for _ in range(2)]
 
 
-def test_a_block_that_is_sent_of_a_run_that_has_ended_is_recognised() -> None:
+def test_a_repeated_block_is_recognised_after_the_run_has_ended() -> None:
     """A server that does so all the same: the older events show it."""
     delivered = Delivered()
     for data, event_id in (("a", "5-0"), ("b", "6-0")):

@@ -131,7 +131,7 @@ def test_random_cuts(kind: str, count: int, cuts: int, rng: random.Random) -> No
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(12))
-def test_bursts_of_thousands(kind: str, seed: int) -> None:
+def test_bursts_of_thousands_of_events_are_exact(kind: str, seed: int) -> None:
     """Long runs with many events in a millisecond: 0 lost, 0 doubled, 0 out of order."""
     rng = random.Random(f"{kind} {seed}")
     delivered = read_with_cuts(Store(kind, rng, 2000), rng, 15)
@@ -296,7 +296,7 @@ def test_kinds_without_an_id_are_always_new(name: str) -> None:
     assert True is cursor.resumable
 
 
-def test_a_store_that_forgot_is_a_gap() -> None:
+def test_a_server_that_dropped_events_is_a_gap() -> None:
     """The server keeps events for a while only: a replay that does not begin with the last known event has lost some."""
     store = Store("ms", random.Random(3), 30)
     reader = Reader(Cursor(from_start=True))
@@ -308,7 +308,7 @@ def test_a_store_that_forgot_is_a_gap() -> None:
     assert in_order(10) == reader.delivered[:10]
 
 
-def test_a_store_that_forgot_everything_is_a_gap() -> None:
+def test_a_server_that_dropped_all_events_is_a_gap() -> None:
     """A replay of nothing, though at least the last known event was due, is reported as well."""
     reader = Reader(Cursor(from_start=True))
     reader.read([("custom", "1", f"{START}-0")])
@@ -319,7 +319,7 @@ def test_a_store_that_forgot_everything_is_a_gap() -> None:
 
 
 @pytest.mark.parametrize("name", ["error", "feedback"])
-def test_what_is_not_stored_is_not_expected_again(name: str) -> None:
+def test_events_that_are_not_stored_are_not_expected_again(name: str) -> None:
     """A live error event has an id but is never replayed: that it does not come again is no gap."""
     cursor = Cursor(from_start=True)
     cursor.admit("custom", "1", f"{START}-0")
@@ -350,7 +350,7 @@ def test_numbers_that_are_reset_are_not_numbers() -> None:
 
 
 @pytest.mark.parametrize("odd", ["0-0", "007", "1e3", "-5", "5-", "٣", "12345678901234567890", "a" * 10_000])
-def test_odd_ids_are_no_error(odd: str) -> None:
+def test_ids_of_any_text_are_no_error(odd: str) -> None:
     """Whatever a server makes an id of, a resume sends it back and drops its repeat."""
     cursor = Cursor(from_start=True)
     assert True is cursor.admit("custom", "1", odd)
@@ -381,7 +381,7 @@ def test_memory_stays_flat(resumed: bool) -> None:
         assert 0 < size_of(cursor, []) < 10_000
 
 
-def test_doubts_are_counted_from_the_one_that_is_open() -> None:
+def test_doubts_are_counted() -> None:
     """The next connection is opened later, the more there were."""
     cursor = Cursor(from_start=True)
     cursor.admit("custom", "a", f"{START}-0")

@@ -57,7 +57,7 @@ def test_none_is_no_limit() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 0.0, float("nan"), float("inf"), True, "5", (5, 5), decimal.Decimal(5)])
-def test_anything_else_is_refused_by_name(value: Any) -> None:
+def test_any_other_argument_is_refused_by_name(value: Any) -> None:
     """The error names the option, the value and what to give."""
     with pytest.raises(InvalidRequestError) as caught:
         check_seconds("read_timeout", value)

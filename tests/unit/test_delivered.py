@@ -89,7 +89,7 @@ def test_siblings_that_are_not_stored_are_not_expected() -> None:
     assert [True, True, False] == [siblings.is_repeat(("custom", word)) for word in "abb"]
 
 
-def test_siblings_that_were_forgotten_are_counted() -> None:
+def test_forgotten_siblings_are_counted() -> None:
     found = delivered(*((str(number), "7-0") for number in range(10_000)))
     assert len(found.siblings) <= 4096
     siblings = DeliveredSiblings(found)

@@ -200,7 +200,7 @@ def test_the_run_is_not_named_twice() -> None:
     assert "run r1 is gone" == str(LangGraphRunsError("run r1 is gone", run_id="r1"))
 
 
-def test_the_texts_of_failed_runs() -> None:
+def test_a_failed_run_has_class_and_message_in_its_text() -> None:
     """A failed run says class and message, or that the server did not say why."""
     assert "the run failed: ValueError: boom" == str(errors.RunFailedError("ValueError", "boom"))
     assert "the run failed: boom" == str(errors.RunFailedError(None, "boom"))

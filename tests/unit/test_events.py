@@ -106,7 +106,7 @@ CLOCK_ID = f"{int(ID_MOMENT.timestamp() * 1000)}-0"
         ("2026-11-21T01:09:53.104205", MOMENT),
     ],
 )
-def test_the_time_is_the_datas_own(text: str, moment: datetime.datetime) -> None:
+def test_the_time_in_the_data_takes_precedence(text: str, moment: datetime.datetime) -> None:
     """A debug event says when it happened. That counts for more than its id, and is UTC whatever its offset was."""
     event = DebugStreamEvent("debug", {"timestamp": text}, CLOCK_ID)
     assert moment == event.timestamp
@@ -146,7 +146,7 @@ def test_a_users_state_is_not_interpreted() -> None:
     ("data", "tags"),
     [({"tags": ["a", 1]}, ("a", "1")), ({"tags": "ab"}, ()), ({"tags": None}, ()), ({}, ()), ([1], ()), (None, ()), ("tags", ())],
 )
-def test_tags(data: Any, tags: Tuple[str, ...]) -> None:
+def test_tags_are_text(data: Any, tags: Tuple[str, ...]) -> None:
     """They are text, and () where there are none."""
     assert tags == EventsStreamEvent("events", data).tags
 
@@ -178,6 +178,6 @@ def test_errors_in_the_shapes_of_servers(data: Any, error: Any, message: Any) ->
 
 
 @pytest.mark.parametrize(("data", "attempt"), [({"attempt": 2}, 2), ({}, 1), (None, 1), ({"attempt": "2"}, 1)])
-def test_the_servers_attempt(data: Any, attempt: int) -> None:
+def test_the_metadata_event_has_the_servers_attempt(data: Any, attempt: int) -> None:
     """It is the first if the event does not say."""
     assert attempt == MetadataStreamEvent("metadata", data).attempt

@@ -68,7 +68,7 @@ def made(cls: Type[BaseException]) -> BaseException:
     raise AssertionError(f"how is {cls} made?")
 
 
-def test_there_are_classes_to_walk() -> None:
+def test_the_exceptions_of_all_modules_are_found() -> None:
     """The walk finds the exceptions of all modules, and can make each of them."""
     assert {"ReadTimeout", "ProtocolError", "IncompleteRead", "SSLError", "gaierror", "JSONDecodeError", "error"} <= {
         cls.__name__ for cls in CLASSES
@@ -124,7 +124,7 @@ CALLS: Dict[str, Callable[[Client], Any]] = {
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
-def test_raised_by_the_adapter(cls: Type[BaseException]) -> None:
+def test_exceptions_of_the_adapter_are_translated(cls: Type[BaseException]) -> None:
     """Every call raises one of ours instead, with the original as its cause, which is never the error itself."""
     for name, call in CALLS.items():
         error = made(cls)
@@ -143,7 +143,7 @@ def test_raised_by_the_adapter(cls: Type[BaseException]) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
 @pytest.mark.parametrize("status", [200, 500])
-def test_raised_while_a_body_is_read(cls: Type[BaseException], status: int) -> None:
+def test_exceptions_while_a_body_is_read_are_translated(cls: Type[BaseException], status: int) -> None:
     """An answer that breaks off is one of our errors too, in every call, and for errors of the server as well."""
     for name, call in CALLS.items():
         error = made(cls)
@@ -179,7 +179,7 @@ def test_ctrl_c_in_a_body_passes_through(error: BaseException, call: Callable[[C
 @pytest.mark.parametrize(
     "error", [RuntimeError("a bug in a hook"), AssertionError(), TypeError("x"), MemoryError(), RecursionError()]
 )
-def test_a_bug_passes_through_as_it_is(error: Exception) -> None:
+def test_an_exception_of_a_bug_is_not_translated(error: Exception) -> None:
     """What is no fault of the network is not dressed up as one, is not repeated, and is not its own cause."""
     for answer in (error, breaking(error)):
         client, played = client_of(answer, reply(run_json()))
@@ -247,7 +247,7 @@ NEW = urllib3.exceptions
     ],
     ids=lambda item: type(item).__name__ if isinstance(item, BaseException) else "",
 )
-def test_what_each_fault_means(error: BaseException, cls: Any, sent: Any, text: str) -> None:
+def test_each_fault_has_its_error_and_sent(error: BaseException, cls: Any, sent: Any, text: str) -> None:
     """A refused connection is no timeout, a stall is one, and only a fault before the request leaves it surely unsent."""
     with pytest.raises(LangGraphRunsError) as caught:
         never_again(error).runs.get(THREAD, RUN)
@@ -278,14 +278,14 @@ def test_a_stateless_create_is_repeated_only_if_it_was_surely_not_sent(error: Ba
     assert (requests_made == 1) is isinstance(caught.value, CreateUncertainError)
 
 
-def test_passing_faults_of_a_read_are_repeated() -> None:
+def test_transient_faults_of_a_read_are_repeated() -> None:
     """A GET is asked again until it is answered; the attempts are counted."""
     client, played = client_of(ConnectionResetError(), requests.ReadTimeout("x"), reply({}, 503), reply(run_json()))
     assert RUN == client.runs.get(THREAD, RUN).run_id
     assert 4 == len(played.requests)
 
 
-def test_an_answer_that_cannot_be_decompressed_is_not_asked_for_again() -> None:
+def test_a_response_that_cannot_be_decompressed_is_not_requested_again() -> None:
     """The server would send the same once more."""
     client, played = client_of(Reply(200, b"no gzip", {"content-encoding": "gzip"}))
     with pytest.raises(ResponseDecodeError, match="cannot be decompressed"):
@@ -293,7 +293,7 @@ def test_an_answer_that_cannot_be_decompressed_is_not_asked_for_again() -> None:
     assert 1 == len(played.requests)
 
 
-def test_an_answer_is_closed_before_the_next_attempt() -> None:
+def test_a_response_is_closed_before_the_next_attempt() -> None:
     """The connection of a failed attempt is given back, however long the retries go on."""
     bodies = [Broken(ConnectionResetError()), Broken(ConnectionResetError())]
 

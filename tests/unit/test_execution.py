@@ -96,7 +96,7 @@ def test_a_retry_after_makes_only_a_503_certain() -> None:
     ],
     ids=shown,
 )
-def test_what_is_transient_may_succeed_later(error: LangGraphRunsError, expected: bool) -> None:
+def test_transient_errors_are_recognised(error: LangGraphRunsError, expected: bool) -> None:
     assert expected is is_transient(error, STATUSES)
 
 

@@ -43,7 +43,7 @@ def test_an_id_stays_in_its_place(value: str, encoded: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_any_id_comes_out_as_it_went_in(value: str) -> None:
+def test_an_encoded_id_decodes_to_itself(value: str) -> None:
     """The segment has no separator in it, is no dot segment, and decodes to the id."""
     encoded = path_segment(value)
     assert value == urllib.parse.unquote(encoded)
@@ -69,7 +69,7 @@ def test_headers_are_taken_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["x-api-key", "X-API-Key", "X-Api-Key"])
-def test_the_key_has_one_way_in(name: str) -> None:
+def test_the_key_cannot_be_given_as_a_header(name: str) -> None:
     """``x-api-key`` is refused in every spelling, and the error says where the key goes, without the value."""
     with pytest.raises(InvalidRequestError) as caught:
         check_headers({name: "secret"})
@@ -77,14 +77,14 @@ def test_the_key_has_one_way_in(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
-def test_the_framing_is_the_clients(name: str) -> None:
+def test_headers_cannot_change_the_framing(name: str) -> None:
     """A wrong length would make the rest of a body the next request."""
     with pytest.raises(InvalidRequestError, match="says where the body ends"):
         check_headers({name: "0"})
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "é", "a\0", "(a)", "a\n", 5, b"a", None])
-def test_what_is_no_header_name(name: Any) -> None:
+def test_a_name_that_is_not_a_header_name_is_refused(name: Any) -> None:
     """It is refused, and shown."""
     with pytest.raises(InvalidRequestError) as caught:
         check_headers({name: "x"}, argument="with_options(headers)")
@@ -92,7 +92,7 @@ def test_what_is_no_header_name(name: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b", "€", "\ud800", 5, b"x", None, ["x"]])
-def test_what_is_no_header_value(value: Any) -> None:
+def test_a_value_that_is_not_a_header_value_is_refused(value: Any) -> None:
     """Nothing can start a second header; the value is not shown, since it may be a secret."""
     with pytest.raises(InvalidRequestError) as caught:
         check_headers({"X-A": value})
@@ -153,7 +153,7 @@ def test_a_login_is_taken_out_of_the_url(url: str, bare: str, login: Any) -> Non
         ("<!DOCTYPE html><p>Hello<script>alert(1)</script>", "Hello"),
     ],
 )
-def test_the_servers_own_words(body: Any, text: str) -> None:
+def test_the_message_is_the_servers_text(body: Any, text: str) -> None:
     """Whatever the shape of the body, its text is found, without tags."""
     assert text == error_text(body)
 
@@ -197,7 +197,7 @@ def test_dates_in_the_forms_of_http(text: str, far_east: None) -> None:
 @pytest.mark.parametrize(
     "text", ["", "now", "0", "-1", "Sun, 99 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 99999 08:49:37 GMT", "x" * 10_000]
 )
-def test_what_is_no_date(text: str) -> None:
+def test_a_header_that_is_not_a_date_is_none(text: str) -> None:
     """It is None, and no error."""
     assert None is http_date(text)
 
@@ -219,13 +219,13 @@ def test_what_is_no_date(text: str) -> None:
         ({"retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"}, 0.0),
     ],
 )
-def test_retry_after(headers: Any, seconds: Any) -> None:
+def test_retry_after_is_seconds_or_a_date(headers: Any, seconds: Any) -> None:
     """Seconds, or a date read against the server's own clock; what is neither is None, and the past is now."""
     assert seconds == retry_after(headers)
 
 
 @pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"detail": inner}])
-def test_what_python_cannot_print_is_told_in_words(wrap: Any) -> None:
+def test_a_body_that_python_cannot_print_is_described(wrap: Any) -> None:
     """JSON may be nested deeper than repr() goes; the error must not become another one."""
     parsed: Any = 1
     for _ in range(20_000):

@@ -59,7 +59,7 @@ NOT_JSON: List[str] = [
 
 
 @pytest.mark.parametrize("text", NOT_JSON, ids=lambda text: repr(text)[:30])
-def test_what_is_not_json_is_an_error(text: str) -> None:
+def test_text_that_is_not_json_is_an_error(text: str) -> None:
     """Python's own liberties (NaN, huge numbers, half surrogates) are not JSON here."""
     with pytest.raises(ValueError):
         parse(text)

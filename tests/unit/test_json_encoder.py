@@ -184,7 +184,7 @@ def test_deep_values_are_sent(depth: int) -> None:
     assert b"[" * (depth + 1) + b"]" * (depth + 1) == encode(nested(depth))
 
 
-def test_what_contains_itself_is_refused() -> None:
+def test_an_object_that_contains_itself_is_refused() -> None:
     """A list, an object and a dataclass that contain themselves, and a very deep list, raise InvalidRequestError."""
     ring: List[Any] = []
     ring.append(ring)
@@ -302,7 +302,7 @@ DEEP: List[Any] = [
 @pytest.mark.parametrize("length", [0, 10_000])
 @pytest.mark.parametrize(("path", "around"), DEEP, ids=[str(index) for index in range(len(DEEP))])
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_what_has_no_json_form_is_found_in_short_and_long_bodies(length: int, path: str, around: Any, number: float) -> None:
+def test_values_without_a_json_form_are_found_in_short_and_long_bodies(length: int, path: str, around: Any, number: float) -> None:
     """Wherever it stands, beside nulls and without; and None in its place is sent as it is."""
     for pad in ({"pad": "x" * length}, {"pad": "x" * length, "none": None, "text": "null"}):
         with pytest.raises(InvalidRequestError) as raised:

@@ -65,13 +65,13 @@ def test_a_value_without_a_json_form(value: Any, path: str, problem: str) -> Non
 
 
 @pytest.mark.parametrize("depth", [250, 255, 300, 100_000])
-def test_depth(depth: int) -> None:
+def test_deep_values_are_sent_or_refused_alike(depth: int) -> None:
     """Deep values are sent, or refused, alike."""
     assert outcome(encoder.encode, nested(depth)) == outcome(plain_encoder.encode, nested(depth))
 
 
 @pytest.mark.parametrize("text", [*TEXTS, *NOT_JSON], ids=lambda text: repr(text)[:30])
-def test_texts(text: str) -> None:
+def test_both_parsers_accept_the_same_texts(text: str) -> None:
     """Both take the same texts for JSON, and read the same values in them."""
     assert repr(outcome(decoder.parse, text)) == repr(outcome(plain_decoder.parse, text))
     data = text.encode("utf-8")

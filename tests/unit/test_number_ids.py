@@ -22,7 +22,7 @@ def test_a_stream_is_resumed_from_its_last_number_unless_numbers_are_shared(ids:
     assert resumed == NumberIds.resume_from(delivered(*ids))
 
 
-def test_what_is_not_greater_was_delivered() -> None:
+def test_an_event_without_a_greater_number_was_delivered() -> None:
     replay = NumberIds(delivered("3", "5"))
     sent = [("5", False), ("3", False), ("6", True), ("9", True), ("6", False), ("9", False), ("10", True)]
     assert sent == [(event_id, replay.is_new("custom", "x", event_id)) for event_id, _ in sent]

@@ -25,7 +25,7 @@ def test_a_stream_is_resumed_from_its_last_id_unless_ids_are_shared(ids: List[st
     assert resumed == OpaqueIds.resume_from(delivered(*ids))
 
 
-def test_what_was_delivered_lately_is_not_new() -> None:
+def test_a_recently_delivered_id_is_not_new() -> None:
     found = delivered("c", "a", "b")
     replay = OpaqueIds(found)
     assert [False, False, True] == [replay.is_new("custom", "x", event_id) for event_id in ("b", "a", "d")]

@@ -114,7 +114,7 @@ def test_a_success_and_a_pause_are_no_errors() -> None:
     assert None is error_for(RunOutcome(status="success", paused=True))
 
 
-def test_a_run_that_is_gone_says_so() -> None:
+def test_the_error_for_a_deleted_run_says_so() -> None:
     """The server's 404 stays what it is, and says what may have happened, with the values so far."""
     error = deleted_run_error(NotFoundError("Not Found", status_code=404), {"n": 1})
     assert "the run is gone: deleted, or rolled back by a cancel or by a later run (404: Not Found)" == str(error)
@@ -124,7 +124,7 @@ def test_a_run_that_is_gone_says_so() -> None:
 # -- what is asked
 
 
-def test_a_success_with_its_values_asks_nothing() -> None:
+def test_a_success_with_its_values_sends_no_request() -> None:
     """What was seen of it is its result; a question in it makes it a pause."""
     outcomes, scope, played = asking()
     assert RunOutcome(status="success", values={"n": 1}, run=run_of("success")) == outcomes.outcome_of(
@@ -136,7 +136,7 @@ def test_a_success_with_its_values_asks_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", ["interrupted", "timeout", "new"])
-def test_an_end_whose_values_were_seen_asks_nothing(status: str) -> None:
+def test_an_end_with_known_values_sends_no_request(status: str) -> None:
     """Cancelled and timed-out runs have no reason to be fetched."""
     outcomes, scope, played = asking()
     outcome = outcomes.outcome_of(run_of(status), scope, values={"n": 1})
@@ -162,14 +162,14 @@ def test_values_that_were_not_seen_come_from_the_runs_own_state() -> None:
         Reply(200, b"<html>"),
     ],
 )
-def test_another_runs_state_is_not_passed_off(answer: Answer) -> None:
+def test_the_state_of_another_run_is_not_used(answer: Answer) -> None:
     """A server that knows no filter, or no history, leaves the values unknown, and raises nothing."""
     outcomes, scope, played = asking(answer)
     assert None is outcomes.outcome_of(run_of("interrupted"), scope).values
     assert 1 == len(played.asked)
 
 
-def test_an_error_that_was_told_asks_nothing_for_its_reason() -> None:
+def test_a_reported_error_needs_no_request() -> None:
     """The reason came with the stream or the answer."""
     outcomes, scope, played = asking()
     outcome = outcomes.outcome_of(run_of("error"), scope, values={"n": 1}, reported=GraphError("ValueError", "boom"))
@@ -177,7 +177,7 @@ def test_an_error_that_was_told_asks_nothing_for_its_reason() -> None:
     assert [] == played.asked
 
 
-def test_a_missed_reason_comes_from_the_thread() -> None:
+def test_an_error_that_was_not_received_comes_from_the_thread() -> None:
     """The thread tells the error of its newest run, in the server's words."""
     thread = {"thread_id": THREAD, "error": {"error": "ValueError", "message": "boom"}}
     outcomes, scope, played = asking(reply([]), reply([run_json()]), reply(thread))
@@ -186,7 +186,7 @@ def test_a_missed_reason_comes_from_the_thread() -> None:
     assert [HISTORY, NEWEST, THE_THREAD] == played.asked
 
 
-def test_a_later_runs_reason_is_not_passed_off() -> None:
+def test_the_error_of_a_later_run_is_not_used() -> None:
     """Where another run has come, the thread is not asked, and the run's own checkpoint tells it."""
     state = state_json(tasks=[{"id": "1", "error": None}, {"id": "2", "error": "ValueError('boom')"}])
     outcomes, scope, played = asking(reply([state]), reply([run_json(run_id="a later one")]))
@@ -195,7 +195,7 @@ def test_a_later_runs_reason_is_not_passed_off() -> None:
     assert [HISTORY, NEWEST] == played.asked
 
 
-def test_a_reason_that_nobody_knows_is_none() -> None:
+def test_an_error_that_no_source_has_is_none() -> None:
     """The outcome is an error all the same, however the questions are answered."""
     for answers in ([reply([]), reply([])], [Reply(500), Reply(500)], [APIConnectionError("x"), APIConnectionError("x")]):
         outcomes, scope, _ = asking(*answers)
@@ -231,7 +231,7 @@ def test_the_repr_of_an_exception_is_read(text: str, told: Any) -> None:
 
 
 @pytest.mark.parametrize("inner", ["(" * 5000, "-" * 100_000 + "1", "[" * 100_000, "'" * 100_001, "1" * 100_000, "{" * 300])
-def test_a_hostile_repr_is_no_trouble(inner: str) -> None:
+def test_a_repr_that_cannot_be_parsed_is_the_message(inner: str) -> None:
     """Text that the parser chokes on is the message as it came."""
     outcomes, scope, _ = asking(reply([state_json(tasks=[{"error": f"E({inner})"}])]), Reply(500))
     outcome = outcomes.outcome_of(run_of("error"), scope)
@@ -265,7 +265,7 @@ def test_joined_values_of_a_later_run_are_replaced() -> None:
 
 
 @pytest.mark.parametrize("newest", [reply([run_json(run_id="later", metadata={"graph_id": "other"})]), reply([]), Reply(500)])
-def test_a_state_that_another_graph_may_have_hidden_is_not_sure(newest: Answer) -> None:
+def test_a_state_is_uncertain_if_another_graph_may_have_hidden_values(newest: Answer) -> None:
     """The server shows a thread through the graph of its newest run: what another graph wrote may be left out of it."""
     outcome, _ = own({"n": 99}, reply([state_json()]), newest)
     assert (None, False) == (outcome.values, outcome.exact)
@@ -280,7 +280,7 @@ def test_a_state_that_another_graph_may_have_hidden_is_not_sure(newest: Answer) 
         (Reply(500), None, False),
     ],
 )
-def test_without_a_history_only_the_newest_run_is_sure(newest: Answer, values: Any, exact: bool) -> None:
+def test_without_a_history_only_the_newest_run_is_exact(newest: Answer, values: Any, exact: bool) -> None:
     """Where another run may have written the state, the values are not given out as this run's."""
     outcome, asked = own({"n": 9}, reply({"detail": "no such endpoint"}, 404), newest)
     assert (values, exact, "success") == (outcome.values, outcome.exact, outcome.status)
@@ -298,7 +298,7 @@ def test_a_pause_that_the_values_hide_is_found() -> None:
     assert [HISTORY] == played.asked
 
 
-def test_an_ended_call_does_not_take_silence_for_an_answer() -> None:
+def test_an_ended_call_does_not_take_the_end_of_the_connection_for_a_response() -> None:
     """A failure that is due to the caller's own abort or deadline is raised, and not taken for "not known"."""
 
     def abort(_: Any) -> Any:

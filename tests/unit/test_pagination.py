@@ -96,7 +96,7 @@ def test_fields_that_are_not_selected_are_empty() -> None:
         ({"created_before": datetime.datetime(2026, 1, 1)}, "created_before=datetime.datetime(2026, 1, 1, 0, 0): give a datetime"),
     ],
 )
-def test_what_the_server_would_ignore_or_misread_is_refused(options: Any, told: str) -> None:
+def test_values_that_the_server_would_ignore_or_misread_are_refused(options: Any, told: str) -> None:
     """Nothing is sent: negative limits slice there, unknown statuses match nothing, a comma list is an error."""
     client, played = client_of()
     with pytest.raises(InvalidRequestError) as caught:
@@ -130,7 +130,7 @@ def test_metadata_and_times_are_filtered_here() -> None:
     assert ["r4"] == ids(client.runs.iter(THREAD, created_after=at(3), created_before=at(6), metadata={"even": True}))
 
 
-def test_what_our_filters_need_is_selected_too() -> None:
+def test_fields_that_filters_of_the_library_need_are_selected_too() -> None:
     """A selection without metadata does not make every run fail the filter."""
     client, played = client_of(reply([{"run_id": "r1", "metadata": {"a": 1}, "created_at": at(5).isoformat()}]))
     assert ["r1"] == ids(client.runs.list(THREAD, select=["run_id"], metadata={"a": 1}, created_after=at(1)))
@@ -150,14 +150,14 @@ def test_iterating_over_selected_fields_still_knows_the_runs() -> None:
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 6, 7, 8])
-def test_all_pages(count: int, page_size: int) -> None:
+def test_all_pages_are_read(count: int, page_size: int) -> None:
     """Every run comes once, in the server's order, whatever the size of the pages."""
     rows = [row(number) for number in range(count, 0, -1)]
     assert [f"r{number}" for number in range(count, 0, -1)] == ids(client_on(Table(rows)).runs.iter(THREAD, page_size=page_size))
 
 
 @pytest.mark.parametrize("count", [9, 10, 11, 25, 26, 49, 50, 51, 200])
-def test_all_pages_of_a_server_that_gives_less_than_is_asked_for(count: int) -> None:
+def test_all_pages_are_read_from_a_server_that_returns_fewer_than_requested(count: int) -> None:
     """A page that is shorter than was asked for is not taken for the last one."""
     rows = [row(number) for number in range(count, 0, -1)]
     assert [f"r{number}" for number in range(count, 0, -1)] == ids(client_on(Table(rows, cap=25)).runs.iter(THREAD))
@@ -182,7 +182,7 @@ def test_pages_are_fetched_as_they_are_needed() -> None:
     assert 2 == len(table.asked)
 
 
-def test_runs_that_are_created_meanwhile_make_none_appear_twice() -> None:
+def test_no_run_appears_twice_while_runs_are_created() -> None:
     """New rows at the top push the others down: the ones that were seen are not given again."""
     fresh = iter(range(1000, 2000))
 
@@ -195,7 +195,7 @@ def test_runs_that_are_created_meanwhile_make_none_appear_twice() -> None:
     assert [f"r{number}" for number in range(30, 0, -1)] == found
 
 
-def test_runs_that_are_deleted_meanwhile_make_none_be_left_out() -> None:
+def test_no_run_is_left_out_while_runs_are_deleted() -> None:
     """A cleaner that deletes each run it has seen moves the others up under the offset: they are found by going back."""
     found: List[str] = []
 
@@ -217,7 +217,7 @@ def test_a_thread_that_is_emptied_meanwhile() -> None:
 
 @settings(max_examples=150)
 @given(st.integers(0, 60), st.integers(1, 20), st.integers(10, 20), st.randoms(use_true_random=False))
-def test_rows_that_shift_at_random(count: int, page_size: int, cap: int, rng: random.Random) -> None:
+def test_each_run_comes_once_while_rows_shift_at_random(count: int, page_size: int, cap: int, rng: random.Random) -> None:
     """However runs come and go: none twice, and none left out that was there all the time."""
     fresh = iter(range(1000, 10_000))
     original = [row(number) for number in range(count, 0, -1)]
@@ -266,7 +266,7 @@ def test_a_server_that_knows_no_offset_gives_all_at_once() -> None:
 
 
 @pytest.mark.parametrize("answer", [reply({"runs": []}), Reply(200, b""), Reply(200, b"null"), reply([{"run_id": 5}])])
-def test_what_is_no_page(answer: Reply) -> None:
+def test_a_response_that_is_not_a_page_is_an_error(answer: Reply) -> None:
     """Another shape is a decode error with its place, for one page and for all."""
     for call in (lambda client: client.runs.list(THREAD), lambda client: list(client.runs.iter(THREAD))):
         client, _ = client_of(answer)

@@ -29,7 +29,7 @@ def problems_of(value: Any, cls: Any) -> List[str]:
     return list(caught.value.problems)
 
 
-def test_a_run_of_this_server() -> None:
+def test_a_run_is_decoded() -> None:
     """Ids and status are text, times aware datetimes, and the one unknown field is kept."""
     run = decode(run_json(), Run)
     assert (RUN, THREAD, "success") == (run.run_id, run.thread_id, run.status)
@@ -50,7 +50,7 @@ def test_an_unknown_status_is_text() -> None:
 
 
 @pytest.mark.parametrize("absent", [None, ...])
-def test_what_may_be_absent_may_be_null(absent: Any) -> None:
+def test_a_field_that_may_be_absent_may_be_null(absent: Any) -> None:
     """A field with a default gets it when it is null as well as when it is missing."""
     least = {"run_id": "r", "thread_id": "t", "status": "x"}
     optional = {name for name in attrs.fields_dict(Run) if name not in least}
@@ -98,7 +98,7 @@ def test_all_problems_are_in_one_error() -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 3, True])
-def test_what_is_no_object_is_no_record(value: Any) -> None:
+def test_a_value_that_is_not_an_object_is_refused(value: Any) -> None:
     """The problem names the type that was found, and its place."""
     assert [f"$: expected an object, not {kind_of(value)}"] == problems_of(value, Run)
 
@@ -113,12 +113,12 @@ def test_places_within_lists_and_records() -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("next", {"a": 1}), ("next", "ab"), ("tasks", {}), ("interrupts", "x"), ("tasks", 5)])
-def test_what_is_no_list_is_not_taken_for_one(field: str, value: Any) -> None:
+def test_a_value_that_is_not_a_list_is_refused(field: str, value: Any) -> None:
     """An object or a string is not iterated as if it were a list."""
     assert [f"$.{field}: expected a list, not {kind_of(value)}"] == problems_of({field: value}, ThreadState)
 
 
-def test_a_list_of_records() -> None:
+def test_a_list_is_decoded_to_records() -> None:
     """Each item is decoded, and a problem names its index; what is no list is an error."""
     assert ["a", "b"] == [run.run_id for run in decode_list([run_json(run_id="a"), run_json(run_id="b")], Run)]
     with pytest.raises(ResponseDecodeError) as caught:
@@ -129,7 +129,7 @@ def test_a_list_of_records() -> None:
     assert ("$: expected a list, not an object",) == caught.value.problems
 
 
-def test_a_thread_of_this_server() -> None:
+def test_a_thread_is_decoded() -> None:
     """Interrupts are records under their task; the error and the values are plain JSON."""
     thread = decode(
         {
@@ -148,7 +148,7 @@ def test_a_thread_of_this_server() -> None:
     assert {"n": [1, {"m": None}]} == thread.values
 
 
-def test_a_state_of_this_server() -> None:
+def test_a_state_is_decoded() -> None:
     """Checkpoints, tasks and their questions are records all the way down."""
     state = decode(
         {
@@ -167,7 +167,7 @@ def test_a_state_of_this_server() -> None:
     assert [Interrupt(value=1, id="i")] == state.tasks[0].interrupts
 
 
-def test_the_other_records() -> None:
+def test_the_other_records_are_decoded() -> None:
     """Assistants, server information and updates of a state decode as well."""
     assert 3 == decode({"assistant_id": "a", "version": 3}, Assistant).version
     assert ["$.version: expected a whole number, not a boolean"] == problems_of({"assistant_id": "a", "version": True}, Assistant)
@@ -195,7 +195,7 @@ def test_times_in_the_spellings_of_servers(text: str, moment: datetime.datetime)
 
 
 @pytest.mark.parametrize("text", ["", "2026-11-21", "2026-11-21T25:00:00Z", "٢٠٢٦-11-21T01:09:53Z", "2026-11-21T01:09:53Z\n"])
-def test_what_is_no_time(text: str) -> None:
+def test_a_value_that_is_not_a_time_is_refused(text: str) -> None:
     """It is an error, and not a guess."""
     assert 1 == len(problems_of(run_json(created_at=text), Run))
 

@@ -211,7 +211,7 @@ def test_whether_the_connection_closes_after_a_response(head: bytes, closes: boo
     assert closes is response_of(head).will_close
 
 
-def test_what_http_client_offers_is_there() -> None:
+def test_the_attributes_of_http_client_are_there() -> None:
     """Libraries that watch http.client find the attributes of its responses; cookies are found in ``msg``."""
     response = response_of(b"HTTP/1.1 201 Created\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nab")
     assert isinstance(response, http.client.HTTPResponse)

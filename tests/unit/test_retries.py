@@ -91,7 +91,7 @@ def test_nothing_is_retried_while_the_map_stops() -> None:
     assert fail(retries_of(), task_of(), status(503), may_retry=False) is not None
 
 
-def test_a_refusal_pauses_all_inputs_for_the_time_that_the_server_asks_for() -> None:
+def test_a_refusal_pauses_all_inputs_for_the_time_that_the_server_requests() -> None:
     retries = retries_of()
     fail(retries, task_of(), status(503, retry_after=7.0))
     assert (7.0, 4) == (retries.limit.seconds_left(), retries.limit.current)
@@ -154,7 +154,7 @@ def test_after_an_exception_of_the_hook_a_task_can_be_evaluated_again() -> None:
     ],
     ids=lambda value: getattr(value, "status_code", type(value).__name__),
 )
-def test_errors_that_do_not_lie_in_the_input_are_not_final(error: Optional[LangGraphRunsError], is_final: bool) -> None:
+def test_errors_that_the_input_did_not_cause_are_not_final(error: Optional[LangGraphRunsError], is_final: bool) -> None:
     assert is_final is retries_of().is_final(BatchResult(index=0, error=error))
 
 

@@ -75,12 +75,12 @@ def limited(seconds: Optional[float]) -> RateLimitError:
 # -- the loop
 
 
-def test_what_works_is_done_once() -> None:
+def test_a_success_is_not_repeated() -> None:
     """A success is returned, without a sleep."""
     assert ("fine", ["fine"], []) == repeated(["fine"])
 
 
-def test_a_passing_failure_is_tried_again_after_growing_waits() -> None:
+def test_a_transient_failure_is_repeated_after_growing_waits() -> None:
     """Without jitter the waits are 0.5, 1 and 2 seconds."""
     errors = [broken(), broken(), broken()]
     assert ("fine", [*errors, "fine"], [0.5, 1.0, 2.0]) == repeated([*errors, "fine"])
@@ -101,7 +101,7 @@ def test_attempts_counts_the_first_try(attempts: int) -> None:
     assert (attempts, attempts - 1) == (len(had), len(slept))
 
 
-def test_what_may_not_be_repeated_is_raised_at_once() -> None:
+def test_an_error_that_forbids_a_repeat_is_raised_at_once() -> None:
     """Where *again* says no, there is one attempt and no sleep; also when it says no only later."""
     first, second = broken(), InternalServerError("x", status_code=500)
     assert (first, [first], []) == repeated([first, "fine"], again=lambda error: False)
@@ -110,7 +110,7 @@ def test_what_may_not_be_repeated_is_raised_at_once() -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), GeneratorExit(), RuntimeError("a bug"), ValueError("x")])
 @pytest.mark.parametrize("before", [0, 1])
-def test_what_is_not_ours_is_never_repeated(error: BaseException, before: int) -> None:
+def test_foreign_exceptions_are_never_repeated(error: BaseException, before: int) -> None:
     """Ctrl-C and bugs pass through, in the first attempt and in later ones, even where *again* would say yes to all."""
     outcomes = [*[broken() for _ in range(before)], error, "fine"]
     result, had, slept = repeated(outcomes)
@@ -134,7 +134,7 @@ def test_ctrl_c_in_the_sleep_ends_it() -> None:
 # -- Retry-After
 
 
-def test_retry_after_replaces_our_wait() -> None:
+def test_retry_after_replaces_the_computed_wait() -> None:
     """The server's number is slept, no more and no less."""
     assert ("fine", [7.0]) == repeated([limited(7.0), "fine"])[::2]
 
@@ -151,7 +151,7 @@ def test_a_retry_after_that_is_too_long_is_an_error_at_once(seconds: float) -> N
     assert (error, [error], []) == repeated([error, "fine"])
 
 
-def test_retry_after_may_be_disregarded() -> None:
+def test_retry_after_may_be_ignored() -> None:
     """Then our own wait is taken, however long theirs is."""
     policy = RetryPolicy(jitter="none", respect_retry_after=False)
     assert ("fine", [0.5]) == repeated([limited(3600.0), "fine"], policy=policy)[::2]
@@ -238,7 +238,7 @@ def test_no_wait_is_possible() -> None:
 # -- the hook and the log
 
 
-def test_the_hook_is_told_before_each_wait() -> None:
+def test_the_hook_is_called_before_each_wait() -> None:
     """It gets the call, the number of the attempt that comes, the wait and the error."""
     errors, told, time = [broken(), limited(3.0)], [], Time()
 
@@ -252,7 +252,7 @@ def test_the_hook_is_told_before_each_wait() -> None:
     ] == told
 
 
-def test_the_hook_is_not_told_where_nothing_is_repeated() -> None:
+def test_the_hook_is_not_called_if_nothing_is_repeated() -> None:
     """Neither a success nor the last error is a retry."""
     told: List[RetryDetails] = []
     policy = RetryPolicy(attempts=2, jitter="none", on_retry=told.append)
@@ -384,7 +384,7 @@ def test_threads_that_retry_at_once_get_their_own_errors() -> None:
         ({"on_retry": "print"}, "on_retry='print': "),
     ],
 )
-def test_what_makes_no_sense_is_refused(options: Any, told: str) -> None:
+def test_invalid_values_are_refused(options: Any, told: str) -> None:
     """The error names the option and its value, when the policy is made and not when something fails."""
     with pytest.raises(InvalidRequestError) as caught:
         RetryPolicy(**options)

@@ -94,7 +94,7 @@ def test_io_is_not_begun_when_the_call_was_ended() -> None:
         scope.io_timeout(30.0)
 
 
-def test_a_call_that_is_not_over_may_go_on() -> None:
+def test_a_call_within_its_limits_continues() -> None:
     """Nothing is raised, and there is no error to raise."""
     scope = scope_of(5.0)
     scope.check()
@@ -102,7 +102,7 @@ def test_a_call_that_is_not_over_may_go_on() -> None:
     assert False is scope.interrupted
 
 
-def test_over_by_deadline() -> None:
+def test_a_call_ends_at_its_deadline() -> None:
     """The error says what was given, and knows the run and the attempts."""
     clock = Time()
     scope = Scope(Deadline(2.5, clock=clock.clock))
@@ -115,7 +115,7 @@ def test_over_by_deadline() -> None:
     assert (2.5, "r", "t", 3) == (error.timeout, error.run_id, error.thread_id, error.attempts)
 
 
-def test_over_by_interrupt() -> None:
+def test_a_call_ends_after_an_interrupt() -> None:
     """The error carries the reason, in its text and as it was given."""
     scope = scope_of()
     reason = ValueError("enough")
@@ -133,7 +133,7 @@ def test_an_abort_without_a_reason_says_aborted() -> None:
     assert "aborted" == str(scope.over())
 
 
-def test_an_abort_counts_for_more_than_a_deadline() -> None:
+def test_an_abort_takes_precedence_over_a_deadline() -> None:
     """A call that was interrupted says so, also if its deadline has passed since."""
     clock = Time()
     scope = Scope(Deadline(1.0, clock=clock.clock))

@@ -23,7 +23,7 @@ EVENTS = sse(("metadata", {"run_id": RUN}), ("values", {"n": 1}))
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_responses(own: bool) -> None:
+def test_the_mocks_of_responses_replace_calls(own: bool) -> None:
     """The mocks of the library `responses` answer calls and streams, with the client's session and a user's."""
     responses = pytest.importorskip("responses")
     with responses.RequestsMock() as mocked:
@@ -41,7 +41,7 @@ def test_responses(own: bool) -> None:
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_requests_mock(own: bool) -> None:
+def test_the_mocks_of_requests_mock_replace_calls(own: bool) -> None:
     """So do those of requests-mock, whether they replace all sessions or are mounted in one."""
     requests_mock = pytest.importorskip("requests_mock")
     if own:
@@ -137,7 +137,7 @@ def test_response_hooks_run() -> None:
     assert [("GET", 200), ("GET", 404)] == seen
 
 
-def test_a_hook_may_read_the_answer() -> None:
+def test_a_hook_may_read_the_response() -> None:
     """A hook that logs the body leaves it to us as well, for successes, errors and streams."""
     seen: List[str] = []
     played = Played(reply(run_json()), EVENTS, reply({"detail": "gone"}, 404))
@@ -150,7 +150,7 @@ def test_a_hook_may_read_the_answer() -> None:
     assert 3 == len(seen)
 
 
-def test_an_error_in_a_hook_is_the_users_own() -> None:
+def test_an_error_in_a_hook_reaches_the_caller() -> None:
     """It is raised as it is, and nothing is tried again."""
     played = Played(reply(run_json()), reply(run_json()))
     session = session_of(played)
@@ -189,7 +189,7 @@ def test_a_sessions_certificates_are_used(given: Any, used: Any) -> None:
     assert (used, "/their/cert.pem") == (played.options[0]["verify"], played.options[0]["cert"])
 
 
-def test_without_a_word_certificates_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_are_verified_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that says nothing, and no session, verify."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
@@ -258,7 +258,7 @@ def test_only_one_layer_repeats() -> None:
         assert 3 == adapter._pool_maxsize
 
 
-def test_a_plain_adapter_is_replaced_for_our_url_alone() -> None:
+def test_a_plain_adapter_is_replaced_for_the_clients_url_only() -> None:
     """Deadlines and aborts need our connections; the session's other uses keep theirs, and a second client shares ours."""
     session = requests.Session()
     before = session.get_adapter("http://other")
@@ -281,7 +281,7 @@ def test_a_users_own_adapter_stays(adapter: BaseAdapter) -> None:
     assert adapter is session.get_adapter(URL)
 
 
-def test_in_a_forked_child_our_adapter_is_made_anew() -> None:
+def test_in_a_forked_child_the_adapter_is_made_again() -> None:
     """The child's copy of a user's session does not use its parent's connections."""
     session = requests.Session()
     make: dict[str, Any] = {"pool_size": 1, "session": session, "verify": True, "cert": None, "proxies": None}
@@ -303,7 +303,7 @@ def test_a_users_session_is_not_closed() -> None:
     assert [] == closed
 
 
-def test_errors_are_told_by_status_and_not_by_truth() -> None:
+def test_errors_are_recognised_by_status_and_not_by_bool() -> None:
     """``bool(response)`` of requests is False for a 404: an answer of any status is read."""
     played = Played(*[reply({"detail": "x"}, 404)] * 2)
     with pytest.raises(NotFoundError, match="x"):
@@ -318,7 +318,7 @@ class Signing(requests.Session):
         return super().request(method, url, **options)
 
 
-def test_what_a_session_class_adds_to_a_request_is_sent() -> None:
+def test_additions_of_a_session_class_are_sent() -> None:
     """Requests go through `request` of a user's session."""
     played = Played(reply(run_json()), reply(run_json()))
     session = Signing()

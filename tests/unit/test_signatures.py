@@ -110,7 +110,7 @@ def test_the_eleven_calls_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", ["create", "wait", "stream"])
-def test_what_starts_a_run_takes_all_options(name: str) -> None:
+def test_every_call_that_starts_a_run_takes_all_options(name: str) -> None:
     """Each of the promised options is one of create, wait and stream alike; the last two know more."""
     names = keywords_of(getattr(RunsClient, name))
     assert set() == PROMISED - names
@@ -165,7 +165,7 @@ def test_the_clients_own_calls_take_the_common_options(name: str) -> None:
 
 
 @pytest.mark.parametrize(("cls", "name", "method"), METHODS)
-def test_every_call_says_what_it_gives(cls: Any, name: str, method: Callable[..., Any]) -> None:
+def test_every_call_has_a_docstring_and_types(cls: Any, name: str, method: Callable[..., Any]) -> None:
     """Its docstring begins with a sentence, and its types resolve without an error."""
     first = (method.__doc__ or "").strip().splitlines()[0]
     assert first and first[0].isupper()
@@ -173,7 +173,7 @@ def test_every_call_says_what_it_gives(cls: Any, name: str, method: Callable[...
         assert typing.get_type_hints(options)
 
 
-def test_no_call_takes_what_it_does_not_know() -> None:
+def test_an_unknown_option_is_refused_by_every_call() -> None:
     """``**options`` is not a hole: a name that no option has is refused, with the nearest one."""
     client = Client("http://server", api_key=None)
     for call in (

@@ -44,7 +44,7 @@ def until(condition: Callable[[], bool], wanted: bool) -> bool:
 
 
 @pytest.mark.parametrize("counted", [True, False], ids=["counted", "not counted"])
-def test_quiet_until_something_arrives(connection: Pair, check: LimitedSocket, counted: bool) -> None:
+def test_a_socket_is_quiet_until_bytes_arrive(connection: Pair, check: LimitedSocket, counted: bool) -> None:
     """Looking reads nothing. A reader that does not count its bytes costs a poll, and changes no result."""
     assert check.is_quiet()
     for _ in range(3):
@@ -101,9 +101,7 @@ def test_a_kernel_without_the_counters_is_polled(connection: Pair, info: Any) ->
     assert until(check.is_quiet, False)
 
 
-def test_where_there_is_no_poll_the_socket_is_selected(
-    check: LimitedSocket, connection: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_poll_select_is_used(check: LimitedSocket, connection: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows."""
     monkeypatch.delattr("select.poll")
     check._by_kernel = False
@@ -155,7 +153,7 @@ def test_a_wait_that_is_early_does_not_end_the_call_before_its_deadline(deadline
     assert (deadline or 0.0) <= time.monotonic() - began < 5
 
 
-def test_reads_where_there_is_no_poll(connection: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_keep_to_their_limits_without_poll(connection: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows."""
     monkeypatch.delattr("select.poll")
     limited = LimitedSocket(connection[0])

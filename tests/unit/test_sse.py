@@ -108,7 +108,7 @@ def test_the_example_of_event_types() -> None:
         ("__dict__: x\n__class__: y\ndata: z\n\n", [("message", "z")]),
     ],
 )
-def test_fields(text: str, events: List[Tuple[str, str]]) -> None:
+def test_fields_are_parsed_as_specified(text: str, events: List[Tuple[str, str]]) -> None:
     """Names are exact, the last type counts, data add up, anything else is skipped."""
     assert events == types_and_data(text)
 
@@ -185,7 +185,7 @@ def test_retry_is_whole_milliseconds(text: bytes, retry: Optional[int]) -> None:
     assert retry == parser.retry
 
 
-def test_an_absurd_retry_is_no_error() -> None:
+def test_a_retry_of_any_size_is_no_error() -> None:
     """A number of ten thousand digits is a long time, and costs nothing."""
     parser = EventParser()
     parser.feed(b"retry: " + b"9" * 10_000 + b"\n\n")
@@ -305,7 +305,7 @@ def test_a_byte_order_mark_is_skipped_once(cut: int) -> None:
 
 
 @pytest.mark.parametrize("start", [b"\xef", b"\xef\xbb", b"\xef\xbbdata: x\n\n", b"\xef: 1\n\n"])
-def test_half_a_byte_order_mark_is_none(start: bytes) -> None:
+def test_half_a_byte_order_mark_is_text(start: bytes) -> None:
     """What only begins like one is part of the first line."""
     assert ["a"] == data_of(start, b"\ndata: a\n\n")[-1:]
 
@@ -339,7 +339,7 @@ def megabytes(count: int, size: int) -> Iterable[bytes]:
     yield b"\n\n"
 
 
-def test_a_large_event_in_small_pieces_is_no_trouble() -> None:
+def test_a_large_event_may_come_in_small_pieces() -> None:
     """8 MB in 16 KiB pieces arrive whole, and memory stays at a few copies of them."""
     tracemalloc.start()
     try:

@@ -112,7 +112,7 @@ def test_the_parser_does_what_the_specification_says(stream: bytes, cuts: List[i
 
 @settings(max_examples=100)
 @given(LIKELY, LIKELY, st.integers(0, 1000))
-def test_a_second_connection_begins_anew(first: bytes, second: bytes, cut: int) -> None:
+def test_a_second_connection_parses_as_if_it_stood_alone(first: bytes, second: bytes, cut: int) -> None:
     """Of a connection that was cut nothing is left: the next one parses as if it stood alone."""
     alone = EventParser().feed(second)
     EventParser().feed(first[: cut % (len(first) + 1)])

@@ -33,14 +33,14 @@ def test_while_a_task_is_run_its_create_may_be_on_its_way(task: InFlightTask) ->
 
 
 @pytest.mark.parametrize("learned", list(RunPresence)[:3])
-def test_a_result_says_what_is_known_then(task: InFlightTask, learned: RunPresence) -> None:
+def test_a_result_says_whether_a_run_may_exist(task: InFlightTask, learned: RunPresence) -> None:
     task.note_started()
     task.note_result(FAILED, learned)
     assert learned is task.presence
     assert (learned > 0, learned > 1) == (task.may_exist, task.may_still_arrive)
 
 
-def test_a_later_attempt_without_effect_does_not_undo_an_earlier_one(task: InFlightTask) -> None:
+def test_an_attempt_without_effect_does_not_make_an_earlier_one_certain(task: InFlightTask) -> None:
     for learned in (RunPresence.MAY_STILL_ARRIVE, RunPresence.MAY_EXIST, RunPresence.ABSENT):
         task.note_started()
         task.note_result(FAILED, learned)

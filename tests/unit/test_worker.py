@@ -125,7 +125,7 @@ def test_a_run_that_ended_badly_is_superseded_if_it_is_to_be_run_again() -> None
     assert [LIST] == played.asked
 
 
-def test_a_busy_thread_has_the_run_of_an_earlier_create() -> None:
+def test_the_run_on_a_busy_thread_is_that_of_an_earlier_create() -> None:
     runner, played, _ = runner_of(reply({"detail": "busy"}, 409), reply([run_json(status="running")]), reply({"n": 2}))
     assert runner.run(task_of()).error is None
     assert [CREATE, LIST, JOIN] == played.asked
@@ -134,7 +134,7 @@ def test_a_busy_thread_has_the_run_of_an_earlier_create() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_refused_create_is_left_to_the_map(status: int) -> None:
+def test_a_refused_create_is_repeated_by_the_map_only(status: int) -> None:
     runner, played, _ = runner_of(reply({"detail": "full"}, status, retry_after="0"))
     error = runner.run(task_of()).error
     assert isinstance(error, APIStatusError) and status == error.status_code
@@ -166,7 +166,7 @@ def test_a_cancel_may_keep_a_run_that_has_succeeded(keep_successful: bool, reque
     assert requests == played.asked
 
 
-def test_a_cancel_that_came_too_late_looks_how_the_run_ended() -> None:
+def test_a_cancel_that_came_too_late_finds_out_how_the_run_ended() -> None:
     gone = reply({"detail": "Not Found"}, 404)
     runner, played, _ = runner_of(reply([run_json(status="running")]), gone, reply([run_json(status="success")]))
     assert not runner.cancel_run(THREAD, delete=True, may_still_arrive=False, keep_successful=True)
@@ -182,7 +182,7 @@ def test_a_thread_that_cannot_be_deleted_is_logged(caplog: pytest.LogCaptureFixt
     assert runner.delete_thread(THREAD), "it is deleted already"
 
 
-def test_what_the_hook_raises_is_not_the_result_of_the_task() -> None:
+def test_an_exception_of_the_hook_is_not_the_result_of_the_task() -> None:
     raised = RateLimitError("of another call", status_code=429)
 
     def hook(_: RetryDetails) -> None:

@@ -137,7 +137,7 @@ def test_each_status_is_its_error(connect: Connect, call: Call) -> None:
 
 
 @calls()
-def test_the_words_of_the_server(connect: Connect, call: Call) -> None:
+def test_the_message_of_an_error_is_the_servers_text(connect: Connect, call: Call) -> None:
     """JSON, text and HTML bodies of any shape give the server's own words, for every call alike."""
     with ScriptedServer(*[reply(418, body, {"Content-Type": kind}) for body, kind, _ in BODIES.values()]) as server:
         client = once(connect, server)
@@ -282,7 +282,7 @@ def test_a_redirect_is_not_repeated(connect: Connect) -> None:
     ],
     ids=lambda garbage: ascii(garbage[:60].decode("latin-1")),
 )
-def test_what_is_no_http_is_an_error_of_ours(connect: Connect, call: Call, garbage: bytes) -> None:
+def test_a_response_that_is_not_http_is_an_error_of_the_library(connect: Connect, call: Call, garbage: bytes) -> None:
     """Bytes that are no answer are an APIConnectionError; no library's exception comes through, and no result either."""
     blind = {("GET", f"/threads/{THREAD_ID}/runs"): reply(500)} if call.name not in ("list", "iter") else {}
     route = {("GET", f"/threads/{THREAD_ID}/runs/{RUN_ID}"): reply(500)} if call.name != "get" else {}
@@ -296,7 +296,7 @@ def test_what_is_no_http_is_an_error_of_ours(connect: Connect, call: Call, garba
 
 
 @calls()
-def test_the_end_within_the_head_is_no_answer(connect: Connect, call: Call) -> None:
+def test_a_connection_that_ends_within_the_head_is_no_response(connect: Connect, call: Call) -> None:
     """An answer whose head was cut, after the status line or within a header, is a broken connection, never a result."""
     head = b"HTTP/1.1 204 No Content\r\nContent-Type: application/json\r\nX-Long: aaaaaaaaaaaaaa\r\n"
     for count in (*range(1, 40), len(head) - 1, len(head)):
@@ -306,7 +306,7 @@ def test_the_end_within_the_head_is_no_answer(connect: Connect, call: Call) -> N
 
 
 @calls()
-def test_interim_answers_are_skipped(connect: Connect, call: Call) -> None:
+def test_interim_responses_are_skipped(connect: Connect, call: Call) -> None:
     """100, 102 and 103, with headers of their own, are not the answer; what they say is not taken for the answer's."""
     good = (
         call.good.after_interim(100)
@@ -321,7 +321,7 @@ def test_interim_answers_are_skipped(connect: Connect, call: Call) -> None:
     assert str(first) == str(second) or call.due == "sse"
 
 
-def test_too_many_interim_answers_are_an_error(connect: Connect) -> None:
+def test_too_many_interim_responses_are_an_error(connect: Connect) -> None:
     """A server that never comes to the point is given up."""
     with ScriptedServer(raw(b"HTTP/1.1 102 Processing\r\n\r\n" * 1000).then_cut()) as server:
         assert isinstance(_error(once(connect, server).ok), APIConnectionError)
@@ -363,7 +363,7 @@ records = pytest.mark.parametrize("call", RECORDS, ids=str)
 
 
 @JSON_DUE
-def test_what_is_no_json_is_an_error(connect: Connect, call: Call) -> None:
+def test_a_body_that_is_not_json_is_an_error(connect: Connect, call: Call) -> None:
     """An empty, cut or foreign 200 where JSON is due is ResponseDecodeError, and is not asked for again."""
     bodies = [
         b"",
@@ -404,7 +404,7 @@ def test_every_2xx_is_a_success(connect: Connect, call: Call, status: int) -> No
 
 
 @calls(due="nothing")
-def test_where_nothing_is_due_anything_is_fine(connect: Connect, call: Call) -> None:
+def test_a_call_without_a_result_accepts_any_body(connect: Connect, call: Call) -> None:
     """204, an empty 200, text and HTML are all the same success."""
     answers = [
         reply(204),
@@ -451,7 +451,7 @@ def test_another_shape_is_an_error(connect: Connect, call: Call) -> None:
         ({"assistant_id": True}, "$.assistant_id: expected a string, not a boolean"),
     ],
 )
-def test_the_place_of_what_is_wrong(connect: Connect, fields: Any, problem: str) -> None:
+def test_each_problem_names_its_path(connect: Connect, fields: Any, problem: str) -> None:
     """Each problem names its path, in a record and in a list."""
     with ScriptedServer(reply_json(200, run_json(**fields)), reply_json(200, [run_json(), run_json(**fields)])) as server:
         runs = once(connect, server).runs
@@ -461,7 +461,7 @@ def test_the_place_of_what_is_wrong(connect: Connect, fields: Any, problem: str)
     assert among.problems[0].startswith(problem.replace("$.", "$[1]."))
 
 
-def test_several_problems_are_all_told(connect: Connect) -> None:
+def test_several_problems_are_all_named(connect: Connect) -> None:
     """Not only the first."""
     wrong = {**run_json(metadata=[], created_at="x"), "status": 3}
     del wrong["run_id"]
@@ -471,7 +471,7 @@ def test_several_problems_are_all_told(connect: Connect) -> None:
     assert ["$.created_at", "$.metadata", "$.run_id", "$.status"] == sorted(problem.split(":")[0] for problem in problems)
 
 
-def test_what_may_be_missing_may_be_missing(connect: Connect) -> None:
+def test_optional_fields_may_be_missing(connect: Connect) -> None:
     """Optional fields that are absent or null have their default, unknown ones are kept, unknown statuses are text."""
     small = {"run_id": "r", "thread_id": "t", "status": "dreaming", "metadata": None, "cancel_reason": "x", "kwargs": None}
     with ScriptedServer(reply_json(200, small)) as server:
@@ -550,7 +550,7 @@ def compressed(body: bytes, how: str) -> Reply:
 @pytest.mark.parametrize(
     "how", ["gzip", "x-gzip", "deflate", "raw deflate", "twice", "two members", "chunked", "dripping", "identity"]
 )
-def test_compressed_answers(connect: Connect, how: str) -> None:
+def test_compressed_responses_are_decompressed(connect: Connect, how: str) -> None:
     """Every usual way to compress is understood, and the connection stays usable."""
     body = json.dumps([run_json(), run_json(status="error")]).encode()
     with ScriptedServer(compressed(body, how), compressed(body, how)) as server:
@@ -561,7 +561,7 @@ def test_compressed_answers(connect: Connect, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["gzip", "deflate"])
-def test_a_compressed_answer_that_is_cut(connect: Connect, how: str) -> None:
+def test_a_compressed_response_that_is_cut_is_an_error(connect: Connect, how: str) -> None:
     """Half a compressed body is a fault or undecodable, never half a result."""
     body = json.dumps([run_json()] * 3).encode()
     packed = gzip.compress(body) if how == "gzip" else zlib.compress(body)
@@ -577,7 +577,7 @@ def test_a_compressed_answer_that_is_cut(connect: Connect, how: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "compress", "gzip, br", "nonsense"])
 @calls("read", "create", due="json")
-def test_what_cannot_be_decompressed(connect: Connect, call: Call, encoding: str) -> None:
+def test_a_body_that_cannot_be_decompressed_is_an_error(connect: Connect, call: Call, encoding: str) -> None:
     """A body that is not what its Content-Encoding says is an error of ours."""
     answer = reply(200, b"\x01\x02this is not compressed", {"Content-Encoding": encoding, **run_headers(THREAD_ID, RUN_ID)})
     with ScriptedServer(answer, routes=after(call), always=reply(500)) as server:
@@ -593,7 +593,7 @@ def test_an_error_that_cannot_be_decompressed(connect: Connect) -> None:
 # -- limits
 
 
-def test_an_answer_larger_than_the_limit(connect: Connect) -> None:
+def test_a_response_larger_than_the_limit_is_an_error(connect: Connect) -> None:
     """max_response_bytes bounds what is kept; the connection is not used again."""
     with ScriptedServer(reply(200, b" " * 1001), reply(200, b" " * 998 + b"{}")) as server:
         client = once(connect, server, max_response_bytes=1000)
@@ -656,7 +656,7 @@ def test_deep_values_are_returned_or_refused(connect: Connect) -> None:
 @pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("name", ["get", "list", "join", "threads.get"])
-def test_a_body_that_is_cut_anywhere_is_asked_for_again(connect: Connect, name: str, framing: str, reset: bool) -> None:
+def test_a_read_whose_response_is_cut_anywhere_is_repeated(connect: Connect, name: str, framing: str, reset: bool) -> None:
     """A read whose answer is cut at any byte gives the whole result of the next attempt."""
     call = named(name)
     items = call.good.items
@@ -705,7 +705,7 @@ SMUGGLED = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
     ids=["length", "length and blank lines", "chunked", "one byte"],
 )
 @pytest.mark.parametrize("apart", [False, True], ids=["at once", "apart"])
-def test_surplus_bytes_are_not_the_next_answer(connect: Connect, first: bytes, apart: bool) -> None:
+def test_surplus_bytes_are_not_the_next_response(connect: Connect, first: bytes, apart: bool) -> None:
     """What follows an answer belongs to nobody: the next request goes out on a new connection and gets its own answer."""
     pieces = (first[:-20], first[-20:]) if apart else (first,)
     with ScriptedServer(raw(*pieces), reply_json(200, {"version": "two"})) as server:
@@ -715,7 +715,7 @@ def test_surplus_bytes_are_not_the_next_answer(connect: Connect, first: bytes, a
         assert 2 == server.connections
 
 
-def test_surplus_after_an_answer_without_a_body(connect: Connect) -> None:
+def test_bytes_after_a_response_without_a_body_are_dropped(connect: Connect) -> None:
     """Also after 204, and after an error."""
     for first in (b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"):
         with ScriptedServer(raw(first + SMUGGLED), reply_json(200, {"version": "two"})) as server:
@@ -727,7 +727,7 @@ def test_surplus_after_an_answer_without_a_body(connect: Connect) -> None:
             assert "two" == client.info().version
 
 
-def test_surplus_after_a_stream(connect: Connect) -> None:
+def test_bytes_after_a_stream_are_dropped(connect: Connect) -> None:
     """Also after the end of an event stream."""
     good = b"".join(item for item in named("stream").good.pieces() if isinstance(item, bytes))
     with ScriptedServer(raw(good + SMUGGLED), reply_json(200, {"version": "two"})) as server:
@@ -825,7 +825,7 @@ def test_a_normal_value_of_a_run_that_did_not_succeed(connect: Connect, name: st
 
 
 @pytest.mark.parametrize("name", ["wait", "join"])
-def test_an_empty_object_is_looked_behind(connect: Connect, name: str) -> None:
+def test_the_run_is_requested_after_an_empty_object(connect: Connect, name: str) -> None:
     """Servers that answer {} however a run ended: the run is asked, and a failure is told with its reason."""
     call = named(name)
     thread = reply_json(200, {"thread_id": THREAD_ID, "error": {"error": "ValueError", "message": "boom"}})
@@ -849,7 +849,7 @@ def test_an_unknown_run_is_not_found(connect: Connect, name: str) -> None:
         assert isinstance(_error(named(name), connect(server.url)), NotFoundError)
 
 
-def test_without_verifying_the_body_is_believed(connect: Connect) -> None:
+def test_without_verifying_the_body_is_the_result(connect: Connect) -> None:
     """verify_outcome=False: one request; __error__ is still raised."""
     with ScriptedServer(waiting(value=VALUES, run=RUN), waiting(value={"__error__": "boom"}, run=RUN)) as server:
         client = connect(server.url, verify_outcome=False)
@@ -861,7 +861,7 @@ def test_without_verifying_the_body_is_believed(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("name", ["create", "wait", "wait_stateless", "stream"])
-def test_the_run_is_told_before_the_body(connect: Connect, name: str) -> None:
+def test_on_run_created_is_called_before_the_body(connect: Connect, name: str) -> None:
     """on_run_created is called once, with the ids of the headers, while the body has not yet come."""
     told = threading.Event()
     heard: list[Any] = []
@@ -880,7 +880,7 @@ def test_the_run_is_told_before_the_body(connect: Connect, name: str) -> None:
     assert [{"run_id": RUN_ID, "thread_id": THREAD_ID}] == heard
 
 
-def test_a_stateless_create_is_told_when_its_thread_is_known(connect: Connect) -> None:
+def test_on_run_created_of_a_stateless_create_waits_for_the_thread_id(connect: Connect) -> None:
     """Its headers do not tell the thread; the callback waits for the body and hears both, once."""
     heard: list[Any] = []
     answer = reply_json(200, run_json(), {"Content-Location": f"/runs/{RUN_ID}"})
@@ -891,7 +891,7 @@ def test_a_stateless_create_is_told_when_its_thread_is_known(connect: Connect) -
 
 
 @pytest.mark.parametrize("name", ["create", "wait", "stream", "wait_stateless", "create_stateless"])
-def test_it_is_told_once_after_refusals(connect: Connect, name: str) -> None:
+def test_on_run_created_is_called_once_after_refusals(connect: Connect, name: str) -> None:
     """Attempts that were refused tell nothing; the one that worked tells once."""
     heard: list[Any] = []
     with ScriptedServer(reply(429), drop_after_refusal(), named(name).good, routes=after(named(name))) as server:
@@ -905,7 +905,7 @@ def drop_after_refusal() -> Reply:
 
 
 @pytest.mark.parametrize("call", CREATES, ids=str)
-def test_an_error_tells_no_run(connect: Connect, call: Call) -> None:
+def test_an_error_response_names_no_run(connect: Connect, call: Call) -> None:
     """A refused create has no run: the callback is not called, even if the answer has a Location."""
     heard: list[Any] = []
     options = {} if call.name == "create_batch" else {"on_run_created": heard.append}
@@ -1005,7 +1005,7 @@ def test_no_exception_of_a_library_comes_through(connect: Connect, kind: type[Ba
         assert isinstance(error, (APIConnectionError, ResponseDecodeError))
 
 
-def test_what_is_no_fault_of_theirs_comes_through(connect: Connect) -> None:
+def test_a_bug_in_a_hook_or_an_adapter_is_raised_unchanged(connect: Connect) -> None:
     """A bug in a hook or an adapter of the caller's is not dressed up."""
     with requests.Session() as session:
         session.mount("http://", _Raising(ZeroDivisionError("mine")))

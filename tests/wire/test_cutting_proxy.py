@@ -162,7 +162,7 @@ def test_a_closed_port_can_be_opened_again(proxy: CuttingProxy) -> None:
     assert HELLO == ask(proxy)
 
 
-def test_arm_waits_for_its_turn(proxy: CuttingProxy) -> None:
+def test_a_fault_waits_for_a_request_that_matches(proxy: CuttingProxy) -> None:
     """A fault for POST leaves a GET alone, also on the same connection, and happens once."""
     post = b"POST /x HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
     proxy.arm(cut_response(3), when=b"POST ")

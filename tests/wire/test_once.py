@@ -259,7 +259,7 @@ def test_a_create_that_was_refused_is_sent_again(connect: Connect, call: Call) -
 
 @pytest.mark.parametrize("call", CREATES, ids=str)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
-def test_an_answer_is_an_answer(connect: Connect, call: Call, status: int) -> None:
+def test_a_refused_create_is_not_looked_up(connect: Connect, call: Call, status: int) -> None:
     """A create that the server refused for good is not repeated, and nothing is looked up."""
     with ScriptedServer(reply_json(status, {"detail": "no"})) as server:
         with pytest.raises(LangGraphRunsError, match="no"):
@@ -308,7 +308,7 @@ def test_a_gateway_before_a_server_that_is_down(connect: Connect, status: int) -
         starter.check(server)
 
 
-def test_a_gateway_that_fails_for_good_is_told(connect: Connect) -> None:
+def test_the_error_of_a_gateway_that_keeps_failing_is_raised(connect: Connect) -> None:
     """Where every attempt ends in 502 and nothing was created, the 502 is the error."""
     with ScriptedServer(routes={("GET", "/threads/*/runs"): listing()}, always=reply(502)) as server:
         with pytest.raises(InternalServerError) as caught:
@@ -322,7 +322,7 @@ def test_a_gateway_that_fails_for_good_is_told(connect: Connect) -> None:
 # -- looking
 
 
-def test_a_run_that_comes_into_being_late_is_found(connect: Connect) -> None:
+def test_a_run_that_is_created_late_is_found(connect: Connect) -> None:
     """The look-up is repeated for a time, since the server may still be at it; the create is not sent again meanwhile."""
     looks: list[Request] = []
 
@@ -339,7 +339,7 @@ def test_a_run_that_comes_into_being_late_is_found(connect: Connect) -> None:
     assert looks[3].at - looks[0].at > 0.3
 
 
-def test_other_runs_of_the_thread_are_not_ours(connect: Connect) -> None:
+def test_other_runs_of_the_thread_are_not_taken_for_the_new_one(connect: Connect) -> None:
     """A run of somebody else, created at the same moment, is not adopted; ours is found behind it on a later page."""
 
     def runs(request: Request) -> Reply:
@@ -382,7 +382,7 @@ def now() -> str:
 
 
 @pytest.mark.parametrize("kwargs", [{}, with_id("another")], ids=["no id", "another id"])
-def test_runs_from_before_the_create_are_not_ours(connect: Connect, kwargs: Any) -> None:
+def test_runs_from_before_the_create_are_not_taken_for_the_new_one(connect: Connect, kwargs: Any) -> None:
     """Where every run of the thread is older than the create, it made none: it is sent again."""
     old = listing(run_json(kwargs=kwargs, created_at="2020-01-01T00:00:00+00:00"))
     create = named("create").good
@@ -391,7 +391,7 @@ def test_runs_from_before_the_create_are_not_ours(connect: Connect, kwargs: Any)
         assert 2 == sum(request.method == "POST" for request in server.requests)
 
 
-def test_a_run_with_another_id_may_be_ours_on_a_server_that_makes_its_own(connect: Connect) -> None:
+def test_a_run_with_another_id_leaves_it_uncertain_on_a_server_that_makes_its_own_ids(connect: Connect) -> None:
     """Before it is known that the server keeps our id, a new run with another one leaves it uncertain; afterwards it is not ours."""
     others = listing(run_json(kwargs=with_id("another"), created_at=now()))
 
@@ -427,7 +427,7 @@ def test_a_server_that_does_not_keep_the_request_id(connect: Connect, way: str, 
                 assert starter.error is None
 
 
-def test_the_marker_is_only_sent_where_it_is_needed(connect: Connect) -> None:
+def test_the_marker_is_only_sent_if_it_is_needed(connect: Connect) -> None:
     """A server that keeps the request id never sees a marker of ours; one that does not sees it beside the user's metadata."""
     for keeps in (True, False):
         with FakeLangGraph(burst, Dialect(keeps_request_id=keeps)) as server:
@@ -453,7 +453,7 @@ def test_a_request_id_of_the_callers_own_proves_nothing(connect: Connect, way: s
             starter.check(server)
 
 
-def test_an_earlier_run_with_the_same_request_id_is_not_adopted(connect: Connect) -> None:
+def test_an_earlier_run_with_the_same_request_id_is_not_taken_for_the_new_one(connect: Connect) -> None:
     """Two creates under one request id of the caller's: the second, whose answer is lost, does not return the first."""
     thread_id = str(uuid.uuid4())
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
@@ -472,7 +472,7 @@ def test_an_earlier_run_with_the_same_request_id_is_not_adopted(connect: Connect
 # -- busy threads
 
 
-def test_reject_and_our_own_run(connect: Connect) -> None:
+def test_a_409_because_of_an_earlier_attempt_is_no_conflict(connect: Connect) -> None:
     """A 409 on a repeat, because our own first attempt came through late, is no conflict: that run is the result."""
     posts: list[Request] = []
 
@@ -491,7 +491,7 @@ def test_reject_and_our_own_run(connect: Connect) -> None:
     assert 2 == len(posts)
 
 
-def test_reject_and_somebody_elses_run(connect: Connect) -> None:
+def test_a_409_because_of_another_run_is_a_conflict(connect: Connect) -> None:
     """A 409 because of another run is a ConflictError, on the first attempt and on a repeat."""
     posts: list[Request] = []
 
@@ -510,7 +510,7 @@ def test_reject_and_somebody_elses_run(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_thread_of_our_own_is_airtight(connect: Connect, seed: int) -> None:
+def test_a_thread_for_one_run_never_has_two_runs(connect: Connect, seed: int) -> None:
     """A fresh thread, if_not_exists=create and reject: under any faults one run, and never a false conflict."""
     with FakeLangGraph(burst) as server, CuttingProxy(server.url, seeded(seed, 0.5, longest=1000)) as proxy:
         client = hasty(connect(proxy.url, retry=RetryPolicy(attempts=10, wait_initial=0, budget=None)))
@@ -548,7 +548,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used(connect: Connect) -
         assert 2 == len(server.requests)
 
 
-def test_what_an_idle_connection_says_is_no_answer(connect: Connect) -> None:
+def test_bytes_on_an_idle_connection_are_no_response(connect: Connect) -> None:
     """A 408 that a proxy sends into an idle connection is not taken for the answer to the next create."""
     said = threading.Event()
     late = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -579,7 +579,7 @@ def test_a_dead_pooled_connection_does_not_double(connect: Connect) -> None:
 # -- known from the headers
 
 
-def test_the_headers_tell_the_run_before_the_fault(connect: Connect) -> None:
+def test_the_headers_name_the_run_before_the_fault(connect: Connect) -> None:
     """Where the answer's headers had come, its run is fetched, without a look through the thread."""
     with ScriptedServer(
         named("create").good.cut_after(400),
@@ -614,7 +614,7 @@ def test_a_stateless_wait_is_joined_when_its_headers_had_come(connect: Connect) 
         assert 1 == len(server.created)
 
 
-def test_adopting_tells_on_run_created_once(connect: Connect) -> None:
+def test_on_run_created_is_called_once_for_a_recovered_run(connect: Connect) -> None:
     """The callback hears of the run that was found, exactly once, also where the headers had told it already."""
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url))
@@ -647,7 +647,7 @@ def test_a_run_that_died_with_its_connection_is_not_made_again(connect: Connect,
 # -- time and signals end the looking
 
 
-def test_a_deadline_ends_the_looking(connect: Connect) -> None:
+def test_a_deadline_ends_the_look_up(connect: Connect) -> None:
     """The time of the call is over while the run is looked for: the error says so and carries the request id's thread."""
     with ScriptedServer(drop_before_answer(), routes={("GET", "/threads/*/runs"): listing()}) as server:
         with pytest.raises(APIConnectionError) as caught:
@@ -658,7 +658,7 @@ def test_a_deadline_ends_the_looking(connect: Connect) -> None:
     assert THREAD_ID == caught.value.thread_id
 
 
-def test_a_stall_before_the_answer_and_a_deadline(connect: Connect) -> None:
+def test_a_deadline_ends_a_call_without_a_response(connect: Connect) -> None:
     """A create that gets no answer within its time raises, was not sent twice, and says that it may have been carried out."""
     with ScriptedServer(stall()) as server:
         with pytest.raises(APIConnectionError) as caught:

@@ -251,7 +251,9 @@ def test_the_key_is_sent_with_every_call(connect: Connect, call: Call) -> None:
         ({"LANGGRAPH_API_KEY": "g"}, None, None),
     ],
 )
-def test_where_the_key_comes_from(monkeypatch: pytest.MonkeyPatch, environment: Any, argument: Any, sent: Any) -> None:
+def test_the_key_comes_from_the_argument_or_the_environment(
+    monkeypatch: pytest.MonkeyPatch, environment: Any, argument: Any, sent: Any
+) -> None:
     """The argument wins, None sends none; else the first variable that is set, without quotes and blanks."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -363,7 +365,7 @@ def test_cookies_are_not_kept(connect: Connect, call: Call) -> None:
     assert [None, None] == [request.header("Cookie") for request in server.requests]
 
 
-def test_cookies_of_an_error_are_not_kept_and_not_told(connect: Connect) -> None:
+def test_cookies_of_an_error_are_neither_kept_nor_shown(connect: Connect) -> None:
     """A cookie that comes with an error is neither sent later nor on the exception."""
     with ScriptedServer(reply_json(404, {}).with_header("Set-Cookie", "a=b"), reply_json(200, {})) as server:
         client = connect(server.url)
@@ -462,7 +464,7 @@ def test_none_is_not_sent(connect: Connect, call: Call) -> None:
     ],
 )
 @starts
-def test_what_is_falsy_is_sent(connect: Connect, call: Call, option: str, falsy: Any) -> None:
+def test_falsy_values_are_sent(connect: Connect, call: Call, option: str, falsy: Any) -> None:
     """An empty object, an empty list, zero and False are values, and go out as they are."""
     body = sent_body(connect, call, **{option: falsy})
 
@@ -663,7 +665,7 @@ def test_list_repeats_select(connect: Connect, options: Any, query: Any) -> None
     assert query == parse_qs(server.requests[0].query)
 
 
-def test_filters_of_ours_are_not_sent(connect: Connect) -> None:
+def test_filters_of_the_library_are_not_sent(connect: Connect) -> None:
     """The server ignores metadata and times, so they are not sent, and pages are read until there are enough."""
     rows = [run_json(run_id=str(n), metadata={"odd": n % 2 == 1}) for n in range(6)]
     with ScriptedServer(reply_json(200, rows)) as server:
@@ -708,7 +710,7 @@ def test_join_stream_sends_its_modes_as_one_array(connect: Connect, modes: Any, 
     assert sent == (json.loads(query["stream_mode"][0]) if sent else None)
 
 
-def test_join_stream_sends_where_to_go_on(connect: Connect) -> None:
+def test_join_stream_sends_the_last_event_id(connect: Connect) -> None:
     """Last-Event-ID is a header; cancel_on_disconnect is in the query only where it was asked for."""
     with ScriptedServer(named("join_stream").good, named("join_stream").good) as server:
         runs = connect(server.url, verify_outcome=False).runs
@@ -793,7 +795,7 @@ def test_one_connection_serves_call_after_call(connect: Connect) -> None:
         assert 1 == server.connections
 
 
-def test_an_answer_that_closes_is_followed_by_a_new_connection(connect: Connect) -> None:
+def test_a_response_that_closes_is_followed_by_a_new_connection(connect: Connect) -> None:
     """After Connection: close, said or done, the next call connects anew and succeeds."""
     with ScriptedServer(
         reply_json(200, {}, {"Connection": "close"}),
@@ -809,7 +811,7 @@ def test_an_answer_that_closes_is_followed_by_a_new_connection(connect: Connect)
         assert 4 == server.connections
 
 
-def test_an_http_1_0_answer_is_understood(connect: Connect) -> None:
+def test_an_http_1_0_response_is_understood(connect: Connect) -> None:
     """An old proxy's answer without keep-alive is read to its end, and its connection not used again."""
     old = raw(b'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"version": "1"}').then_cut()
     with ScriptedServer(old, reply_json(200, {"version": "2"})) as server:
@@ -914,7 +916,7 @@ def test_a_create_sent_again_keeps_its_request_id(connect: Connect) -> None:
     assert first == second
 
 
-def test_what_wait_and_stream_ask_besides(connect: Connect) -> None:
+def test_wait_and_stream_send_one_further_request(connect: Connect) -> None:
     """The truth costs one GET of the run, and nothing where verify_outcome is off."""
     run = reply_json(200, run_json())
     with ScriptedServer(waiting(value={}, run=(THREAD_ID, RUN_ID)), run, sse(*EVENTS, run=(THREAD_ID, RUN_ID)), run) as server:

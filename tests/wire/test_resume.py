@@ -301,7 +301,7 @@ def test_without_progress_the_attempts_run_out(connect: Connect) -> None:
     assert (RUN_ID, THREAD_ID) == (caught.value.run_id, caught.value.thread_id)
 
 
-def test_progress_refills_the_attempts(connect: Connect) -> None:
+def test_a_new_event_resets_the_attempts(connect: Connect) -> None:
     """With two attempts, ten connections that each bring one event and break are no failure."""
     events = [("custom", {"i": n}, str(n + 1)) for n in range(10)]
     script = [sse(one).then_cut() for one in events[1:]]
@@ -320,7 +320,7 @@ def test_a_server_that_is_away_for_a_while(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 410, 422])
-def test_a_refusal_on_the_way_back_ends_it(connect: Connect, status: int) -> None:
+def test_a_refused_reconnect_ends_the_stream(connect: Connect, status: int) -> None:
     """A status that is not transient ends the stream in StreamInterruptedError at once, caused by that response."""
     with ScriptedServer(
         sse(ONE, run=RUN).then_cut(), reply_json(status, {"detail": "no more"}), routes=routes(running(times=9))
@@ -440,7 +440,7 @@ def test_a_server_that_ends_each_stream_at_once_is_not_hammered(connect: Connect
     ],
     ids=["numbers", "opaque", "clock", "clock, siblings", "clock, all siblings", "not ASCII"],
 )
-def test_where_the_server_is_asked_to_go_on(connect: Connect, ids: list[str], sent: str) -> None:
+def test_a_stream_is_resumed_from_an_id_that_loses_no_event(connect: Connect, ids: list[str], sent: str) -> None:
     """Unique ids: from the last one. Ids that events may share: from the one before, so that no sibling is lost."""
     events = [("custom", {"i": n}, one) for n, one in enumerate(ids)]
     with ScriptedServer(sse(*events, run=RUN).then_cut(), routes=routes(), always=sse(*events)) as server:
@@ -451,7 +451,7 @@ def test_where_the_server_is_asked_to_go_on(connect: Connect, ids: list[str], se
     assert sent == (again.header("Last-Event-ID") or "").encode("latin-1").decode("utf-8")
 
 
-def test_the_way_back_carries_key_and_headers(connect: Connect) -> None:
+def test_a_reconnect_sends_key_and_headers(connect: Connect) -> None:
     """The request that goes on has the client's key, the call's headers and the modes of a join."""
     with ScriptedServer(sse(ONE).then_cut(), routes=routes(), always=NO_MORE) as server:
         client = connect(server.url, api_key="k", headers={"a": "b"})
@@ -1106,7 +1106,7 @@ def test_many_streams_at_once_under_cuts(connect: Connect) -> None:
     assert [] == failures
 
 
-def test_the_first_response_may_be_lost_altogether(connect: Connect) -> None:
+def test_a_lost_first_response_is_no_second_run(connect: Connect) -> None:
     """The create's connection breaks before a byte of the response: the stream is joined from its start."""
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         proxy.arm(swallow(), when=b"POST")

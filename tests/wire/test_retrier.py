@@ -129,7 +129,7 @@ def test_a_batch_of_one_is_refused_as_plainly_as_a_create(connect: Connect, stat
     assert [(), (), ()] == [error.uncertain for error in errors]
 
 
-def test_one_of_several_items_may_be_what_was_refused(connect: Connect) -> None:
+def test_a_refusal_may_concern_one_of_several_items(connect: Connect) -> None:
     """Then others of the same request may have been created before."""
     with ScriptedServer(always=reply_json(422, {"detail": "no"})) as server, pytest.raises(UnprocessableEntityError) as caught:
         connect(server.url).runs.create_batch([{"assistant_id": "agent"}, {"assistant_id": "other"}])

@@ -58,7 +58,7 @@ def refused() -> Iterator[str]:
 
 @pytest.mark.parametrize("status", PASSING)
 @calls(*REPEATABLE)
-def test_a_passing_status_is_asked_again(connect: Connect, call: Call, status: int) -> None:
+def test_a_transient_status_is_repeated(connect: Connect, call: Call, status: int) -> None:
     """Two requests, and the second answer is the result."""
     with ScriptedServer(reply(status), call.good, routes=after(call)) as server:
         call(connect(server.url, verify_outcome=False))
@@ -67,14 +67,14 @@ def test_a_passing_status_is_asked_again(connect: Connect, call: Call, status: i
 
 
 @calls(*REPEATABLE)
-def test_a_connection_that_breaks_before_the_answer_is_made_again(connect: Connect, call: Call) -> None:
+def test_a_connection_that_breaks_before_the_response_is_replaced(connect: Connect, call: Call) -> None:
     with ScriptedServer(drop_before_answer(), drop_before_answer(), call.good, routes=after(call)) as server:
         call(connect(server.url, verify_outcome=False))
     assert 3 == sum(request.path == call.path for request in server.requests)
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-def test_where_nobody_listens_every_call_tries_four_times(connect: Connect, call: Call, refused: str) -> None:
+def test_if_no_server_listens_every_call_tries_four_times(connect: Connect, call: Call, refused: str) -> None:
     """Nothing was sent, so that even a create may be repeated."""
     told: list[RetryDetails] = []
     client = connect(refused, retry=attrs.evolve(QUICK, on_retry=told.append))
@@ -86,7 +86,7 @@ def test_where_nobody_listens_every_call_tries_four_times(connect: Connect, call
 
 
 @calls("end")
-def test_a_404_on_a_repeat_means_that_the_first_attempt_did_it(connect: Connect, call: Call) -> None:
+def test_a_404_on_a_repeat_means_that_the_first_attempt_succeeded(connect: Connect, call: Call) -> None:
     with ScriptedServer(drop_before_answer(), reply_json(404, {"detail": "not found"})) as server:
         call(connect(server.url))
 
@@ -102,7 +102,7 @@ def test_a_404_at_once_is_an_error(connect: Connect, call: Call) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 501])
 @pytest.mark.parametrize("call", CALLS, ids=str)
-def test_an_answer_is_not_asked_for_again(connect: Connect, call: Call, status: int) -> None:
+def test_a_final_response_is_not_requested_again(connect: Connect, call: Call, status: int) -> None:
     """One request; above all for 409: a busy thread is an answer."""
     with ScriptedServer(reply_json(status, {"detail": "no"})) as server, pytest.raises(APIStatusError) as caught:
         call(connect(server.url))
@@ -118,7 +118,7 @@ def test_a_write_that_may_have_happened_is_not_sent_again(connect: Connect, call
 
 
 @calls("write")
-def test_a_write_without_an_answer_is_not_sent_again(connect: Connect, call: Call) -> None:
+def test_a_write_without_a_response_is_not_sent_again(connect: Connect, call: Call) -> None:
     with ScriptedServer(drop_before_answer()) as server, pytest.raises(APIConnectionError) as caught:
         call(connect(server.url))
     assert caught.value.sent is not False
@@ -133,7 +133,7 @@ def test_a_create_that_failed_in_the_server_is_not_sent_again(connect: Connect, 
 
 @pytest.mark.parametrize("refusal", [reply(429), reply(503, headers={"Retry-After": "0"})], ids=str)
 @calls("create", "write")
-def test_what_was_surely_not_done_is_sent_again(connect: Connect, call: Call, refusal: Any) -> None:
+def test_a_request_that_was_surely_not_executed_is_sent_again(connect: Connect, call: Call, refusal: Any) -> None:
     with ScriptedServer(refusal, refusal, call.good, routes=after(call)) as server:
         call(connect(server.url, verify_outcome=False))
     assert 3 == sum((request.method, request.path) == (call.method, call.path) for request in server.requests)
@@ -156,7 +156,7 @@ def test_one_attempt_means_one_request(connect: Connect, call: Call) -> None:
         call(connect(server.url, retry=RetryPolicy(attempts=1)))
 
 
-def test_only_the_statuses_of_the_policy_are_passing(connect: Connect) -> None:
+def test_only_the_statuses_of_the_policy_are_transient(connect: Connect) -> None:
     client_of = {"retry": RetryPolicy(statuses={418}, wait_initial=0)}
     with ScriptedServer(reply(418), GET.good, reply(503)) as server:
         client = connect(server.url, **client_of)
@@ -189,7 +189,7 @@ def test_retry_after_is_waited_for(connect: Connect, call: Call, status: int) ->
     assert [7] == told.waits
 
 
-def test_retry_after_is_not_heeded_where_the_policy_says_so(connect: Connect) -> None:
+def test_retry_after_is_ignored_if_the_policy_says_so(connect: Connect) -> None:
     with ScriptedServer(reply(429, headers={"Retry-After": "7"}), GET.good) as server:
         told = Told(connect, server, respect_retry_after=False, wait_initial=0)
         GET(told.client)
@@ -221,7 +221,7 @@ def test_threads_share_one_budget(connect: Connect) -> None:
     assert 5 + 2 <= len(server.requests) <= 5 + 3  # one may have come back by itself meanwhile
 
 
-def test_an_error_in_the_hook_is_the_callers(connect: Connect) -> None:
+def test_an_error_in_the_hook_reaches_the_caller(connect: Connect) -> None:
     """It is not swallowed, and nothing more is sent."""
 
     def hook(_: RetryDetails) -> None:
@@ -231,7 +231,7 @@ def test_an_error_in_the_hook_is_the_callers(connect: Connect) -> None:
         GET(connect(server.url, retry=RetryPolicy(on_retry=hook)))
 
 
-def test_what_is_raised_tells_how_often_it_was_tried(connect: Connect) -> None:
+def test_an_error_says_how_often_the_request_was_tried(connect: Connect) -> None:
     with ScriptedServer(*[reply(500)] * 4) as server, pytest.raises(LangGraphRunsError) as caught:
         GET(connect(server.url))
     assert 4 == caught.value.attempts

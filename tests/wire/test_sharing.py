@@ -213,7 +213,7 @@ def test_parent_and_child_do_not_share_a_connection() -> None:
 
 
 @forks
-def test_four_children_at_once_get_their_own_answers() -> None:
+def test_four_children_at_once_get_their_own_responses() -> None:
     """As with gunicorn's preload: four processes with one client, each asks a hundred times, nobody gets another's answer."""
     script = """
         client.runs.get("parent", "r")
@@ -732,7 +732,7 @@ def test_no_call_leaves_a_socket(connect: Connect, kind: str) -> None:
     assert before == sockets()
 
 
-def test_a_client_that_nobody_holds_lets_its_connections_go() -> None:
+def test_a_client_without_references_closes_its_connections() -> None:
     """Without close(), without a warning: when the client is collected its idle connections are closed."""
     with ScriptedServer(always=reply_json(200, {})) as server:
         client = Client(server.url, api_key=None)

@@ -364,7 +364,7 @@ def test_a_second_metadata_is_a_new_attempt(connect: Connect) -> None:
     assert [1, None, 2, None] == [getattr(e, "attempt", None) for e in found]
 
 
-def test_metadata_tells_the_run_where_the_headers_do_not(connect: Connect) -> None:
+def test_the_metadata_event_names_the_run_if_the_headers_do_not(connect: Connect) -> None:
     """run_id is known from the first event at the latest, on_run_created is called once."""
     called: list[Any] = []
     with ScriptedServer(sse(*EVENTS), routes={**routes(), RUNS_ROUTE: reply_json(200, [])}, always=sse()) as server:
@@ -492,7 +492,7 @@ def test_an_error_is_raised_once(connect: Connect) -> None:
         assert 2 == len(server.requests)
 
 
-def test_a_run_that_is_unknown_when_asked(connect: Connect) -> None:
+def test_a_run_that_is_unknown_when_it_is_requested(connect: Connect) -> None:
     """A stream that ended, of a run that is deleted: not found, unless its thread is deleted too, as a stateless one is."""
     with ScriptedServer(
         sse(*EVENTS, run=RUN), routes={RUN_ROUTE: reply(404), RUNS_ROUTE: reply_json(200, [])}, always=reply(404)
@@ -651,7 +651,7 @@ def test_a_stream_is_its_own_iterator(connect: Connect) -> None:
         assert [0, 1, 2, 3] == [*first, *[e.data for e in opened]]
 
 
-def test_its_repr_says_what_it_is(connect: Connect) -> None:
+def test_a_repr_of_a_stream_has_its_ids_and_state(connect: Connect) -> None:
     """Run, thread and how far it is; no data of the run."""
     with ScriptedServer(sse(("custom", "secret"), run=RUN), routes=routes()) as server:
         opened = stream(connect, server)

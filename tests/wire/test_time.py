@@ -246,7 +246,7 @@ def test_a_wait_that_would_cross_the_deadline_is_not_begun(connect: Connect, sta
         assert seconds < 0.9, name
 
 
-def test_our_own_waits_keep_to_the_deadline_too(connect: Connect) -> None:
+def test_waits_before_repeats_keep_to_the_deadline_too(connect: Connect) -> None:
     """An exponential wait that would cross the deadline is not begun either."""
     with ScriptedServer(always=reply(503)) as server:
         client = connect(server.url, retry=RetryPolicy(attempts=10, wait_initial=0.1, jitter="none"))
@@ -412,7 +412,7 @@ def test_silence_is_a_timeout(connect: Connect) -> None:
     assert "0.1" in str(error)
 
 
-def test_a_drip_is_no_silence(connect: Connect) -> None:
+def test_single_bytes_are_no_silence(connect: Connect) -> None:
     """Bytes that come more often than read_timeout keep a call alive, however long it takes."""
     with ScriptedServer(chunked(*[item for _ in range(12) for item in ("\n", 0.03)], '{"version": "1"}')) as server:
         assert "1" == connect(server.url, read_timeout=0.15, retry=RetryPolicy(attempts=1)).info().version
@@ -585,7 +585,7 @@ def test_one_signal_ends_many_calls(connect: Connect) -> None:
 
 
 @calls()
-def test_a_signal_that_has_fired_lets_nothing_out(connect: Connect, call: Call) -> None:
+def test_a_signal_that_has_fired_sends_nothing(connect: Connect, call: Call) -> None:
     """A call with a signal that has fired raises AbortedError at once; nothing is sent."""
     controller = AbortController()
     controller.abort("before")
@@ -650,7 +650,7 @@ def test_closing_a_stream_ends_its_loop(connect: Connect, framing: str) -> None:
         assert [] == list(stream)
 
 
-def test_closing_a_stream_ends_its_way_back(connect: Connect) -> None:
+def test_closing_a_stream_ends_its_reconnect(connect: Connect) -> None:
     """A stream that is waiting to be opened again, or being opened, ends as well."""
     for way_back in (reply(503, "", {"Retry-After": "30"}), stall()):
         first = sse(("custom", 1, "1"), run=RUN).then_cut()
@@ -792,7 +792,7 @@ def test_ctrl_c_ends_a_sleep(connect: Connect, interrupted: Callable[[float], No
 
 
 @pytest.mark.parametrize("wrong", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
-def test_what_a_callback_raises_comes_through(connect: Connect, wrong: Any) -> None:
+def test_an_exception_of_a_callback_reaches_the_caller(connect: Connect, wrong: Any) -> None:
     """An exception of the caller's own callback is neither retried nor wrapped, and the connection is let go."""
 
     def callback(_: Any) -> None:
@@ -807,7 +807,7 @@ def test_what_a_callback_raises_comes_through(connect: Connect, wrong: Any) -> N
         connect(server.url, retry=RetryPolicy(on_retry=callback)).ok()
 
 
-def test_a_first_answer_that_is_lost_after_the_time(connect: Connect) -> None:
+def test_a_look_up_that_does_not_fit_into_the_time_leaves_the_create_uncertain(connect: Connect) -> None:
     """A create that broke, and whose look-up does not fit into the time, is not silently given up as never sent."""
     with ScriptedServer(drop_before_answer(), always=stall()) as server:
         begun = time.monotonic()
