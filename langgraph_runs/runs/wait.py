@@ -67,13 +67,16 @@ class RunWaiter:
 
     def _join_until_complete(self, request: Request, scope: Scope) -> Response:
         retrier = self._transport.retrier(request, scope)
-        broken_connections = 0
+        broken_connections = sent = 0
         while True:
+            sent += 1
             try:
                 response = self._transport.send(request, scope)
             except (APIStatusError, APIConnectionError) as error:
                 scope.check(error)
-                if self._broke_while_running(error, scope):
+                goes_on = self._broke_while_running(error, scope)
+                scope.attempts = sent  # the request for the run has counted its own
+                if goes_on:
                     retrier.reset()
                     seconds = polling_wait(broken_connections)
                     broken_connections += 1

@@ -9,9 +9,9 @@ import pytest
 
 from langgraph_runs import Client, DeadlineExceededError, LangGraphRunsError
 
-from .calls import Call, after, calls
+from .calls import Call, after, calls, named
 from .fake_langgraph import FakeLangGraph, FakeRun
-from .scripted import RUN_ID, THREAD_ID, ScriptedServer, heartbeat, reply_json, sse
+from .scripted import RUN_ID, THREAD_ID, Route, ScriptedServer, drop_before_answer, heartbeat, reply_json, run_json, sse
 
 Connect = Callable[..., Client]
 
@@ -71,6 +71,18 @@ def test_a_stream_that_reconnects(connect: Connect, caplog: pytest.LogCaptureFix
             assert list(range(20)) == [one.data["i"] for one in stream if one.event == "custom"]
     assert 2 <= sum("after" in record.getMessage() for record in own(caplog))
     check(own(caplog))
+
+
+def test_the_attempts_of_a_join_are_all_counted(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """Between them, the run is requested. That is another request, with attempts of its own."""
+    join = named("join")
+    runs = [reply_json(200, run_json(status)) for status in ("running", "success", "success")]
+    routes: dict[tuple[str, str], Route] = {**after(join), ("GET", "/threads/*/runs/*"): runs}
+    caplog.set_level(logging.INFO, "langgraph_runs")
+    with ScriptedServer(drop_before_answer(), drop_before_answer(), join.good, routes=routes) as server:
+        join(connect(server.url))
+    (line,) = (text for text in caplog.messages if "/join: 200" in text)
+    assert line.endswith(", 3 attempts")
 
 
 def test_warnings(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
