@@ -141,6 +141,8 @@ class LiveClockIds:
             self._by_content = True  # the events are not in the order in which they were delivered
         overlapping = self._overlap_until is None or key[0] <= self._overlap_until
         known = event in siblings
+        if known and not is_stored(event):
+            return False  # this server stores it after all
         if self._by_content or not overlapping:
             return not (known and overlapping)
         if self._past_older_block or (self._safe is not None and key <= self._safe):

@@ -134,6 +134,8 @@ class DeliveredSiblings:
 
     def is_repeat(self, event: Event) -> bool:
         """Return True if this event was delivered. Each delivered event counts once."""
+        if not is_stored(event):
+            return event in self._delivered.siblings  # this server stores it after all
         if self._by_content is not None:
             return self._take(self._by_content, event)
         if self._forgotten:

@@ -124,3 +124,15 @@ def test_other_ids_are_none_of_a_clock(text: str) -> None:
     assert clock_key(text) is None
     assert True is FinishedClockIds(Delivered()).is_new("custom", "x", text)
     assert True is LiveClockIds(Delivered()).is_new("custom", "x", text)
+
+
+@pytest.mark.parametrize("kind", [FinishedClockIds, LiveClockIds])
+def test_an_error_that_a_server_sends_again_is_a_repeat(kind: Any) -> None:
+    """The Python server stores no error events, other servers do. It comes again on every connection."""
+    delivered = Delivered()
+    for name, data, event_id in (("custom", "a", "5-0"), ("error", "boom", "6-0")):
+        delivered.add(name, data, event_id)
+    for _ in range(3):
+        replay = kind(delivered, **({"safe": (6, 0)} if kind is LiveClockIds else {}))
+        assert (False, False) == (replay.is_new("error", "boom", "6-0"), replay.doubt)
+        assert replay.is_new("error", "another", "6-0")
