@@ -11,7 +11,7 @@ __all__ = ["name_public"]
 
 
 def name_public(package: str, items: Iterable[Any]) -> None:
-    """Set ``__module__`` of each class in *items* that a module of *package* defines; everything else is left alone."""
+    """Set ``__module__`` of each class in *items* that a module of *package* defines. Other items stay as they are."""
     for item in items:
         if isinstance(item, type) and item.__module__.startswith(package + "."):
             _resolve_annotations(item)

@@ -51,14 +51,14 @@ class Client:
         connect_timeout: Seconds to connect: name, connection and TLS handshake together. None: no limit.
         read_timeout: Seconds without a byte after which the connection counts as broken. The Python server sends a byte every
             5 s, however long a run takes. None: no limit.
-        retry: When and how often to try again.
+        retry: A `RetryPolicy`: when and how often requests are repeated.
         pool_size: Connections that are kept open; more calls at once open more.
         session: Your own `requests.Session`: requests go through its ``request`` method, and its adapters are used.
         verify, cert, proxies: As in requests. Proxies and CA bundles from the environment are used too; netrc is not.
-        verify_outcome: Whether ``wait``, ``join`` and streams ask the run how it ended (one GET). False is faster, and then a
-            cancelled or timed-out run looks like a success.
+        verify_outcome: True: ``wait``, ``join`` and streams request the run (one GET) to find out how it ended. False is faster,
+            but a cancelled or timed-out run then looks like a success.
         max_event_bytes: A larger server-sent event is a `ResponseDecodeError`. Counted after decompression.
-        max_response_bytes: The same for the whole of any other response.
+        max_response_bytes: The same limit for the body of any other response.
 
     Raises `InvalidRequestError` for a wrong argument.
     """
@@ -98,22 +98,22 @@ class Client:
     def _wire(self, transport: Transport, traits: ServerTraits) -> None:
         self._transport = transport
         self._traits = traits
-        #: Starting, watching and ending runs.
+        #: The runs of the server.
         self.runs = RunsClient(transport, traits, self._connect)
-        #: The state that runs work on.
+        #: The threads of the server, which hold the state of runs.
         self.threads = ThreadsClient(transport)
-        #: What can be run.
+        #: The assistants of the server: the graphs that can be run.
         self.assistants = AssistantsClient(transport)
 
     def with_options(self, **options: Any) -> Client:
         """Return a copy that shares the connections, with other timeouts, retries, headers or limits.
 
         >>> client = Client("http://localhost:2024", api_key=None)
-        >>> patient = client.with_options(timeout=600, retry=RetryPolicy(attempts=10))
+        >>> longer = client.with_options(timeout=600, retry=RetryPolicy(attempts=10))
 
         May change ``timeout``, ``connect_timeout``, ``read_timeout``, ``retry``, ``headers``, ``verify_outcome``,
-        ``max_event_bytes`` and ``max_response_bytes``; anything else is an `InvalidRequestError`. *headers* are laid over the
-        client's own. The retry budget stays that of the first client. Closing one of them closes both.
+        ``max_event_bytes`` and ``max_response_bytes``; anything else is an `InvalidRequestError`. *headers* are added to the
+        client's own, and replace headers of the same name. The copy shares the retry budget. Closing one of them closes both.
         """
         unknown = [name for name in options if name not in CHANGEABLE]
         if unknown:

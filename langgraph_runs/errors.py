@@ -16,7 +16,7 @@
     │   ├── BadRequestError  AuthenticationError  PermissionDeniedError  NotFoundError (.values)
     │   ├── ConflictError  UnprocessableEntityError  RateLimitError
     │   └── InternalServerError
-    └── RunError                            the request worked, the run did not; .run  .values
+    └── RunError                            the request succeeded, the run did not; .run  .values
         ├── RunFailedError                  .error  .message
         ├── RunCancelledError
         └── RunTimedOutError
@@ -82,7 +82,7 @@ class RequestInfo(NamedTuple):
 
 
 def shortened(text: str, limit: int = _TEXT_LIMIT) -> str:
-    """*text* for a message: at most *limit* characters of it, and how many there were.
+    """Return *text* for a message: at most *limit* characters and, if it is cut, the number of all characters.
 
     >>> shortened("x" * 600, 10)
     'xxxxxxxxxx... (600 characters)'
@@ -165,7 +165,7 @@ class LangGraphRunsError(Exception):
 
     @classmethod
     def _restored(cls, text: str, attributes: Mapping[str, Any]) -> "LangGraphRunsError":
-        """An error from another process or from a ledger; what *attributes* leaves out is the default of the class."""
+        """Return an error from another process or a ledger. Attributes that *attributes* leaves out have their default."""
         error = cls.__new__(cls, text)
         error.args = (text,)
         error._text = text
@@ -182,7 +182,7 @@ class InvalidRequestError(LangGraphRunsError, ValueError):
 
 
 class LedgerError(LangGraphRunsError):
-    """The ledger of a map cannot be used: another server's or assistant's, no ledger, not readable; or an input has changed.
+    """The ledger of a map is for another server or assistant, is not a ledger or not readable, or an input has changed.
 
     >>> str(LedgerError("there is no ledger at 'jobs.sqlite'"))
     "there is no ledger at 'jobs.sqlite'"
@@ -365,13 +365,13 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404: no such run, thread or assistant, or not for this key. Also: the run was deleted while it was waited for.
+    """404: the run, thread or assistant does not exist, or not for this key. Or the run was deleted while the caller waited.
 
     >>> str(NotFoundError("Not Found", status_code=404))
     '404: Not Found'
     """
 
-    #: For a run that was deleted while it was waited for: the last values that were received. Else None.
+    #: The last values received of a run that was deleted while the caller waited for it. Else None.
     values: Any = None
 
 
@@ -430,7 +430,7 @@ def status_error(status_code: int) -> Type[APIStatusError]:
 
 
 class RunError(LangGraphRunsError):
-    """The request worked, and the run did not end well, or it cannot be known how it ended.
+    """The request succeeded, but the run did not, or it cannot be known how the run ended.
 
     >>> RunError("the run ended with status 'lost'", values={"n": 1}, run_id="1f0c").values
     {'n': 1}
@@ -457,7 +457,7 @@ class RunFailedError(RunError):
 
     #: The class of the graph's exception, as text; None if the server no longer has the reason.
     error: Optional[str] = None
-    #: Its message; for classes that the server does not pass through, a general sentence.
+    #: The message of the exception. For classes whose messages the server does not report, a general sentence.
     message: Optional[str] = None
 
     def __init__(self, error: Optional[str] = None, message: Optional[str] = None, **context: Any) -> None:
@@ -476,7 +476,7 @@ class RunCancelledError(RunError):
 
 
 class RunTimedOutError(RunError):
-    """The server stopped the run because it took longer than the server allows. Not ``timeout``, which is the caller's.
+    """The server stopped the run because it took longer than the server allows. This is not the ``timeout`` of the call.
 
     >>> isinstance(RunTimedOutError("the server stopped the run"), TimeoutError)
     False

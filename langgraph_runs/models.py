@@ -233,7 +233,7 @@ class ServerInfo:
     version: Optional[str] = None
     #: The version of langgraph on the server.
     langgraph_py_version: Optional[str] = None
-    #: The features, by name, with whether they are on.
+    #: The features by name; True if the feature is on.
     flags: Dict[str, Any] = attrs.field(factory=dict)
     metadata: Dict[str, Any] = attrs.field(factory=dict)
     #: Fields that this library does not know.

@@ -84,7 +84,7 @@ _OnGapOption = Annotated[
 
 
 class LimitOptions(TypedDict, total=False):
-    """What ends a call."""
+    """The limits of a call."""
 
     timeout: Annotated[
         Optional[float],
@@ -105,9 +105,9 @@ class CallOptions(LimitOptions, RequestOptions, total=False):
 
 
 class InputOptions(TypedDict, total=False):
-    """What the graph gets."""
+    """The input of the graph."""
 
-    input: Annotated[Any, "What the graph gets: any JSON value, usually an object. Not together with *command*."]
+    input: Annotated[Any, "The input of the graph: any JSON value, usually an object. Not together with *command*."]
     command: Annotated[
         Optional[Mapping[str, Any]],
         "``{'resume': value}`` answers an interrupt, ``{'goto': node}`` jumps, ``{'update': values}`` changes the state.",
@@ -115,7 +115,7 @@ class InputOptions(TypedDict, total=False):
 
 
 class RunOptions(TypedDict, total=False):
-    """Options of a run, whoever starts it: `create`, `wait`, `stream`, and `map` for each of its runs."""
+    """Options of a run, for `create`, `wait`, `stream`, and for each run of `map`."""
 
     stream_subgraphs: Annotated[Optional[bool], "Whether subgraphs stream as well; their events carry a namespace."]
     stream_resumable: Annotated[
@@ -151,7 +151,7 @@ class RunOptions(TypedDict, total=False):
 
 
 class ModeOption(TypedDict, total=False):
-    """The option that decides the type of a stream's events; apart from the others so that overloads can name it."""
+    """The option that decides the type of a stream's events; separate from the others, so that overloads can name it."""
 
     stream_mode: Annotated[
         Union[StreamMode, Sequence[StreamMode], None],
@@ -225,7 +225,7 @@ class JoinStreamOptions(JoinOptions, total=False):
     cancel_on_disconnect: Annotated[bool, "Whether the server cancels the run when this connection breaks. Default False."]
     last_event_id: Annotated[
         Optional[str],
-        "Continue after this event of a resumable run; ``'0'`` for all from its start. None: only what comes from now on.",
+        "Continue after this event of a resumable run; ``'0'`` for all from its start. None: only the events from now on.",
     ]
     on_gap: _OnGapOption
 
@@ -273,7 +273,7 @@ def documented(*options: Type[Any]) -> Callable[[F], F]:
 
 
 class _ClientDefault:
-    """The default in a signature of an option that is the client's if it is not given; None means no limit."""
+    """The default, in a signature, of an option whose default is the setting of the client. (None means no limit.)"""
 
     def __repr__(self) -> str:
         return "<the client's>"

@@ -214,14 +214,14 @@ class RunCreate(RunsCreatePayload):
 
     @property
     def payload(self) -> RunsCreatePayload:
-        """The options without the assistant and the thread."""
+        """Return the options without the assistant and the thread."""
         names = [field.name for field in attrs.fields(RunsCreatePayload)]
         return RunsCreatePayload(**{name: getattr(self, name) for name in names})
 
 
 @functools.cache
 def _checks(cls: Any) -> Tuple[Tuple[str, Callable[[str, Any], object]], ...]:
-    """The fields of a payload class that have a check, with it."""
+    """Return the fields of a payload class that have a check, each with its check."""
     return tuple((field.name, field.metadata[_CHECK]) for field in attrs.fields(cls) if _CHECK in field.metadata)
 
 
@@ -265,7 +265,7 @@ def _names(cls: Any) -> Collection[str]:
 
 
 def merge_payload(cls: Type[P], payload: Optional[RunsInvokePayload], options: Mapping[str, Any], *, call: str) -> P:
-    """Return a *cls* with the options of *payload*, if any, and of *options*, which win. An option of None is not given."""
+    """Return a *cls* with the options of *payload*, if any, and of *options*, which take precedence. None: not given."""
     known = names_of(cls)
     check_known(call, options, known)
     given = {name: value for name, value in options.items() if value is not None}

@@ -17,6 +17,6 @@ __all__ = ["ServerTraits"]
 class ServerTraits:
     """The traits of one server, shared by the copies of a client. None: unknown, since it was not observed yet."""
 
-    #: Whether the server stores the ``x-request-id`` of a create with its run. Recognised by the first run that a create returns.
-    #: Where it is False, creates carry the id in the run's metadata as well; while it is unknown, they do not.
+    #: True if the server stores the ``x-request-id`` of a create with its run. Recognised by the first run that a create returns.
+    #: If it is False, creates carry the id in the run's metadata as well; while it is unknown, they do not.
     stores_request_id: Optional[bool] = None

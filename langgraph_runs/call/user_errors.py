@@ -1,7 +1,7 @@
-"""Exceptions of the user's own code, where this package calls it in the middle of a call: hooks, log handlers, authentication.
+"""Exceptions of the user's own code that this package runs during a call: hooks, log handlers, authentication.
 
-Such code may use a client itself, and then its errors are of the same classes as those of the call. They must not be taken for
-the result of an attempt, for the absence of a run, or for the deadline of the call.
+Such code may use a client itself. Then its errors have the same classes as those of the call. They must not be taken for the
+result of an attempt, for the absence of a run, or for the deadline of the call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["UserCodeError", "user_code"]
 class UserCodeError(BaseException):
     """Carries a `LangGraphRunsError` of the user's code past the handlers for errors of the call. The end of the call unwraps it.
 
-    Not an `Exception`, so that no handler takes it. The user never sees it.
+    It is not an `Exception`, so that no handler catches it. The user never sees it.
     """
 
     def __init__(self, error: LangGraphRunsError) -> None:
@@ -35,7 +35,7 @@ class UserCodeError(BaseException):
 
 
 class user_code:
-    """A block in which code of the user is called: its `LangGraphRunsError` is raised as a `UserCodeError`."""
+    """Context manager for a block that calls code of the user. It raises a `LangGraphRunsError` of the block as `UserCodeError`."""
 
     # A class, since the frames of a generator would stay in the traceback of the error, and refer to it.
 
@@ -49,4 +49,4 @@ class user_code:
             try:
                 raise UserCodeError(error) from None
             finally:
-                del error  # this frame is in the traceback of what is raised
+                del error  # this frame is in the traceback of the exception that is raised

@@ -114,7 +114,7 @@ def ended_early(args: argparse.Namespace) -> Iterator[AbortController]:
     unsubscribe = args.signals.signal.subscribe(controller.abort)
     args.signals.run_is_known()  # map() itself waits for runs that are being created
     timer = None if args.timeout is None else threading.Timer(args.timeout, controller.abort, args=["timeout"])
-    resume = "" if args.ledger is None else "; the same command goes on where it was"
+    resume = "" if args.ledger is None else "; the same command continues the work"
     with args.signals.aborting_calls():
         try:
             if timer is not None:

@@ -28,7 +28,7 @@ def add_lock(parser: argparse._ActionsContainer) -> None:
 
 @contextlib.contextmanager
 def locked(args: argparse.Namespace) -> Iterator[None]:
-    """Lock the file that ``--lock`` names, if any. The kernel releases the lock when the process ends, in whatever way."""
+    """Lock the file that ``--lock`` names, if any. The kernel releases the lock when the process ends or is killed."""
     if args.lock is None:
         yield
         return

@@ -4,7 +4,7 @@ It does not import this library, so that the server's process does not contain t
 pipes:
 
 * standard input: one line of JSON with the settings. Afterwards the pipe stays open; its end means that the parent process has
-  ended, in whatever way. Then this process removes its directory and kills its process group, itself included.
+  ended, also if it was killed. Then this process removes its directory and kills its process group, itself included.
 * standard output: one line of JSON, ``{"url": ..., "port": ...}`` when the server accepts requests, or ``{"error": ...}``.
 
 The socket is bound here, before the server is imported, so that no other program can get the port in between.

@@ -324,7 +324,7 @@ def _remove(path: Path, owner: int) -> None:
 class _Process:
     """A process of the server, in a session of its own, so that a Ctrl-C in the terminal does not reach it.
 
-    Its standard input is a pipe that the operating system closes in whatever way this program ends; then the child process ends
+    Its standard input is a pipe that the operating system closes when this program ends or is killed; then the child process ends
     itself (``child.py``). Its standard output is a pipe that is open as long as it lives: so its end is noticed without waiting for
     the process, and until the whole process group is killed, its id cannot be reused by another process.
     """

@@ -231,8 +231,8 @@ def _close_all() -> None:
 def end_streams_at(*signals: int) -> None:
     """End the streams of this process when one of these *signals* arrives; afterwards call the signal's previous handler.
 
-    For a web server that waits for its requests before it stops, as gunicorn does at ``SIGTERM``. The browsers are told to
-    reconnect, which leads them to another process. The runs are cancelled or go on, as *on_disconnect* of `stream_response` says.
+    For a web server that waits for its requests before it stops, as gunicorn does at ``SIGTERM``. The browsers
+    then reconnect, and reach another process. The runs are cancelled or go on, as *on_disconnect* of `stream_response` says.
     Call it in the main thread of each worker, after the server has set its own handlers; with gunicorn, in ``post_worker_init``.
     """
     for number in signals:

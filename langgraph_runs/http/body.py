@@ -56,7 +56,7 @@ class ByteStream:
     def ends_with_connection(self) -> bool:
         """True if only the end of the connection ends the body, so that a body that was cut off looks complete."""
         return (
-            self.exchange.phase == Exchange.ANSWERED
+            self.exchange.phase == Exchange.RESPONDED
             and "content-length" not in self.headers
             and "chunked" not in self.headers.get("transfer-encoding", "").lower()
         )

@@ -5,7 +5,7 @@ They are urllib3's connections with these differences:
 - each read and each write may take the time that is left to the call: with a fixed timeout for each read, a server that sends one
   byte at a time could keep a call alive after its deadline;
 - the socket is attached to the `Scope` of the call, so that another thread can end a blocked connect, write or read;
-- the `Exchange` is told whether any byte of the request was sent, since only an unsent create may be sent again;
+- the `Exchange` notes whether any byte of the request was sent, since only an unsent create may be sent again;
 - the head and a small body are sent in one write;
 - the response is read by `HTTPResponse` of this package.
 

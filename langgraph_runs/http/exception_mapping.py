@@ -71,7 +71,7 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
 def _sent(error: BaseException, exchange: Exchange) -> Optional[bool]:
     if exchange.phase == Exchange.CONNECTING:
         return False
-    if exchange.phase == Exchange.ANSWERED:
+    if exchange.phase == Exchange.RESPONDED:
         return True
     if exchange.phase == Exchange.UNKNOWN:
         before = (

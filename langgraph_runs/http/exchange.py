@@ -19,7 +19,7 @@ class Exchange:
     __slots__ = ("connect_timeout", "idle_limit", "phase", "read_timeout", "scope")
 
     #: Phases, in order. UNKNOWN: the request goes through a connection that is not this package's.
-    UNKNOWN, CONNECTING, SENDING, ANSWERED = range(4)
+    UNKNOWN, CONNECTING, SENDING, RESPONDED = range(4)
 
     def __init__(self, scope: Scope, *, connect_timeout: Optional[float], read_timeout: Optional[float], idle_limit: float) -> None:
         self.scope = scope

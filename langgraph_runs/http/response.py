@@ -120,7 +120,7 @@ class HTTPResponse(http.client.HTTPResponse):
                 version, status, reason = "HTTP/1.1", int(lines[0][9:12]), lines[0][13:].strip()
             else:
                 version, status, reason = self._status_line()
-            self._exchange.phase = Exchange.ANSWERED
+            self._exchange.phase = Exchange.RESPONDED
             if lines is None:
                 if not version.startswith("HTTP/1."):
                     raise http.client.UnknownProtocol(version)
@@ -304,7 +304,7 @@ class ChunkedDecoder:
         self._width = 1  # length of the last size line
         self._trailers = False
         self._trailer_lines = 0
-        #: Whether the last chunk and its trailers have come.
+        #: True if the last chunk and its trailers have come.
         self.done = False
         #: True if bytes followed the end of the body.
         self.surplus = False

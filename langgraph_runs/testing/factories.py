@@ -243,7 +243,7 @@ def metadata_event(run: Optional[Run] = None, *, attempt: int = 1) -> StreamEven
 
 
 def error_event(error: str = "ValueError", message: str = "boom") -> StreamEvent:
-    """What a stream yields before it raises `RunFailedError`.
+    """Return the event that a stream yields before it raises `RunFailedError`.
 
     >>> error_event("KeyError", "ink").data
     {'error': 'KeyError', 'message': 'ink'}

@@ -133,7 +133,7 @@ class FakeRun:
 
     @property
     def done(self) -> bool:
-        """True if it has ended, in whatever way."""
+        """True if it has ended, successfully or not."""
         return self.status not in ("pending", "running")
 
     @property

@@ -273,7 +273,7 @@ def test_a_batch_that_detaches_leaves_its_runs_to_the_next_one(
         threads = client.threads.search(metadata={"job": new_id}, limit=100)
         return sorted(one.status for thread in threads for one in client.runs.list(thread.thread_id))
 
-    told = "langgraph-runs: interrupted; the same command goes on where it was\n"
+    told = "langgraph-runs: interrupted; the same command continues the work\n"
     assert Ended(130, "", told) == end("--ledger", ledger, "--on-interrupt", "detach")
     assert ["running", "running"] == statuses()
     gate.open()
