@@ -226,7 +226,6 @@ class _Creation:
                 return recovered
 
     def _open_attempt(self) -> ByteStream:
-        self._scope.attempts = self._sent  # look-ups between attempts have set it to their own number
         self._sent += 1
         stream = self._transport.open(self._request, self._scope)
         self._retrier.budget.succeeded()
@@ -236,7 +235,7 @@ class _Creation:
         """Return the run that a failed attempt has created, or None if the create must be sent again. Raise if that is unknown."""
         if isinstance(error, ConflictError) and self._thread_id is not None and self._may_exist:
             # The thread is busy, perhaps with the wanted run: an earlier attempt may have created it late.
-            found, _, _ = self._creator.look_up(self._thread_id, self._marker, self._scope)
+            found, _, _ = self._look_up(self._thread_id)
             if found is None:
                 raise error
             return _recovered(found)
@@ -265,7 +264,7 @@ class _Creation:
             raise self._uncertain("a stateless run cannot be looked up", error)
         try:
             for _ in at_moments(scope, _LOOKUPS):
-                found, runs, now = self._creator.look_up(thread_id, self._marker, scope)
+                found, runs, now = self._look_up(thread_id)
                 if found is not None:
                     return _recovered(found)
         except LangGraphRunsError as second:
@@ -274,6 +273,12 @@ class _Creation:
         if runs and not self._creator.would_recognise(runs, self._marker, now - (scope.deadline.clock() - self._began)):
             raise self._uncertain("the server does not say which request created a run", error)
         return None
+
+    def _look_up(self, thread_id: str) -> Tuple[Optional[Run], List[Run], float]:
+        try:
+            return self._creator.look_up(thread_id, self._marker, self._scope)
+        finally:
+            self._scope.attempts = self._sent  # the requests for the list have counted theirs
 
     def _uncertain(self, why: str, error: LangGraphRunsError) -> LangGraphRunsError:
         if isinstance(error, APIStatusError):

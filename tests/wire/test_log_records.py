@@ -7,11 +7,11 @@ from typing import Any, Callable
 
 import pytest
 
-from langgraph_runs import Client, DeadlineExceededError, LangGraphRunsError
+from langgraph_runs import Client, CreateUncertainError, DeadlineExceededError, LangGraphRunsError
 
 from .calls import Call, after, calls, named
 from .fake_langgraph import FakeLangGraph, FakeRun
-from .scripted import RUN_ID, THREAD_ID, Route, ScriptedServer, drop_before_answer, heartbeat, reply_json, run_json, sse
+from .scripted import RUN_ID, THREAD_ID, Route, ScriptedServer, drop_before_answer, heartbeat, reply, reply_json, run_json, sse
 
 Connect = Callable[..., Client]
 
@@ -83,6 +83,19 @@ def test_the_attempts_of_a_join_are_all_counted(connect: Connect, caplog: pytest
         join(connect(server.url))
     (line,) = (text for text in caplog.messages if "/join: 200" in text)
     assert line.endswith(", 3 attempts")
+
+
+@pytest.mark.parametrize("name", ["create", "wait", "stream"])
+def test_the_attempts_of_a_create_are_those_of_the_create(connect: Connect, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    """The search for the run consists of other requests, with attempts of their own."""
+    create = named(name)
+    caplog.set_level(logging.INFO, "langgraph_runs")
+    routes = {("GET", "/threads/*/runs"): reply(502)}
+    with ScriptedServer(drop_before_answer(), routes=routes) as server, pytest.raises(CreateUncertainError) as caught:
+        create(connect(server.url))
+    (line,) = (text for text in caplog.messages if text.startswith(f"{create.method} {create.path}: CreateUncertainError"))
+    assert 1 == caught.value.attempts
+    assert "attempts" not in line
 
 
 def test_warnings(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
