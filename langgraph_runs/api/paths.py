@@ -30,7 +30,7 @@ def runs_path(thread_id: Optional[str], *rest: str) -> str:
 
 
 def run_path(thread_id: str, run_id: str, *rest: str) -> str:
-    """One run."""
+    """Return the path of a run."""
     return runs_path(thread_id, path_segment(run_id), *rest)
 
 

@@ -9,7 +9,7 @@ from ..errors import NotFoundError
 from ..http import NO_OPTIONS, CommonOptions, Request, Transport
 from ..serialization import decode_body, encode
 
-__all__ = ["NO_BODY", "build", "fetch_json", "given", "run_once_or_absent", "with_required"]
+__all__ = ["NO_BODY", "build", "fetch_json", "given", "run_once_or_absent", "search", "with_required"]
 
 #: Distinguishes a request without a body from one whose body is null.
 NO_BODY: Any = object()
@@ -47,6 +47,18 @@ def run_once_or_absent(transport: Transport, scope: Scope, request: Request) -> 
     except NotFoundError:
         if not scope.may_have_been_executed:
             raise
+
+
+def search(
+    transport: Transport, scope: Scope, path: str, options: CommonOptions, id_field: str, *, limit: int, offset: int, **filters: Any
+) -> Any:
+    """Return the found rows as parsed JSON, with the field *id_field* even if *select* does not name it.
+
+    The *filters* are fields of the request body. A filter that is None is not sent.
+    """
+    body = {"limit": limit, "offset": offset, **given(**filters)}
+    rows = fetch_json(transport, scope, build("POST", path, options, body=body))
+    return with_required(rows, filters.get("select"), {id_field: ""})
 
 
 def given(**fields: Any) -> Dict[str, Any]:

@@ -10,7 +10,7 @@ from ..http import NO_OPTIONS, CommonOptions, Transport, path_segment
 from ..models import Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
 from .paths import thread_path
-from .request import build, fetch_json, given, run_once_or_absent, with_required
+from .request import build, fetch_json, given, run_once_or_absent, search
 
 __all__ = [
     "copy_thread",
@@ -90,10 +90,9 @@ def copy_thread(transport: Transport, scope: Scope, thread_id: str, options: Com
 def search_threads(
     transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS, *, limit: int, offset: int = 0, **filters: Any
 ) -> List[Thread]:
-    """Return the threads that match the *filters*, which are fields of the request body. A filter that is None is not sent."""
-    body = {"limit": limit, "offset": offset, **given(**filters)}
-    rows = fetch_json(transport, scope, build("POST", "/threads/search", options, body=body))
-    return decode_list(with_required(rows, filters.get("select"), {"thread_id": ""}), Thread)
+    """Return the threads that match the *filters*; see `search`."""
+    rows = search(transport, scope, "/threads/search", options, "thread_id", limit=limit, offset=offset, **filters)
+    return decode_list(rows, Thread)
 
 
 def get_state(

@@ -310,5 +310,5 @@ COMMAND = Command(
         ),
         ("langgraph-runs batch agent in.jsonl --key id -c 4 | jq -c 'select(.error)'", "four at a time; show only what failed"),
     ],
-    exits=[exit_codes.FAILED, exit_codes.PAUSED, exit_codes.TIMED_OUT, exit_codes.UNREACHABLE, exit_codes.REFUSED, exit_codes.BUSY],
+    exits=exit_codes.OF_A_STARTED_RUN,
 )

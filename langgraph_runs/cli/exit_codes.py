@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Tuple
 
 from .. import (
     AbortedError,
@@ -25,6 +25,7 @@ __all__ = [
     "BUSY",
     "FAILED",
     "INTERRUPTED",
+    "OF_A_STARTED_RUN",
     "OK",
     "PAUSED",
     "REFUSED",
@@ -48,6 +49,9 @@ BUSY = 75
 INTERRUPTED = 130
 #: 128 + SIGPIPE.
 BROKEN_PIPE = 141
+
+#: The exit codes of the commands that start runs and wait for them, except for those that every command can have.
+OF_A_STARTED_RUN: Tuple[int, ...] = (FAILED, PAUSED, TIMED_OUT, UNREACHABLE, REFUSED, BUSY)
 
 #: The meaning of each exit code, for the help pages.
 MEANINGS: Dict[int, str] = {

@@ -132,14 +132,7 @@ RUN = Command(
         ("jq '.[0]' jobs.json | langgraph-runs run agent --input-file - --timeout 10m", "input from another program"),
         ("langgraph-runs run agent --thread $THREAD --resume '{\"approved\": true}'", "answer a question"),
     ],
-    exits=[
-        exit_codes.FAILED,
-        exit_codes.PAUSED,
-        exit_codes.TIMED_OUT,
-        exit_codes.UNREACHABLE,
-        exit_codes.REFUSED,
-        exit_codes.BUSY,
-    ],
+    exits=exit_codes.OF_A_STARTED_RUN,
 )
 
 JOIN = Command(

@@ -167,12 +167,5 @@ COMMAND = Command(
         ("langgraph-runs stream agent topic=tides", "watch a run"),
         ("langgraph-runs stream agent topic=tides --stream-mode custom | jq .data", "process the events with a program"),
     ],
-    exits=[
-        exit_codes.FAILED,
-        exit_codes.PAUSED,
-        exit_codes.TIMED_OUT,
-        exit_codes.UNREACHABLE,
-        exit_codes.REFUSED,
-        exit_codes.BUSY,
-    ],
+    exits=exit_codes.OF_A_STARTED_RUN,
 )

@@ -215,11 +215,11 @@ class HTTPResponse(http.client.HTTPResponse):
             data = self._receive()
 
     def file(self) -> BodyFile:
-        """The body as a file, as urllib3 needs it; still compressed."""
+        """Return the body as a file, as urllib3 needs it; still compressed."""
         return BodyFile(self)
 
     def isclosed(self) -> bool:
-        """True if the body was read to its end, or the response was closed."""
+        """Return True if the body was read to its end, or the response was closed."""
         return self.is_complete or self.closed
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ class _LazyHeaders(CaseInsensitiveDict):  # type: ignore[type-arg]
         return ((name.lower(), (name, value)) for name, value in self._fields.items())
 
     def items(self) -> Any:
-        """Names and values."""
+        """Return names and values."""
         return self._fields.items() if "_fields" in self.__dict__ else self._store.values()
 
     def __contains__(self, key: object) -> bool:
@@ -87,7 +87,7 @@ class _ResponseHeaders(_LazyHeaders):
         return ((lower, (names[lower], value)) for lower, value in self._fields.items())
 
     def items(self) -> Any:
-        """Names and values."""
+        """Return names and values."""
         return self._store.values()
 
     def copy(self) -> Any:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence
 from .. import api
 from ..models import Assistant
 from ..options import CallOptions, documented
-from ..validation import check_choice, check_count, check_id
-from .resource import Resource
+from ..validation import check_id
+from .resource import Resource, check_search
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -43,12 +43,7 @@ class AssistantsClient(Resource):
         **options: Unpack[CallOptions],
     ) -> List[Assistant]:
         """Return assistants whose metadata contain those given: at most *limit*, after skipping *offset*."""
-        check_count("limit", limit, least=1)
-        check_count("offset", offset, least=0)
-        if sort_by is not None:
-            check_choice("sort_by", sort_by, _SORT_FIELDS)
-        if sort_order is not None:
-            check_choice("sort_order", sort_order, ("asc", "desc"))
+        check_search(limit, offset, sort_by=sort_by, sort_order=sort_order, sort_fields=_SORT_FIELDS)
         with self._call("search", options) as (scope, common):
             return api.search_assistants(
                 self._transport,

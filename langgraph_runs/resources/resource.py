@@ -7,8 +7,9 @@ from typing import Any, Collection, Iterator, Mapping, Optional, Tuple
 
 from ..call import Scope
 from ..http import CommonOptions, Transport, parse_call_options
+from ..validation import check_choice, check_count
 
-__all__ = ["Resource"]
+__all__ = ["Resource", "check_search"]
 
 
 class Resource:
@@ -32,3 +33,15 @@ class Resource:
         with common.scope(self._transport) as scope:
             scope.note_run(run_id, thread_id)
             yield scope, common
+
+
+def check_search(
+    limit: int, offset: int, *, sort_by: Optional[str], sort_order: Optional[str], sort_fields: Collection[str]
+) -> None:
+    """Check the arguments that every search has. Raise `InvalidRequestError` for the first wrong one."""
+    check_count("limit", limit, least=1)
+    check_count("offset", offset, least=0)
+    if sort_by is not None:
+        check_choice("sort_by", sort_by, sort_fields)
+    if sort_order is not None:
+        check_choice("sort_order", sort_order, ("asc", "desc"))

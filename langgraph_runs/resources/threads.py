@@ -9,7 +9,7 @@ from ..errors import InvalidRequestError
 from ..models import THREAD_STATUSES, Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..options import CallOptions, documented
 from ..validation import check_choice, check_count, check_id
-from .resource import Resource
+from .resource import Resource, check_search
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -119,14 +119,9 @@ class ThreadsClient(Resource):
         **options: Unpack[CallOptions],
     ) -> List[Thread]:
         """Return threads whose metadata and values contain those given: at most *limit* (1 to 1000), after skipping *offset*."""
-        check_count("limit", limit, least=1)
-        check_count("offset", offset, least=0)
+        check_search(limit, offset, sort_by=sort_by, sort_order=sort_order, sort_fields=_SORT_FIELDS)
         if status is not None:
             check_choice("status", status, THREAD_STATUSES)
-        if sort_by is not None:
-            check_choice("sort_by", sort_by, _SORT_FIELDS)
-        if sort_order is not None:
-            check_choice("sort_order", sort_order, ("asc", "desc"))
         if metadata is not None:
             metadata = _object("metadata", metadata)
         if ids is not None:

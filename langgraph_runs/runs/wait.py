@@ -106,7 +106,7 @@ class RunWaiter:
     def _outcome_after(
         self, response: Response, scope: Scope, options: CommonOptions, *, joined: bool, stateless: bool = False
     ) -> RunOutcome:
-        """How the run ended for which *response* came; joins it as long as it has not ended."""
+        """Return the outcome of the run whose *response* came. Join the run until it has ended."""
         rounds = 0
         while True:
             values, reported = _read(response)

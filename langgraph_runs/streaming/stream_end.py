@@ -205,7 +205,7 @@ class StreamEnd:
     # -- the run
 
     def _may_lack_events(self, seconds: float) -> bool:
-        """True if a clean end may have come before the last event, so that one more connection is needed.
+        """Return True if a clean end may have come before the last event, so that one more connection is needed.
 
         A server that shuts down ends its streams as cleanly as a server whose run has ended. A second connection for every stream
         would double the number of requests. So one is opened only if there is a sign of missing events: there was no event; only
