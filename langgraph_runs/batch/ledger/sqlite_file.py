@@ -135,7 +135,7 @@ class SqliteFile:
             return self._connection.execute(statement, values).fetchall()
 
     def transaction(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context manager: a transaction that locks out other writers. At the end it is committed and synced, or rolled back."""
+        """Return a context manager: a transaction that locks out other writers. At its end it is committed or rolled back."""
         return self._transaction("IMMEDIATE")
 
     @contextlib.contextmanager
