@@ -40,7 +40,7 @@ def test_paths_of_the_api() -> None:
     ],
 )
 def test_ids_in_headers(headers: Any, ids: Any) -> None:
-    """Run and thread are found in either header, decoded, and not where there are none."""
+    """Run and thread are found in either header, decoded, and not if there are none."""
     assert RunIds(*ids) == ids_from(headers)
 
 

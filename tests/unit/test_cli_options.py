@@ -22,7 +22,7 @@ def options(*arguments: str) -> Dict[str, Any]:
 
 
 def refused(*arguments: str) -> str:
-    """What is said of a wrong call, and that it is one."""
+    """The message of a usage error."""
     with pytest.raises(CommandError) as raised:
         options(*arguments)
     assert exit_codes.USAGE == raised.value.code

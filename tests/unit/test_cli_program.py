@@ -98,7 +98,7 @@ def test_ctrl_c_is_exit_code_130_without_a_traceback(monkeypatch: pytest.MonkeyP
 
 
 def test_another_exception_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is no error of the library keeps its traceback."""
+    """An exception that is not an error of the library keeps its traceback."""
     demo_that(monkeypatch, ZeroDivisionError())
 
     with pytest.raises(ZeroDivisionError):
@@ -126,7 +126,7 @@ def test_a_closed_output_is_exit_code_141_without_a_message() -> None:
 
 
 def test_importing_the_package_does_not_import_the_command_line_or_the_server() -> None:
-    """They are for those who ask for them."""
+    """They are imported only by their own users."""
     code = "import sys, langgraph_runs; print([name for name in sys.modules if name.startswith('langgraph_runs.')])"
     shown = python("-c", code)
 

@@ -36,7 +36,7 @@ def deliver(delivered: Delivered, events: List[Sent], replay: Any = None) -> Lis
 
 
 def after(log: List[Sent], event_id: Optional[str]) -> List[Sent]:
-    """What the server sends to who resumes from an id: all events with a greater one."""
+    """The events that the server sends to a client that resumes from an id: all events with a greater one."""
     return [event for event in log if event_id is None or event[1] > event_id]
 
 
@@ -56,7 +56,7 @@ def test_a_run_that_has_ended_is_exact(steps: List[Tuple[int, str]], cuts: List[
 @settings(max_examples=300)
 @given(LOGS, st.integers(0, 14), st.integers(0, 14), st.integers(0, 5))
 def test_a_run_that_goes_on_is_exact(steps: List[Tuple[int, str]], cut: int, block_from: int, block: int) -> None:
-    """A block of what was published during the replay comes twice. If equal events are in doubt, the next connection tells."""
+    """A block of what was published during the replay comes twice. If equal events are in doubt, the next connection decides."""
     log, delivered = log_of(steps), Delivered()
     cut = min(cut, len(log))
     start = max(cut, min(block_from, len(log)))
@@ -110,7 +110,7 @@ def test_events_published_long_after_the_connection_was_opened_come_once(overlap
 
 
 def test_a_repeated_block_is_recognised_after_the_run_has_ended() -> None:
-    """A server that does so all the same: the older events show it."""
+    """A server may send a block again, contrary to expectation. The older events show it."""
     delivered = Delivered()
     for data, event_id in (("a", "5-0"), ("b", "6-0")):
         delivered.add("custom", data, event_id)

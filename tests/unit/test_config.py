@@ -1,4 +1,4 @@
-"""The checked arguments of a map. What is refused is tested with the call, in wire/test_map.py."""
+"""The checked arguments of a map. Refused arguments are tested with the call, in wire/test_map.py."""
 
 from __future__ import annotations
 

@@ -288,7 +288,7 @@ def test_metadata_without_an_id_is_not_repeated() -> None:
 
 @pytest.mark.parametrize("name", ["error", "end", "feedback"])
 def test_kinds_without_an_id_are_always_new(name: str) -> None:
-    """They are sent live or not at all, so that none is a repeat, and the stream stays resumable."""
+    """The server sends them live only, so that none is a repeat, and the stream stays resumable."""
     cursor = Cursor(from_start=True)
     cursor.admit("custom", "1", "1")
     cursor.reconnect()

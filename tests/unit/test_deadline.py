@@ -15,7 +15,7 @@ from .played import Time
 
 
 def test_a_deadline_counts_down_and_never_below_zero() -> None:
-    """What is left shrinks with the clock and stops at 0."""
+    """The remaining time shrinks with the clock and stops at 0."""
     time = Time()
     deadline = Deadline(5.0, clock=time.clock)
     assert (5.0, False) == (deadline.remaining(), deadline.expired())

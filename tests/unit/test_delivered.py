@@ -1,4 +1,4 @@
-"""What is remembered of the events delivered, and how the events under the last id are recognised when they come again."""
+"""The delivered events that are remembered, and how events under the last id are recognised when they come again."""
 
 from __future__ import annotations
 

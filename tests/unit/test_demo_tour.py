@@ -1,4 +1,4 @@
-"""The demo's tour: what it shows is what it does, and how it prints."""
+"""The demo's tour: it executes the statements that it shows, and how it prints."""
 
 from __future__ import annotations
 

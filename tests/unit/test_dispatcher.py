@@ -161,7 +161,7 @@ def test_tasks_that_were_not_started_can_be_withdrawn(dispatcher: Dispatcher, ru
 
 
 class Executor:
-    """An executor that runs nothing until it is told the result."""
+    """An executor that runs nothing; the test sets the result."""
 
     def __init__(self) -> None:
         self.futures: List[Future[Any]] = []

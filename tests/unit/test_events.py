@@ -147,7 +147,7 @@ def test_a_users_state_is_not_interpreted() -> None:
     [({"tags": ["a", 1]}, ("a", "1")), ({"tags": "ab"}, ()), ({"tags": None}, ()), ({}, ()), ([1], ()), (None, ()), ("tags", ())],
 )
 def test_tags_are_text(data: Any, tags: Tuple[str, ...]) -> None:
-    """They are text, and () where there are none."""
+    """They are text, and () if there are none."""
     assert tags == EventsStreamEvent("events", data).tags
 
 
@@ -172,7 +172,7 @@ def test_the_tags_of_a_message_are_in_its_metadata() -> None:
     ],
 )
 def test_errors_in_the_shapes_of_servers(data: Any, error: Any, message: Any) -> None:
-    """Class and message where the server gives both, the message where it gives one."""
+    """Class and message if the server sends both, the message if it sends only that."""
     event = ErrorStreamEvent("error", data)
     assert (error, message) == (event.error, event.message)
 

@@ -96,7 +96,7 @@ class Broken:
 
 
 def breaking(error: BaseException, status: int = 200, content_type: str = "application/json") -> Callable[[Any], requests.Response]:
-    """An answer whose body raises."""
+    """A response whose body raises."""
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
         response = Reply(status, b"", {"content-type": content_type}).response(request)
@@ -125,7 +125,7 @@ CALLS: Dict[str, Callable[[Client], Any]] = {
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
 def test_exceptions_of_the_adapter_are_translated(cls: Type[BaseException]) -> None:
-    """Every call raises one of ours instead, with the original as its cause, which is never the error itself."""
+    """Every call raises an error of this library instead, with the original as its cause, which is never the error itself."""
     for name, call in CALLS.items():
         error = made(cls)
         with pytest.raises(LangGraphRunsError) as caught:
@@ -144,7 +144,7 @@ def test_exceptions_of_the_adapter_are_translated(cls: Type[BaseException]) -> N
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
 @pytest.mark.parametrize("status", [200, 500])
 def test_exceptions_while_a_body_is_read_are_translated(cls: Type[BaseException], status: int) -> None:
-    """An answer that breaks off is one of our errors too, in every call, and for errors of the server as well."""
+    """A response that breaks off is an error of this library too, in every call, and for errors of the server as well."""
     for name, call in CALLS.items():
         error = made(cls)
         kind = "text/event-stream" if "stream" in name else "application/json"
@@ -168,7 +168,7 @@ def test_ctrl_c_passes_through(error: BaseException, call: Callable[[Client], An
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_ctrl_c_in_a_body_passes_through(error: BaseException, call: Callable[[Client], Any]) -> None:
-    """So it is while an answer is read."""
+    """The same while a body is read."""
     client, played = client_of(breaking(error, 200, "text/event-stream"), reply(run_json()))
     with pytest.raises(type(error)) as caught:
         call(client)
@@ -180,7 +180,7 @@ def test_ctrl_c_in_a_body_passes_through(error: BaseException, call: Callable[[C
     "error", [RuntimeError("a bug in a hook"), AssertionError(), TypeError("x"), MemoryError(), RecursionError()]
 )
 def test_an_exception_of_a_bug_is_not_translated(error: Exception) -> None:
-    """What is no fault of the network is not dressed up as one, is not repeated, and is not its own cause."""
+    """An exception that is not a fault of the network is raised unchanged, is not repeated, and is not its own cause."""
     for answer in (error, breaking(error)):
         client, played = client_of(answer, reply(run_json()))
         with pytest.raises(type(error)) as caught:
@@ -279,7 +279,7 @@ def test_a_stateless_create_is_repeated_only_if_it_was_surely_not_sent(error: Ba
 
 
 def test_transient_faults_of_a_read_are_repeated() -> None:
-    """A GET is asked again until it is answered; the attempts are counted."""
+    """A GET is repeated until there is a response; the attempts are counted."""
     client, played = client_of(ConnectionResetError(), requests.ReadTimeout("x"), reply({}, 503), reply(run_json()))
     assert RUN == client.runs.get(THREAD, RUN).run_id
     assert 4 == len(played.requests)
@@ -309,7 +309,7 @@ def test_a_response_is_closed_before_the_next_attempt() -> None:
 
 
 def test_a_status_survives_a_fault_in_its_body() -> None:
-    """Where a 404 breaks off, it is a 404 still."""
+    """If a 404 breaks off, it is a 404 still."""
     with pytest.raises(LangGraphRunsError) as caught:
         never_again(breaking(ConnectionResetError(), 404)).runs.get(THREAD, RUN)
     assert "NotFoundError" == type(caught.value).__name__
@@ -319,7 +319,7 @@ def test_a_status_survives_a_fault_in_its_body() -> None:
     "close_error", [OSError("x"), urllib3.exceptions.HTTPError("x"), http.client.HTTPException("x"), ValueError("x")]
 )
 def test_a_fault_in_closing_hides_nothing(close_error: Exception) -> None:
-    """An answer that was read to its end counts, also where its connection cannot be closed well."""
+    """A response that was read to its end counts, also where its connection cannot be closed well."""
 
     class Stubborn(io.BytesIO):
         def close(self) -> None:

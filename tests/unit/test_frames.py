@@ -1,4 +1,4 @@
-"""Bytes cut into the frames of server-sent events, in whatever pieces they come. What is in them is tested in test_sse."""
+"""Bytes cut into the frames of server-sent events, in whatever pieces they come. Their contents are tested in test_sse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Path segments, headers, error texts and dates: what may be sent, and what is read from an answer."""
+"""Path segments, headers, error texts and dates: what may be sent, and what is read from a response."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_a_header_that_is_not_a_date_is_none(text: str) -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date(headers: Any, seconds: Any) -> None:
-    """Seconds, or a date read against the server's own clock; what is neither is None, and the past is now."""
+    """Seconds, or a date read against the server's own clock; anything else is None, and a past date is 0."""
     assert seconds == retry_after(headers)
 
 

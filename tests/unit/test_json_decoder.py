@@ -81,7 +81,7 @@ def test_a_body_is_read_as_utf8() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"\n\n", b"\xef\xbb\xbf", b"  "])
 def test_an_empty_body_is_an_error(body: bytes) -> None:
-    """Where JSON is due, nothing is not null."""
+    """An empty body is an error if the call expects JSON."""
     with pytest.raises(ResponseDecodeError) as caught:
         decode_body(body)
     assert ("the response is empty, and not JSON", ("$: empty",)) == (str(caught.value), caught.value.problems)

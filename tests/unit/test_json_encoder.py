@@ -180,7 +180,7 @@ def nested(depth: int) -> Any:
 
 @pytest.mark.parametrize("depth", [10, 250, 255, 300])
 def test_deep_values_are_sent(depth: int) -> None:
-    """orjson refuses a depth of 255; it is encoded all the same."""
+    """orjson refuses a depth of 255; this library encodes it."""
     assert b"[" * (depth + 1) + b"]" * (depth + 1) == encode(nested(depth))
 
 

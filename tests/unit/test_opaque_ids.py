@@ -67,5 +67,5 @@ def seconds_for_events(*, resumed: bool) -> float:
 
 
 def test_a_resumed_stream_costs_as_much_for_each_event_as_before() -> None:
-    """A search through the ids remembered would take about a hundred times as long."""
+    """A search through the remembered ids would take about a hundred times as long."""
     assert seconds_for_events(resumed=True) < 10 * seconds_for_events(resumed=False) + 0.005

@@ -1,4 +1,4 @@
-"""How a run ended: what is asked of the server to know it, and which error it is."""
+"""How a run ended: the requests that find it out, and the error for it."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_the_error_for_a_deleted_run_says_so() -> None:
 
 
 def test_a_success_with_its_values_sends_no_request() -> None:
-    """What was seen of it is its result; a question in it makes it a pause."""
+    """The known values are the result; a question in them makes it a pause."""
     outcomes, scope, played = asking()
     assert RunOutcome(status="success", values={"n": 1}, run=run_of("success")) == outcomes.outcome_of(
         run_of("success"), scope, values={"n": 1}
@@ -170,7 +170,7 @@ def test_the_state_of_another_run_is_not_used(answer: Answer) -> None:
 
 
 def test_a_reported_error_needs_no_request() -> None:
-    """The reason came with the stream or the answer."""
+    """The error came with the stream or the response."""
     outcomes, scope, played = asking()
     outcome = outcomes.outcome_of(run_of("error"), scope, values={"n": 1}, reported=GraphError("ValueError", "boom"))
     assert ("ValueError", "boom", {"n": 1}) == (outcome.error, outcome.message, outcome.values)
@@ -178,7 +178,7 @@ def test_a_reported_error_needs_no_request() -> None:
 
 
 def test_an_error_that_was_not_received_comes_from_the_thread() -> None:
-    """The thread tells the error of its newest run, in the server's words."""
+    """The thread has the error of its newest run, in the server's words."""
     thread = {"thread_id": THREAD, "error": {"error": "ValueError", "message": "boom"}}
     outcomes, scope, played = asking(reply([]), reply([run_json()]), reply(thread))
     outcome = outcomes.outcome_of(run_of("error"), scope, values={"n": 1})
@@ -187,7 +187,7 @@ def test_an_error_that_was_not_received_comes_from_the_thread() -> None:
 
 
 def test_the_error_of_a_later_run_is_not_used() -> None:
-    """Where another run has come, the thread is not asked, and the run's own checkpoint tells it."""
+    """If another run has come, the thread is not requested, and the run's own checkpoint has the error."""
     state = state_json(tasks=[{"id": "1", "error": None}, {"id": "2", "error": "ValueError('boom')"}])
     outcomes, scope, played = asking(reply([state]), reply([run_json(run_id="a later one")]))
     outcome = outcomes.outcome_of(run_of("error"), scope)
@@ -196,7 +196,7 @@ def test_the_error_of_a_later_run_is_not_used() -> None:
 
 
 def test_an_error_that_no_source_has_is_none() -> None:
-    """The outcome is an error all the same, however the questions are answered."""
+    """The outcome is an error, whatever the responses to the requests are."""
     for answers in ([reply([]), reply([])], [Reply(500), Reply(500)], [APIConnectionError("x"), APIConnectionError("x")]):
         outcomes, scope, _ = asking(*answers)
         outcome = outcomes.outcome_of(run_of("error"), scope, values=1)
@@ -281,14 +281,14 @@ def test_a_state_is_uncertain_if_another_graph_may_have_hidden_values(newest: An
     ],
 )
 def test_without_a_history_only_the_newest_run_is_exact(newest: Answer, values: Any, exact: bool) -> None:
-    """Where another run may have written the state, the values are not given out as this run's."""
+    """If another run may have written the state, the values are not given out as this run's."""
     outcome, asked = own({"n": 9}, reply({"detail": "no such endpoint"}, 404), newest)
     assert (values, exact, "success") == (outcome.values, outcome.exact, outcome.status)
     assert [HISTORY, NEWEST] == asked
 
 
 def test_a_pause_that_the_values_hide_is_found() -> None:
-    """Where something is left to do, the run has paused; one request. What failed is not asked for."""
+    """If something is left to do, the run has paused; one request. For a failed run nothing is requested."""
     state = state_json(next=["ask"], tasks=[{"id": "1", "interrupts": [{"value": "sure?"}]}])
     outcomes, scope, played = asking(reply([state]))
     outcome = outcomes.look_for_pause(RunOutcome(status="success", run=run_of("success")), THREAD, scope)

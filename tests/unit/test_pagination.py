@@ -68,7 +68,7 @@ def ids(runs: Any) -> List[str]:
     ],
 )
 def test_one_page_is_one_request(options: Any, query: str) -> None:
-    """What the server filters is asked for in its own terms; a selection is repeated, not joined by commas."""
+    """The filters of the server are sent as query parameters; a selection is a repeated parameter, not joined by commas."""
     client, played = client_of(reply([row(1)]))
     assert ["r1"] == ids(client.runs.list(THREAD, **options))
     assert [f"GET /threads/{THREAD}/runs?{query}"] == played.asked
@@ -106,7 +106,7 @@ def test_values_that_the_server_would_ignore_or_misread_are_refused(options: Any
 
 
 def test_iterating_checks_before_the_first_run() -> None:
-    """A wrong argument is an error where it stands, not where the iteration begins; nothing is asked before that."""
+    """A wrong argument raises when the method is called, not when the iteration begins; nothing is sent."""
     client, played = client_of()
     with pytest.raises(InvalidRequestError):
         client.runs.iter(THREAD, page_size=0)
@@ -138,7 +138,7 @@ def test_fields_that_filters_of_the_library_need_are_selected_too() -> None:
 
 
 def test_iterating_over_selected_fields_still_knows_the_runs() -> None:
-    """The id is asked for where it is not selected, since pages are put together by it."""
+    """The id is requested even if it is not selected, since pages are put together by it."""
     rows = [row(number) for number in range(5, 0, -1)]
     table = Table(rows)
     assert ["r5", "r4", "r3", "r2", "r1"] == ids(client_on(table).runs.iter(THREAD, select=["status"], page_size=2))
@@ -158,7 +158,7 @@ def test_all_pages_are_read(count: int, page_size: int) -> None:
 
 @pytest.mark.parametrize("count", [9, 10, 11, 25, 26, 49, 50, 51, 200])
 def test_all_pages_are_read_from_a_server_that_returns_fewer_than_requested(count: int) -> None:
-    """A page that is shorter than was asked for is not taken for the last one."""
+    """A page that is shorter than was requested is not taken for the last one."""
     rows = [row(number) for number in range(count, 0, -1)]
     assert [f"r{number}" for number in range(count, 0, -1)] == ids(client_on(Table(rows, cap=25)).runs.iter(THREAD))
 
@@ -171,7 +171,7 @@ def test_a_few_runs_take_one_request() -> None:
 
 
 def test_pages_are_fetched_as_they_are_needed() -> None:
-    """Who stops early has asked for no more than was needed."""
+    """If the caller stops early, no page more than necessary was requested."""
     table = Table([row(number) for number in range(50, 0, -1)])
     runs = client_on(table).runs.iter(THREAD, page_size=10)
     assert [] == table.asked

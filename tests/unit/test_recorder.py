@@ -1,4 +1,4 @@
-"""What the scheduler records: with a ledger and without one."""
+"""The records of the scheduler, with a ledger and without one."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_a_value_that_is_not_a_list_is_refused(field: str, value: Any) -> None:
 
 
 def test_a_list_is_decoded_to_records() -> None:
-    """Each item is decoded, and a problem names its index; what is no list is an error."""
+    """Each item is decoded, and a problem names its index; anything but a list is an error."""
     assert ["a", "b"] == [run.run_id for run in decode_list([run_json(run_id="a"), run_json(run_id="b")], Run)]
     with pytest.raises(ResponseDecodeError) as caught:
         decode_list([run_json(), run_json(status=3)], Run)

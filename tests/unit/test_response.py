@@ -240,7 +240,7 @@ def test_the_body_as_a_file() -> None:
 
 
 def test_a_closed_response_gives_nothing() -> None:
-    """What is left of the body after a close is not read."""
+    """The rest of the body is not read after a close."""
     response = response_of(chunked(b"abc"))
     response.close()
     assert (b"", True, False) == (response.read_some(), response.isclosed(), response.is_complete)

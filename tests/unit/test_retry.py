@@ -96,13 +96,13 @@ def test_the_last_error_itself_is_raised() -> None:
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 7])
 def test_attempts_counts_the_first_try(attempts: int) -> None:
-    """So many tries are made in all, and one sleep fewer."""
+    """The number includes the first attempt; there is one sleep fewer."""
     result, had, slept = repeated([broken() for _ in range(9)], policy=RetryPolicy(attempts=attempts, jitter="none"))
     assert (attempts, attempts - 1) == (len(had), len(slept))
 
 
 def test_an_error_that_forbids_a_repeat_is_raised_at_once() -> None:
-    """Where *again* says no, there is one attempt and no sleep; also when it says no only later."""
+    """If *again* returns False there is one attempt and no sleep, also if it returns False only later."""
     first, second = broken(), InternalServerError("x", status_code=500)
     assert (first, [first], []) == repeated([first, "fine"], again=lambda error: False)
     assert (second, [first, second], [0.5]) == repeated([first, second, "fine"], again=lambda error: error is first)
@@ -111,7 +111,7 @@ def test_an_error_that_forbids_a_repeat_is_raised_at_once() -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), GeneratorExit(), RuntimeError("a bug"), ValueError("x")])
 @pytest.mark.parametrize("before", [0, 1])
 def test_foreign_exceptions_are_never_repeated(error: BaseException, before: int) -> None:
-    """Ctrl-C and bugs pass through, in the first attempt and in later ones, even where *again* would say yes to all."""
+    """Ctrl-C and bugs are raised, in the first attempt and in later ones, even if *again* returns True for all."""
     outcomes = [*[broken() for _ in range(before)], error, "fine"]
     result, had, slept = repeated(outcomes)
     assert error is result
@@ -152,7 +152,7 @@ def test_a_retry_after_that_is_too_long_is_an_error_at_once(seconds: float) -> N
 
 
 def test_retry_after_may_be_ignored() -> None:
-    """Then our own wait is taken, however long theirs is."""
+    """Then the computed wait is used, however long the requested one is."""
     policy = RetryPolicy(jitter="none", respect_retry_after=False)
     assert ("fine", [0.5]) == repeated([limited(3600.0), "fine"], policy=policy)[::2]
 
@@ -291,7 +291,7 @@ def test_an_empty_budget_stops_all_retries() -> None:
 
 
 def test_the_budget_is_used_up_by_retries() -> None:
-    """So many retries there are in a burst, over all calls of a client."""
+    """The budget is the number of retries in a burst, over all calls of a client."""
     budget = RetryBudget(3, clock=Time().clock)
     assert [True, True, True, False, False] == [budget.take() for _ in range(5)]
 

@@ -1,4 +1,4 @@
-"""A call's limits: what is left of its time, and being ended from outside, at any moment."""
+"""The limits of a call: its remaining time, and interrupts from other threads at any moment."""
 
 from __future__ import annotations
 

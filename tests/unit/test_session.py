@@ -63,7 +63,7 @@ def check(client: Client) -> None:
 
 
 def plain_file(body: bytes, headers: Any = None) -> Any:
-    """An answer as simple adapters make it: a Response around a file."""
+    """A response as simple adapters make it: a Response around a file."""
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
         response = requests.Response()
@@ -78,7 +78,7 @@ def plain_file(body: bytes, headers: Any = None) -> Any:
 
 
 def only_content(body: bytes, headers: Any = None) -> Any:
-    """An answer as the simplest make it: its content set, no file at all."""
+    """A response as the simplest make it: its content set, no file at all."""
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
         response: requests.Response = plain_file(b"", headers)(request)
@@ -91,7 +91,7 @@ def only_content(body: bytes, headers: Any = None) -> Any:
 
 @pytest.mark.parametrize("made", [plain_file, only_content])
 def test_adapters_that_give_plain_files(made: Any) -> None:
-    """An adapter need not build on urllib3: a file, or content alone, will do, for whole answers and streams."""
+    """An adapter need not build on urllib3: a file, or content alone, will do, for whole responses and streams."""
     played = Played(made(json.dumps(run_json()).encode()), made(EVENTS.body, {"content-type": "text/event-stream"}), made(b""))
     client = Client(URL, api_key=None, session=session_of(played))
     check(client)
@@ -125,7 +125,7 @@ def test_adapters_whose_files_can_only_be_read() -> None:
 
 
 def test_response_hooks_run() -> None:
-    """A session's hook sees each answer before it is read, and may replace it."""
+    """A session's hook sees each response before it is read, and may replace it."""
     seen: List[Any] = []
     played = Played(reply(run_json()), reply({"detail": "x"}, 404))
     session = session_of(played)
@@ -165,7 +165,7 @@ def test_an_error_in_a_hook_reaches_the_caller() -> None:
 
 
 def test_a_sessions_headers_and_auth_are_used() -> None:
-    """Ours count for more, where both name one; the session's own auth is asked for each request."""
+    """The client's headers take precedence; the session's own auth is applied to each request."""
     played = Played(reply(run_json()))
     session = session_of(played)
     session.headers.update({"X-Theirs": "1", "X-Both": "theirs", "User-Agent": "theirs"})
@@ -180,7 +180,7 @@ def test_a_sessions_headers_and_auth_are_used() -> None:
     ("given", "used"), [({}, "/their/ca.pem"), ({"verify": "/our/ca.pem"}, "/our/ca.pem"), ({"verify": False}, False)]
 )
 def test_a_sessions_certificates_are_used(given: Any, used: Any) -> None:
-    """What the session verifies with holds, unless the client is told something else."""
+    """The session's setting is used, unless the client has one of its own."""
     played = Played(reply(run_json()))
     session = session_of(played)
     session.verify = "/their/ca.pem"
@@ -190,7 +190,7 @@ def test_a_sessions_certificates_are_used(given: Any, used: Any) -> None:
 
 
 def test_certificates_are_verified_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that says nothing, and no session, verify."""
+    """A session without a setting, and a client without a session, verify certificates."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     for session in (session_of(Played()), None):
@@ -200,7 +200,7 @@ def test_certificates_are_verified_by_default(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_environment_of_certificates_and_proxies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """REQUESTS_CA_BUNDLE and the proxy variables are used; what is given to the client counts for more."""
+    """REQUESTS_CA_BUNDLE and the proxy variables are used; arguments of the client take precedence."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -259,7 +259,7 @@ def test_only_one_layer_repeats() -> None:
 
 
 def test_a_plain_adapter_is_replaced_for_the_clients_url_only() -> None:
-    """Deadlines and aborts need our connections; the session's other uses keep theirs, and a second client shares ours."""
+    """Deadlines and aborts need connections of this package. Other uses of the session keep theirs; a second client shares them."""
     session = requests.Session()
     before = session.get_adapter("http://other")
     for _ in range(2):
@@ -275,7 +275,7 @@ class Own(HTTPAdapter):
 
 @pytest.mark.parametrize("adapter", [Own(), HTTPAdapter(max_retries=3), Played()])
 def test_a_users_own_adapter_stays(adapter: BaseAdapter) -> None:
-    """Whoever mounted something on purpose keeps it."""
+    """An adapter that the user has mounted is kept."""
     session = session_of(adapter)
     Connector(URL, pool_size=1, session=session, verify=True, cert=None, proxies=None)
     assert adapter is session.get_adapter(URL)
@@ -293,7 +293,7 @@ def test_in_a_forked_child_the_adapter_is_made_again() -> None:
 
 
 def test_a_users_session_is_not_closed() -> None:
-    """It is theirs: closing the client leaves it open."""
+    """It belongs to the user: closing the client leaves it open."""
     closed: List[int] = []
     session = session_of(Played())
     session.close = lambda: closed.append(1)  # type: ignore[method-assign]
@@ -304,7 +304,7 @@ def test_a_users_session_is_not_closed() -> None:
 
 
 def test_errors_are_recognised_by_status_and_not_by_bool() -> None:
-    """``bool(response)`` of requests is False for a 404: an answer of any status is read."""
+    """``bool(response)`` of requests is False for a 404: a response of any status is read."""
     played = Played(*[reply({"detail": "x"}, 404)] * 2)
     with pytest.raises(NotFoundError, match="x"):
         Client(URL, api_key=None, session=session_of(played), retry=RetryPolicy(attempts=1)).ok()

@@ -141,7 +141,7 @@ def test_a_block_without_data_still_sets_the_id() -> None:
 
 
 def test_an_unfinished_block_sets_no_id() -> None:
-    """What is not dispatched at the end of the stream leaves no trace."""
+    """A block that is not dispatched at the end of the stream has no effect."""
     parser = EventParser()
     assert ["1"] == [event.own_id for event in parser.feed(b"id: 1\ndata: x\n\nid: 2\ndata: y\n")]
     assert True is parser.pending

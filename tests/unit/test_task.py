@@ -1,4 +1,4 @@
-"""What is known of the run of an input while it is in flight."""
+"""The state of an input while it is in flight."""
 
 from __future__ import annotations
 

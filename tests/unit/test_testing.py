@@ -10,7 +10,7 @@ import langgraph_runs.testing
 
 
 def test_every_name_has_one_module() -> None:
-    """What is imported for type checkers is what is imported for use."""
+    """The imports for type checkers are the same as those at run time."""
     assert sorted(langgraph_runs.testing.__all__) == langgraph_runs.testing.__all__
     assert set(langgraph_runs.testing.__all__) == set(langgraph_runs.testing._MODULE_OF)
     for name, module in langgraph_runs.testing._MODULE_OF.items():

@@ -52,7 +52,7 @@ def test_a_connection_to_a_proxy_is_refused() -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9", "http://127.1.2.3:9"])
 def test_connections_to_this_machine_are_not_refused(url: str) -> None:
-    """Nobody listens there, which is another error."""
+    """No server listens there, which is another error."""
     with no_network(), Client(url, api_key=None, retry=no_wait(1)) as client:
         with pytest.raises(LangGraphRunsError) as caught:
             client.ok()
@@ -100,7 +100,7 @@ def test_hosts_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_error_is_an_assertion_error_and_an_error_of_the_library() -> None:
-    """So that pytest shows it as a failure, and it pickles as all of ours do."""
+    """So that pytest shows it as a failure; it can be pickled, as all errors of the library can."""
     error = NetworkRefusedError("no")
     assert isinstance(error, AssertionError) and isinstance(error, LangGraphRunsError)
     assert "no" == str(pickle.loads(pickle.dumps(error)))

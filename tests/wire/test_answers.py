@@ -1,4 +1,4 @@
-"""What becomes of each answer: a result, or the one error that says what was wrong with it. Never something else."""
+"""What each response leads to: a result, or the one error that says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_a_redirect_is_an_error_and_goes_nowhere(connect: Connect, call: Call) -
     "location", ["/relative", "//evil.example/x", "", "http://user:password@evil.example/", "\x00", "http://["]
 )
 def test_odd_targets_of_redirects(connect: Connect, location: str) -> None:
-    """Whatever Location holds, it is an error, no password of it is told, and nothing follows."""
+    """Whatever Location holds, it is an error that shows no password, and it is not followed."""
     with ScriptedServer(reply(302, "", {"Location": location}), reply(302)) as server:
         client = once(connect, server)
         errors = [_error(client.ok), _error(client.ok)]
@@ -242,7 +242,7 @@ def test_odd_targets_of_redirects(connect: Connect, location: str) -> None:
 
 
 def test_a_redirect_is_not_repeated(connect: Connect) -> None:
-    """It is an answer: asking again would bring the same."""
+    """It is a final response: a repeat would get the same."""
     with ScriptedServer(reply(307, "", {"Location": "/x"})) as server:
         assert 307 == _error(connect(server.url).ok).status_code
         assert 1 == len(server.requests)
@@ -283,7 +283,7 @@ def test_a_redirect_is_not_repeated(connect: Connect) -> None:
     ids=lambda garbage: ascii(garbage[:60].decode("latin-1")),
 )
 def test_a_response_that_is_not_http_is_an_error_of_the_library(connect: Connect, call: Call, garbage: bytes) -> None:
-    """Bytes that are no answer are an APIConnectionError; no library's exception comes through, and no result either."""
+    """Bytes that are no response are an APIConnectionError; no library's exception comes through, and no result either."""
     blind = {("GET", f"/threads/{THREAD_ID}/runs"): reply(500)} if call.name not in ("list", "iter") else {}
     route = {("GET", f"/threads/{THREAD_ID}/runs/{RUN_ID}"): reply(500)} if call.name != "get" else {}
     route = {} if call.name == "delete" else route
@@ -297,7 +297,7 @@ def test_a_response_that_is_not_http_is_an_error_of_the_library(connect: Connect
 
 @calls()
 def test_a_connection_that_ends_within_the_head_is_no_response(connect: Connect, call: Call) -> None:
-    """An answer whose head was cut, after the status line or within a header, is a broken connection, never a result."""
+    """A response whose head was cut, after the status line or within a header, is a broken connection, never a result."""
     head = b"HTTP/1.1 204 No Content\r\nContent-Type: application/json\r\nX-Long: aaaaaaaaaaaaaa\r\n"
     for count in (*range(1, 40), len(head) - 1, len(head)):
         with ScriptedServer(raw(head[:count]).then_cut(), always=reply(500)) as server:
@@ -307,7 +307,7 @@ def test_a_connection_that_ends_within_the_head_is_no_response(connect: Connect,
 
 @calls()
 def test_interim_responses_are_skipped(connect: Connect, call: Call) -> None:
-    """100, 102 and 103, with headers of their own, are not the answer; what they say is not taken for the answer's."""
+    """100, 102 and 103, with headers of their own, are not the response; what they say is not taken for the final response's."""
     good = (
         call.good.after_interim(100)
         .after_interim(103, {"Link": "</x>", "Content-Location": "/threads/x/runs/y"})
@@ -322,13 +322,13 @@ def test_interim_responses_are_skipped(connect: Connect, call: Call) -> None:
 
 
 def test_too_many_interim_responses_are_an_error(connect: Connect) -> None:
-    """A server that never comes to the point is given up."""
+    """Too many interim responses end the call."""
     with ScriptedServer(raw(b"HTTP/1.1 102 Processing\r\n\r\n" * 1000).then_cut()) as server:
         assert isinstance(_error(once(connect, server).ok), APIConnectionError)
 
 
 def test_switching_protocols_is_no_success(connect: Connect) -> None:
-    """101 was not asked for."""
+    """The client did not request a switch."""
     for call in (named("ok"), named("cancel"), named("create"), named("stream")):
         with ScriptedServer(raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").then_cut(), always=reply(500)) as server:
             _error(call, once(connect, server))
@@ -364,7 +364,7 @@ records = pytest.mark.parametrize("call", RECORDS, ids=str)
 
 @JSON_DUE
 def test_a_body_that_is_not_json_is_an_error(connect: Connect, call: Call) -> None:
-    """An empty, cut or foreign 200 where JSON is due is ResponseDecodeError, and is not asked for again."""
+    """An empty, cut or foreign 200 where JSON is due is ResponseDecodeError, and is not requested again."""
     bodies = [
         b"",
         b" \n",
@@ -394,7 +394,7 @@ def test_a_body_that_is_not_json_is_an_error(connect: Connect, call: Call) -> No
 @JSON_DUE
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 299])
 def test_every_2xx_is_a_success(connect: Connect, call: Call, status: int) -> None:
-    """Whatever success the server claims, its body is taken for what it is."""
+    """The body of every 2xx status is read as the result."""
     items = call.good.items
     assert isinstance(items, tuple)
     body = [item for item in items if isinstance(item, (bytes, str))]
@@ -517,7 +517,7 @@ def test_values_may_be_any_json(connect: Connect, name: str, value: Any) -> None
 @pytest.mark.parametrize("name", ["wait", "wait_stateless", "join"])
 @pytest.mark.parametrize("before", ["", "\n" * 1000, " \r\n\t\n", "\n"])
 def test_newlines_before_the_values_are_skipped(connect: Connect, name: str, before: str) -> None:
-    """The server's keep-alive newlines are no part of the answer."""
+    """The server's keep-alive newlines are no part of the response."""
     with ScriptedServer(waiting(*before, value=VALUES, run=RUN), routes=after(named(name))) as server:
         assert VALUES == named(name)(connect(server.url))
 
@@ -562,7 +562,7 @@ def test_compressed_responses_are_decompressed(connect: Connect, how: str) -> No
 
 @pytest.mark.parametrize("how", ["gzip", "deflate"])
 def test_a_compressed_response_that_is_cut_is_an_error(connect: Connect, how: str) -> None:
-    """Half a compressed body is a fault or undecodable, never half a result."""
+    """An incomplete compressed body is an error, never half a result."""
     body = json.dumps([run_json()] * 3).encode()
     packed = gzip.compress(body) if how == "gzip" else zlib.compress(body)
     for count in range(0, len(packed), 7):
@@ -578,7 +578,7 @@ def test_a_compressed_response_that_is_cut_is_an_error(connect: Connect, how: st
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "compress", "gzip, br", "nonsense"])
 @calls("read", "create", due="json")
 def test_a_body_that_cannot_be_decompressed_is_an_error(connect: Connect, call: Call, encoding: str) -> None:
-    """A body that is not what its Content-Encoding says is an error of ours."""
+    """A body that is not what its Content-Encoding says is an error of this library."""
     answer = reply(200, b"\x01\x02this is not compressed", {"Content-Encoding": encoding, **run_headers(THREAD_ID, RUN_ID)})
     with ScriptedServer(answer, routes=after(call), always=reply(500)) as server:
         assert isinstance(_error(call, once(connect, server)), APIConnectionError)
@@ -605,7 +605,7 @@ def test_a_response_larger_than_the_limit_is_an_error(connect: Connect) -> None:
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_gzip_bomb_is_bounded(connect: Connect, layers: int) -> None:
-    """A small answer that decompresses to more than the limit is an error, and does not take its memory."""
+    """A small response that decompresses to more than the limit is an error, and does not take its memory."""
     import tracemalloc
 
     bomb = gzip.compress(b" " * 200_000_000, 9)
@@ -657,7 +657,7 @@ def test_deep_values_are_returned_or_refused(connect: Connect) -> None:
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("name", ["get", "list", "join", "threads.get"])
 def test_a_read_whose_response_is_cut_anywhere_is_repeated(connect: Connect, name: str, framing: str, reset: bool) -> None:
-    """A read whose answer is cut at any byte gives the whole result of the next attempt."""
+    """A read whose response is cut at any byte gives the whole result of the next attempt."""
     call = named(name)
     items = call.good.items
     assert isinstance(items, tuple)
@@ -679,7 +679,7 @@ def test_a_chunked_body_without_its_last_chunk(connect: Connect) -> None:
 
 
 def test_chunk_extensions_and_trailers_are_nothing(connect: Connect) -> None:
-    """Legal decorations of a chunked body change nothing, and the connection is used again."""
+    """They change nothing in a chunked body, and the connection is used again."""
     body = b'5;a=b\r\n{"ver\r\nB ; c\r\nsion": "1"}\r\n000;x\r\nTrailer: t\r\nOther: o\r\n\r\n'
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n"
     with ScriptedServer(raw(head, body), raw(head, *[body[i : i + 1] for i in range(len(body))])) as server:
@@ -706,7 +706,7 @@ SMUGGLED = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 )
 @pytest.mark.parametrize("apart", [False, True], ids=["at once", "apart"])
 def test_surplus_bytes_are_not_the_next_response(connect: Connect, first: bytes, apart: bool) -> None:
-    """What follows an answer belongs to nobody: the next request goes out on a new connection and gets its own answer."""
+    """Bytes after a response are dropped: the next request uses a new connection and gets its own response."""
     pieces = (first[:-20], first[-20:]) if apart else (first,)
     with ScriptedServer(raw(*pieces), reply_json(200, {"version": "two"})) as server:
         client = connect(server.url)
@@ -826,7 +826,7 @@ def test_a_normal_value_of_a_run_that_did_not_succeed(connect: Connect, name: st
 
 @pytest.mark.parametrize("name", ["wait", "join"])
 def test_the_run_is_requested_after_an_empty_object(connect: Connect, name: str) -> None:
-    """Servers that answer {} however a run ended: the run is asked, and a failure is told with its reason."""
+    """Some servers respond with {} however a run ended: the run is requested, and a failure is raised with its reason."""
     call = named(name)
     thread = reply_json(200, {"thread_id": THREAD_ID, "error": {"error": "ValueError", "message": "boom"}})
     more = {("GET", "/threads/*"): thread}
@@ -840,7 +840,7 @@ def test_the_run_is_requested_after_an_empty_object(connect: Connect, name: str)
 
 @pytest.mark.parametrize("name", ["join", "join_stream"])
 def test_an_unknown_run_is_not_found(connect: Connect, name: str) -> None:
-    """This server answers 200 for a run that it does not know: NotFoundError all the same."""
+    """This server responds with 200 for an unknown run; the call raises NotFoundError."""
     told = {"error": "HTTPException", "message": "404: Run not found"}
     answer = waiting(value={"__error__": told}) if name == "join" else sse(("error", told))
     with ScriptedServer(
@@ -881,7 +881,7 @@ def test_on_run_created_is_called_before_the_body(connect: Connect, name: str) -
 
 
 def test_on_run_created_of_a_stateless_create_waits_for_the_thread_id(connect: Connect) -> None:
-    """Its headers do not tell the thread; the callback waits for the body and hears both, once."""
+    """Its headers do not name the thread: the callback is called once, after the body, with both ids."""
     heard: list[Any] = []
     answer = reply_json(200, run_json(), {"Content-Location": f"/runs/{RUN_ID}"})
     with ScriptedServer(answer) as server:
@@ -892,7 +892,7 @@ def test_on_run_created_of_a_stateless_create_waits_for_the_thread_id(connect: C
 
 @pytest.mark.parametrize("name", ["create", "wait", "stream", "wait_stateless", "create_stateless"])
 def test_on_run_created_is_called_once_after_refusals(connect: Connect, name: str) -> None:
-    """Attempts that were refused tell nothing; the one that worked tells once."""
+    """It is not called for refused attempts, and once for the attempt that succeeded."""
     heard: list[Any] = []
     with ScriptedServer(reply(429), drop_after_refusal(), named(name).good, routes=after(named(name))) as server:
         named(name)(connect(server.url), on_run_created=heard.append)
@@ -906,7 +906,7 @@ def drop_after_refusal() -> Reply:
 
 @pytest.mark.parametrize("call", CREATES, ids=str)
 def test_an_error_response_names_no_run(connect: Connect, call: Call) -> None:
-    """A refused create has no run: the callback is not called, even if the answer has a Location."""
+    """A refused create has no run: the callback is not called, even if the response has a Location."""
     heard: list[Any] = []
     options = {} if call.name == "create_batch" else {"on_run_created": heard.append}
     with ScriptedServer(reply_json(422, {"detail": "x"}, run_headers("x", "y"))) as server:
@@ -992,7 +992,7 @@ def _made(kind: type[BaseException]) -> BaseException:
 
 @pytest.mark.parametrize("kind", _all_below(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_no_exception_of_a_library_comes_through(connect: Connect, kind: type[BaseException]) -> None:
-    """Whatever requests, urllib3, http.client, ssl, socket or json raise, it is one of ours, with the cause behind it."""
+    """Any exception of requests, urllib3, http.client, ssl, socket or json becomes an error of this library, with the cause."""
     for name in ("get", "create", "stream", "wait", "join_stream", "delete"):
         with requests.Session() as session:
             session.mount("http://", _Raising(_made(kind)))
@@ -1006,7 +1006,7 @@ def test_no_exception_of_a_library_comes_through(connect: Connect, kind: type[Ba
 
 
 def test_a_bug_in_a_hook_or_an_adapter_is_raised_unchanged(connect: Connect) -> None:
-    """A bug in a hook or an adapter of the caller's is not dressed up."""
+    """The exception of a bug in the caller's hook or adapter is not translated."""
     with requests.Session() as session:
         session.mount("http://", _Raising(ZeroDivisionError("mine")))
         with pytest.raises(ZeroDivisionError):
@@ -1014,7 +1014,7 @@ def test_a_bug_in_a_hook_or_an_adapter_is_raised_unchanged(connect: Connect) -> 
 
 
 def test_nothing_is_repeated_blindly(connect: Connect) -> None:
-    """A decode error of a read is not asked for again, a broken one is: the difference is who is at fault."""
+    """A decode error of a read is not requested again, a broken one is: the difference is who is at fault."""
     with ScriptedServer(reply(200, "no json"), drop_before_answer(), reply_json(200, {})) as server:
         client = connect(server.url)
         assert isinstance(_error(client.info), ResponseDecodeError)

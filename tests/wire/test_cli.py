@@ -91,7 +91,7 @@ def test_a_silent_server_is_exit_code_5_or_4_with_timeout() -> None:
 
 
 def test_an_uncertain_create_is_exit_code_5_and_says_how_to_look_for_the_run() -> None:
-    """On a server that does not keep which request made a run: this one may be ours."""
+    """On a server that does not store request ids, the new run may be that of the create."""
     recent = run_json(kwargs={}, created_at=datetime.datetime.now(datetime.timezone.utc).isoformat())
     routes = {
         ("POST", "/threads/*/runs"): drop_before_answer(),
@@ -126,7 +126,7 @@ def test_a_stream_that_cannot_be_resumed_is_exit_code_5_after_the_received_event
 
 
 def test_a_failed_cancel_is_reported() -> None:
-    """Of a run that is interrupted while nobody answers any more."""
+    """The run is interrupted when the server does not respond any more."""
     begun = threading.Event()
 
     def interrupt() -> None:

@@ -1,4 +1,4 @@
-"""The cutting proxy breaks turns where it was told to and passes everything else untouched."""
+"""The cutting proxy breaks connections as scripted and passes everything else unchanged."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_cut_answer_passes_a_number_of_bytes_to_the_client(
 
 
 def test_swallow_lets_the_server_act(server: ScriptedServer, proxy: CuttingProxy) -> None:
-    """After a swallowed answer the server has handled the request; the client has nothing."""
+    """After a swallowed response the server has handled the request; the client has nothing."""
     proxy.arm(swallow())
 
     assert b"" == ask(proxy)
@@ -177,7 +177,7 @@ def test_a_fault_waits_for_a_request_that_matches(proxy: CuttingProxy) -> None:
 
 
 def test_a_part_shorter_than_the_fault_passes(proxy: CuttingProxy) -> None:
-    """A cut behind the end of the answer does not take place, and is not said to have."""
+    """A cut behind the end of the response does not take place, and is not said to have."""
     proxy.arm(cut_response(10_000))
 
     assert HELLO == ask(proxy)
@@ -222,7 +222,7 @@ def test_break_all_ends_what_is_open(proxy: CuttingProxy) -> None:
 
 
 def test_an_unreachable_server_looks_like_a_reset(proxy: CuttingProxy) -> None:
-    """Where the upstream refuses, the client is reset."""
+    """If the upstream refuses, the client is reset."""
     proxy.upstream = "http://127.0.0.1:1"
     with pytest.raises(ConnectionResetError):
         ask(proxy)

@@ -1,4 +1,4 @@
-"""The fake LangGraph server has the habits that its dialect says, and no others."""
+"""The fake LangGraph server behaves as its dialect says."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def test_heartbeats() -> None:
 
 
 def test_instead_replaces_one_response() -> None:
-    """The request that was replaced did nothing; the next one is answered as ever."""
+    """The replaced request had no effect; the next one gets the usual response."""
     with FakeLangGraph() as server:
         server.instead("POST", f"{T}/runs", reply(503))
         assert [503, 200] == [ask(server, "POST", f"{T}/runs", NEW).status for _ in range(2)]

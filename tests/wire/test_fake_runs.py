@@ -1,4 +1,4 @@
-"""The fake server for users' tests: runs do what scripts say, and what was asked can be asserted."""
+"""The fake server for users' tests: runs follow scripts, and tests can assert the requests."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_run_succeeds_with_the_values_of_its_script() -> None:
 
 
 def test_a_run_streams_the_events_of_its_script() -> None:
-    """Pairs, events that a factory made, pauses and events to wait for; of the modes that were asked for."""
+    """Pairs, events that a factory made, pauses and events to wait for; of the modes that were requested."""
     go = threading.Event()
     go.set()
     with fake_server() as fake:
@@ -138,7 +138,7 @@ def test_a_paused_run_is_answered_by_the_next_script() -> None:
 
 
 def test_a_pause_without_a_question_is_a_pause() -> None:
-    """As by interrupt_before: no marker in the values, and the outcome tells."""
+    """As by interrupt_before: the values do not show it, but the outcome does."""
     with fake_server() as fake:
         fake.script(pauses(values={"n": 1}, node="send"))
         outcome = fake.client().runs.wait(str(uuid.uuid4()), "agent", if_not_exists="create", raise_error=False)
@@ -149,7 +149,7 @@ def test_a_pause_without_a_question_is_a_pause() -> None:
     "script, error, status", [(is_cancelled, RunCancelledError, "interrupted"), (times_out, RunTimedOutError, "timeout")]
 )
 def test_a_run_is_stopped(script: Any, error: Any, status: str) -> None:
-    """Cancelled by somebody else or timed out: the call raises, with what there was, though the server answers 200."""
+    """Cancelled by another program or timed out: the call raises, with what there was, though the server answers 200."""
     with fake_server() as fake:
         client = fake.client()
         thread_id = client.threads.create().thread_id
@@ -201,7 +201,7 @@ def test_lasting_delays_the_end_of_a_run() -> None:
 
 @pytest.mark.parametrize("how", ["fin", "rst", "end"])
 def test_a_cut_stream_is_resumed_exactly(how: str) -> None:
-    """Each connection breaks where it is told to; every event comes once."""
+    """Each connection breaks as scripted; every event comes once."""
     with fake_server() as fake:
         fake.script(succeeds({"n": 6}, events=NUMBERS).cut_after(2, how).cut_after(1, how))
         with fake.client().runs.stream(str(uuid.uuid4()), "agent", if_not_exists="create", stream_mode=MODES) as stream:
@@ -242,7 +242,7 @@ def test_a_wait_that_is_cut_is_joined_again() -> None:
 
 
 def test_a_create_without_a_response_is_found_by_its_request_id() -> None:
-    """On a thread the run is adopted, and not started twice; a stateless one cannot be looked up."""
+    """On a thread the run is returned, and not started twice; a stateless one cannot be looked up."""
     with fake_server() as fake:
         client = fake.client()
         thread_id = client.threads.create().thread_id
@@ -310,7 +310,7 @@ def test_any_request_can_get_another_reply() -> None:
 
 
 def test_runs_threads_and_lists_are_consistent() -> None:
-    """What a create gave is what get, list and search tell; what was deleted is gone."""
+    """get, list and search return what create returned; deleted records do not exist any more."""
     with fake_server() as fake:
         fake.script(succeeds({"n": 1}), succeeds({"n": 2}))
         client = fake.client()
@@ -402,7 +402,7 @@ def test_a_batch_takes_a_script_for_each_run() -> None:
 
 
 def test_many_inputs_can_be_mapped() -> None:
-    """By a function that is given each input; one that fails is told as such."""
+    """By a function that is given each input; a failed one is reported."""
 
     def work(run: FakeRun) -> Any:
         if run.input["n"] == 3:
@@ -498,7 +498,7 @@ def test_an_unknown_kind_of_cut_is_refused() -> None:
 
 
 def posted(**options: Any) -> FakeRuns:
-    """A fake that was asked for two runs, and is closed."""
+    """A fake server that has received two runs, and is closed."""
     with fake_server() as fake:
         fake.script(succeeds(), succeeds())
         client = fake.client(api_key="secret-key")
@@ -520,7 +520,7 @@ def test_requests_are_recorded_completely() -> None:
 
 
 def test_assert_started_finds_the_run() -> None:
-    """By anything that was posted; what was not named may be anything; None is for what was not sent."""
+    """By any field of the request; other fields may have any value; None means that a field was not sent."""
     fake = posted()
     assert fake.started[0] is fake.assert_started() is fake.assert_started(input={"n": 1}, assistant_id="agent", thread_id=None)
     assert fake.started[1] is fake.assert_started(thread_id=ANY, input={"n": ANY}, assistant_id="writer", metadata=None)

@@ -80,7 +80,7 @@ class Starter:
             self.error = error
 
     def check(self, server: FakeLangGraph) -> None:
-        """Exactly one run, and we know which; or we were told that there may be one, and there is not more than that."""
+        """Exactly one run, which the call has returned; or an error that says there may be one, and there is at most one."""
         made = [run for run in server.created if run.thread_id == self.thread_id]
         if self.error is None:
             assert [self.run_id] == [run.run_id for run in made]
@@ -90,7 +90,7 @@ class Starter:
 
 
 def sizes(proxy: CuttingProxy, client: Client, way: str) -> tuple[int, int]:
-    """How many bytes the request and the answer of this way to start a run have."""
+    """How many bytes the request and the response of this way to start a run have."""
     before = len(proxy.turns)
     Starter(way)(client)
     turn = next(turn for turn in proxy.turns[before:] if turn.first.startswith(b"POST"))
@@ -109,7 +109,7 @@ def faults(request: int, answer: int, *, reset: bool) -> Iterator[Fault]:
 @pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
 @pytest.mark.parametrize("way", ["create", "wait", "stream"])
 def test_a_fault_at_every_byte(connect: Connect, way: str, reset: bool, share: int) -> None:
-    """Wherever the connection breaks, in the request or in the answer, there is one run, and the call gives its whole result."""
+    """Wherever the connection breaks, in the request or in the response, there is one run, and the call gives its whole result."""
     uncertain = 0
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url))
@@ -128,7 +128,7 @@ def test_a_fault_at_every_byte(connect: Connect, way: str, reset: bool, share: i
 
 @pytest.mark.parametrize("way", ["create", "wait", "stream"])
 def test_a_stall_anywhere(connect: Connect, way: str) -> None:
-    """Silence in the middle of a request or of its answer is a dead connection like any other."""
+    """Silence in the middle of a request or of its response is a dead connection like any other."""
     with FakeLangGraph(burst, Dialect(heartbeat=None)) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url, read_timeout=0.05))
         request, answer = sizes(proxy, client, way)
@@ -230,7 +230,7 @@ def test_a_batch_that_may_have_worked_is_not_sent_again(connect: Connect, fault:
 
 @pytest.mark.parametrize("call", CREATES, ids=str)
 def test_a_create_that_surely_was_not_sent_is_sent(connect: Connect, call: Call) -> None:
-    """Where no connection came about nothing can have happened: every create is tried again."""
+    """If no connection came about nothing can have happened: every create is tried again."""
     with ScriptedServer(call.good, routes=after(call)) as server, CuttingProxy(server.url) as proxy:
         proxy.refuse()
         heard: list[Any] = []
@@ -283,7 +283,7 @@ def ours(request: Request, **fields: Any) -> Any:
 @pytest.mark.parametrize("status", [502, 503, 504])
 @pytest.mark.parametrize("way", ["create", "wait", "stream"])
 def test_a_gateway_that_gave_up_leaves_one_run(connect: Connect, way: str, status: int) -> None:
-    """After 502, 503 or 504 the run is looked up: the one that exists is adopted."""
+    """After 502, 503 or 504 the run is looked up: the one that exists is returned."""
 
     def gateway(request: Request) -> Reply:
         # the request reaches the server, its answer is lost in the gateway
@@ -300,7 +300,7 @@ def test_a_gateway_that_gave_up_leaves_one_run(connect: Connect, way: str, statu
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_gateway_before_a_server_that_is_down(connect: Connect, status: int) -> None:
-    """Where the look-up shows that nothing was created, the create is sent again."""
+    """If the look-up shows that nothing was created, the create is sent again."""
     with FakeLangGraph(burst) as server:
         starter = Starter("create")
         server.instead("POST", f"/threads/{starter.thread_id}/runs", reply(status))
@@ -309,7 +309,7 @@ def test_a_gateway_before_a_server_that_is_down(connect: Connect, status: int) -
 
 
 def test_the_error_of_a_gateway_that_keeps_failing_is_raised(connect: Connect) -> None:
-    """Where every attempt ends in 502 and nothing was created, the 502 is the error."""
+    """If every attempt ends in 502 and nothing was created, the 502 is the error."""
     with ScriptedServer(routes={("GET", "/threads/*/runs"): listing()}, always=reply(502)) as server:
         with pytest.raises(InternalServerError) as caught:
             hasty(connect(server.url)).runs.create(THREAD_ID, "agent")
@@ -340,7 +340,7 @@ def test_a_run_that_is_created_late_is_found(connect: Connect) -> None:
 
 
 def test_other_runs_of_the_thread_are_not_taken_for_the_new_one(connect: Connect) -> None:
-    """A run of somebody else, created at the same moment, is not adopted; ours is found behind it on a later page."""
+    """A run of another program, created at the same moment, is not returned; the run of the create is found on a later page."""
 
     def runs(request: Request) -> Reply:
         if "offset=0" in request.query:
@@ -358,7 +358,7 @@ def with_id(request_id: Optional[str]) -> Any:
 
 
 def test_a_look_up_that_fails_leaves_it_uncertain(connect: Connect) -> None:
-    """Where the server cannot be asked, the caller is told what is known; nothing is sent again."""
+    """If the look-up fails, the error says what is known; nothing is sent again."""
     with ScriptedServer(drop_before_answer(), routes={("GET", "/threads/*/runs"): reply(500)}) as server:
         with pytest.raises(CreateUncertainError, match="looking it up failed") as caught:
             hasty(connect(server.url)).runs.create(THREAD_ID, "agent")
@@ -369,7 +369,7 @@ def test_a_look_up_that_fails_leaves_it_uncertain(connect: Connect) -> None:
 
 
 def test_runs_that_do_not_say_who_made_them_leave_it_uncertain(connect: Connect) -> None:
-    """A server whose runs carry no request id at all cannot show ours: no second run is risked where one is new."""
+    """A server whose runs carry no request id cannot show the run of the create: if a run is new, no second create is sent."""
     others = listing(run_json(kwargs={}, created_at=now()))
     with ScriptedServer(drop_before_answer(), routes={("GET", "/threads/*/runs"): others}) as server:
         with pytest.raises(CreateUncertainError):
@@ -383,7 +383,7 @@ def now() -> str:
 
 @pytest.mark.parametrize("kwargs", [{}, with_id("another")], ids=["no id", "another id"])
 def test_runs_from_before_the_create_are_not_taken_for_the_new_one(connect: Connect, kwargs: Any) -> None:
-    """Where every run of the thread is older than the create, it made none: it is sent again."""
+    """If every run of the thread is older than the create, it made none: it is sent again."""
     old = listing(run_json(kwargs=kwargs, created_at="2020-01-01T00:00:00+00:00"))
     create = named("create").good
     with ScriptedServer(drop_before_answer(), create, routes={("GET", "/threads/*/runs"): old}) as server:
@@ -392,7 +392,7 @@ def test_runs_from_before_the_create_are_not_taken_for_the_new_one(connect: Conn
 
 
 def test_a_run_with_another_id_leaves_it_uncertain_on_a_server_that_makes_its_own_ids(connect: Connect) -> None:
-    """Before it is known that the server keeps our id, a new run with another one leaves it uncertain; afterwards it is not ours."""
+    """Until the server is known to store the id, a new run with another id leaves it uncertain; afterwards it is another run."""
     others = listing(run_json(kwargs=with_id("another"), created_at=now()))
 
     def create(request: Request) -> Reply:
@@ -413,7 +413,7 @@ def test_a_run_with_another_id_leaves_it_uncertain_on_a_server_that_makes_its_ow
 @pytest.mark.parametrize("warm", [False, True], ids=["first call", "after another create"])
 @pytest.mark.parametrize("way", ["create", "wait", "stream"])
 def test_a_server_that_does_not_keep_the_request_id(connect: Connect, way: str, warm: bool) -> None:
-    """It shows an id of its own for every run: then ours is known by its metadata, or it is uncertain; never doubled."""
+    """Every run has an id that the server made: the run is found by its metadata, or is uncertain; there is never a second run."""
     with FakeLangGraph(burst, Dialect(keeps_request_id=False)) as server, CuttingProxy(server.url) as proxy:
         for fault in (swallow(), cut_response(40), cut_request(60), cut_request(300, reset=True)):
             client = hasty(connect(proxy.url))
@@ -443,7 +443,7 @@ def test_the_marker_is_only_sent_if_it_is_needed(connect: Connect) -> None:
 
 @pytest.mark.parametrize("way", ["create", "wait", "stream"])
 def test_a_request_id_of_the_callers_own_proves_nothing(connect: Connect, way: str) -> None:
-    """It may have served other requests: a run that has it is not adopted blindly, and no second one is made."""
+    """It may have served other requests: a run that has it is not returned blindly, and no second one is made."""
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url))
         for fault in (swallow(), cut_request(60)):
@@ -454,7 +454,7 @@ def test_a_request_id_of_the_callers_own_proves_nothing(connect: Connect, way: s
 
 
 def test_an_earlier_run_with_the_same_request_id_is_not_taken_for_the_new_one(connect: Connect) -> None:
-    """Two creates under one request id of the caller's: the second, whose answer is lost, does not return the first."""
+    """Two creates under one request id of the caller's: the second, whose response is lost, does not return the first."""
     thread_id = str(uuid.uuid4())
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url))
@@ -549,7 +549,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used(connect: Connect) -
 
 
 def test_bytes_on_an_idle_connection_are_no_response(connect: Connect) -> None:
-    """A 408 that a proxy sends into an idle connection is not taken for the answer to the next create."""
+    """A 408 that a proxy sends into an idle connection is not taken for the response to the next create."""
     said = threading.Event()
     late = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     first = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", said, late).then_cut()
@@ -580,7 +580,7 @@ def test_a_dead_pooled_connection_does_not_double(connect: Connect) -> None:
 
 
 def test_the_headers_name_the_run_before_the_fault(connect: Connect) -> None:
-    """Where the answer's headers had come, its run is fetched, without a look through the thread."""
+    """If the response's headers had come, its run is fetched, without a look through the thread."""
     with ScriptedServer(
         named("create").good.cut_after(400),
         reply_json(200, run_json("running")),
@@ -615,7 +615,7 @@ def test_a_stateless_wait_is_joined_when_its_headers_had_come(connect: Connect) 
 
 
 def test_on_run_created_is_called_once_for_a_recovered_run(connect: Connect) -> None:
-    """The callback hears of the run that was found, exactly once, also where the headers had told it already."""
+    """It is called exactly once, with the run that was found, also if the headers had named the run already."""
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url))
         for way in ("create", "wait", "stream"):
@@ -632,7 +632,7 @@ def test_on_run_created_is_called_once_for_a_recovered_run(connect: Connect) -> 
 
 @pytest.mark.parametrize("way", ["wait", "stream"])
 def test_a_run_that_died_with_its_connection_is_not_made_again(connect: Connect, way: str) -> None:
-    """With on_disconnect=cancel a fault may have ended the run: the error is told, and no second run is made."""
+    """With on_disconnect=cancel a fault may have ended the run: the error is raised, and no second run is made."""
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url))
         proxy.arm(swallow(), when=b"POST")
@@ -659,7 +659,7 @@ def test_a_deadline_ends_the_look_up(connect: Connect) -> None:
 
 
 def test_a_deadline_ends_a_call_without_a_response(connect: Connect) -> None:
-    """A create that gets no answer within its time raises, was not sent twice, and says that it may have been carried out."""
+    """A create that gets no response within its time raises, was not sent twice, and says that it may have been carried out."""
     with ScriptedServer(stall()) as server:
         with pytest.raises(APIConnectionError) as caught:
             connect(server.url).runs.create(THREAD_ID, "agent", timeout=0.2)
@@ -670,7 +670,7 @@ def test_a_deadline_ends_a_call_without_a_response(connect: Connect) -> None:
 
 
 def test_a_stream_whose_headers_were_lost_is_joined_from_its_start(connect: Connect) -> None:
-    """The run is found, and its events are asked for from before the first one."""
+    """The run is found, and its events are requested from before the first one."""
     events = [("metadata", {"run_id": RUN_ID}, "1-0"), ("values", {"n": 1}, "2-0")]
 
     def runs(request: Request) -> Reply:
@@ -689,7 +689,7 @@ def test_a_stream_whose_headers_were_lost_is_joined_from_its_start(connect: Conn
 
 
 def test_the_run_of_the_headers_belongs_to_the_error(connect: Connect) -> None:
-    """An error after the headers had come carries run and thread."""
+    """An error after the headers have come carries run and thread."""
     broken = reply_json(200, {"no": "run"}, run_headers(THREAD_ID, RUN_ID))
     with ScriptedServer(broken) as server, pytest.raises(LangGraphRunsError) as caught:
         connect(server.url).runs.create(THREAD_ID, "agent")

@@ -355,7 +355,7 @@ def test_netrc_is_not_read(connect: Connect, monkeypatch: pytest.MonkeyPatch, tm
 
 @calls()
 def test_cookies_are_not_kept(connect: Connect, call: Call) -> None:
-    """A cookie that an answer sets is not sent with the next request."""
+    """A cookie that a response sets is not sent with the next request."""
     cookie = call.good.with_header("Set-Cookie", "session=1; Path=/")
     with ScriptedServer(cookie, cookie) as server:
         client = connect(server.url, verify_outcome=False)
@@ -415,13 +415,13 @@ def sent_body(connect: Connect, call: Call, **options: Any) -> Any:
 
 
 def bare(call: Call) -> dict[str, Any]:
-    """What is sent where no option is given."""
+    """The body that is sent if no option is given."""
     return {"assistant_id": "agent", **({"stream_resumable": True} if call.due == "sse" else {})}
 
 
 @starts
 def test_without_options_only_the_assistant_is_sent(connect: Connect, call: Call) -> None:
-    """No null and no default of ours is in the body, but that a stream can be resumed."""
+    """The body has no null and no default of the library, except stream_resumable of a stream."""
     assert bare(call) == sent_body(connect, call)
 
 
@@ -474,7 +474,7 @@ def test_falsy_values_are_sent(connect: Connect, call: Call, option: str, falsy:
 @pytest.mark.parametrize("on_disconnect", ["cancel", "continue"])
 @pytest.mark.parametrize("name", ["wait", "wait_stateless", "stream", "stream_stateless"])
 def test_on_disconnect_is_sent(connect: Connect, name: str, on_disconnect: str) -> None:
-    """wait and stream send on_disconnect; a stream that dies with its connection is not asked to be resumable."""
+    """wait and stream send on_disconnect; for a run that ends with its connection, stream_resumable is not sent."""
     body = sent_body(connect, named(name), on_disconnect=on_disconnect)
 
     assert on_disconnect == body["on_disconnect"]
@@ -711,7 +711,7 @@ def test_join_stream_sends_its_modes_as_one_array(connect: Connect, modes: Any, 
 
 
 def test_join_stream_sends_the_last_event_id(connect: Connect) -> None:
-    """Last-Event-ID is a header; cancel_on_disconnect is in the query only where it was asked for."""
+    """Last-Event-ID is a header; cancel_on_disconnect is in the query only if it was requested."""
     with ScriptedServer(named("join_stream").good, named("join_stream").good) as server:
         runs = connect(server.url, verify_outcome=False).runs
         list(runs.join_stream(THREAD_ID, RUN_ID))
@@ -778,7 +778,7 @@ def test_threads_search_and_state(connect: Connect) -> None:
 
 
 def test_one_connection_serves_call_after_call(connect: Connect) -> None:
-    """Answers of every kind that were read to their end leave the connection to the next call."""
+    """Responses of every kind that were read to their end leave the connection to the next call."""
     run = ("GET", "/threads/*/runs/*")
     with ScriptedServer(
         *[call.good for call in CALLS if call.name != "get"],
@@ -812,7 +812,7 @@ def test_a_response_that_closes_is_followed_by_a_new_connection(connect: Connect
 
 
 def test_an_http_1_0_response_is_understood(connect: Connect) -> None:
-    """An old proxy's answer without keep-alive is read to its end, and its connection not used again."""
+    """An old proxy's response without keep-alive is read to its end, and its connection not used again."""
     old = raw(b'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"version": "1"}').then_cut()
     with ScriptedServer(old, reply_json(200, {"version": "2"})) as server:
         client = connect(server.url)
@@ -857,7 +857,7 @@ def test_login_for_the_proxy_goes_to_the_proxy(connect: Connect) -> None:
 
 
 def test_a_stream_through_a_proxy(connect: Connect) -> None:
-    """Events come through a proxy as they do without, and the run is asked through it too."""
+    """Events come through a proxy as they do without, and the run is requested through it too."""
     with ScriptedServer(named("stream").good, reply_json(200, run_json())) as server:
         with connect("http://nowhere.example", proxies={"http": server.url}).runs.stream(THREAD_ID, "agent") as stream:
             names = [event.event for event in stream]
@@ -870,7 +870,7 @@ def test_a_stream_through_a_proxy(connect: Connect) -> None:
 
 
 def test_a_session_of_the_callers_is_used(connect: Connect) -> None:
-    """Its headers, auth and response hooks take part; what the client says itself wins; it keeps no cookie of ours."""
+    """Its headers, auth and response hooks take part; arguments of the client take precedence; it keeps no cookie of the client."""
     seen: list[int] = []
     with requests.Session() as session:
         session.headers["X-Mine"] = "1"
@@ -917,7 +917,7 @@ def test_a_create_sent_again_keeps_its_request_id(connect: Connect) -> None:
 
 
 def test_wait_and_stream_send_one_further_request(connect: Connect) -> None:
-    """The truth costs one GET of the run, and nothing where verify_outcome is off."""
+    """They send one GET of the run, and none if verify_outcome is off."""
     run = reply_json(200, run_json())
     with ScriptedServer(waiting(value={}, run=(THREAD_ID, RUN_ID)), run, sse(*EVENTS, run=(THREAD_ID, RUN_ID)), run) as server:
         client = connect(server.url)

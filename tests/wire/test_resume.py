@@ -242,7 +242,7 @@ def test_equal_events_are_not_taken_for_one(connect: Connect, ids: str) -> None:
 @pytest.mark.parametrize("ids", ["ms-seq", "int", "uuid"])
 @pytest.mark.parametrize("seed", range(4))
 def test_equal_events_with_ids_of_their_own_survive_cuts(connect: Connect, ids: str, seed: int) -> None:
-    """Where ids are unique, equal content is no reason to drop an event after a cut either."""
+    """If ids are unique, equal content is no reason to drop an event after a cut either."""
 
     def tokens(run: FakeRun) -> Any:
         for number in range(300):
@@ -311,7 +311,7 @@ def test_a_new_event_resets_the_attempts(connect: Connect) -> None:
 
 
 def test_a_server_that_is_away_for_a_while(connect: Connect) -> None:
-    """Refused connections, 503 and 429 on the way back use up attempts, and the stream goes on where it was."""
+    """Refused connections, 503 and 429 while reconnecting use up attempts, and the stream goes on where it was."""
     script = [reply(503), drop_before_answer()]
     with ScriptedServer(sse(ONE, run=RUN).then_cut(), *script, routes=routes(), always=NO_MORE) as server:
         got = [event.data["i"] for event in hasty(connect(server.url)).runs.stream(THREAD_ID, "agent")]
@@ -974,7 +974,7 @@ def test_the_end_of_a_connection_is_not_the_end_of_a_stream(connect: Connect) ->
 
 
 def test_an_end_event_ends_it(connect: Connect) -> None:
-    """Where the server says end, nothing is fetched again, though the connection alone ended the body."""
+    """If the server says end, nothing is fetched again, though the connection alone ended the body."""
     with ScriptedServer(sse(ONE, ("end", None, "1795224633888-0"), run=RUN, framing="close"), routes=routes()) as server:
         with connect(server.url).runs.stream(THREAD_ID, "agent") as stream:
             assert ["custom", "end"] == [event.event for event in stream]
@@ -1117,7 +1117,7 @@ def test_a_lost_first_response_is_no_second_run(connect: Connect) -> None:
 
 
 def test_a_fault_while_the_stream_is_opened_again(connect: Connect) -> None:
-    """Resets, stalls before the response and headers cut short on the way back are attempts like others."""
+    """Resets, stalls before the response and headers cut short while reconnecting are attempts like others."""
     script = [reset_before_answer(), stall(), sse(ONE, TWO).cut_after(30)]
     with ScriptedServer(sse(ONE, run=RUN).then_cut(), *script, routes=routes(), always=NO_MORE) as server:
         client = hasty(connect(server.url, read_timeout=0.1, retry=RetryPolicy(attempts=6, wait_initial=0)))

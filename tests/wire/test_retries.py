@@ -1,4 +1,4 @@
-"""What is repeated and what is not: the retry table, call by call, against servers that refuse, break and ask for patience."""
+"""Which requests are repeated: the retry table, call by call, against servers that refuse, break and send Retry-After."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GET = named("get")
 
 
 class Told:
-    """A client that waits for nothing, and what its policy was told before each wait."""
+    """A client that never waits, and the details that its hook got before each wait."""
 
     def __init__(self, connect: Connect, server: ScriptedServer, **policy: Any) -> None:
         self.details: list[RetryDetails] = []
@@ -59,7 +59,7 @@ def refused() -> Iterator[str]:
 @pytest.mark.parametrize("status", PASSING)
 @calls(*REPEATABLE)
 def test_a_transient_status_is_repeated(connect: Connect, call: Call, status: int) -> None:
-    """Two requests, and the second answer is the result."""
+    """Two requests, and the second response is the result."""
     with ScriptedServer(reply(status), call.good, routes=after(call)) as server:
         call(connect(server.url, verify_outcome=False))
     first, second = (request.line for request in server.requests if request.path == call.path)
@@ -103,7 +103,7 @@ def test_a_404_at_once_is_an_error(connect: Connect, call: Call) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 501])
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_a_final_response_is_not_requested_again(connect: Connect, call: Call, status: int) -> None:
-    """One request; above all for 409: a busy thread is an answer."""
+    """One request; above all for 409: a busy thread is a final response."""
     with ScriptedServer(reply_json(status, {"detail": "no"})) as server, pytest.raises(APIStatusError) as caught:
         call(connect(server.url))
     assert status == caught.value.status_code
@@ -126,7 +126,7 @@ def test_a_write_without_a_response_is_not_sent_again(connect: Connect, call: Ca
 
 @calls("create")
 def test_a_create_that_failed_in_the_server_is_not_sent_again(connect: Connect, call: Call) -> None:
-    """500 is an answer: the server says that it did not do it, and it would not the next time."""
+    """500 is a final response: the server has failed to create the run, and would fail again."""
     with ScriptedServer(reply(500)) as server, pytest.raises(InternalServerError):
         call(connect(server.url))
 
@@ -198,21 +198,21 @@ def test_retry_after_is_ignored_if_the_policy_says_so(connect: Connect) -> None:
 
 @pytest.mark.parametrize("call", [GET, named("create"), named("stream"), named("join")], ids=str)
 def test_a_longer_retry_after_than_is_waited_for_is_raised_at_once(connect: Connect, call: Call) -> None:
-    """With what the server asked for, so that the caller can come back then."""
+    """The error has the requested wait, so that the caller can try again then."""
     with ScriptedServer(reply(429, headers={"Retry-After": "3600"})) as server, pytest.raises(RateLimitError) as caught:
         call(connect(server.url, retry=RetryPolicy()))
     assert 3600 == caught.value.retry_after
 
 
 def test_a_wait_that_would_cross_the_deadline_is_not_begun(connect: Connect) -> None:
-    """What the server said is raised at once, rather than a timeout later."""
+    """The server's error is raised at once, rather than a timeout later."""
     with ScriptedServer(reply(429, headers={"Retry-After": "20"})) as server, pytest.raises(RateLimitError) as caught:
         GET(connect(server.url, retry=RetryPolicy()), timeout=10)
     assert not isinstance(caught.value, DeadlineExceededError)
 
 
 def test_threads_share_one_budget(connect: Connect) -> None:
-    """Two retries in a burst are two, however many calls there are; what is not retried is told at once."""
+    """Two retries in a burst are two, however many calls there are; an error that is not retried is raised at once."""
     with ScriptedServer(always=reply(503)) as server:
         client = hasty(connect(server.url, retry=RetryPolicy(budget=2, jitter="none")))
         for _ in range(5):

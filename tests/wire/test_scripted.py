@@ -1,4 +1,4 @@
-"""The scripted server tells the truth about what it was sent and does on the wire what the script says."""
+"""The scripted server records requests exactly, and sends what the script says."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_connection_close_is_kept() -> None:
 
 
 def test_then_hang_up_closes_without_announcing_it() -> None:
-    """The answer is whole and promises nothing about the end that follows."""
+    """The response is whole and promises nothing about the end that follows."""
     with ScriptedServer(reply(200, "a").then_hang_up()) as server, connection(server) as sock:
         sock.sendall(GET)
         answer = read_to_end(sock)
@@ -171,7 +171,7 @@ def test_then_cut_ends_without_the_last_chunk() -> None:
 
 
 def test_then_reset_ends_with_a_reset() -> None:
-    """What was sent before a reset can be read; then comes ECONNRESET, not an end."""
+    """Bytes sent before a reset can be read; then comes ECONNRESET, not an end."""
     with ScriptedServer(sse(("values", 1)).then_reset()) as server, connection(server) as sock:
         sock.sendall(GET)
         with pytest.raises(ConnectionResetError):
@@ -180,7 +180,7 @@ def test_then_reset_ends_with_a_reset() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 17, 40])
 def test_cut_after_counts_the_bytes_of_the_whole_response(count: int) -> None:
-    """Exactly so many bytes of the answer arrive, the head among them."""
+    """Exactly this number of bytes of the response arrives, head included."""
     with ScriptedServer(reply(200, "x" * 50).cut_after(count)) as server:
         assert count == len(ask(server))
 
@@ -198,7 +198,7 @@ def test_drop_before_answer_is_an_end_and_reset_before_answer_a_reset() -> None:
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_cut_request_after_reads_no_more(reset: bool) -> None:
-    """The server knows so many bytes of the request and answers nothing."""
+    """The server reads this number of bytes of the request and sends no response."""
     with ScriptedServer(cut_request_after(7, reset=reset)) as server, connection(server) as sock:
         sock.sendall(GET)
         if reset:
@@ -289,7 +289,7 @@ def test_gzip_is_flushed_after_each_event() -> None:
 
 
 def test_interim_responses_are_sent_first() -> None:
-    """A 1xx answer, with headers, precedes the real one on the same connection."""
+    """A 1xx response, with headers, precedes the real one on the same connection."""
     with ScriptedServer(reply(200).after_interim(103, {"Link": "</s>"}).after_interim(102)) as server:
         answer = ask(server)
 
@@ -319,7 +319,7 @@ def test_routes_do_not_use_the_script() -> None:
 
 
 def test_always_is_the_reply_after_the_script() -> None:
-    """What comes after the script gets the same answer however often it comes."""
+    """Each request after the script gets the same response."""
     with ScriptedServer(reply(503), always=reply(200, "a")) as server:
         answers = [ask(server)[9:12] for _ in range(3)]
 
@@ -334,20 +334,20 @@ def test_replies_that_were_not_requested_fail_the_test() -> None:
 
 
 def test_a_request_beyond_the_script_fails_the_test() -> None:
-    """The client gets an answer that it cannot take for a good one, and the test fails at the end of the block."""
+    """The client gets a response that it cannot take for a good one, and the test fails at the end of the block."""
     with pytest.raises(AssertionError, match="not in the script: GET /x HTTP/1.1"), ScriptedServer() as server:
         assert b"HTTP/1.1 599 Status\r\n" == ask(server)[:21]
 
 
 def test_a_response_too_short_to_be_cut_fails_the_test() -> None:
-    """A cut behind the end of the answer is a mistake in the test, not a cut."""
+    """A cut behind the end of the response is a mistake in the test, not a cut."""
     server = ScriptedServer(reply(200).cut_after(1000))
     with pytest.raises(AssertionError, match="too short to be cut"), server:
         ask(server)
 
 
 def test_a_broken_request_fails_the_test_unless_it_was_expected() -> None:
-    """A request that its client breaks off is a failure, or nothing at all where the test takes broken requests."""
+    """A request that the client breaks off is a failure, unless the test accepts broken requests."""
     with (
         pytest.raises(AssertionError, match="the request broke off: b'GET'"),
         ScriptedServer(always=reply(200)) as server,
@@ -399,6 +399,6 @@ def test_a_closed_port_refuses() -> None:
 
 
 def test_a_black_hole_neither_accepts_nor_refuses() -> None:
-    """Connecting to a black hole is still pending when the patience of the client ends."""
+    """Connecting to a black hole is still pending when the timeout of the client ends."""
     with black_hole() as url, pytest.raises(socket.timeout):
         socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), timeout=0.05)

@@ -59,7 +59,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no f
 
 
 def in_threads(count: int, work: Callable[[int], object]) -> None:
-    """Run `work` in so many threads at once; the first failure fails the test."""
+    """Run `work` in *count* threads at once; the first failure fails the test."""
     failures: list[BaseException] = []
     gate = threading.Barrier(count)
 
@@ -84,7 +84,7 @@ def in_threads(count: int, work: Callable[[int], object]) -> None:
 
 
 def echo(request: Request) -> Reply:
-    """Answers with the ids of the path: whoever gets another's answer sees it."""
+    """Responds with the ids of the path, so that a response for another request is noticed."""
     parts = request.path.strip("/").split("/")
     thread_id, rest = parts[1], parts[2:]
     if rest == ["runs"] and request.method == "GET":
@@ -103,7 +103,7 @@ def echo(request: Request) -> Reply:
 
 @pytest.mark.parametrize("pool_size", [64, 3])
 def test_64_threads_on_one_client(connect: Connect, caplog: pytest.LogCaptureFixture, pool_size: int) -> None:
-    """Every thread gets its own answers and errors, and a pool that is too small is no reason for a warning."""
+    """Every thread gets its own responses and errors, and a pool that is too small is no reason for a warning."""
     with ScriptedServer(always=echo) as server, caplog.at_level(logging.DEBUG):
         client = connect(server.url, pool_size=pool_size)
 
@@ -143,7 +143,7 @@ def test_connections_are_kept_and_used_again(connect: Connect) -> None:
 
 
 def test_closing_while_others_call(connect: Connect) -> None:
-    """close() in the middle of 16 busy threads: each call succeeds or raises our own error; none hangs."""
+    """close() in the middle of 16 busy threads: each call succeeds or raises an error of this library; none hangs."""
     with ScriptedServer(always=echo) as server:
         client = connect(server.url)
         begun = threading.Barrier(17)
@@ -214,7 +214,7 @@ def test_parent_and_child_do_not_share_a_connection() -> None:
 
 @forks
 def test_four_children_at_once_get_their_own_responses() -> None:
-    """As with gunicorn's preload: four processes with one client, each asks a hundred times, nobody gets another's answer."""
+    """As with gunicorn's preload: four processes with one client, each asks a hundred times, no process gets another's response."""
     script = """
         client.runs.get("parent", "r")
         def work(name):
@@ -265,7 +265,7 @@ def test_what_a_child_does_with_the_parents_stream(what: str) -> None:
 
 @forks
 def test_a_stream_belongs_to_its_process() -> None:
-    """The child cannot read it, and is told what to do; a stream of its own works."""
+    """The child cannot read it, and the error says what to do; a stream of its own works."""
     script = """
         stream = client.runs.stream("t", "agent")
         next(stream)

@@ -424,7 +424,7 @@ def test_an_error_event_is_delivered_then_raised(connect: Connect, data: Any, er
 
 @pytest.mark.parametrize("data", [None, 3, [], {}, {"x": 1}, {"error": None, "message": None}], ids=str)
 def test_an_error_event_of_no_known_shape(connect: Connect, data: Any) -> None:
-    """It is an error all the same, whatever it says."""
+    """It is an error, whatever it says."""
     with ScriptedServer(
         sse(("error", data), run=RUN), routes={**routes("error"), ("GET", "/threads/*"): reply(404), RUNS_ROUTE: reply(404)}
     ) as server:

@@ -64,7 +64,7 @@ RUN = (THREAD_ID, RUN_ID)
 
 
 def endless(*items: Any, gap: float = 0.01) -> Callable[[], Iterator[Item]]:
-    """Steps of an answer that never ends: the items again and again, with a pause between."""
+    """Steps of a response that never ends: the items again and again, with a pause between."""
 
     def steps() -> Iterator[Item]:
         while True:
@@ -76,7 +76,7 @@ def endless(*items: Any, gap: float = 0.01) -> Callable[[], Iterator[Item]]:
 
 
 def never_ending(kind: str) -> Reply:
-    """Answers that a read timeout alone never ends."""
+    """Responses that a read timeout alone never ends."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
     if kind == "silence":
         return stall()
@@ -234,7 +234,7 @@ def test_a_slow_reader_of_the_request_is_bounded(connect: Connect) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_wait_that_would_cross_the_deadline_is_not_begun(connect: Connect, status: int) -> None:
-    """Where the next attempt would come too late, the last real error is raised at once, and says how long to wait."""
+    """If the next attempt would come too late, the last real error is raised at once, and says how long to wait."""
     refusal = reply_json(status, {"detail": "later"}, {"Retry-After": "2"})
     with ScriptedServer(always=refusal) as server:
         client = connect(server.url, retry=RetryPolicy())
@@ -419,7 +419,7 @@ def test_single_bytes_are_no_silence(connect: Connect) -> None:
 
 
 def test_connecting_takes_connect_timeout_at_most(connect: Connect) -> None:
-    """A port that does not answer is given up after connect_timeout, for all kinds of calls, with sent False."""
+    """Connecting to a silent port ends after connect_timeout, for all kinds of calls, with sent False."""
     with black_hole() as url:
         results = all_at_once(connect(url, connect_timeout=0.2, retry=RetryPolicy(attempts=1)))
 
@@ -429,7 +429,7 @@ def test_connecting_takes_connect_timeout_at_most(connect: Connect) -> None:
 
 
 def test_a_refused_connection_is_no_timeout(connect: Connect) -> None:
-    """Nobody listens: APIConnectionError at once, and no TimeoutError."""
+    """No server listens: APIConnectionError at once, and no TimeoutError."""
     with closed_port() as url:
         results = all_at_once(connect(url, retry=RetryPolicy(attempts=1)), timeout=10)
 
@@ -524,7 +524,7 @@ def test_abort_ends_the_sleep_before_a_retry(connect: Connect, call: Call) -> No
 
 
 def test_abort_ends_sending(connect: Connect) -> None:
-    """A large request that nobody reads is ended too."""
+    """A large request that the server does not read is ended too."""
     controller = AbortController()
     with ScriptedServer(cut_request_after(1000).then_stall()) as server:
         client = connect(server.url)
