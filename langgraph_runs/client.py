@@ -93,9 +93,9 @@ class Client:
 
     def _connect_to(self, settings: Settings) -> None:
         self._connect = SessionFactory(split_login(settings.url)[0], self._made_with)
-        self._wire(Transport(settings, connect=self._connect), ServerTraits())
+        self._use_transport(Transport(settings, connect=self._connect), ServerTraits())
 
-    def _wire(self, transport: Transport, traits: ServerTraits) -> None:
+    def _use_transport(self, transport: Transport, traits: ServerTraits) -> None:
         self._transport = transport
         self._traits = traits
         #: The runs of the server.
@@ -121,7 +121,7 @@ class Client:
         copy = object.__new__(Client)
         copy._made_with = self._made_with
         copy._connect = self._connect
-        copy._wire(self._transport.with_settings(self._transport.settings.changed(options)), self._traits)
+        copy._use_transport(self._transport.with_settings(self._transport.settings.changed(options)), self._traits)
         return copy
 
     @property

@@ -107,13 +107,13 @@ class Scheduler:
                 break
             self._step(wait=not self._buffer.ready)
             if self._buffer.ready and not self._is_stopping():
-                return self._hand_out(self._buffer.pop())
+                return self._deliver(self._buffer.pop())
         return None
 
     def _is_stopping(self) -> bool:
         return self._state is _State.STOPPING
 
-    def _hand_out(self, result: BatchResult) -> BatchResult:
+    def _deliver(self, result: BatchResult) -> BatchResult:
         if result.error is not None and self._config.on_error != "yield":
             if self._config.on_error == "raise":
                 raise result.error

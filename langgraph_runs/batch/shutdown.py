@@ -52,8 +52,8 @@ class Shutdown:
         """
         self._add_unfinished(waiting)
         if waiting or finished or ended or self._dispatcher.in_flight:
-            self._sort(finished)
-            self._take_in((ended, []))
+            self._record_final(finished)
+            self._add_results((ended, []))
             self._end_tasks()
             unfinished = [*self._unfinished, *self._dispatcher.tasks]
             self._recorder.release(unfinished, cancelled=self._config.cancels)
@@ -63,13 +63,13 @@ class Shutdown:
 
     def _end_tasks(self) -> None:
         self._add_unfinished(self._dispatcher.withdraw())
-        self._take_in(self._dispatcher.collect(0.0))
-        self._take_in(self._dispatcher.collect_lost())
+        self._add_results(self._dispatcher.collect(0.0))
+        self._add_results(self._dispatcher.collect_lost())
         if self._dispatcher.has_own_threads:
             # Once the response to a create has come, its run is known and can be cancelled.
             end = self._clock() + _CREATE_TIMEOUT
             while not all(in_flight.is_created for in_flight in self._dispatcher.tasks) and self._clock() < end:
-                self._take_in(self._dispatcher.collect(_CREATE_CHECK_INTERVAL))
+                self._add_results(self._dispatcher.collect(_CREATE_CHECK_INTERVAL))
             self._dispatcher.abort()
             self._wait_while(lambda: bool(self._dispatcher.in_flight), _THREADS_TIMEOUT)
 
@@ -97,19 +97,19 @@ class Shutdown:
         end = self._clock() + seconds
         while condition() and self._clock() < end:
             results, deleted = self._dispatcher.collect(end - self._clock())
-            self._take_in(([] if drop else results, deleted))
+            self._add_results(([] if drop else results, deleted))
 
-    def _take_in(self, collected: Tuple[Sequence[Tuple[InFlightTask, TaskResult]], List[str]]) -> None:
+    def _add_results(self, collected: Tuple[Sequence[Tuple[InFlightTask, TaskResult]], List[str]]) -> None:
         results, deleted = collected
         self._recorder.note_deleted(deleted)
-        self._sort(
+        self._record_final(
             [
                 FinishedTask(in_flight, result, self._retries.evaluate(in_flight, result, may_retry=False))
                 for in_flight, result in results
             ]
         )
 
-    def _sort(self, finished: Sequence[FinishedTask]) -> None:
+    def _record_final(self, finished: Sequence[FinishedTask]) -> None:
         """Record final results; add all other tasks to the unfinished ones."""
         final = [one for one in finished if one.result is not None and self._retries.is_final(one.result)]
         # This shutdown itself may have cancelled the run, so a cancelled run is no result: its input is run again.

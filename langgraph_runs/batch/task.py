@@ -147,20 +147,20 @@ class InFlightTask:
         """Note that the executor has given the task back."""
         self._started = False
         if not surely_not_started:
-            self._raise_to(RunPresence.MAY_STILL_ARRIVE)
+            self._raise_presence_to(RunPresence.MAY_STILL_ARRIVE)
 
     def note_result(self, result: TaskResult, learned: RunPresence) -> None:
         """Note that the task runner has returned *result*, and that *learned* follows from it about the run."""
         self.seconds += result.seconds
         self._created = self._created or result.run_id is not None
-        self._raise_to(learned)
+        self._raise_presence_to(learned)
         self._started = False
 
     def note_retry(self) -> None:
         """Note that the task is started again after an error."""
         self.retries += 1
 
-    def _raise_to(self, presence: RunPresence) -> None:
+    def _raise_presence_to(self, presence: RunPresence) -> None:
         self._presence = max(self._presence, presence)
 
     def result(self, result: TaskResult) -> BatchResult:

@@ -127,7 +127,7 @@ class Scope:
         self.attempts = 0
         self.may_have_been_executed = False
 
-    def over(self) -> Optional[LangGraphRunsError]:
+    def ending_error(self) -> Optional[LangGraphRunsError]:
         """Return the error with which the call must end now, or None."""
         if self._interrupted:
             reason = "" if self._reason is None else f": {shortened(str(self._reason))}"
@@ -139,7 +139,7 @@ class Scope:
 
     def check(self, after: Optional[LangGraphRunsError] = None) -> None:
         """Raise the error with which the call must end now, if any. If *after* is of the same class, it is raised instead."""
-        error = self.over()
+        error = self.ending_error()
         if error is None:
             return
         if type(error) is type(after):

@@ -42,12 +42,12 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
     scope = exchange.scope
     if isinstance(error, LangGraphRunsError):
         raise UserCodeError(error)
-    over = scope.over()
-    if over is not None:
-        over.request = info
-        if isinstance(over, APIConnectionError):
-            over.sent = _sent(error, exchange)
-        return over
+    ending = scope.ending_error()
+    if ending is not None:
+        ending.request = info
+        if isinstance(ending, APIConnectionError):
+            ending.sent = _sent(error, exchange)
+        return ending
     if not isinstance(error, BELOW):
         raise error
     chain = _chain(error)

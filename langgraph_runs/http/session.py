@@ -187,7 +187,7 @@ class _Session(requests.Session):
         """Return None, so that a redirect is not followed. It becomes an error, with its body, as other error statuses do."""
 
 
-class _LastWord(AuthBase):
+class _FinalAuth(AuthBase):
     """The last step before a request of a user's session is sent: restores the path, and applies the session's authentication.
 
     requests decodes ``%2E`` in a path, so that an id of dots would change the path. This is passed as ``auth``, so requests
@@ -268,7 +268,7 @@ class Connector:
         timeout: Any = ExchangeTimeout(exchange)
         if not self._takes_exchange:
             timeout = (timeout.connect_timeout, timeout.read_timeout)
-        auth = _LastWord(url, self.session.auth)
+        auth = _FinalAuth(url, self.session.auth)
         response: requests.Response = self.session.request(
             method, url, data=body, headers=headers, auth=auth, timeout=timeout, **self._settings
         )

@@ -60,7 +60,7 @@ class LimitedSocket:
         With *soon*, bytes have probably arrived: try to read before waiting. Raise `TimeoutError` after ``read_timeout`` seconds of
         silence or at the deadline of the call, and `ConnectionAbortedError` if another thread has ended the call.
         """
-        self._use()
+        self._check_usable()
         if not (soon or self._is_tls):  # the TLS layer may hold bytes that polling the socket does not show
             self._wait(exchange, _POLLIN)
         while True:
@@ -74,7 +74,7 @@ class LimitedSocket:
 
     def send(self, exchange: Exchange, data: Any) -> int:
         """Send some of *data* and return the number of bytes sent. Raise as `receive`."""
-        self._use()
+        self._check_usable()
         exchange.scope.io_timeout(None)  # raises if the call must end
         while True:
             try:
@@ -89,7 +89,7 @@ class LimitedSocket:
         if self.pid != os.getpid():
             raise ConnectionAbortedError("the connection belongs to the parent process")
 
-    def _use(self) -> None:
+    def _check_usable(self) -> None:
         self.check_process()
         if self.sock.gettimeout() != 0.0:
             self.sock.settimeout(0.0)

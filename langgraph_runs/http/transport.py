@@ -247,7 +247,7 @@ class Transport:
         except APIConnectionError as fault:
             body = b""  # the status is more important than the failure to read the body, unless the whole call must end
             stream.exchange.scope.check(fault)
-        text = self._scrub(body.decode("utf-8-sig", "replace"))
+        text = self._without_key(body.decode("utf-8-sig", "replace"))
         parsed: Any = text or None
         if text:
             try:
@@ -257,21 +257,21 @@ class Transport:
         status = stream.status
         message = error_text(parsed)
         if 300 <= status < 400:
-            target = self._scrub(split_login(headers.get("location", ""))[0]) or "nowhere"
+            target = self._without_key(split_login(headers.get("location", ""))[0]) or "nowhere"
             message = f"redirects to {target!r}, which is not followed; give the client the right url"
         message = message or _phrase(status)
         error = status_error(status)(
             message,
             status_code=status,
             body=parsed,
-            headers={name: self._scrub(value) for name, value in headers.items() if name != "set-cookie"},
+            headers={name: self._without_key(value) for name, value in headers.items() if name != "set-cookie"},
             request_id=headers.get("x-request-id") or request.headers.get("x-request-id"),
             retry_after=retry_after(headers),
             request=stream.info,
         )
         return stream.exchange.scope.identify(error)
 
-    def _scrub(self, text: str) -> str:
+    def _without_key(self, text: str) -> str:
         key = self.settings.api_key
         return text.replace(key, "***") if key else text
 

@@ -61,10 +61,10 @@ class RunsClient(RunStarts):
         self._traits = traits
         self._connect = connect
 
-    # -- many
+    # -- many runs
 
     @functools.cached_property
-    def _many(self) -> MapCalls:
+    def _map_calls(self) -> MapCalls:
         from ..batch import MapCalls  # imported here, since it takes a tenth of the time of importing the package
 
         return MapCalls(self._transport, self._traits, self._connect)
@@ -135,7 +135,7 @@ class RunsClient(RunStarts):
             key=key,
             keep_threads=keep_threads,
         )
-        return self._many.map(inputs, config)
+        return self._map_calls.map(inputs, config)
 
     def join_all(
         self,
@@ -164,7 +164,7 @@ class RunsClient(RunStarts):
             signal=signal,
             keep_threads=True,
         )
-        return self._many.join_all(runs, config)
+        return self._map_calls.join_all(runs, config)
 
     # -- reading
 

@@ -36,7 +36,7 @@ __all__ = ["GraphError", "RunOutcomes", "deleted_run_error", "error_for", "inter
 
 _log = logging.getLogger(__name__)
 #: Seconds that the cancel of a run may take after the deadline of its call.
-_LATE = 3.0
+_LATE_CANCEL_TIMEOUT = 3.0
 #: A backslash that begins no escape sequence of Python. repr() never writes one.
 _NO_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\[^\\'"abfnrtvxuUN0-7\n]""")
 _REPR = re.compile(r"(\w+)\((.*)\)\Z", re.DOTALL)
@@ -193,7 +193,7 @@ class RunOutcomes:
             _log.warning("on_timeout='cancel': the run is not known, so it was not cancelled")
             return
         try:
-            with self._transport.scope(timeout=_LATE) as scope:
+            with self._transport.scope(timeout=_LATE_CANCEL_TIMEOUT) as scope:
                 api.cancel_run(self._transport, scope, thread_id, run_id)
         except NotFoundError:
             pass  # the run has ended by itself

@@ -120,7 +120,7 @@ class RunWaiter:
             scope.sleep(polling_wait(rounds))
             joined = True
             response = self._join(scope, options)
-        is_own = not joined or _was_live(run, response)
+        is_own = not joined or _ended_during_join(run, response)
         return self._outcome(run, response, values, reported, scope, is_own=is_own, joined=joined)
 
     def _outcome(
@@ -193,7 +193,7 @@ def _unverified(values: Any, reported: Optional[GraphError]) -> RunOutcome:
     return RunOutcome(status="success", values=values, interrupts=interrupts, paused=bool(interrupts))
 
 
-def _was_live(run: Run, response: Response) -> bool:
+def _ended_during_join(run: Run, response: Response) -> bool:
     """Return True if the run surely ended after the join had begun. Then the response is its own result, not the thread's state."""
     begun = http_date(response.headers.get("date", ""))  # the clock of updated_at, but read earlier
     return begun is not None and run.updated_at is not None and run.updated_at.timestamp() > begun + _DATE_LAG

@@ -36,7 +36,7 @@ def parse(data: Any) -> Any:
     except RecursionError:
         raise ValueError("nested too deep") from None
     if "\\u" in data and "\\ud" in data.lower():
-        _refuse_half_characters(value)
+        _refuse_lone_surrogates(value)
     return value
 
 
@@ -56,7 +56,7 @@ def _float(digits: str) -> float:
     return value
 
 
-def _refuse_half_characters(value: Any) -> None:
+def _refuse_lone_surrogates(value: Any) -> None:
     json.dumps(value, ensure_ascii=False).encode("utf-8")  # UnicodeEncodeError, which is a ValueError, for half a surrogate pair
 
 

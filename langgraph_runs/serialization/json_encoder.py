@@ -51,7 +51,7 @@ def encode(body: Any) -> bytes:
     if orjson is None:
         return _encode_without_orjson(body)
     try:
-        text: bytes = orjson.dumps(body, default=_simpler, option=_OPTIONS)
+        text: bytes = orjson.dumps(body, default=_converted, option=_OPTIONS)
     except TypeError:
         return _encode_step_by_step(body)
     # orjson writes NaN as null. A short text is searched for null; for a long text, checking the values of *body* is faster.
@@ -153,11 +153,11 @@ def _plain(value: Any, path: str, depth: int) -> Any:
             raise _refusal(path, f"{value!r} has no JSON form; use None or a string")
         return value
     if kind is dict or isinstance(value, Mapping):
-        return {_name(k, path): _plain(v, _below(path, k), depth + 1) for k, v in value.items()}
+        return {_name(k, path): _plain(v, _path_below(path, k), depth + 1) for k, v in value.items()}
     if kind is list or kind is tuple:
         return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
     try:
-        simpler = _simpler(value)
+        simpler = _converted(value)
     except TypeError as error:
         raise _refusal(path, str(error)) from None
     return _plain(simpler, path, depth + 1)
@@ -171,7 +171,7 @@ def _text(value: str, path: str) -> str:
     return value
 
 
-def _below(path: str, key: Any) -> str:
+def _path_below(path: str, key: Any) -> str:
     text = key if isinstance(key, str) else str(key)
     return f"{path}.{text}" if text.isidentifier() else f"{path}[{text!r}]"
 
@@ -258,7 +258,7 @@ _COLLECTIONS: Tuple[_Conversion, ...] = (
 _BY_TYPE: Dict[type, Callable[[Any], Any]] = {kind: convert for kinds, convert in (*_VALUES, *_COLLECTIONS) for kind in kinds}
 
 
-def _simpler(value: Any) -> Any:
+def _converted(value: Any) -> Any:
     """Return *value* one step nearer to the types of JSON; `TypeError` if it has no JSON form."""
     convert = _BY_TYPE.get(type(value)) or _conversion_of(value, _VALUES)
     if convert is not None:

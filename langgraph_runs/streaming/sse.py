@@ -128,14 +128,14 @@ class EventParser:
 
     def _parse(self, frames: List[Frame]) -> List[ServerSentEvent]:
         parsed: List[ServerSentEvent] = []
-        for event in _Fields(self._uncommon(frames, parsed)).events():
+        for event in _Fields(self._parse_common(frames, parsed)).events():
             self._undispatched = False
             if event.retry is not None:
                 self._set_retry(self._frame.lines)
             parsed.append(ServerSentEvent(event.event, event.data, self._own_id(event.id)))
         return parsed
 
-    def _uncommon(self, frames: List[Frame], parsed: List[ServerSentEvent]) -> Iterator[_FrameBytes]:
+    def _parse_common(self, frames: List[Frame], parsed: List[ServerSentEvent]) -> Iterator[_FrameBytes]:
         """Parse frames of the common form, and append their events to *parsed*. Yield the other frames, for sseclient-py.
 
         The common form is an event line, one data line and perhaps an id line. The loop runs once for each event and is written for

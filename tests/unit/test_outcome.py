@@ -6,11 +6,12 @@ import logging
 from typing import Any, List, Optional, Tuple
 
 import pytest
+import requests
 
 from langgraph_runs import Interrupt, NotFoundError, Run, RunCancelledError, RunError, RunFailedError, RunOutcome, RunTimedOutError
 from langgraph_runs.call.retry import RetryPolicy
 from langgraph_runs.call.scope import Scope
-from langgraph_runs.errors import APIConnectionError, LangGraphRunsError
+from langgraph_runs.errors import LangGraphRunsError
 from langgraph_runs.runs.outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
 
 from .played import RUN, THREAD, Answer, Played, Reply, reply, run_json, transport_of
@@ -197,7 +198,11 @@ def test_the_error_of_a_later_run_is_not_used() -> None:
 
 def test_an_error_that_no_source_has_is_none() -> None:
     """The outcome is an error, whatever the responses to the requests are."""
-    for answers in ([reply([]), reply([])], [Reply(500), Reply(500)], [APIConnectionError("x"), APIConnectionError("x")]):
+    for answers in (
+        [reply([]), reply([])],
+        [Reply(500), Reply(500)],
+        [requests.ConnectionError("x"), requests.ConnectionError("x")],
+    ):
         outcomes, scope, _ = asking(*answers)
         outcome = outcomes.outcome_of(run_of("error"), scope, values=1)
         assert ("error", None, None) == (outcome.status, outcome.error, outcome.message)

@@ -98,7 +98,7 @@ def test_a_call_within_its_limits_continues() -> None:
     """Nothing is raised, and there is no error to raise."""
     scope = scope_of(5.0)
     scope.check()
-    assert None is scope.over()
+    assert None is scope.ending_error()
     assert False is scope.interrupted
 
 
@@ -130,7 +130,7 @@ def test_an_abort_without_a_reason_says_aborted() -> None:
     """The text does not end in None."""
     scope = scope_of()
     scope.interrupt()
-    assert "aborted" == str(scope.over())
+    assert "aborted" == str(scope.ending_error())
 
 
 def test_an_abort_takes_precedence_over_a_deadline() -> None:
@@ -139,7 +139,7 @@ def test_an_abort_takes_precedence_over_a_deadline() -> None:
     scope = Scope(Deadline(1.0, clock=clock.clock))
     scope.interrupt()
     clock.now += 2
-    assert AbortedError is type(scope.over())
+    assert AbortedError is type(scope.ending_error())
 
 
 def test_identify_fills_in_what_is_missing_and_nothing_else() -> None:
