@@ -13,7 +13,7 @@ from ..errors import InvalidRequestError
 
 __all__ = ["MapProgress", "Meter"]
 
-#: Seconds between two lines, if stderr is no terminal or tqdm is not installed.
+#: Seconds between two lines, if stderr is not a terminal or tqdm is not installed.
 _LINE_INTERVAL = 5.0
 #: Seconds between two updates of a bar or a line while nothing ends.
 _UPDATE_INTERVAL = 1.0
@@ -161,7 +161,7 @@ class Meter:
 
 
 def _bar(total: Optional[int]) -> Any:
-    """Return a progress bar on stderr, or None if stderr is no terminal or tqdm is not installed."""
+    """Return a progress bar on stderr, or None if stderr is not a terminal or tqdm is not installed."""
     if not sys.stderr.isatty():
         return None
     try:

@@ -99,7 +99,7 @@ class ForegroundRun:
 def foreground_run(
     client: Client, args: argparse.Namespace, thread_id: str, run_id: Optional[str] = None, *, temporary: bool = False
 ) -> Iterator[ForegroundRun]:
-    """Cancel, detach or clean up after the run that the block waits for, whichever way the block ends.
+    """Cancel, detach or clean up after the run that the block waits for, also if the block raises.
 
     Without *run_id* the run is created within the block. Raises `CommandError` with what happened to the run.
     """
@@ -133,7 +133,7 @@ def foreground_run(
 
 def paused_message(interrupts: Sequence[Interrupt], run: ForegroundRun, assistant: Optional[str]) -> str:
     """Return one line with the question of a paused run, and the command that resumes it."""
-    question = "at a node, no question"
+    question = "without a question"
     if interrupts:
         question = shorten(json.dumps(interrupts[0].value, ensure_ascii=False, default=str), 200)
     more = f" and {len(interrupts) - 1} more questions" if len(interrupts) > 1 else ""

@@ -42,7 +42,7 @@ def _usage_error(text: str) -> CommandError:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def parse_json(text: str) -> Any:

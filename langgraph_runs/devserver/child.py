@@ -62,7 +62,7 @@ def main() -> int:
         similar = difflib.get_close_matches(name, known, 1)
         report(error=f"the server has no option {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else ""))
         return 1
-    # run_server cannot be given a socket, and does not tell when it accepts requests. So the function that it calls is replaced.
+    # run_server takes no socket, and does not report when it accepts requests. So the function that it calls is replaced.
     uvicorn.run = serve_on(bound, report)
     run_server(HOST, bound.getsockname()[1], **options)
     return 0

@@ -36,7 +36,7 @@ PERSISTENCE_STOP_TIMEOUT = 30.0
 _FOREIGN_PREFIXES = ("LANGGRAPH_", "LANGSERVE_", "LANGSMITH_", "LANGCHAIN_")
 _FOREIGN_NAMES = {"MOUNT_PREFIX", "DATABASE_URI", "REDIS_URI", "MIGRATIONS_PATH", "N_JOBS_PER_WORKER", "PYTHONWARNINGS"}
 _OFFLINE = {"LANGGRAPH_NO_VERSION_CHECK": "true", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false"}
-#: Options of the server that hold a path to code, and under which key.
+#: The options of the server that contain a path of code, each with the key of the path.
 _CODE_OPTIONS = {"auth": "path", "http": "app", "checkpointer": "path"}
 
 
@@ -180,7 +180,7 @@ class DevServer:
         if self._log is not None:
             return self._log
         if self._directory is None:
-            raise DevServerError("the server does not run, and its log went with its directory; to keep one pass log=")
+            raise DevServerError("the server does not run, and its log was removed with its directory; pass log= to keep it")
         return self._directory.path / "server.log"
 
     def log_tail(self, lines: int = 20) -> str:
@@ -250,7 +250,7 @@ class DevServer:
         self.send_signal(signum)
         process = self._process
         if process is not None and not process.wait(timeout):
-            message = f"the server was still there {timeout:g} s after signal {int(signum)}"
+            message = f"the server had not ended {timeout:g} s after signal {int(signum)}"
             raise DevServerError(message, log=self.log_tail())
 
     def _settings(self) -> Dict[str, Any]:

@@ -155,7 +155,7 @@ def _wrong_options(name: str, given: Mapping[str, Any]) -> List[Problem]:
         if key not in _known():
             hint = near(str(key).upper(), list(_known()))
             remedy = f"There are {', '.join(_known())}."
-            found.append(Problem(where, f"is no option{hint}", remedy, "langgraph_runs.E002"))
+            found.append(Problem(where, f"is not an option{hint}", remedy, "langgraph_runs.E002"))
             continue
         try:
             _check(key, value)
@@ -177,12 +177,12 @@ def _check(key: str, value: Any) -> None:
     if key == "CERT" and value is not None:
         paths = (value,) if isinstance(value, str) else value
         if not isinstance(paths, (tuple, list)) or not all(isinstance(path, str) for path in paths):
-            raise InvalidRequestError("cert: is no path; give the path of a certificate, or certificate and key as a tuple")
+            raise InvalidRequestError("cert: not a path; give the path of a certificate, or certificate and key as a tuple")
         for path in paths:
             if not os.path.exists(path):
                 raise InvalidRequestError(f"cert={path!r}: there is no such file; give the path of a certificate")
     if key == "PROXIES" and value is not None and not isinstance(value, Mapping):
-        raise InvalidRequestError('proxies: is no dict; give {"https": "http://proxy:3128"}')
+        raise InvalidRequestError('proxies: not a dict; give {"https": "http://proxy:3128"}')
     if key == "VERIFY_OUTCOME" and not isinstance(value, bool):
         raise InvalidRequestError(f"verify_outcome={value!r}; give True or False")
     # Without api_key, an invalid key in the environment would be reported as an error of this option.
@@ -206,20 +206,22 @@ def _check_webhook(key: str, value: Any) -> None:
         secrets = value if isinstance(value, (list, tuple)) else [value]
         if value is not None and not all(isinstance(secret, str) and len(secret) >= 16 for secret in secrets):
             raise InvalidRequestError(
-                "is no secret; give 16 characters or more, or a list of such: all are accepted, the first is used for new URLs"
+                "is not a secret; give 16 characters or more, or a list of such: all are accepted, the first is used for new URLs"
             )
     elif key == "WEBHOOK_MAX_BYTES":
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InvalidRequestError(f"{value!r} is no size; give a number of bytes, 1 or more")
+            raise InvalidRequestError(f"{value!r} is not a size; give a number of bytes, 1 or more")
     elif key == "WEBHOOK_BASE_URL":
         if value is not None and not (isinstance(value, str) and value.startswith(("http://", "https://"))):
-            raise InvalidRequestError(f"{value!r} is no URL; give https:// and the host by which the LangGraph server reaches us")
+            raise InvalidRequestError(
+                f"{value!r} is not a URL; give https:// and the host by which the LangGraph server reaches us"
+            )
     elif key == "WEBHOOK_CACHE":
         caches = list(settings.CACHES)
         if value not in caches:
             raise InvalidRequestError(f"there is no cache {value!r}; CACHES has {', '.join(map(repr, caches))}")
     elif not isinstance(value, str) or not value or not all(char.isalnum() or char == "-" for char in value):
-        raise InvalidRequestError(f"{value!r} is no name of a header; give one such as {WEBHOOK_OPTIONS[key]!r}")
+        raise InvalidRequestError(f"{value!r} is not the name of a header; give one such as {WEBHOOK_OPTIONS[key]!r}")
 
 
 def _error(found: Problem) -> SettingsError:

@@ -82,7 +82,7 @@ def webhook(request: HttpRequest, name: str = "default", token: str = "") -> Htt
         run, outcome = _parse(body)
     except (ResponseDecodeError, UnreadablePostError) as error:
         _log.warning("a webhook was refused: %s", error)
-        return _response(400, "this is no run")
+        return _response(400, "the body is not a run")
     return _send_once(name, run, outcome)
 
 

@@ -339,7 +339,7 @@ class ChunkedDecoder:
                 line = data.find(b"\n", at)
                 if line < 0:
                     if end - at > _LONGEST_LINE:
-                        raise BadChunk("the size of a chunk is no line")
+                        raise BadChunk("the size of a chunk is not on a line")
                     break
                 size = _chunk_size(data[at:line])
                 width = line + 1 - at

@@ -108,7 +108,7 @@ class StreamConnection:
             body.close()
             problem = f"$: expected content-type {_EVENT_STREAM}, not {media_type!r}"
             raise self._scope.identify(
-                ResponseDecodeError(f"the response is no stream: {problem[3:]}", problems=(problem,), request=body.info)
+                ResponseDecodeError(f"the response is not an event stream: {problem[3:]}", problems=(problem,), request=body.info)
             )
         self._location = _target_of(body.headers.get("location"), self._transport.base_url) or self._location
         self._body = body

@@ -139,7 +139,7 @@ class RunStream(Generic[E], Iterator[E]):
                 self._run.note_delivered(self._last, self.events_seen, self.values)
                 while not self._ready:
                     self._advance()
-                    self._run.announce()  # not within a request: an exception of the caller's function is no failed request
+                    self._run.announce()  # not within a request: an exception of the caller's function is not a failed request
                 event: StreamEvent = self._ready.popleft()
                 return event
             except StopIteration:

@@ -80,7 +80,9 @@ class FakeRuns(FakeLangGraph):
         """
         for one in scripts:
             if not callable(one) and not isinstance(one, Reply):
-                raise InvalidRequestError(f"script: {one!r} is no script; give succeeds(...) or the like, a function, or a Reply")
+                raise InvalidRequestError(
+                    f"script: {one!r} is not a script; give succeeds(...) or the like, a function, or a Reply"
+                )
         with self._changed:
             self._slots += [_ScriptSlot(one, fields, repeat) for one in scripts]
 

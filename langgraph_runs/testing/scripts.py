@@ -233,7 +233,7 @@ def _steps(events: Iterable[Step]) -> tuple[Step, ...]:
         number = isinstance(step, (int, float)) and not isinstance(step, bool) and step >= 0
         if not (pair or number or isinstance(step, (StreamEvent, threading.Event))):
             raise InvalidRequestError(
-                f"events: {step!r} is no step: give (name, data), an event, seconds to wait, or a threading.Event to wait for"
+                f"events: {step!r} is not a step: give (name, data), an event, seconds to wait, or a threading.Event to wait for"
             )
         if isinstance(step, tuple):
             check_json("events", step[1])
@@ -245,7 +245,7 @@ def check_json(name: str, data: Any) -> None:
     try:
         json.dumps(data, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"{name}: {_shown(data)} is no JSON ({error})") from None
+        raise InvalidRequestError(f"{name}: {_shown(data)} is not JSON ({error})") from None
 
 
 def _shown(value: Any) -> str:

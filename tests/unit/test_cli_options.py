@@ -100,7 +100,7 @@ def test_options_become_arguments_of_the_library() -> None:
     ("arguments", "told"),
     [
         (["--input", "{"], "--input: not JSON: "),
-        (["--input", '{"a": NaN}'], "--input: not JSON: NaN is no JSON"),
+        (["--input", '{"a": NaN}'], "--input: not JSON: NaN is not JSON"),
         (["--input", "[" * 100_000], "--input: not JSON: it is nested too deep"),
         (["--input", "{}", "--input-file", "x"], "--input excludes --input-file"),
         (["--input-file", "/nowhere/x"], "--input-file /nowhere/x: No such file or directory"),

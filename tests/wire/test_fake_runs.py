@@ -448,7 +448,7 @@ def test_an_invalid_step_is_refused(bad: Any) -> None:
 
 @pytest.mark.parametrize("make", [lambda: succeeds({1, 2}), lambda: succeeds(float("nan")), lambda: fails(values=object())])
 def test_values_that_are_not_json_are_refused(make: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="^values: .* is no JSON"):
+    with pytest.raises(InvalidRequestError, match="^values: .* is not JSON"):
         make()
 
 

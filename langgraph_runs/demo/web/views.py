@@ -165,9 +165,9 @@ def body_of(request: HttpRequest) -> Mapping[str, Any]:
     try:
         body = json.loads(request.body)
     except ValueError:
-        raise BadRequest("the body is no JSON") from None
+        raise BadRequest("the body is not JSON") from None
     if not isinstance(body, dict):
-        raise BadRequest("the body is no JSON object")
+        raise BadRequest("the body is not a JSON object")
     return body
 
 
