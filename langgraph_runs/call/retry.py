@@ -283,12 +283,14 @@ class Retrier:
             self.scope.may_have_been_executed = True
         chosen = self.policy.wait(self.failures, getattr(error, "retry_after", None)) if seconds is None else seconds
         self._seconds = max(chosen, least)
-        self._attempt.__exit__(type(error), error, error.__traceback__)
+        trace = error.__traceback__
+        self._attempt.__exit__(type(error), error, trace)
         try:
             self._attempt = next(self._attempts)
         except BaseException as final:
             self._attempts = self._attempt = None
             if final is error:
+                error.__traceback__ = trace  # without this frame, which refers to the error
                 return None
             if self.scope is not None and isinstance(final, LangGraphRunsError):
                 raise UserCodeError(final) from None

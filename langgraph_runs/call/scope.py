@@ -142,9 +142,10 @@ class Scope:
         error = self.ending_error()
         if error is None:
             return
-        if type(error) is type(after):
-            raise after  # it has the request and the cause
-        raise error
+        try:
+            raise after if type(error) is type(after) else error  # *after* has the request and the cause
+        finally:
+            del error, after  # this frame is in the traceback of what is raised
 
     def note_run(self, run_id: Optional[str] = None, thread_id: Optional[str] = None) -> None:
         """Note the ids of the run that the call is about. Ids that are known already stay."""

@@ -233,46 +233,52 @@ class _Creation:
 
     def _after_failure(self, error: LangGraphRunsError) -> Optional[RecoveredRun]:
         """Return the run that a failed attempt has created, or None if the create must be sent again. Raise if that is unknown."""
-        if isinstance(error, ConflictError) and self._thread_id is not None and self._may_exist:
-            # The thread is busy, perhaps with the wanted run: an earlier attempt may have created it late.
-            found, _, _ = self._look_up(self._thread_id)
-            if found is None:
+        try:
+            if isinstance(error, ConflictError) and self._thread_id is not None and self._may_exist:
+                # The thread is busy, perhaps with the wanted run: an earlier attempt may have created it late.
+                found, _, _ = self._look_up(self._thread_id)
+                if found is None:
+                    raise error
+                return _recovered(found)
+            execution = execution_of(error)
+            if execution is Execution.NOT_EXECUTED:
+                seconds = self._retrier.next_wait(error) if self._creator.repeat_refused else None
+                if seconds is None:
+                    raise error
+                self._scope.sleep(seconds)
+                return None
+            if execution is Execution.EXECUTED or not self._recover:
                 raise error
-            return _recovered(found)
-        execution = execution_of(error)
-        if execution is Execution.NOT_EXECUTED:
-            seconds = self._retrier.next_wait(error) if self._creator.repeat_refused else None
-            if seconds is None:
+            self._may_exist = True
+            recovered = self._find(error)
+            if recovered is None and self._retrier.next_wait(error, seconds=0.0, repeatable=True) is None:
                 raise error
-            self._scope.sleep(seconds)
-            return None
-        if execution is Execution.EXECUTED or not self._recover:
-            raise error
-        self._may_exist = True
-        recovered = self._find(error)
-        if recovered is None and self._retrier.next_wait(error, seconds=0.0, repeatable=True) is None:
-            raise error
-        return recovered
+            return recovered
+        finally:
+            del error  # this frame is in the traceback of the error
 
     def _find(self, error: LangGraphRunsError) -> Optional[RecoveredRun]:
         """Return the run that the failed attempt has created, or None if it surely created none. Raise if that is unknown."""
-        scope, thread_id = self._scope, self._thread_id
-        scope.check(error)  # raises if the call has no time left for a look-up
-        if scope.run_id is not None:
-            return RecoveredRun(scope.run_id, scope.thread_id)  # the headers of the lost response named the run
-        if thread_id is None:
-            raise self._uncertain("a stateless run cannot be looked up", error)
         try:
-            for _ in at_moments(scope, _LOOKUPS):
-                found, runs, now = self._look_up(thread_id)
-                if found is not None:
-                    return _recovered(found)
-        except LangGraphRunsError as second:
-            scope.check(second)
-            raise self._uncertain(f"looking it up failed ({second})", error) from second
-        if runs and not self._creator.would_recognise(runs, self._marker, now - (scope.deadline.clock() - self._began)):
-            raise self._uncertain("the server does not say which request created a run", error)
-        return None
+            scope, thread_id = self._scope, self._thread_id
+            scope.check(error)  # raises if the call has no time left for a look-up
+            if scope.run_id is not None:
+                return RecoveredRun(scope.run_id, scope.thread_id)  # the headers of the lost response named the run
+            if thread_id is None:
+                raise self._uncertain("a stateless run cannot be looked up", error)
+            try:
+                for _ in at_moments(scope, _LOOKUPS):
+                    found, runs, now = self._look_up(thread_id)
+                    if found is not None:
+                        return _recovered(found)
+            except LangGraphRunsError as second:
+                scope.check(second)
+                raise self._uncertain(f"looking it up failed ({second})", error) from second
+            if runs and not self._creator.would_recognise(runs, self._marker, now - (scope.deadline.clock() - self._began)):
+                raise self._uncertain("the server does not say which request created a run", error)
+            return None
+        finally:
+            del error  # as in `_after_failure`
 
     def _look_up(self, thread_id: str) -> Tuple[Optional[Run], List[Run], float]:
         try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
+import weakref
 from typing import Any, Callable, Dict, List
 
 import attrs
@@ -235,3 +238,26 @@ def test_a_deadline_in_a_hook_does_not_cancel_the_run(connect: Connect, name: st
         call(connect(server.url), on_timeout="cancel", on_run_created=raising(error))
     assert error is caught.value
     assert error.__context__ is None or error.__suppress_context__
+
+
+# -- what is left of an error
+
+
+@pytest.mark.parametrize("name", ["get", "cancel", "create", "wait", "join", "threads.get"])
+@pytest.mark.parametrize("status", [404, 500, 524])
+def test_a_final_error_is_freed_without_the_garbage_collector(connect: Connect, name: str, status: int) -> None:
+    """A cycle of references would keep its frames, with request and response, alive for an uncertain time."""
+    call = named(name)
+    with ScriptedServer(always=reply(status)) as server:
+        client = connect(server.url)
+        with contextlib.suppress(LangGraphRunsError):
+            call(client)  # what is imported and made by the first call
+        gc.disable()
+        try:
+            try:
+                call(client)
+            except LangGraphRunsError as error:
+                kept = weakref.ref(error)
+            assert kept() is None
+        finally:
+            gc.enable()
