@@ -438,7 +438,7 @@ class RunError(LangGraphRunsError):
 
     #: The run as the server last described it; None if it could not be read.
     run: Optional[Run] = None
-    #: What the run had produced when it ended; None if nothing is known.
+    #: The values that the run had produced when it ended; None if they are not known.
     values: Any = None
 
     def __init__(self, message: str, *, run: Optional[Run] = None, values: Any = None, **context: Any) -> None:

@@ -94,7 +94,7 @@ class LimitOptions(TypedDict, total=False):
 
 
 class RequestOptions(TypedDict, total=False):
-    """What is added to each request."""
+    """Headers and query parameters that are added to each request."""
 
     headers: Annotated[Optional[Mapping[str, str]], "Further headers. ``x-api-key`` is reserved for the client's own key."]
     params: Annotated[Optional[Params], "Further query parameters."]

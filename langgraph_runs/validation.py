@@ -25,7 +25,7 @@ _SHOWN = 200
 
 
 def shown(value: Any) -> str:
-    """Return *value* for a message that refuses it: its repr, cut. Not for what may be secret.
+    """Return *value* for a message that refuses it: its repr, cut. Not for values that may be secret.
 
     >>> shown("a" * 1000) == repr("a" * 1000)[:200] + "... (1002 characters)"
     True

@@ -70,7 +70,7 @@ class InputReader:
     def read(self) -> Optional[Item]:
         """Return the next input, or None at the end.
 
-        Blocks as long as the iterable of the user does. What the iterable and the ``key`` function raise is raised here.
+        Blocks as long as the iterable of the user does. Exceptions of the iterable and of the ``key`` function are raised here.
         """
         try:
             given = next(self._inputs)
@@ -123,7 +123,7 @@ class RunsToJoin:
         self.total: Optional[int] = len(runs) if isinstance(runs, Sized) else None
 
     def read(self) -> Optional[Item]:
-        """Return the next run, or None at the end. What the iterable of the user raises is raised here."""
+        """Return the next run, or None at the end. Exceptions of the iterable are raised here."""
         try:
             given = next(self._runs)
         except StopIteration:

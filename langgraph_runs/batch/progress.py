@@ -137,7 +137,7 @@ class Meter:
     def show(self, *, last: bool = False) -> None:
         """Update the bar, print a line if it is time, or call the function if the numbers have changed; *last* at the end.
 
-        What the function raises is raised here. After that it is not called again.
+        An exception of the function is raised here. After that, the function is not called again.
         """
         if self._callback is not None:
             numbers = (self.done, self.failed, self.in_flight)

@@ -1,4 +1,4 @@
-"""What happens to claims, results and threads when tasks start and end: with a ledger, or without one.
+"""Records claims, results and threads when tasks start and end: with a ledger, or without one.
 
 The scheduler uses either recorder in the same way, in the iterating thread.
 """

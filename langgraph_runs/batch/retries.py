@@ -40,7 +40,7 @@ class InputRetries:
     def evaluate(self, in_flight: InFlightTask, result: TaskResult, *, may_retry: bool) -> Optional[BatchResult]:
         """Note what a task runner has returned. Return the result of the input, or None if the input must be started again.
 
-        The ``on_retry`` hook is called before a retry. What it raises is raised here; the task can then be evaluated again.
+        The ``on_retry`` hook is called before a retry. Its exceptions are raised here; the task can then be evaluated again.
         """
         error = result.error
         in_flight.note_result(result, RunPresence.MAY_EXIST if error is None else _PRESENCE_AFTER[execution_of(error)])

@@ -2,7 +2,7 @@
 
 The thread that iterates over the `RunMap` runs the loop. Task runners run tasks in an executor; the dispatcher passes their results
 to the loop through a queue. User functions (the iterable of inputs, ``key``, ``progress``, ``on_retry`` for inputs) are called in
-the loop, at moments when every task is in a definite state. What they raise ends the map and reaches the caller unchanged.
+the loop, at moments when every task is in a definite state. Their exceptions end the map and reach the caller unchanged.
 """
 
 from __future__ import annotations

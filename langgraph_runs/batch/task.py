@@ -43,7 +43,7 @@ class Task:
 
 @attrs.frozen(kw_only=True)
 class TaskResult:
-    """What a task runner returns."""
+    """The result of a task, as a task runner returns it."""
 
     outcome: Optional[RunOutcome] = None
     error: Optional[LangGraphRunsError] = None

@@ -1,4 +1,4 @@
-"""What bounds one call of the library: its deadline, the signals that end it, and when a request may be repeated.
+"""The limits of one call of the library: its deadline, the signals that end it, and when a request may be repeated.
 
 Knows nothing of HTTP, JSON or runs.
 """

@@ -88,7 +88,7 @@ class ForegroundRun:
             print_message(f"warning: the run's own thread {self.thread_id} was not deleted: {error}")
 
     def _find_run(self) -> None:
-        # Only on a thread that was made for this run is the newest run known to be this one.
+        # The newest run of a thread is known to be this one only if the thread was made for this run.
         if self.temporary:
             with contextlib.suppress(LangGraphRunsError):
                 for run in self._client.runs.list(self.thread_id, limit=1, timeout=_CLEANUP_TIMEOUT):

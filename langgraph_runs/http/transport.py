@@ -344,7 +344,7 @@ class _Shared:
 
 
 class _ProcessState:
-    """What the copies of a client share in one process."""
+    """The state that the copies of a client share in one process."""
 
     def __init__(self, budget: RetryBudget) -> None:
         self.budget = budget

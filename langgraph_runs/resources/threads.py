@@ -97,7 +97,10 @@ class ThreadsClient(Resource):
 
     @documented(CallOptions)
     def copy(self, thread_id: str, **options: Unpack[CallOptions]) -> Thread:
-        """Copy the thread with its history and return the copy. Not repeated after a failure that leaves open whether it exists."""
+        """Copy the thread with its history and return the copy.
+
+        The request is not repeated after a failure that leaves open whether the copy exists.
+        """
         thread_id = check_id("thread_id", thread_id)
         with self._call("copy", options, thread_id=thread_id) as (scope, common):
             return api.copy_thread(self._transport, scope, thread_id, common)

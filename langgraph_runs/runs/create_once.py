@@ -121,7 +121,7 @@ class RunCreator:
     ) -> Union[Response, RecoveredRun]:
         """Return the whole response to a create; otherwise as `open_once`.
 
-        *on_headers* is called with the headers of a success, before the body is read. What it raises reaches the caller, and the
+        *on_headers* is called with the headers of a success, before the body is read. Its exceptions reach the caller, and the
         create is not repeated.
         """
         creation = _Creation(self, request, scope, thread_id, marker, recover)

@@ -48,7 +48,7 @@ _FROM_EVENTS: Any = ...
 
 @dataclass(frozen=True)
 class Script:
-    """What one run does. Made by the functions of this module; each method returns a modified copy.
+    """The behaviour of one run. Made by the functions of this module; each method returns a modified copy.
 
     >>> script = succeeds({"n": 2}, events=[("custom", "adding")]).cut_after(1)
     >>> print(script)
