@@ -78,11 +78,12 @@ def execution_of(error: LangGraphRunsError) -> Execution:
 def is_transient(error: LangGraphRunsError, statuses: Collection[int]) -> bool:
     """Return True if the same request may succeed a little later; *statuses* are those of the `RetryPolicy`.
 
+    A 409 is never transient: something else owns what the request is about, and only the caller knows whether to wait for it.
     This does not allow sending it again. A request that must not be executed twice may be sent again only if
     `is_surely_not_executed` is true of the failed attempt as well.
     """
     if isinstance(error, APIStatusError):
-        return error.status_code in statuses
+        return error.status_code in statuses and error.status_code != 409
     lasting = (DeadlineExceededError, ResponseDecodeError, StreamInterruptedError)
     return isinstance(error, APIConnectionError) and not isinstance(error, lasting)
 

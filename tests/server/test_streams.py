@@ -265,14 +265,16 @@ def test_a_cancel_ends_the_stream_with_an_error(client: Client, thread_id: str, 
     with client.runs.stream(thread_id, "gated", input=gate.input(), stream_mode=["custom", "values"]) as stream:
         next(event for event in stream if event.event == "custom")
         if by == "stream.cancel":
-            threading.Timer(0.05, stream.cancel).start()
+            timer = threading.Timer(0.05, stream.cancel)
         else:
-            threading.Timer(0.05, client.runs.cancel, (thread_id, stream.run_id)).start()
+            timer = threading.Timer(0.05, client.runs.cancel, (thread_id, stream.run_id))
+        timer.start()
         at = time.monotonic()
         with pytest.raises(RunCancelledError) as caught:
             list(stream)
 
     assert time.monotonic() - at < 2.0
+    timer.join()  # the stream may end before the response to the cancel has come
     assert stream.run_id == caught.value.run_id
     assert not gate.passed()
     stream.cancel()  # of a run that has ended: nothing happens

@@ -100,6 +100,10 @@ def test_transient_errors_are_recognised(error: LangGraphRunsError, expected: bo
     assert expected is is_transient(error, STATUSES)
 
 
+def test_a_conflict_is_never_transient() -> None:
+    assert not is_transient(status(409), {409})
+
+
 def test_the_statuses_that_are_transient_are_those_of_the_policy() -> None:
     assert is_transient(status(418), {418})
     assert not is_transient(status(503), {418})

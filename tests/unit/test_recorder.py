@@ -187,7 +187,9 @@ def test_the_next_map_deletes_the_threads_that_a_killed_map_has_left(ledger: Led
     recorder.delete_orphaned_threads()
     recorder.note_deleted(list(second.deleted))
     recorder.close()
-    assert [] == recorder_of(ledger, second, time)._orphaned
+    last = recorder_of(ledger, second, time)
+    assert [] == last._orphaned
+    last.close()
 
 
 # -- without a ledger

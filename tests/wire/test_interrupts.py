@@ -90,7 +90,7 @@ class Tracer:
         if not any(file in frame.f_code.co_filename for file in FILES):
             return None
         self._last.pop(id(frame), None)
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        frame.f_trace_opcodes = True  # events of lines too: from Python 3.12 on there are none of opcodes without
         return self._step
 
     def _step(self, frame: Any, event: str, arg: Any) -> Any:
