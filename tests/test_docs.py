@@ -68,7 +68,11 @@ NOT_RUN = {
 LITERAL_BLOCKS = {
     "langgraph_runs/batch/README.rst": ["tests/server/test_recipes.py"] * 3 + ["nothing: a Spark cluster is not installed"],
     "langgraph_runs/cli/README.rst": ["tests/server/test_cli_processes.py"],
-    "langgraph_runs/django/README.rst": ["nothing: JavaScript of a page"],
+    "langgraph_runs/django/README.rst": [
+        "nothing: JavaScript of a page",
+        "nothing: the server's configuration; tests/server/conftest.py gives it to a server as arguments",
+        "tests/test_plugin.py",
+    ],
 }
 #: Words of private meaning, or of a tone that a reference does not have.
 NOT_WRITTEN = (

@@ -27,7 +27,7 @@ server_traits validation errors models times _public _version _program _late_imp
 #: The modules that may import a library, by the library. A package stands for all its modules. No other library is imported.
 IMPORTERS: Dict[str, Set[str]] = {
     "attrs": {"batch", "call", "client", "http", "models", "payloads", "runs", "serialization", "server_traits"}
-    | {"streaming", "django.browser_events"},
+    | {"streaming", "django.browser_events", "django.webhooks"},
     "cattrs": {"serialization.records"},
     "orjson": {"serialization.json_decoder", "serialization.json_encoder"},
     "requests": {"http", "client"},
@@ -57,6 +57,7 @@ LAZY: Set[Tuple[str, str]] = {
     ("batch.ledger.sqlite_file", "sqlite3"),  # only ledgers do
     ("batch.progress", "tqdm"),  # an extra, and only for a bar
     ("testing.network", "http.connection"),  # brings urllib3
+    ("testing.webhook_request", "django"),  # Django itself, which is an extra
     ("call.retry", "tenacity"),  # brings asyncio with it
 }
 

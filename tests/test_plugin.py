@@ -124,6 +124,46 @@ print(json.dumps([sorted(set(sys.modules) - before), sorted({"requests", "urllib
     assert [["langgraph_runs.testing", "langgraph_runs.testing.plugin"], []] == json.loads(done.stdout)
 
 
+def test_the_client_of_a_django_project_reaches_the_fake(project: Path) -> None:
+    """Whatever the settings say; a client with another address is refused, on this machine too."""
+    pytest.importorskip("django", reason='Django is not installed: pip install ".[django]"')
+    (project / "conftest.py").write_text(
+        """
+import django
+from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="x" * 50,
+    ROOT_URLCONF="langgraph_runs.django.urls",
+    LANGGRAPH_RUNS={"URL": "http://127.0.0.1:2024", "API_KEY": "a-key-of-the-developer"},
+)
+django.setup()
+"""
+    )
+    (project / "test_it.py").write_text(
+        """
+import pytest
+from langgraph_runs import Client
+from langgraph_runs.django import get_client
+from langgraph_runs.testing import NetworkRefusedError, succeeds
+
+@pytest.mark.parametrize("answer", [1, 2])
+def test_reached(langgraph_runs_fake, answer):
+    langgraph_runs_fake.script(succeeds({"answer": answer}))
+    thread_id = get_client().threads.create().thread_id
+    assert get_client().runs.wait(thread_id, "agent") == {"answer": answer}
+    assert "x-api-key" not in langgraph_runs_fake.requests[-1].headers
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:2024", "http://localhost:2024", "https://api.example.com"])
+def test_refused(langgraph_runs_fake, url):
+    with Client(url, api_key=None) as client, pytest.raises(NetworkRefusedError, match="langgraph_runs_fake: this test wants"):
+        client.ok()
+"""
+    )
+    told = run_pytest(project, *BY_MODULE)
+    assert {"passed": 5} == told.counts, told.text
+
+
 def test_what_was_forgotten_fails_the_test_at_its_end(project: Path) -> None:
     """A run without a script and a script without a run, though the test itself passed."""
     (project / "test_it.py").write_text(
@@ -198,6 +238,61 @@ def test_the_example_of_the_readme_is_a_test_that_passes(project: Path) -> None:
     assert {"passed": 1, "failed": 1} == told.counts, told.text
     assert "1. POST /runs/wait: input was {'question': '?'}" in told.text
     assert len(block.text.splitlines()) <= 12
+
+
+#: A project with a view that starts a run, a page that shows its question, and stand-ins for the fixtures of pytest-django.
+SHOP = """
+import django, pytest
+from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="x" * 50,
+    ROOT_URLCONF="conftest",
+    ALLOWED_HOSTS=["testserver"],
+    LANGGRAPH_RUNS={"URL": "http://127.0.0.1:2024"},
+)
+django.setup()
+
+from django.dispatch import receiver
+from django.http import HttpResponse, HttpResponseRedirect
+from django.test import Client
+from django.urls import include, path
+from langgraph_runs.django import get_client, run_finished, webhook_url
+
+questions = []
+
+def begin(request):
+    thread_id = get_client().threads.create().thread_id
+    get_client().runs.create(thread_id, "agent", input=request.POST["text"], webhook=webhook_url(request))
+    return HttpResponseRedirect("/page/")
+
+def page(request):
+    return HttpResponse("".join(questions))
+
+urlpatterns = [path("threads/", begin), path("page/", page), path("langgraph/", include("langgraph_runs.django.urls"))]
+
+@receiver(run_finished)
+def note(sender, run, outcome, **kwargs):
+    questions.extend(one.value for one in outcome.interrupts)
+
+@pytest.fixture
+def client():
+    return Client()
+
+@pytest.fixture
+def db():
+    return None
+"""
+
+
+def test_the_example_of_the_django_chapter_is_a_test_that_passes(project: Path) -> None:
+    pytest.importorskip("django", reason='Django is not installed: pip install ".[django]"')
+    (block,) = [block for block in all_blocks("") if "langgraph_runs_fake" in block.text]
+    (project / "conftest.py").write_text(SHOP)
+    (project / "test_shop.py").write_text(block.text)
+    told = run_pytest(project, *BY_MODULE)
+
+    assert {"passed": 1} == told.counts, told.text
 
 
 def test_our_own_tests_do_not_load_it(pytestconfig: pytest.Config) -> None:

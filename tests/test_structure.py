@@ -50,6 +50,7 @@ EXCEPTIONS: Dict[str, str] = {
     "wire/test_scripted.py": "testing.loopback_server testing.replies testing.scripted",
     "unit/test_testing.py": "testing.scripts testing.server_json",
     "test_plugin.py": "testing.plugin",
+    "django/test_webhooks.py": "testing.webhook_request",
 }
 
 

@@ -13,7 +13,7 @@ from .owners import ThreadOwner
 from .responses import browser_event, stream_response
 from .resume import ResumedStream, last_event_id, resume_stream
 from .stream_reader import end_streams_at
-from .webhooks import run_finished, webhook, webhook_url
+from .webhooks import run_finished, webhook, webhook_path, webhook_url
 
 __all__ = [
     "ResumedStream",
@@ -27,6 +27,7 @@ __all__ = [
     "run_finished",
     "stream_response",
     "webhook",
+    "webhook_path",
     "webhook_url",
 ]
 

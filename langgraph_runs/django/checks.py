@@ -9,8 +9,10 @@ from typing import Any, List, Optional, Sequence
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
+from django.urls import NoReverseMatch
 
-from .configurations import SETTING, WEBHOOK_OPTIONS, configurations, option, problems
+from .configurations import SETTING, WEBHOOK_OPTIONS, SettingsError, configurations, option, problems
+from .webhooks import webhook_path
 
 __all__ = ["check_deployment", "check_settings"]
 
@@ -30,7 +32,9 @@ def check_deployment(app_configs: Optional[Sequence[AppConfig]], **kwargs: Any) 
     found: List[CheckMessage] = []
     for name, given in configurations().items():
         cache = option(name, "WEBHOOK_CACHE")
-        if settings.CACHES[cache]["BACKEND"] in _LOCAL_CACHES and any(key in given for key in WEBHOOK_OPTIONS):
+        if settings.CACHES[cache]["BACKEND"] in _LOCAL_CACHES and (
+            _receives_webhooks() or any(key in given for key in WEBHOOK_OPTIONS)
+        ):
             message = (
                 f"{SETTING}: repeated webhooks of {name!r} are detected with the cache {cache!r}, which processes do not share"
             )
@@ -40,6 +44,15 @@ def check_deployment(app_configs: Optional[Sequence[AppConfig]], **kwargs: Any) 
             message = f"{SETTING}: the API key of {name!r} is sent over plain http"
             found.append(Warning(message, hint="Use an https URL.", id="langgraph_runs.W002"))
     return found
+
+
+def _receives_webhooks() -> bool:
+    """Return True if the view of the webhook is among the URLs of the site."""
+    try:
+        webhook_path()
+    except (NoReverseMatch, SettingsError):
+        return False
+    return True
 
 
 def _is_remote_http(url: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
-from typing import Any, Dict, List, Tuple
+from collections.abc import Iterator
+from typing import Any, Dict, List, Mapping, Tuple
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -13,32 +15,36 @@ from django.core.signals import setting_changed
 from .. import Client
 from .configurations import SETTING, client_options
 
-__all__ = ["get_client"]
+__all__ = ["get_client", "replaced_options"]
+
+#: Arguments that all clients have instead of those of the settings; the last ones apply. See `replaced_options`.
+_replacements: List[Mapping[str, Any]] = []
 
 
 class _Clients:
     """The clients of one process.
 
-    Clients are stored by the identity of the settings object, so that ``override_settings`` uses other clients, and the previous
-    ones are used again afterwards.
+    Clients are stored by the identity of the settings object, and of the replacement of its options, so that
+    ``override_settings`` uses other clients, and the previous ones are used again afterwards.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._clients: Dict[Tuple[int, str], Tuple[Any, Client]] = {}
+        self._clients: Dict[Tuple[int, int, str], Tuple[Any, Client]] = {}
         #: The settings objects of the ``override_settings`` blocks that are entered, the innermost last.
         self._overrides: List[Any] = []
 
     def get(self, name: str) -> Client:
-        given = getattr(settings, SETTING, None)
-        key = (id(given), name)
+        given, replacement = getattr(settings, SETTING, None), _replacements[-1] if _replacements else None
+        key = (id(given), id(replacement), name)
         found = self._clients.get(key)
         if found is None:
             with self._lock:
                 found = self._clients.get(key)
                 if found is None:
-                    # The settings object is stored too: while it is referenced, no other object can have its id.
-                    found = self._clients[key] = (given, Client(**client_options(name)))
+                    # Both objects are stored too: while they are referenced, no other object can have their ids.
+                    options = {**client_options(name), **(replacement or {})}
+                    found = self._clients[key] = ((given, replacement), Client(**options))
         return found[1]
 
     def changed(self, *, enter: bool) -> None:
@@ -49,11 +55,12 @@ class _Clients:
             return
         left = self._overrides.pop() if self._overrides else None
         if left is not None and left is not given and not any(other is left for other in self._overrides):
-            self._close_clients_of(id(left))
+            self.close_clients_of(id(left))
 
-    def _close_clients_of(self, settings_id: int) -> None:
+    def close_clients_of(self, one: int) -> None:
+        """Close and forget the clients of a settings object, or of a replacement, with this id."""
         with self._lock:
-            clients = [self._clients.pop(key)[1] for key in list(self._clients) if key[0] == settings_id]
+            clients = [self._clients.pop(key)[1] for key in list(self._clients) if one in key[:2]]
         for client in clients:
             client.close()
 
@@ -88,6 +95,17 @@ def get_client(name: str = "default") -> Client:
     Raises `SettingsError` if there is no configuration *name*, or if it is invalid.
     """
     return _of_this_process().get(name)
+
+
+@contextlib.contextmanager
+def replaced_options(**options: Any) -> Iterator[None]:
+    """Within this block, `get_client` returns clients with these arguments instead of those of the settings. For tests."""
+    _replacements.append(options)
+    try:
+        yield
+    finally:
+        _replacements.remove(options)
+        _of_this_process().close_clients_of(id(options))
 
 
 def _setting_changed(*, setting: str, enter: bool, **_: Any) -> None:

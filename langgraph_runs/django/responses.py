@@ -6,6 +6,7 @@ import logging
 import time
 from typing import Any, Callable, Iterable, Iterator, List, Literal, Optional, Sequence, Union
 
+from django.db import connections
 from django.http import HttpResponse, StreamingHttpResponse
 
 from .. import AbortedError, InvalidRequestError, LangGraphRunsError, RunStream, StreamEvent
@@ -19,6 +20,8 @@ __all__ = ["browser_event", "stream_response"]
 
 _log = logging.getLogger("langgraph_runs.django")
 _LONGEST_HEARTBEAT = 3600.0
+#: Seconds without an event after which database connections are closed that the transform function has opened.
+_DATABASE_IDLE = 1.0
 Transform = Callable[[StreamEvent], Any]
 
 
@@ -56,6 +59,9 @@ def stream_response(
       this process is about to end. The browser should reconnect.
 
     With ``on_gap="mark"``, an event ``gap`` is sent where events are missing.
+
+    The response holds no connection to the database: those of the view are closed before the first event, and those that
+    *transform* has opened when no event has come for a second. A query opens them again.
     """
     if on_disconnect not in ("cancel", "continue"):
         raise InvalidRequestError(f"on_disconnect={on_disconnect!r}: give 'cancel' or 'continue'")
@@ -106,12 +112,16 @@ class _Frames(Iterator[bytes]):
             raise StopIteration
         if not self._started:
             self._started = True
+            _close_database_connections()  # those of the view
             return b": open\n\n"  # so that the headers are sent before the first event
         due = time.monotonic() + self._heartbeat_interval
         body = b""
         # Repeated, since items may encode to nothing: the heartbeat is due also if no event is meant for the browser.
         while not body and not self._ended:
-            items = self._reader.get_items(due - time.monotonic())
+            items = self._reader.get_items(min(_DATABASE_IDLE, due - time.monotonic()))
+            if not items:
+                _close_database_connections()
+                items = self._reader.get_items(due - time.monotonic())
             if not items and time.monotonic() >= due:
                 return HEARTBEAT
             body = self._encode_all(items)
@@ -175,3 +185,13 @@ class _Frames(Iterator[bytes]):
 
     def __del__(self) -> None:
         self._reader.close()
+
+
+def _close_database_connections() -> None:
+    """Close the database connections of this thread, since a stream may last for hours. Django opens them again for a query.
+
+    A connection in a transaction stays open: tests run in one.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()

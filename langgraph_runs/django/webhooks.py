@@ -6,6 +6,9 @@ the server's configuration adds to all webhooks. It is compared in constant time
 The server sends a webhook up to three times, about two seconds apart, until the response is a 2xx. The signal is sent once per run:
 while it is being sent, and for a day afterwards, the run is recorded in Django's cache. If a receiver raises, the response is a
 500, the record is deleted, and the server's next attempt calls all receivers again.
+
+The body of a webhook does not say whether the run is paused: the Python server sends the status "success", and the values without
+the question. So for a run that has not failed, the view requests from the server how it ended.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import hashlib
 import logging
 from typing import Any, Dict, List, Optional, Tuple
 
+import attrs
 from django.conf import settings
 from django.core.cache import caches
 from django.dispatch import Signal
@@ -24,12 +28,13 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from .. import ResponseDecodeError, Run, RunOutcome
+from .. import LangGraphRunsError, NotFoundError, ResponseDecodeError, Run, RunOutcome
 from ..runs import interrupts_in, reported_error
 from ..serialization import decode, decode_body
+from .clients import get_client
 from .configurations import SettingsError, configurations, option
 
-__all__ = ["run_finished", "webhook", "webhook_url"]
+__all__ = ["run_finished", "webhook", "webhook_path", "webhook_url"]
 
 _log = logging.getLogger("langgraph_runs.django")
 _SALT = "langgraph_runs.django.webhook"
@@ -39,6 +44,10 @@ _WORKING_SECONDS = 60
 _DONE_SECONDS = 24 * 3600
 #: The Retry-After of the response to a webhook whose signal is being sent, in seconds.
 _RETRY_AFTER = 2
+#: Seconds that it may take to request how a run ended. The Python server waits longer than this for the response to a webhook.
+_REQUEST_SECONDS = 4.0
+#: The statuses of a run that may be paused for a human: some servers report a paused run as a success, others as interrupted.
+_MAY_BE_PAUSED = ("success", "interrupted")
 
 #: Sent once for each run, when its webhook arrives: ``receiver(sender, run, outcome, name, **kwargs)``. *run* is the `Run`,
 #: *outcome* the `RunOutcome` with its values or error, *name* the name of the configuration; the sender is `Run`. Receivers are
@@ -56,7 +65,7 @@ def webhook_url(request: Optional[HttpRequest] = None, *, name: str = "default")
 
     Raises `SettingsError` if there is neither a base URL nor a request.
     """
-    path = reverse("langgraph_runs:webhook", args=[name, _token(name, _secrets(name)[0])])
+    path = webhook_path(name)
     base = option(name, "WEBHOOK_BASE_URL")
     if base is not None:
         return str(base).rstrip("/") + path
@@ -65,13 +74,19 @@ def webhook_url(request: Optional[HttpRequest] = None, *, name: str = "default")
     return request.build_absolute_uri(path)
 
 
+def webhook_path(name: str = "default") -> str:
+    """Return the path of `webhook_url`, with the token, for tests and for code that knows the scheme and host itself."""
+    return reverse("langgraph_runs:webhook", args=[name, _token(name, _secrets(name)[0])])
+
+
 @csrf_exempt
 @require_POST
 def webhook(request: HttpRequest, name: str = "default", token: str = "") -> HttpResponse:
     """Receive a webhook. The response is 200 if the signal was sent, for this attempt of the server or an earlier one.
 
     Otherwise it is 405 for a method other than POST, 403 without the secret, 413 above ``WEBHOOK_MAX_BYTES``, 400 for a body that
-    is not a run, 503 while the signal is being sent for an earlier attempt, and 500 if a receiver raised.
+    is not a run, 503 while the signal is being sent for an earlier attempt or if the server did not say whether the run is paused,
+    and 500 if a receiver raised.
     """
     if not _is_allowed(request, name, token):
         return _response(403, "wrong secret")
@@ -138,6 +153,20 @@ def _parse(body: bytes) -> Tuple[Run, RunOutcome]:
     return run, outcome
 
 
+def _with_pause(name: str, outcome: RunOutcome) -> RunOutcome:
+    """Return *outcome* with ``paused`` and ``interrupts`` as the server says. Raise if the server does not say it."""
+    run = outcome.run
+    if run is None or outcome.paused or outcome.error is not None or outcome.status not in _MAY_BE_PAUSED:
+        return outcome
+    try:
+        found = get_client(name).runs.join(run.thread_id, run.run_id, raise_error=False, timeout=_REQUEST_SECONDS)
+    except NotFoundError:
+        return outcome  # the thread of a stateless run is deleted at its end, so that the run cannot be resumed
+    if not found.paused:
+        return outcome
+    return attrs.evolve(outcome, status=found.status, paused=True, interrupts=found.interrupts)
+
+
 # -- the signal, once per run
 
 
@@ -148,6 +177,15 @@ def _send_once(name: str, run: Run, outcome: RunOutcome) -> HttpResponse:
         if cache.get(key) == "done":
             return _response(200, "done before")
         return _response(503, "another attempt is being processed", {"Retry-After": str(_RETRY_AFTER)})
+    try:
+        outcome = _with_pause(name, outcome)
+    except LangGraphRunsError as error:
+        cache.delete(key)
+        _log.warning("a webhook was refused: it is not known whether run %s is paused: %s", run.run_id, error)
+        return _response(503, "the LangGraph server did not say whether the run is paused", {"Retry-After": str(_RETRY_AFTER)})
+    except BaseException:
+        cache.delete(key)
+        raise
     try:
         results = run_finished.send_robust(sender=Run, run=run, outcome=outcome, name=name)  # logs what the receivers raise
     except BaseException:

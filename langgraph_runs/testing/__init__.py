@@ -3,8 +3,8 @@
 ``with fake_server() as fake`` starts a fake LangGraph server on a free port of this machine. ``fake.script(...)`` defines what its
 runs do, ``fake.client()`` returns a client for it, and ``fake.assert_started(...)`` checks the requests. Scripts are made by
 ``succeeds``, ``fails``, ``pauses``, ``is_cancelled``, ``times_out`` and ``never_ends``; responses that refuse a run by
-``rate_limited``, ``unavailable``,
-``unauthorized`` and ``refuses``. README.rst in this package has examples.
+``rate_limited``, ``unavailable``, ``unauthorized`` and ``refuses``. ``post_webhook`` sends the webhook of a run to a Django project
+under test. README.rst in this package has examples.
 
 For tests at the level of bytes, `langgraph_runs.testing.scripted` is a server that sends prepared replies in order, and
 `langgraph_runs.testing.replies` has functions that make replies. The tests of this library use both.
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         unauthorized,
         unavailable,
     )
+    from .webhook_request import post_webhook
 
 __all__ = [
     "Dialect",
@@ -75,6 +76,7 @@ __all__ = [
     "no_network",
     "no_wait",
     "pauses",
+    "post_webhook",
     "rate_limited",
     "refuses",
     "succeeds",
@@ -131,6 +133,7 @@ _NAMES_BY_MODULE = {
         "unauthorized",
         "unavailable",
     ),
+    "webhook_request": ("post_webhook",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 

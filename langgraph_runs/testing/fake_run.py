@@ -6,6 +6,7 @@ A program is a function of a `FakeRun`. It returns the run's final values, or `P
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -154,6 +155,13 @@ class FakeRun:
         while not event.wait(0.005):
             if self.cancelled.is_set():
                 raise RunWasCancelled
+
+    def wait_for_end(self, seconds: float) -> bool:
+        """Block until the run has ended, at most *seconds* seconds; return True if it has. For tests, not for programs."""
+        until = time.monotonic() + seconds
+        while not self.ended and time.monotonic() < until:
+            time.sleep(0.005)
+        return self.ended
 
     def pause(self, seconds: float) -> None:
         """Block for *seconds* seconds. Raises if the run was cancelled."""

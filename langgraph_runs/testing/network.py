@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Callable
 
 from .. import LangGraphRunsError
 from .._public import name_public
 
-__all__ = ["NetworkRefusedError", "no_network"]
+__all__ = ["NetworkRefusedError", "no_network", "only_address"]
 
 
 class NetworkRefusedError(LangGraphRunsError, AssertionError):
@@ -38,6 +38,20 @@ def no_network(*allowed: str) -> Iterator[None]:
     ...
     langgraph_runs.testing.NetworkRefusedError: no_network(): this test wants to connect to api.example.com, port 443; ...
     """
+    with _checked_connections(lambda host, port: _is_here(host) or host in allowed, "no_network()"):
+        yield
+
+
+@contextlib.contextmanager
+def only_address(host: str, port: int, name: str) -> Iterator[None]:
+    """Within this block, let every `Client` connect to this address only, as `no_network`. *name* is for the error."""
+    with _checked_connections(lambda other, number: (other, number) == (host, port), name):
+        yield
+
+
+@contextlib.contextmanager
+def _checked_connections(is_allowed: Callable[[str, int], bool], name: str) -> Iterator[None]:
+    """Within this block, refuse every connection of a `Client` to a host and port for which *is_allowed* returns False."""
     from ..http import connection as connections  # imported here, so that the pytest plugin does not import urllib3
 
     limited = connections.LimitedConnection
@@ -45,10 +59,9 @@ def no_network(*allowed: str) -> Iterator[None]:
 
     def checked(self: Any) -> Any:
         host = self._dns_host.strip("[]").rstrip(".").lower()
-        if not _is_here(host) and host not in allowed:
+        if not is_allowed(host, self.port):
             raise NetworkRefusedError(
-                f"no_network(): this test wants to connect to {host}, port {self.port}; "
-                "give the code under test the url of a fake server"
+                f"{name}: this test wants to connect to {host}, port {self.port}; give the code under test the url of a fake server"
             )
         return connect(self)
 

@@ -6,7 +6,10 @@ installed, use ``pytest -p langgraph_runs.testing.plugin``; to disable it, ``-p 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
+import urllib.parse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Dict
 
@@ -46,17 +49,33 @@ def langgraph_runs_no_network() -> Iterator[None]:
 
 @pytest.fixture
 def langgraph_runs_fake(langgraph_runs_no_network: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuns]:
-    """A `langgraph_runs.testing.FakeRuns`, which a plain ``Client()`` of the code under test connects to; with no network access.
+    """A `langgraph_runs.testing.FakeRuns`, which a plain ``Client()`` of the code under test connects to.
+
+    In a Django project `langgraph_runs.django.get_client` connects to it too, whatever ``LANGGRAPH_RUNS`` says. A client with
+    another address raises `NetworkRefusedError`: a server for development on this machine is not reached by mistake.
 
     The test fails at its end if a script was not used, or if a run was started for which there was no script.
     """
-    with importlib.import_module("langgraph_runs.testing.fake_runs").FakeRuns() as fake:
+    network = importlib.import_module("langgraph_runs.testing.network")
+    with contextlib.ExitStack() as stack:
+        fake = stack.enter_context(importlib.import_module("langgraph_runs.testing.fake_runs").FakeRuns())
         monkeypatch.setenv("LANGGRAPH_API_URL", fake.url)
         for key in KEY_VARIABLES:
             monkeypatch.delenv(key, raising=False)
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "127.0.0.1")
+        address = urllib.parse.urlsplit(fake.url)
+        stack.enter_context(network.only_address(address.hostname, address.port, "langgraph_runs_fake"))
+        if _has_django_settings():
+            clients = importlib.import_module("langgraph_runs.django.clients")
+            stack.enter_context(clients.replaced_options(url=fake.url, api_key=None, proxies=None, cert=None))
         yield fake
+
+
+def _has_django_settings() -> bool:
+    """Return True if the tests are those of a Django project: then pytest-django or the test has set the settings up."""
+    conf = sys.modules.get("django.conf")
+    return conf is not None and bool(conf.settings.configured)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import logging
@@ -10,13 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 import pytest
+from django.db.utils import ConnectionHandler
 from django.http import StreamingHttpResponse
 
 from langgraph_runs import Client, InvalidRequestError, RetryPolicy
-from langgraph_runs.django import browser_event, stream_reader, stream_response
+from langgraph_runs.django import browser_event, responses, stream_reader, stream_response
 from langgraph_runs.streaming.events import StreamEvent, event_class
 from langgraph_runs.streaming.sse import EventParser, ServerSentEvent
 
@@ -556,3 +559,72 @@ def test_any_iterable_of_events_can_be_streamed() -> None:
     assert [("custom", '{"i":0}'), ("end", '{"status":"success","paused":false,"interrupts":[]}')] == [
         (event.event, event.data) for event in events
     ]
+
+
+# -- the database
+
+
+class Databases:
+    """A real database in a file, whose connections the response sees, and how often it was opened."""
+
+    def __init__(self, place: Path) -> None:
+        self.handler = ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(place / "db.sqlite3")}})
+
+    def query(self) -> None:
+        with self.handler["default"].cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    def is_open(self) -> bool:
+        return self.handler["default"].connection is not None
+
+
+@pytest.fixture
+def databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databases]:
+    made = Databases(tmp_path)
+    monkeypatch.setattr(responses, "connections", made.handler)
+    monkeypatch.setattr(responses, "_DATABASE_IDLE", 0.05)
+    yield made
+    made.handler.close_all()
+
+
+def test_a_stream_holds_no_connection_to_the_database(site: Make, databases: Databases) -> None:
+    """Neither that of the view, nor for long one that the transform function has opened."""
+    held = Held()
+
+    def transform(event: StreamEvent) -> StreamEvent:
+        databases.query()
+        return event
+
+    databases.query()
+    assert databases.is_open()
+    body = iter(site(held).response(transform=transform, heartbeat=1))
+    assert b": open\n\n" == next(body)
+    assert not databases.is_open()
+    while b'"i":0' not in next(body):
+        pass
+    assert databases.is_open()
+    assert b": heartbeat\n\n" == next(body)
+    assert not databases.is_open()
+    held.go.set()
+    assert b'"i":1' in b"".join(body)
+
+
+def test_a_connection_in_a_transaction_stays_open(site: Make, databases: Databases) -> None:
+    """That of a test of Django's, which runs in one and is rolled back."""
+    with transaction_of(databases):
+        body = b"".join(site(one_event).response())
+        assert databases.is_open()
+    assert b'"i":0' in body
+
+
+@contextlib.contextmanager
+def transaction_of(databases: Databases) -> Iterator[None]:
+    connection = databases.handler["default"]
+    databases.query()
+    connection.set_autocommit(False)
+    connection.in_atomic_block = True
+    try:
+        yield
+    finally:
+        connection.in_atomic_block = False
+        connection.set_autocommit(True)

@@ -19,6 +19,7 @@ from django.views.debug import SafeExceptionReporterFilter
 
 from langgraph_runs import Client, InvalidRequestError, RetryPolicy
 from langgraph_runs.django import SettingsError, get_client
+from langgraph_runs.django.clients import replaced_options
 
 from .gunicorn import ROOT
 
@@ -138,7 +139,8 @@ def test_a_deployment_needs_a_cache_that_processes_share() -> None:
 
     assert ["langgraph_runs.W001"] == told_at_deployment({"WEBHOOK_SECRET": "0123456789abcdef"})
     assert [] == told_at_deployment({"WEBHOOK_SECRET": "0123456789abcdef"}, CACHES=shared)
-    assert [] == told_at_deployment({"URL": URL})
+    assert ["langgraph_runs.W001"] == told_at_deployment({"URL": URL})  # the site has the view of the webhook
+    assert [] == told_at_deployment({"URL": URL}, ROOT_URLCONF="tests.django.no_urls")
 
 
 @pytest.mark.parametrize(
@@ -152,8 +154,9 @@ def test_a_deployment_needs_a_cache_that_processes_share() -> None:
     ],
 )
 def test_a_key_over_http_is_a_deployment_warning(url: str, found: int) -> None:
-    assert ["langgraph_runs.W002"] * found == told_at_deployment({"URL": url, "API_KEY": "k"})
-    assert [] == told_at_deployment({"URL": url, "API_KEY": None})
+    elsewhere = {"ROOT_URLCONF": "tests.django.no_urls"}
+    assert ["langgraph_runs.W002"] * found == told_at_deployment({"URL": url, "API_KEY": "k"}, **elsewhere)
+    assert [] == told_at_deployment({"URL": url, "API_KEY": None}, **elsewhere)
 
 
 def test_an_invalid_setting_is_one_message_with_deploy_too() -> None:
@@ -218,6 +221,22 @@ def test_a_test_may_override_the_setting() -> None:
             with pytest.raises(InvalidRequestError, match="closed"):
                 left.ok()
         outer._transport.scope().close()  # not closed
+
+
+def test_other_options_may_apply_to_all_clients_for_a_while() -> None:
+    """As the fixture langgraph_runs_fake does: whatever the settings say of the server, their other options apply."""
+    with override_settings(LANGGRAPH_RUNS={"URL": URL, "TIMEOUT": 7}):
+        before = get_client()
+        with replaced_options(url="http://127.0.0.1:10"):
+            within = get_client()
+            assert ("http://127.0.0.1:10", 7.0) == (within.base_url, within._transport.settings.timeout)
+            with override_settings(LANGGRAPH_RUNS={"URL": URL, "TIMEOUT": 8}):
+                assert 8.0 == get_client()._transport.settings.timeout
+            with pytest.raises(SettingsError, match="no configuration 'other'"):
+                get_client("other")
+        assert get_client() is before
+        with pytest.raises(InvalidRequestError, match="closed"):
+            within.ok()
 
 
 def run(code: str, *, before: str = "") -> Any:

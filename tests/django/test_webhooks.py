@@ -16,7 +16,23 @@ from django.test import Client as Caller
 from django.test import RequestFactory, override_settings
 
 from langgraph_runs import InvalidRequestError, Run, RunOutcome
-from langgraph_runs.django import SettingsError, run_finished, webhook, webhook_url
+from langgraph_runs.django import SettingsError, run_finished, webhook, webhook_path, webhook_url
+from langgraph_runs.django.clients import replaced_options
+from langgraph_runs.testing import (
+    FakeRun,
+    FakeRuns,
+    fails,
+    fake_server,
+    is_cancelled,
+    make_run,
+    never_ends,
+    no_wait,
+    pauses,
+    post_webhook,
+    succeeds,
+    webhook_request,
+)
+from langgraph_runs.testing.webhook_request import webhook_json
 
 from ..wire.replies import RUN_ID, run_json
 
@@ -53,11 +69,13 @@ def heard() -> Iterator[Heard]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def server(caplog: pytest.LogCaptureFixture) -> Iterator[FakeRuns]:
+    """The server whose webhooks come, and which the view asks for what their bodies do not say. It does not know the run of HOOK."""
     caplog.set_level(logging.CRITICAL + 1)
     cache.clear()
-    with override_settings(LANGGRAPH_RUNS={"WEBHOOK_SECRET": SECRET}):
-        yield
+    with fake_server() as fake, replaced_options(url=fake.url, api_key=None, retry=no_wait(2)):
+        with override_settings(LANGGRAPH_RUNS={"WEBHOOK_SECRET": SECRET}):
+            yield fake
     cache.clear()
 
 
@@ -95,11 +113,108 @@ def test_a_failure_comes_with_its_error(heard: Heard) -> None:
     assert ("error", None, "ValueError", "boom") == (outcome.status, outcome.values, outcome.error, outcome.message)
 
 
-def test_a_pause_comes_with_its_question(heard: Heard) -> None:
-    call({**HOOK, "values": {"__interrupt__": [{"value": "Send this?", "id": "9d4d"}]}})
+def ended(server: FakeRuns, script: Any) -> FakeRun:
+    """A run of the server that has ended as *script* says."""
+    server.script(script)
+    client = server.client()
+    thread_id = client.threads.create().thread_id
+    run = client.runs.create(thread_id, "agent", input={"n": 1})
+    client.runs.join(thread_id, run.run_id, raise_error=False)
+    return server.started[-1]
+
+
+def test_a_pause_comes_with_its_question(heard: Heard, server: FakeRuns) -> None:
+    """The body has the status success, and no question: the view requests it from the server."""
+    run = ended(server, pauses("Send this?", values={"draft": "Dear"}))
+    body = webhook_json(run)
+    assert ("success", {"draft": "Dear"}) == (body["status"], body["values"])
+
+    assert 200 == post_webhook(Caller(), run).status_code
+    outcome = heard.calls[0]["outcome"]
+    assert (True, True, {"draft": "Dear"}) == (outcome.succeeded, outcome.paused, outcome.values)
+    assert ["Send this?"] == [one.value for one in outcome.interrupts]
+
+
+def test_a_pause_before_a_node_is_a_pause_without_a_question(heard: Heard, server: FakeRuns) -> None:
+    post_webhook(Caller(), ended(server, pauses()))
 
     outcome = heard.calls[0]["outcome"]
-    assert (True, "Send this?") == (outcome.paused, outcome.interrupts[0].value)
+    assert (True, ()) == (outcome.paused, outcome.interrupts)
+
+
+def test_a_success_is_no_pause(heard: Heard, server: FakeRuns) -> None:
+    post_webhook(Caller(), ended(server, succeeds({"a": 1})))
+
+    outcome = heard.calls[0]["outcome"]
+    assert (True, False, {"a": 1}) == (outcome.succeeded, outcome.paused, outcome.values)
+
+
+@pytest.mark.parametrize("script, status", [(fails("ValueError", "no ink"), "error"), (is_cancelled(), "interrupted")])
+def test_after_a_failure_nothing_is_requested(heard: Heard, server: FakeRuns, script: Any, status: str) -> None:
+    run = ended(server, script)
+    before = len(server.requests)
+
+    assert 200 == post_webhook(Caller(), run).status_code
+    assert (status, False) == (heard.calls[0]["outcome"].status, heard.calls[0]["outcome"].paused)
+    assert before == len(server.requests)
+
+
+def test_the_signal_waits_for_a_server_that_cannot_be_reached(heard: Heard, server: FakeRuns) -> None:
+    """The server tries again, so nothing is lost; the next attempt gets through."""
+    run = ended(server, pauses("Send this?"))
+    with replaced_options(url="http://127.0.0.1:9", api_key=None, retry=no_wait(1)):
+        refused = post_webhook(Caller(), run)
+    assert (503, "2", []) == (refused.status_code, refused["Retry-After"], heard.calls)
+
+    assert 200 == post_webhook(Caller(), run).status_code
+    assert heard.calls[0]["outcome"].paused
+
+
+def test_a_run_that_has_not_ended_has_no_webhook(server: FakeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_request, "_END_SECONDS", 0.05)
+    server.script(never_ends())
+    client = server.client()
+    client.runs.create(client.threads.create().thread_id, "agent")
+
+    for run in (server.started[-1], make_run(status="pending")):
+        with pytest.raises(InvalidRequestError, match="when a run has ended"):
+            post_webhook(Caller(), run)
+
+
+def test_a_record_has_a_webhook_too(heard: Heard) -> None:
+    run = make_run(status="error", metadata={"order": 7})
+    assert 200 == post_webhook(Caller(), run, values={"a": 1}, error="ValueError", message="no ink").status_code
+
+    (told,) = heard.calls
+    assert (run.run_id, 7, run.created_at) == (told["run"].run_id, told["run"].metadata["order"], told["run"].created_at)
+    assert ({"a": 1}, "ValueError", "no ink") == tuple(getattr(told["outcome"], name) for name in ("values", "error", "message"))
+
+
+#: The keys of the bodies that the Python server 0.16 has sent for a success, a pause, a failure and a cancelled run.
+RECORDED_KEYS = [
+    "run_id",
+    "thread_id",
+    "assistant_id",
+    "metadata",
+    "status",
+    "kwargs",
+    "multitask_strategy",
+    "created_at",
+    "updated_at",
+    "langsmith_session_name",
+    "run_started_at",
+    "run_ended_at",
+    "webhook_sent_at",
+    "values",
+]
+
+
+@pytest.mark.parametrize(
+    "script, further",
+    [(succeeds({"a": 1}), []), (pauses("Yes?"), []), (fails("ValueError", "x"), ["error"]), (is_cancelled(), ["error"])],
+)
+def test_the_body_has_the_keys_of_the_server(server: FakeRuns, script: Any, further: List[str]) -> None:
+    assert sorted([*RECORDED_KEYS, *further]) == sorted(webhook_json(ended(server, script)))
 
 
 @pytest.mark.parametrize(
@@ -197,7 +312,7 @@ def test_djangos_limit_for_forms_does_not_apply(heard: Heard) -> None:
 def test_the_signal_is_sent_once_per_run(heard: Heard) -> None:
     assert [200, 200, 200] == [call().status_code for _ in range(3)]
     assert 1 == len(heard.calls)
-    assert 200 == call({**HOOK, "run_id": "another"}).status_code
+    assert 200 == call({**HOOK, "run_id": "01a1fba7-134f-707a-814b-b1e6473e86bf"}).status_code
     assert 2 == len(heard.calls)
 
 
@@ -236,6 +351,10 @@ def test_the_url_has_no_secret_in_it() -> None:
 
     assert url.startswith("http://testserver/hooks/webhook/default/")
     assert SECRET not in url and 64 == len(url.rstrip("/").rsplit("/", 1)[1])
+
+
+def test_the_path_is_that_of_the_url() -> None:
+    assert webhook_url(RequestFactory().get("/")) == f"http://testserver{webhook_path()}"
 
 
 def test_the_base_url_may_be_a_setting() -> None:
