@@ -7,7 +7,7 @@ import sys
 import typing
 import urllib.parse
 import warnings
-from typing import Any, Callable, Collection, Dict, List, Literal, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import Any, Callable, Collection, Dict, List, Literal, Mapping, Optional, Sequence, Type, TypeVar, Union
 
 import attrs
 
@@ -119,7 +119,7 @@ _COMMAND_KEYS = (*Command.__annotations__, "graph")
 # -- the payloads: each option with its check
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # a frozen object with so many slots takes twice as long to make
 class RunsInvokePayload:
     """The options that create, wait and stream share. An option that is None is not sent.
 
@@ -156,10 +156,10 @@ class RunsInvokePayload:
     def __attrs_post_init__(self) -> None:
         if self.input is not None and self.command is not None:
             raise InvalidRequestError("input and command exclude each other: answer an interrupt with command alone")
-        for name, check in _checks(type(self)):  # type: ignore[arg-type]  # a class can be hashed, whatever its instances can
-            value = getattr(self, name)
-            if value is not None:
-                check(name, value)
+        checks = _checks(type(self))  # type: ignore[arg-type]  # a class can be hashed, whatever its instances can
+        for name, value in _given(self).items():
+            if name in checks:
+                checks[name](name, value)
 
 
 class RunsCreatePayload(RunsInvokePayload):
@@ -169,10 +169,8 @@ class RunsCreatePayload(RunsInvokePayload):
     'reject'
     """
 
-    __slots__ = ()
 
-
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class _AttendedPayload(RunsInvokePayload):
     on_disconnect: Optional[OnDisconnect] = _choice(OnDisconnect)
 
@@ -184,8 +182,6 @@ class RunsStreamPayload(_AttendedPayload):
     True
     """
 
-    __slots__ = ()
-
 
 class RunsWaitPayload(_AttendedPayload):
     """The options of `wait` in one object.
@@ -194,10 +190,8 @@ class RunsWaitPayload(_AttendedPayload):
     {'n': 1}
     """
 
-    __slots__ = ()
 
-
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class RunCreate(RunsCreatePayload):
     """One run of `create_batch`: its options, its assistant, and its thread. Without a thread the run is stateless.
 
@@ -220,9 +214,14 @@ class RunCreate(RunsCreatePayload):
 
 
 @functools.cache
-def _checks(cls: Any) -> Tuple[Tuple[str, Callable[[str, Any], object]], ...]:
-    """Return the fields of a payload class that have a check, each with its check."""
-    return tuple((field.name, field.metadata[_CHECK]) for field in attrs.fields(cls) if _CHECK in field.metadata)
+def _checks(cls: Any) -> Dict[str, Callable[[str, Any], object]]:
+    """Return the checks of the fields of a payload class, by name."""
+    return {field.name: field.metadata[_CHECK] for field in attrs.fields(cls) if _CHECK in field.metadata}
+
+
+def _given(payload: RunsInvokePayload) -> Dict[str, Any]:
+    """Return the options that are not None, in order."""
+    return {name: value for name in names_of(type(payload)) if (value := getattr(payload, name)) is not None}
 
 
 #: Options that have another name in the request body.
@@ -276,8 +275,7 @@ def merge_payload(cls: Type[P], payload: Optional[RunsInvokePayload], options: M
             f"{call}(): the third argument is a payload such as {cls.__name__}(input=...), "
             f"not {type(payload).__name__}; pass the graph's input as input=..."
         )
-    base = {name: getattr(payload, name) for name in names_of(type(payload))}
-    base = {name: value for name, value in base.items() if value is not None}
+    base = _given(payload)
     check_known(call, base, known)
     if not given and type(payload) is cls:
         return payload
@@ -287,9 +285,8 @@ def merge_payload(cls: Type[P], payload: Optional[RunsInvokePayload], options: M
 def to_body(payload: RunsInvokePayload, **fixed: Any) -> Dict[str, Any]:
     """Return the fields of the request body, before encoding. None is left out; other false values are kept."""
     body = {name: value for name, value in fixed.items() if value is not None}
-    for name in names_of(type(payload)):
-        value = getattr(payload, name)
-        if value is None or name == "kwargs":
+    for name, value in _given(payload).items():
+        if name == "kwargs":
             continue
         if name == "stream_mode":
             value = _sent_modes(value)

@@ -49,12 +49,13 @@ def ids_from(headers: Mapping[str, str]) -> RunIds:
     """
     run_id = thread_id = None
     for name in ("content-location", "location"):
-        found = _RUN.search(headers.get(name, ""))
-        if found is None or found.group("run") in _NOT_A_RUN:
+        found = None if run_id and thread_id else _RUN.search(headers.get(name, ""))
+        thread, run = found.groups() if found is not None else (None, None)
+        if run is None or run in _NOT_A_RUN:
             continue
-        run_id = run_id or urllib.parse.unquote(found.group("run"))
-        if found.group("thread"):
-            thread_id = thread_id or urllib.parse.unquote(found.group("thread"))
+        run_id = run_id or urllib.parse.unquote(run)
+        if thread:
+            thread_id = thread_id or urllib.parse.unquote(thread)
     return RunIds(run_id, thread_id)
 
 

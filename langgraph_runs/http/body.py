@@ -43,8 +43,6 @@ class ByteStream:
         self._raw = raw
         #: The object whose ``close`` closes the response.
         self._closer: Any = raw if response.raw is None else response
-        #: True if it is urllib3's response, which decompresses. Other adapters give an ordinary file.
-        self._options = {"decode_content": True} if isinstance(raw, urllib3.response.BaseHTTPResponse) else {}
         # The parser is read directly, which is cheaper, unless the body is compressed or a hook has begun to read it.
         self._parsed: Optional[HTTPResponse] = None
         if isinstance(raw, PooledResponse) and not raw.parsed.is_read_as_file and "content-encoding" not in self.headers:
@@ -71,10 +69,11 @@ class ByteStream:
         try:
             if self._parsed is not None:
                 data = self._parsed.read_some()
-            elif hasattr(self._raw, "read1"):
-                data = self._raw.read1(_PIECE, **self._options)
             else:
-                data = self._raw.read(_PIECE, **self._options)
+                # urllib3's response decompresses. Other adapters give an ordinary file.
+                options = {"decode_content": True} if isinstance(self._raw, urllib3.response.BaseHTTPResponse) else {}
+                read = self._raw.read1 if hasattr(self._raw, "read1") else self._raw.read
+                data = read(_PIECE, **options)
             if not data:
                 self._release()
         except Exception as error:

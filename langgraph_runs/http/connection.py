@@ -14,7 +14,9 @@ A connection without an exchange behaves as urllib3's: a user's session may send
 
 from __future__ import annotations
 
+import functools
 import http.client
+import operator
 import socket
 from typing import Any, Dict, Mapping, Optional, Tuple
 
@@ -35,6 +37,8 @@ __all__ = ["LimitedConnection", "PlainConnection", "TLSConnection"]
 _SLICE = 1 << 20
 #: Header lines that one connection keeps at most.
 _HEADER_LINES = 32
+#: The name in a pair of name and value.
+_NAME = operator.itemgetter(0)
 #: A body of at most this many bytes is appended to the head, and sent in the same write.
 _SMALL = 1 << 16
 
@@ -65,6 +69,8 @@ class LimitedConnection:
         super().__init__(*args, **options)
         #: The header lines that were sent before, by name and value.
         self._header_lines: Dict[Tuple[Any, Any], bytes] = {}
+        #: The line of the ``Host`` that http.client adds; None before the first request.
+        self._host_line: Optional[bytes] = None
 
     def __del__(self) -> None:
         # An exception at certain moments drops the connection. Close its socket then, without a ResourceWarning.
@@ -127,19 +133,24 @@ class LimitedConnection:
     def _put_request(self, method: str, url: str, headers: Mapping[str, Any]) -> None:
         """Do as urllib3's `request`, for a body that is None or whose length is in *headers*."""
         self._requested = method, url
+        buffer = self._buffer  # type: ignore[attr-defined]
         fields = list(headers.items())
-        names = [(name if isinstance(name, str) else name.decode("ascii")).lower() for name, _ in fields]
-        self.putrequest(method, url, skip_host="host" in names, skip_accept_encoding="accept-encoding" in names)  # type: ignore[attr-defined]
+        has_host, has_encoding = _skips(tuple(map(_NAME, fields)))
+        # Below a proxy, http.client takes the host from the URL.
+        host_line = None if has_host or url[:1] != "/" else self._host_line
+        self.putrequest(method, url, skip_host=has_host or host_line is not None, skip_accept_encoding=has_encoding)  # type: ignore[attr-defined]
+        if host_line is not None:
+            buffer.insert(1, host_line)
+        elif buffer[-1].startswith(b"Host:"):
+            self._host_line = buffer[-1]
         # http.client's method: urllib3's only adds a check for headers to omit. Most fields were in the last request
         # too: their lines are encoded and checked once.
-        put = super(HTTPConnection, self).putheader  # type: ignore[misc]
-        lines, buffer = self._header_lines, self._buffer  # type: ignore[attr-defined]
-        for field in fields:
-            line = lines.get(field)
+        lines = self._header_lines
+        for field, line in zip(fields, map(lines.get, fields)):
             if line is not None:
                 buffer.append(line)
             elif field[1] != SKIP_HEADER:
-                put(*field)
+                super(HTTPConnection, self).putheader(*field)  # type: ignore[misc]
                 if len(lines) < _HEADER_LINES:  # those of single requests fill it once, after the common ones
                     lines[field] = buffer[-1]
         self.endheaders()  # type: ignore[attr-defined]
@@ -164,10 +175,11 @@ class LimitedConnection:
 
     def _send_all(self, exchange: Exchange, data: Any) -> None:
         limited = self.limited()
-        view = memoryview(data)
         self.is_reusable = False
-        while view:
-            view = view[limited.send(exchange, view[:_SLICE]) :]
+        left = data if len(data) <= _SLICE else memoryview(data)
+        while left:
+            sent = limited.send(exchange, left[:_SLICE])
+            left = memoryview(left)[sent:] if sent < len(left) else b""
         self.is_reusable = True
 
     def limited(self) -> LimitedSocket:
@@ -194,6 +206,13 @@ class LimitedConnection:
         parsed = super(HTTPConnection, self).getresponse()  # type: ignore[misc]
         self._requested = None
         return PooledResponse(parsed, exchange, *requested)
+
+
+@functools.lru_cache(64)
+def _skips(names: Tuple[Any, ...]) -> Tuple[bool, bool]:
+    """Return whether ``Host`` and ``Accept-Encoding`` are among the names of headers, so that http.client must not add them."""
+    lower = {(name if isinstance(name, str) else name.decode("ascii")).lower() for name in names}
+    return "host" in lower, "accept-encoding" in lower
 
 
 class PlainConnection(LimitedConnection, HTTPConnection):  # type: ignore[misc]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import operator
 import re
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -22,7 +23,7 @@ _BUFFER = 1 << 16
 _LONGEST_LINE = 1 << 16
 _INTERIM_LIMIT = 32
 _MOST_FIELDS = 256
-#: The parsed form of a header line of this length or more is not cached.
+#: The parsed forms of header lines are not cached if one of them has this length or more.
 _LONG_LINE = 256
 #: The maximum number of size lines of chunks whose parsed form is cached, per response.
 _SIZES = 1024
@@ -68,17 +69,15 @@ class HTTPResponse(http.client.HTTPResponse):
         self.status = self.code = status
         self.reason = reason
         self.version = 10 if version == "HTTP/1.0" else 11
-        #: Names and values as the server sent them.
-        self.fields: List[Tuple[str, str]] = []
+        parse = _field if max(map(len, lines), default=0) < _LONG_LINE else _parsed
+        self._fields = fields = list(filter(None, map(parse, lines)))
         #: Values by the name in lower case; those of a repeated field are joined by commas.
-        self.headers: Dict[str, str] = {}  # type: ignore[assignment]
+        self.headers: Dict[str, str] = dict(map(_NAME_AND_VALUE, fields))  # type: ignore[assignment]
         headers = self.headers
-        for line in lines:
-            field = _field(line) if len(line) < _LONG_LINE else _parsed(line)
-            if field is not None:
-                pair, name = field
-                self.fields.append(pair)
-                headers[name] = pair[1] if name not in headers else f"{headers[name]}, {pair[1]}"
+        if len(headers) < len(fields):
+            headers.clear()
+            for name, value, _ in fields:
+                headers[name] = value if name not in headers else f"{headers[name]}, {value}"
         codings = headers.get("transfer-encoding")
         self.chunked = codings is not None and codings.lower().rpartition(",")[2].strip() == "chunked"
         #: The number of bytes of the body that have not come yet; None if the head does not say it.
@@ -97,6 +96,11 @@ class HTTPResponse(http.client.HTTPResponse):
             self._complete()
 
     @property
+    def fields(self) -> List[Tuple[str, str]]:
+        """Names and values as the server sent them."""
+        return [(name, value) for _, value, name in self._fields]
+
+    @property
     def msg(self) -> http.client.HTTPMessage:  # type: ignore[override]
         """The header fields as http.client has them: requests looks for cookies there."""
         message = http.client.HTTPMessage()
@@ -110,7 +114,7 @@ class HTTPResponse(http.client.HTTPResponse):
 
     def getheaders(self) -> List[Tuple[str, str]]:
         """Return all header fields, as the server sent them."""
-        return list(self.fields)
+        return self.fields
 
     def _final_head(self) -> Tuple[str, int, str, List[str]]:
         """Skip interim responses, and return the HTTP version, status, reason and header lines of the final one."""
@@ -222,9 +226,8 @@ class HTTPResponse(http.client.HTTPResponse):
         """Return True if the body was read to its end, or the response was closed."""
         return self.is_complete or self.closed
 
-    def close(self) -> None:
-        """Drop the reference to the socket."""
-        super().close()
+    def flush(self) -> None:
+        """Do nothing: there is nothing to write."""
 
     def _complete(self) -> None:
         # As soon as the connection is in the pool it may serve another call, so this scope must not shut it down any more.
@@ -388,10 +391,13 @@ def _chunk_size(line: bytes) -> int:
     return int(digits, 16)
 
 
-def _parsed(line: str) -> Optional[Tuple[Tuple[str, str], str]]:
-    """Return name and value of a header line, and the name in lower case; None if it is not a header line."""
+def _parsed(line: str) -> Optional[Tuple[str, str, str]]:
+    """Return the name in lower case, the value, and the name as it is written; None if it is not a header line."""
     name, colon, value = line.partition(":")
-    return ((name, value.strip(_BLANK)), name.lower()) if colon and _NAME.match(name) else None
+    return (name.lower(), value.strip(_BLANK), name) if colon and _NAME.match(name) else None
+
+
+_NAME_AND_VALUE = operator.itemgetter(0, 1)
 
 
 #: Most header lines of a response are the same as in the response before.

@@ -72,17 +72,22 @@ class _LazyHeaders(CaseInsensitiveDict):  # type: ignore[type-arg]
         """Return a copy, which is converted at its first use."""
         return _LazyHeaders(dict(self._fields)) if "_fields" in self.__dict__ else super().copy()
 
+    def update(self, *given: Any, **fields: Any) -> None:
+        """Do as `dict.update`. urllib3 adds the headers for a proxy, mostly none."""
+        if fields or any(given):
+            super().update(*given, **fields)
+
 
 class _ResponseHeaders(_LazyHeaders):
     """The header fields of a parsed response, with names as the server wrote them."""
 
     def __init__(self, parsed: HTTPResponse) -> None:
         super().__init__(parsed.headers)
-        self._pairs = parsed.fields
+        self._parsed = parsed
 
     def _converted(self) -> Iterable[Tuple[str, Tuple[str, str]]]:
         names: Dict[str, str] = {}
-        for name, _ in self._pairs:
+        for name, _ in self._parsed.fields:
             names.setdefault(name.lower(), name)
         return ((lower, (names[lower], value)) for lower, value in self._fields.items())
 

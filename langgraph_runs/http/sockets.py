@@ -60,12 +60,12 @@ class LimitedSocket:
         With *soon*, bytes have probably arrived: try to read before waiting. Raise `TimeoutError` after ``read_timeout`` seconds of
         silence or at the deadline of the call, and `ConnectionAbortedError` if another thread has ended the call.
         """
-        self._check_usable()
+        sock = self._usable()
         if not (soon or self._is_tls):  # the TLS layer may hold bytes that polling the socket does not show
             self._wait(exchange, _POLLIN)
         while True:
             try:
-                data: bytes = self.sock.recv(size)
+                data: bytes = sock.recv(size)
                 self.received += len(data)
                 return data
             except _WOULD_BLOCK as error:
@@ -74,25 +74,24 @@ class LimitedSocket:
 
     def send(self, exchange: Exchange, data: Any) -> int:
         """Send some of *data* and return the number of bytes sent. Raise as `receive`."""
-        self._check_usable()
+        sock = self._usable()
         exchange.scope.io_timeout(None)  # raises if the call must end
         while True:
             try:
-                count: int = self.sock.send(data)
+                count: int = sock.send(data)
                 return count
             except _WOULD_BLOCK as error:
                 event = _POLLIN if isinstance(error, ssl.SSLWantReadError) else _POLLOUT
             self._wait(exchange, event)
 
-    def check_process(self) -> None:
-        """Raise `ConnectionError` in a forked child of the process that connected the socket."""
+    def _usable(self) -> Any:
+        """Return the socket, non-blocking. Raise `ConnectionError` in a forked child of the process that connected it."""
+        sock = self.sock
         if self.pid != os.getpid():
             raise ConnectionAbortedError("the connection belongs to the parent process")
-
-    def _check_usable(self) -> None:
-        self.check_process()
-        if self.sock.gettimeout() != 0.0:
-            self.sock.settimeout(0.0)
+        if sock.gettimeout() != 0.0:
+            sock.settimeout(0.0)
+        return sock
 
     def _wait(self, exchange: Exchange, event: int) -> None:
         """Wait until the socket is ready, for the time that the exchange allows."""
@@ -105,11 +104,11 @@ class LimitedSocket:
                 raise TimeoutError("timed out")
 
     def _ready(self, event: int, seconds: Optional[float]) -> bool:
-        if not hasattr(select, "poll"):
-            reading, writing = ([self.sock], []) if event == _POLLIN else ([], [self.sock])
-            return any(select.select(reading, writing, [], seconds))
         poll = self._poll
         if poll is None:
+            if not hasattr(select, "poll"):
+                reading, writing = ([self.sock], []) if event == _POLLIN else ([], [self.sock])
+                return any(select.select(reading, writing, [], seconds))
             poll = self._poll = select.poll()
             poll.register(self.sock, _POLLIN)
         if event != _POLLIN:
@@ -119,13 +118,13 @@ class LimitedSocket:
 
     def is_quiet(self) -> bool:
         """Return True if the connection is open and everything that has arrived was read. Does not block, reads nothing."""
-        return (self._by_kernel and self._is_quiet_by_kernel()) or not self._ready(_POLLIN, 0)
-
-    def _is_quiet_by_kernel(self) -> bool:
         # Python releases the global interpreter lock during a poll, and may then wait for it; during getsockopt it does not.
         # If the kernel gives no TCP_INFO, or has counted more bytes than were read, the socket is polled.
-        try:
-            info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        except OSError:
-            return False
-        return len(info) == _TCP_INFO.size and _TCP_INFO.unpack(info) == (_ESTABLISHED, self.received)
+        if self._by_kernel:
+            try:
+                info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+                if _TCP_INFO.unpack(info) == (_ESTABLISHED, self.received):
+                    return True
+            except (OSError, struct.error):
+                pass
+        return not self._ready(_POLLIN, 0)

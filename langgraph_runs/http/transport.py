@@ -50,7 +50,7 @@ _IDLE_CREATE = 1.0
 _NAMES = ("Accept", "Authorization", "Content-Type", "Host", "Last-Event-ID", "x-request-id")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Request:
     """One request, without the headers that the client adds to each request."""
 
@@ -68,7 +68,7 @@ class Request:
         return f"{self.method} {self.path}"
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Response:
     """A response whose whole body was read."""
 

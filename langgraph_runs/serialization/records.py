@@ -114,13 +114,11 @@ def _make_hook(cls: Any) -> Any:
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
             raise _WrongType(f"expected an object, not {kind_of(value)}")
-        known: Dict[str, Any] = {}
-        extra: Dict[str, Any] = {}
-        for name, item in value.items():
-            if name not in known_names:
-                extra[name] = item
-            elif item is not None or name in needed:
-                known[name] = item
+        known = dict(value)
+        unknown = value.keys() - known_names
+        extra = {name: known.pop(name) for name in value if name in unknown} if unknown else {}
+        if None in known.values():
+            known = {name: item for name, item in known.items() if item is not None or name in needed}
         for name in lists & known.keys() if lists else ():
             if not isinstance(known[name], list):
                 known[name] = _NotAList(known[name])

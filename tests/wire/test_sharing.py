@@ -384,7 +384,7 @@ def test_a_connection_of_the_parent_is_not_used_in_the_child(connect: Connect) -
         (connection,) = pool.pool._items
         connection._limited.pid -= 1
         with pytest.raises(ConnectionError, match="belongs to the parent process"):
-            connection.limited().check_process()
+            connection.limited().send(None, b"")
 
 
 def test_calls_from_atexit() -> None:
