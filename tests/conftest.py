@@ -7,11 +7,13 @@ import importlib.metadata
 import ipaddress
 import os
 import platform
+import re
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -48,14 +50,26 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_report_header() -> str:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     found = []
     for name in DEPENDENCIES:
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             found.append(f"no {name}")
-    return f"{platform.python_implementation()}: {', '.join(found)}"
+    header = [f"{platform.python_implementation()}: {', '.join(found)}"]
+    if not servers_are_wanted(config):
+        header.append("the tests on servers other than the Python one are left out; with them alone: pytest -m servers")
+    return header
+
+
+def servers_are_wanted(config: pytest.Config) -> bool:
+    """True if the command names the tests in tests/servers, by their marker or their path."""
+    directory = Path(__file__).parent / "servers"
+    named = (Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args)
+    return any(directory == path or directory in path.parents for path in named) or "servers" in re.findall(
+        r"\w+", config.option.markexpr
+    )
 
 
 def _is_here(address: Any) -> bool:

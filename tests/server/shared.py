@@ -13,7 +13,7 @@ import pytest
 
 from langgraph_runs.devserver import DevServer
 
-__all__ = ["shared_server"]
+__all__ = ["shared_server", "shared_url"]
 
 
 class _ServerOfAnotherProcess(DevServer):
@@ -30,7 +30,24 @@ class _ServerOfAnotherProcess(DevServer):
 
 @contextlib.contextmanager
 def shared_server(name: str, make: Callable[[], DevServer], factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    """The running server of that name: the first process that needs it starts it, and stops it when no other needs it any more.
+    """The running server of that name, which one process of this test run starts: see `shared_url`."""
+    started: list[DevServer] = []
+
+    @contextlib.contextmanager
+    def run() -> Iterator[str]:
+        with make() as server:
+            started.append(server)
+            yield server.url
+
+    with shared_url(name, run, factory) as url:
+        yield started[0] if started else _ServerOfAnotherProcess(url)
+
+
+@contextlib.contextmanager
+def shared_url(
+    name: str, run: Callable[[], contextlib.AbstractContextManager[str]], factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of a server: the first process that needs it starts it, and stops it when no other needs it any more.
 
     The processes of a run have one temporary directory above theirs. In it are, for each name, the URL of the server, a lock
     for starting and stopping, and for each server a lock that its users share.
@@ -43,16 +60,15 @@ def shared_server(name: str, make: Callable[[], DevServer], factory: pytest.Temp
         with _locked(base / f"{name}.lock", fcntl.LOCK_EX):
             if note.exists():
                 owner, url = note.read_text().split()
-                server: DevServer = _ServerOfAnotherProcess(url)
             else:
                 owner = str(os.getpid())
-                server = cleanup.enter_context(make())
-                note.write_text(f"{owner} {server.url}")
+                url = cleanup.enter_context(run())
+                note.write_text(f"{owner} {url}")
             users = base / f"{name}.users-{owner}"
             used = contextlib.ExitStack()
             cleanup.callback(used.close)
             used.enter_context(_locked(users, fcntl.LOCK_SH))
-        yield server
+        yield url
         used.close()
         if owner == str(os.getpid()):
             with _locked(base / f"{name}.lock", fcntl.LOCK_EX):

@@ -1,0 +1,69 @@
+"""A PostgreSQL cluster of its own, in a temporary directory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Optional
+
+from .processes import Unavailable, environment, free_port, running, wait_ready
+
+HOW = "PostgreSQL is needed, the server and not only its client: apt-get install postgresql"
+#: What a cluster that is thrown away does not need: that its data survives a crash.
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "60"}
+
+
+def programs() -> Optional[Path]:
+    """The directory of initdb, postgres and pg_isready, which Debian does not put on the path."""
+    found = shutil.which("initdb")
+    newest_first = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name.split(".")[0]))
+    places = [*newest_first, *([Path(found).resolve().parent] if found else [])]
+    needed = ("initdb", "postgres", "pg_isready")
+    return next((place for place in places if all((place / name).exists() for name in needed)), None)
+
+
+def owner() -> dict[str, Any]:
+    """Options for a process of PostgreSQL, which refuses to run as root: then it is the user `postgres`, or else `nobody`."""
+    if os.getuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise Unavailable("PostgreSQL does not run as root, and this machine has neither the user postgres nor nobody")
+
+
+@contextlib.contextmanager
+def database() -> Iterator[str]:
+    """Run a new cluster and yield the URL of its database."""
+    place = programs()
+    if place is None:
+        raise Unavailable(HOW)
+    as_owner = owner()
+    # Not below the directory of the tests, which another user may not enter.
+    directory = Path(tempfile.mkdtemp(prefix="langgraph-runs-pg-"))
+    try:
+        if as_owner:
+            os.chown(directory, as_owner["user"], as_owner["group"])
+        data, log = directory / "data", directory / "log"
+        options = {"cwd": directory, "env": environment(), **as_owner}
+        command = [str(place / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-sync"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
+        if done.returncode:
+            raise RuntimeError(f"initdb ended with {done.returncode}:\n{done.stdout.decode(errors='replace')}")
+        port = free_port()
+        command = [str(place / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", ""]
+        command += [f"--{name}={value}" for name, value in SETTINGS.items()]
+        asking = [str(place / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        with running(command, log, stop=signal.SIGQUIT, **options) as process:
+            wait_ready(process, lambda: subprocess.run(asking, check=False).returncode == 0, "PostgreSQL", log)
+            yield f"postgresql://postgres:unused@127.0.0.1:{port}/postgres"
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
