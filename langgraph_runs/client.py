@@ -48,6 +48,7 @@ class Client:
             LANGCHAIN_API_KEY that is set. None: no key.
         headers: Sent with every request.
         timeout: Seconds that each call may take as a whole; None: no limit.
+        stream_timeout: The same for ``stream`` and ``join_stream``, until the last event. Not given: as *timeout*.
         connect_timeout: Seconds to connect: name, connection and TLS handshake together. None: no limit.
         read_timeout: Seconds without a byte after which the connection counts as broken. The Python server sends a byte every
             5 s, however long a run takes. None: no limit.
@@ -70,6 +71,7 @@ class Client:
         api_key: Any = ...,
         headers: Optional[Mapping[str, str]] = None,
         timeout: Optional[float] = None,
+        stream_timeout: Any = ...,
         connect_timeout: Optional[float] = 5.0,
         read_timeout: Optional[float] = 30.0,
         retry: Optional[RetryPolicy] = None,
@@ -111,8 +113,8 @@ class Client:
         >>> client = Client("http://localhost:2024", api_key=None)
         >>> longer = client.with_options(timeout=600, retry=RetryPolicy(attempts=10))
 
-        May change ``timeout``, ``connect_timeout``, ``read_timeout``, ``retry``, ``headers``, ``verify_outcome``,
-        ``max_event_bytes`` and ``max_response_bytes``; anything else is an `InvalidRequestError`. *headers* are added to the
+        May change ``timeout``, ``stream_timeout``, ``connect_timeout``, ``read_timeout``, ``retry``, ``headers``,
+        ``verify_outcome``, ``max_event_bytes`` and ``max_response_bytes``; anything else is an `InvalidRequestError`. *headers* are added to the
         client's own, and replace headers of the same name. The copy shares the retry budget. Closing one of them closes both.
         """
         unknown = [name for name in options if name not in CHANGEABLE]

@@ -159,17 +159,20 @@ def code_of(error: BaseException) -> str:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Return True if the run may still go on, so that the browser should reconnect."""
+    """Return True if the run may still go on."""
     if isinstance(error, APIStatusError):
         return isinstance(error, (RateLimitError, InternalServerError))
     final = (PositionLostError, ResponseDecodeError)
     return isinstance(error, (APIConnectionError, AbortedError)) and not isinstance(error, final)
 
 
-def error_frame(error: BaseException, *, show: bool = False) -> bytes:
-    """Encode the event ``error``: a code and a general sentence; with *show*, the class and message of the graph's exception."""
+def error_frame(error: BaseException, *, show: bool = False, retry: bool = False) -> bytes:
+    """Encode the event ``error``: a code and a general sentence; with *show*, the class and message of the graph's exception.
+
+    *retry* says whether the browser should repeat its request.
+    """
     code = code_of(error)
-    data: Dict[str, Any] = {"code": code, "message": _MESSAGES[code], "retry": is_retryable(error)}
+    data: Dict[str, Any] = {"code": code, "message": _MESSAGES[code], "retry": retry}
     if show and isinstance(error, RunFailedError):
         data["error"], data["message"] = error.error, error.message or data["message"]
     elif show and isinstance(error, LangGraphRunsError):

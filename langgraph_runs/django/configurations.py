@@ -34,6 +34,7 @@ CLIENT_OPTIONS = (
     "API_KEY",
     "HEADERS",
     "TIMEOUT",
+    "STREAM_TIMEOUT",
     "CONNECT_TIMEOUT",
     "READ_TIMEOUT",
     "RETRY",
@@ -97,7 +98,9 @@ def client_options(name: str) -> Dict[str, Any]:
     wrong = _wrong_options(name, given)
     if wrong:
         raise _error(wrong[0])
-    return {key.lower(): _argument(key, value) for key, value in given.items() if key in CLIENT_OPTIONS}
+    arguments = {key.lower(): _argument(key, value) for key, value in given.items() if key in CLIENT_OPTIONS}
+    # TIMEOUT is for the calls of a view. A stream to a browser lasts as long as its run, unless the site limits it.
+    return {"stream_timeout": None, **arguments}
 
 
 def option(name: str, key: str) -> Any:

@@ -55,8 +55,10 @@ def stream_response(
     - ``end`` with ``{"status": ..., "paused": ..., "interrupts": [...]}``: no more events follow. The page must close its
       EventSource, which would reconnect otherwise. If it does reconnect, `resume_stream` ends it with a 204.
     - ``error`` with ``{"code": ..., "message": ..., "retry": false}``, then ``end``: the run failed, was cancelled, and so on.
-    - ``error`` with ``"retry": true`` and no ``end``: the server could not be reached, the stream's ``timeout`` has expired, or
-      this process is about to end. The browser should reconnect.
+    - ``error`` with ``"retry": true`` and no ``end``: the server could not be reached, the stream's timeout has expired, or
+      this process is about to end. The browser should reconnect. It is not told to if *stream* has started the run, since the
+      same request would start a second one: then ``retry`` is false, and an ``end`` with the status ``unknown`` follows. The run
+      may go on; `resume_stream` continues it.
 
     With ``on_gap="mark"``, an event ``gap`` is sent where events are missing.
 
@@ -81,7 +83,8 @@ def stream_response(
             )
         on_disconnect = "continue"  # the server cancels it as soon as the stream is closed
     reader = StreamReader(stream, cancel=on_disconnect == "cancel")
-    frames = _Frames(reader, transform or browser_event, seconds / 2, show_errors)
+    starts_run = isinstance(stream, RunStream) and stream._config.run_id is None
+    frames = _Frames(reader, transform or browser_event, seconds / 2, show_errors, repeatable=not starts_run)
     return StreamingHttpResponse(
         frames,
         content_type="text/event-stream; charset=utf-8",
@@ -96,8 +99,12 @@ def stream_response(
 class _Frames(Iterator[bytes]):
     """The body of the response. The web server calls `close` when the browser has disconnected, and after the last item."""
 
-    def __init__(self, reader: StreamReader, transform: Transform, heartbeat_interval: float, show_errors: bool) -> None:
+    def __init__(
+        self, reader: StreamReader, transform: Transform, heartbeat_interval: float, show_errors: bool, *, repeatable: bool
+    ) -> None:
         self._reader = reader
+        #: True if the browser may repeat its request: that does not start another run.
+        self._repeatable = repeatable
         self._transform = transform
         self._heartbeat_interval = heartbeat_interval
         self._show_errors = show_errors
@@ -167,8 +174,9 @@ class _Frames(Iterator[bytes]):
         return event_frame(event, result, event_id=event_id)
 
     def _error(self, error: BaseException, position: Optional[Position]) -> bytes:
-        encoded = error_frame(error, show=self._show_errors)
-        if is_retryable(error):
+        retry = self._repeatable and is_retryable(error)
+        encoded = error_frame(error, show=self._show_errors, retry=retry)
+        if retry:
             self._ended = True
             return encoded
         status = {"failed": "error", "cancelled": "interrupted", "timed_out": "timeout"}.get(code_of(error), "unknown")

@@ -40,6 +40,11 @@ class CommonOptions:
         """Return the scope of the call, which begins now."""
         return transport.scope(self.timeout, self.signal)
 
+    def stream_scope(self, transport: Transport) -> Scope:
+        """Return the scope of a stream, which begins now. It may have a longer default timeout than other calls."""
+        timeout = transport.settings.stream_timeout if self.timeout is ... else self.timeout
+        return transport.scope(timeout, self.signal)
+
 
 #: The options of requests that the library makes by itself: no headers and no query of the caller.
 NO_OPTIONS = CommonOptions(..., None, {}, [])

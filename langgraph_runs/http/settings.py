@@ -66,6 +66,10 @@ def _check_bytes(name: str, value: Any) -> int:
     return check_count(name, value, least=1)
 
 
+def _check_stream_timeout(name: str, value: Any) -> Any:
+    return value if value is ... else check_seconds(name, value)
+
+
 def _check_flag(name: str, value: Any) -> bool:
     return bool(value)
 
@@ -85,6 +89,8 @@ class Settings:
     url: str = attrs.field(metadata=_checked(_check_url, fixed=True), repr=lambda url: repr(split_login(url)[0]))
     api_key: Optional[str] = attrs.field(default=None, metadata=_checked(check_key, fixed=True), repr=False)
     timeout: Optional[float] = attrs.field(default=None, metadata=_checked(check_seconds))
+    #: ``...``: as *timeout*.
+    stream_timeout: Any = attrs.field(default=..., metadata=_checked(_check_stream_timeout))
     connect_timeout: Optional[float] = attrs.field(default=5.0, metadata=_checked(check_seconds))
     read_timeout: Optional[float] = attrs.field(default=30.0, metadata=_checked(check_seconds))
     retry: RetryPolicy = attrs.field(factory=RetryPolicy, metadata=_checked(_check_retry))

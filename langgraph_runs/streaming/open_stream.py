@@ -26,7 +26,7 @@ _ALWAYS = ("error", "metadata")
 def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[str, Any]) -> RunStream[Any]:
     """Start a run and return its stream. *options* are those of the call, checked."""
     cursor = Cursor(from_start=start.resumable, modes=modes_of(start.payload.stream_mode))
-    scope = start.options.scope(starter.transport)
+    scope = start.options.stream_scope(starter.transport)
 
     def open_first() -> Optional[ByteStream]:
         first = starter.open(start, scope)
@@ -72,7 +72,7 @@ def stream_existing_run(
     cancels = options.get("cancel_on_disconnect") or False
     if cancels:
         query.append(("cancel_on_disconnect", "true"))
-    scope = common.scope(starter.transport)
+    scope = common.stream_scope(starter.transport)
     request = api.stream_request(api.stream_path(thread_id, run_id), common, query=query, last_event_id=start)
     config = StreamConfig(
         open_first=lambda: starter.transport.open_with_retries(request, scope),

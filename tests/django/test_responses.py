@@ -52,6 +52,12 @@ class Site:
         thread_id = self.client.threads.create().thread_id
         return self.client.runs.stream(thread_id, "agent", input={}, stream_mode=list(modes), **options)
 
+    def joined(self, **options: Any) -> Any:
+        """The stream of a run that another request has started."""
+        thread_id = self.client.threads.create().thread_id
+        run = self.client.runs.create(thread_id, "agent", input={}, stream_mode=["custom", "values"], stream_resumable=True)
+        return self.client.runs.join_stream(thread_id, run.run_id, last_event_id="0", **options)
+
     def response(self, *, modes: Any = ("custom", "values"), **options: Any) -> StreamingHttpResponse:
         response = stream_response(self.stream(modes=modes), **options)
         assert isinstance(response, StreamingHttpResponse)
@@ -185,7 +191,7 @@ def test_when_the_server_is_unreachable_the_browser_is_told_to_reconnect(site: M
     """There is an error, and no end: a stream that was cut never looks finished."""
     held = Held()
     one = site(held)
-    response = one.response()
+    response = stream_response(one.joined(), on_disconnect="continue")
     body = iter(response)
     next(body)
     assert b"metadata" in next(body)
@@ -202,10 +208,22 @@ def test_after_the_timeout_the_browser_is_told_to_reconnect(site: Make) -> None:
     """The run goes on: the next response shows the rest."""
     one = site(Held())
 
-    events = parsed(stream_response(one.stream(timeout=0.3)))
+    events = parsed(stream_response(one.joined(timeout=0.3), on_disconnect="continue"))
 
     assert ["metadata", "custom", "error"] == [event.event for event in events]
     assert [("deadline", True)] == [(error["code"], error["retry"]) for error in told(events, "error")]
+    assert not one.run.cancelled.is_set()
+
+
+def test_a_browser_whose_request_started_the_run_is_not_told_to_repeat_it(site: Make) -> None:
+    """That would start a second run. It is told that the end is not known."""
+    one = site(Held())
+
+    events = parsed(stream_response(one.stream(timeout=0.3), on_disconnect="continue"))
+
+    assert ["metadata", "custom", "error", "end"] == [event.event for event in events]
+    assert [("deadline", False)] == [(error["code"], error["retry"]) for error in told(events, "error")]
+    assert [{"status": "unknown", "paused": False, "interrupts": []}] == told(events, "end")
     assert not one.run.cancelled.is_set()
 
 
@@ -326,7 +344,7 @@ def test_a_response_that_was_read_to_the_end_does_not_cancel(site: Make) -> None
 def test_when_the_process_ends_browsers_are_told_to_reconnect(site: Make, on_disconnect: str) -> None:
     held = Held()
     one = site(held)
-    response = one.response(on_disconnect=on_disconnect)
+    response = stream_response(one.joined(), on_disconnect=on_disconnect)  # type: ignore[arg-type]
     body = iter(response)
     next(body), next(body)
 

@@ -193,6 +193,15 @@ def test_options_reach_the_client() -> None:
     assert (7.0, 2, None) == (settings.timeout, settings.retry.attempts, settings.api_key)
 
 
+@pytest.mark.parametrize("given, expected", [({}, None), ({"STREAM_TIMEOUT": 600}, 600.0), ({"STREAM_TIMEOUT": None}, None)])
+def test_streams_have_a_timeout_of_their_own(given: Any, expected: Any) -> None:
+    """TIMEOUT is for the calls of a view; a stream lasts as long as its run."""
+    with override_settings(LANGGRAPH_RUNS={"URL": URL, "TIMEOUT": 7, **given}):
+        settings = get_client()._transport.settings
+
+    assert (7.0, expected) == (settings.timeout, settings.stream_timeout)
+
+
 def test_an_unknown_name_is_refused_with_the_known_names() -> None:
     with override_settings(LANGGRAPH_RUNS={"default": {}, "reports": {}}):
         with pytest.raises(SettingsError, match="no configuration 'report'; did you mean 'reports'.*'default', 'reports'"):

@@ -115,9 +115,9 @@ def hook_path(site: Gunicorn) -> str:
 
 def test_a_worker_that_is_told_to_end_sends_its_browsers_to_the_next_one(server: DevServer, client: Client) -> None:
     """At once, and without cancelling a run that is to go on."""
-    path = "/stream/?" + query(graph="burst", input={"n": 2, "pause": 60}, on_disconnect="continue")
     with Gunicorn(server.url, "-k", "gthread", "--threads", "2") as site:
-        browser = Browser(site.url, path)
+        told = post(site.url, "/start/", {"graph": "burst", "input": {"n": 2, "pause": 60}})
+        browser = Browser(site.url, f"/events/{told['thread_id']}/{told['run_id']}/")
         events = browser.events()
         next(events)
         site.terminate()
@@ -125,7 +125,7 @@ def test_a_worker_that_is_told_to_end_sends_its_browsers_to_the_next_one(server:
         browser.leave()
 
     assert ("error", True) == (last.event, json.loads(last.data)["retry"])
-    run = browser.response.headers["X-Thread"], browser.response.headers["X-Run"]
+    run = told["thread_id"], told["run_id"]
     assert "running" == client.runs.get(*run).status
     client.runs.cancel(*run)
 

@@ -248,7 +248,7 @@ def test_a_copy_shares_connections_and_has_its_own_options() -> None:
     ("options", "message"),
     [
         ({"timeout": -1}, "timeout=-1: "),
-        ({"retry": None, "url": "x"}, "with_options(url=...): can change timeout, connect_timeout, read_timeout, retry, "),
+        ({"retry": None, "url": "x"}, "with_options(url=...): can change timeout, stream_timeout, connect_timeout, read_timeout, "),
         ({"api_key": "x"}, "with_options(api_key=...): can change "),
         ({"retry": 5}, "retry=5: "),
         ({"headers": {"x-api-key": "x"}}, "headers: x-api-key is reserved"),

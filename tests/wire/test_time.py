@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
 import pytest
 
@@ -26,6 +26,7 @@ from langgraph_runs import (
     LangGraphRunsError,
     RetryPolicy,
 )
+from langgraph_runs.testing import fake_server, succeeds
 
 from .calls import CALLS, Call, after, calls, named
 from .fake_langgraph import Dialect, FakeLangGraph, FakeRun
@@ -816,3 +817,25 @@ def test_a_look_up_that_does_not_fit_into_the_time_leaves_the_create_uncertain(c
 
     assert isinstance(error, APIConnectionError)
     assert error.sent is not False
+
+
+@pytest.mark.parametrize("call", ["stream", "join_stream"])
+def test_a_stream_may_have_a_longer_timeout_than_other_calls(call: str) -> None:
+    """And a shorter one; without one of its own it has that of the client."""
+    with fake_server() as fake:
+
+        def events(**options: Any) -> List[Any]:
+            fake.script(succeeds({"a": 1}, events=[("custom", 1), 0.8, ("custom", 2)]))
+            setup = fake.client()
+            thread_id = setup.threads.create().thread_id
+            runs = fake.client(**options).runs
+            if call == "stream":
+                return [event.data for event in runs.stream(thread_id, "agent", stream_mode="custom") if event.mode == "custom"]
+            run = setup.runs.create(thread_id, "agent", stream_mode="custom", stream_resumable=True)
+            joined = runs.join_stream(thread_id, run.run_id, last_event_id="0")
+            return [event.data for event in joined if event.mode == "custom"]
+
+        assert [1, 2] == events(timeout=0.4, stream_timeout=None) == events(timeout=0.4, stream_timeout=60)
+        for late in ({"timeout": None, "stream_timeout": 0.4}, {"timeout": 0.4}):
+            with pytest.raises(DeadlineExceededError, match="not done within timeout=0.4 s"):
+                events(**late)
