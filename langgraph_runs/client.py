@@ -114,8 +114,9 @@ class Client:
         >>> longer = client.with_options(timeout=600, retry=RetryPolicy(attempts=10))
 
         May change ``timeout``, ``stream_timeout``, ``connect_timeout``, ``read_timeout``, ``retry``, ``headers``,
-        ``verify_outcome``, ``max_event_bytes`` and ``max_response_bytes``; anything else is an `InvalidRequestError`. *headers* are added to the
-        client's own, and replace headers of the same name. The copy shares the retry budget. Closing one of them closes both.
+        ``verify_outcome``, ``max_event_bytes`` and ``max_response_bytes``; anything else is an `InvalidRequestError`. *headers*
+        are added to the client's own, and replace headers of the same name. The copy shares the retry budget. Closing one of them
+        closes both.
         """
         unknown = [name for name in options if name not in CHANGEABLE]
         if unknown:
