@@ -11,7 +11,7 @@
     │   │   └── DeadlineExceededError       ``timeout`` has passed; .timeout
     │   ├── StreamInterruptedError          .last_event_id  .events_seen
     │   ├── CreateUncertainError            the run may exist; .request_id
-    │   └── ResponseDecodeError             .problems
+    │   └── ResponseDecodeError             .problems  .status_code  .body
     ├── APIStatusError                      .status_code  .message  .body  .headers  .request_id  .retry_after
     │   ├── BadRequestError  AuthenticationError  PermissionDeniedError  NotFoundError (.values)
     │   ├── ConflictError  UnprocessableEntityError  RateLimitError
@@ -286,17 +286,35 @@ class CreateUncertainError(APIConnectionError):
 class ResponseDecodeError(APIConnectionError):
     """A response does not have the shape that the API documents, or is larger than the client allows. Not repeated.
 
+    ``sent`` is None if the response is not the API's, such as a login page: whether the server acted is then not known.
+
     >>> ResponseDecodeError("another shape", problems=["$.status: expected a string, not a number"]).problems
     ('$.status: expected a string, not a number',)
     """
 
     #: What is wrong, each with its place: ``"$.status: expected a string, not a number"``.
     problems: Tuple[str, ...] = ()
+    #: The HTTP status of a response that is not the API's; else None.
+    status_code: Optional[int] = None
+    #: The whole body of a response that is not the API's, as text; else None.
+    body: Optional[str] = None
 
-    def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
+    _not_shown = LangGraphRunsError._not_shown | {"body"}
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: Sequence[str] = (),
+        status_code: Optional[int] = None,
+        body: Optional[str] = None,
+        **context: Any,
+    ) -> None:
         context.setdefault("sent", True)
         super().__init__(message, **context)
         self.problems = tuple(problems)
+        self.status_code = status_code
+        self.body = body
 
 
 class APIStatusError(LangGraphRunsError):

@@ -7,6 +7,7 @@ the request.
 """
 
 from .assistants import get_assistant, search_assistants
+from .own_response import own_json
 from .paths import RunIds, ids_from, local_path
 from .runs import (
     cancel_run,
@@ -57,6 +58,7 @@ __all__ = [
     "list_runs",
     "list_runs_at",
     "local_path",
+    "own_json",
     "search_assistants",
     "search_threads",
     "start_request",

@@ -7,7 +7,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..call import Scope
 from ..errors import NotFoundError
 from ..http import NO_OPTIONS, CommonOptions, Request, Transport
-from ..serialization import decode_body, encode
+from ..serialization import encode
+from .own_response import check_done, own_json
 
 __all__ = ["NO_BODY", "build", "fetch_json", "given", "run_once_or_absent", "search", "with_required"]
 
@@ -36,14 +37,14 @@ def build(
 
 
 def fetch_json(transport: Transport, scope: Scope, request: Request) -> Any:
-    """Send a request and return the parsed JSON of the response."""
-    return decode_body(transport.call(request, scope).body)
+    """Send a request and return the parsed JSON of the response, which must be the API's own."""
+    return own_json(transport.call(request, scope))
 
 
 def run_once_or_absent(transport: Transport, scope: Scope, request: Request) -> None:
     """Send a request that cancels or deletes. A 404 is a success only if an earlier attempt may have been executed."""
     try:
-        transport.call(request, scope)
+        check_done(transport.call(request, scope))
     except NotFoundError:
         if not scope.may_have_been_executed:
             raise

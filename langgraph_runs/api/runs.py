@@ -7,7 +7,8 @@ from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 from ..call import Scope
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
 from ..models import Run
-from ..serialization import decode, decode_body, decode_list, encode
+from ..serialization import decode, decode_list, encode
+from .own_response import own_json
 from .paths import run_path, runs_path
 from .request import build, fetch_json, run_once_or_absent, with_required
 
@@ -63,7 +64,7 @@ def list_runs_at(
 
 
 def _runs_of(response: Response, thread_id: str, select: Sequence[str] = ()) -> List[Run]:
-    rows = with_required(decode_body(response.body), select, {"run_id": "", "thread_id": thread_id, "status": ""})
+    rows = with_required(own_json(response), select, {"run_id": "", "thread_id": thread_id, "status": ""})
     return decode_list(rows, Run)
 
 
@@ -127,7 +128,7 @@ def create_batch_request(body: bytes, options: CommonOptions = NO_OPTIONS, *, he
 
 def create_batch_response(response: Response) -> List[Run]:
     """Return the runs that a `create_batch_request` created."""
-    return decode_list(decode_body(response.body), Run)
+    return decode_list(own_json(response), Run)
 
 
 def join_request(thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Request:

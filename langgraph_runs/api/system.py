@@ -6,14 +6,17 @@ from ..call import Scope
 from ..http import NO_OPTIONS, CommonOptions, Response, Transport
 from ..models import ServerInfo
 from ..serialization import decode
+from .own_response import check_done
 from .request import build, fetch_json
 
 __all__ = ["get_info", "get_ok"]
 
 
 def get_ok(transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS) -> Response:
-    """Request ``/ok`` and return the response, which has no error status."""
-    return transport.call(build("GET", "/ok", options), scope)
+    """Request ``/ok`` and return the response, which is the API's and reports no error."""
+    response = transport.call(build("GET", "/ok", options), scope)
+    check_done(response)
+    return response
 
 
 def get_info(transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS) -> ServerInfo:

@@ -51,7 +51,7 @@ def execution_of(error: LangGraphRunsError) -> Execution:
     ``sent`` is False: no connection, or nothing written to it   not executed
     a status that refuses (3xx, 4xx but 408 and 499; 501, 505)   not executed
     503 with ``Retry-After``                                     not executed
-    500, a complete 2xx that cannot be decoded, a `RunError`     executed
+    500, a 2xx of the API that has another shape, a `RunError`   executed
     everything else                                              unknown
     ===========================================================  =====================
 
@@ -68,6 +68,8 @@ def execution_of(error: LangGraphRunsError) -> Execution:
         ):
             return Execution.NOT_EXECUTED
         return Execution.EXECUTED if error.status_code == 500 else Execution.UNKNOWN
+    if isinstance(error, ResponseDecodeError) and error.sent is None:
+        return Execution.UNKNOWN  # the response is not the API's
     if isinstance(error, (ResponseDecodeError, RunError)):
         return Execution.EXECUTED
     if isinstance(error, APIConnectionError) and error.sent is False:

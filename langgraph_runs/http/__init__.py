@@ -7,7 +7,7 @@ imported when the first client is made.
 from typing import TYPE_CHECKING
 
 from .call_options import CALL_OPTIONS, NO_OPTIONS, CommonOptions, common_options, parse_call_options
-from .headers import as_utf8, http_date, path_segment, split_login
+from .headers import as_utf8, error_text, http_date, path_segment, split_login
 from .session_factory import SessionFactory
 from .settings import CHANGEABLE, SETTINGS, Settings, check_key
 from .transport import Request, Response, Transport
@@ -29,6 +29,7 @@ __all__ = [
     "as_utf8",
     "check_key",
     "common_options",
+    "error_text",
     "http_date",
     "parse_call_options",
     "path_segment",

@@ -404,21 +404,51 @@ def test_every_2xx_is_a_success(connect: Connect, call: Call, status: int) -> No
 
 
 @calls(due="nothing")
-def test_a_call_without_a_result_accepts_any_body(connect: Connect, call: Call) -> None:
-    """204, an empty 200, text and HTML are all the same success."""
-    answers = [
-        reply(204),
-        reply(200),
-        reply(202, "accepted"),
-        reply(200, HTML),
-        reply(200, b"\xff\0"),
-        chunked(status=200),
-        reply(205),
-    ]
+def test_a_call_without_a_result_accepts_what_the_api_sends(connect: Connect, call: Call) -> None:
+    """An empty 200, 202 or 204 and JSON are all the same success."""
+    json_type = {"Content-Type": "application/json"}
+    answers = [reply(204), reply(200), reply(202), reply(200, b"{}"), reply(200, b"null", json_type), chunked(status=200)]
     with ScriptedServer(*answers) as server:
         client = connect(server.url)
         assert 1 == len({repr(call(client)) for _ in answers})
         assert len(answers) == len(server.requests)
+
+
+@calls(due="nothing")
+def test_a_call_without_a_result_needs_a_response_of_the_api(connect: Connect, call: Call) -> None:
+    """A page, text and an error in a 200 confirm nothing: the server may never have seen the request. It is not sent again."""
+    html = {"Content-Type": "text/html; charset=utf-8"}
+    answers = [
+        reply(200, HTML, html),
+        reply(202, HTML),
+        reply(202, b"", html),
+        reply(205),
+        reply(202, "accepted"),
+        reply(200, b"\xff\0"),
+        reply(200, b'{"error": "login required"}', {"Content-Type": "application/json"}),
+    ]
+    with ScriptedServer(*answers) as server:
+        client = connect(server.url)
+        for _ in answers:
+            error = _error(call, client)
+            assert isinstance(error, ResponseDecodeError)
+            assert error.sent is None
+            assert "is not the API's" in str(error) and "whether the server acted is not known" in str(error)
+        assert len(answers) == len(server.requests)
+
+
+@records
+@pytest.mark.parametrize("status", [200, 204])
+def test_a_page_where_json_is_due_is_not_the_apis(connect: Connect, call: Call, status: int) -> None:
+    """A login page with 200 leaves open whether the server acted, and so does a 204 where the API sends a body."""
+    if str(call).startswith("create"):
+        pytest.skip("a create is looked up")
+    answer = reply(200, HTML, {"Content-Type": "text/html"}) if status == 200 else reply(204)
+    with ScriptedServer(answer, routes=after(call)) as server:
+        error = _error(call, connect(server.url))
+        assert isinstance(error, ResponseDecodeError)
+        assert (None, status) == (error.sent, error.status_code)
+        assert "is not the API's" in str(error)
 
 
 @records
