@@ -194,31 +194,26 @@ class Retrier:
     safe to use from several threads.
     """
 
-    __slots__ = (
-        "_attempt",
-        "_attempts",
-        "_error",
-        "_repeatable",
-        "_seconds",
-        "budget",
-        "call",
-        "failures",
-        "out_of_time",
-        "policy",
-        "scope",
-        "transient",
-    )
+    #: Failed attempts since the last progress.
+    failures = 0
+    #: True if the last error was final because the wait would have ended after the deadline of the call.
+    out_of_time = False
+    _attempts: Any = None
+    _attempt: Any = None
+    _error: Optional[LangGraphRunsError] = None
+    _repeatable = False
+    _seconds = 0.0
 
     def __init__(
         self,
-        call: str,
+        call: object,
         *,
         policy: RetryPolicy,
         budget: RetryBudget,
         scope: Optional[Scope],
         transient: Callable[[LangGraphRunsError], bool],
     ) -> None:
-        #: The name of the call in the log line and in `RetryDetails`, such as ``"GET /threads/x/runs"``.
+        #: Its text is the name of the call in the log line and in `RetryDetails`, such as ``"GET /threads/x/runs"``.
         self.call = call
         self.policy = policy
         self.budget = budget
@@ -226,15 +221,6 @@ class Retrier:
         self.scope = scope
         #: A function that returns True if another attempt may be made after an error.
         self.transient = transient
-        #: Failed attempts since the last progress.
-        self.failures = 0
-        #: True if the last error was final because the wait would have ended after the deadline of the call.
-        self.out_of_time = False
-        self._attempts: Any = None
-        self._attempt: Any = None
-        self._error: Optional[LangGraphRunsError] = None
-        self._repeatable = False
-        self._seconds = 0.0
 
     def run(self, attempt: Callable[[], T]) -> T:
         """Return the result of *attempt*, called again after transient errors. Raises the last error itself."""
@@ -312,7 +298,7 @@ class Retrier:
 
     def _announce(self, _: Any) -> None:
         assert self._error is not None
-        self.policy.announce(self.call, self.failures + 1, self._seconds, self._error)
+        self.policy.announce(str(self.call), self.failures + 1, self._seconds, self._error)
 
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than the deadline and the signals of the call allow."""

@@ -41,7 +41,6 @@ class Scope:
         "_closers",
         "_interrupted",
         "_lock",
-        "_pid",
         "_reason",
         "_sleep",
         "_socket",
@@ -49,6 +48,7 @@ class Scope:
         "attempts",
         "deadline",
         "may_have_been_executed",
+        "pid",
         "request",
         "run_id",
         "thread_id",
@@ -79,7 +79,8 @@ class Scope:
         #: while the same thread waits for it, the handler can block forever on the lock in the event.
         self._wake: Optional[threading.Lock] = None
         self._sleep = sleep
-        self._pid = os.getpid()
+        #: The id of the process in which the call began.
+        self.pid = os.getpid()
         self._closers: List[Callable[[], None]] = []
         for signal in signals:
             if signal is not None:
@@ -89,7 +90,7 @@ class Scope:
 
     def interrupt(self, reason: Any = None) -> None:
         """End the read, write, connect or sleep on which the call is blocked. Return at once."""
-        if os.getpid() != self._pid:
+        if os.getpid() != self.pid:
             # A forked child must not shut down a connection that its parent process still reads.
             self._interrupted = True
             return
@@ -139,7 +140,7 @@ class Scope:
 
     def check(self, after: Optional[LangGraphRunsError] = None) -> None:
         """Raise the error with which the call must end now, if any. If *after* is of the same class, it is raised instead."""
-        error = self.ending_error()
+        error = self.ending_error() if self._interrupted or self.deadline.expired() else None
         if error is None:
             return
         try:

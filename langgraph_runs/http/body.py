@@ -30,25 +30,28 @@ class ByteStream:
     to read are raised as errors of this package.
     """
 
+    _released = False
+
     def __init__(self, response: requests.Response, exchange: Exchange, info: RequestInfo) -> None:
         self.exchange = exchange
         self.info = info
         self.status = response.status_code
         #: Names in lower case; the values of a repeated header are joined by commas.
         self.headers: Dict[str, str] = dict(response.headers.lower_items())
-        raw: Any = response.raw
-        content = getattr(response, "_content", None)
-        if raw is None or isinstance(content, bytes):
-            raw = io.BytesIO(content or b"")  # a response hook has read the body, or an adapter has no raw response
-        self._raw = raw
+        self._raw: Any = response.raw
         #: The object whose ``close`` closes the response.
-        self._closer: Any = raw if response.raw is None else response
-        # The parser is read directly, which is cheaper, unless the body is compressed or a hook has begun to read it.
+        self._closer: Any = response
         self._parsed: Optional[HTTPResponse] = None
-        if isinstance(raw, PooledResponse) and not raw.parsed.is_read_as_file and "content-encoding" not in self.headers:
-            self._parsed = raw.parsed
-        self._pid = os.getpid()
-        self._released = False
+        content = getattr(response, "_content", None)
+        if self._raw is None or isinstance(content, bytes):
+            # A response hook has read the body, or an adapter has no raw response.
+            self._raw = io.BytesIO(content or b"")
+            if response.raw is None:
+                self._closer = self._raw
+        elif isinstance(self._raw, PooledResponse) and "content-encoding" not in self.headers:
+            # The parser is read directly, which is cheaper, unless the body is compressed or a hook has begun to read it.
+            if not self._raw.parsed.is_read_as_file:
+                self._parsed = self._raw.parsed
 
     @property
     def ends_with_connection(self) -> bool:
@@ -119,7 +122,7 @@ class ByteStream:
         """
         if self._released:
             return
-        if self._pid == os.getpid():
+        if self.exchange.scope.pid == os.getpid():
             self.exchange.scope.detach()
         try:
             self._closer.close()

@@ -146,10 +146,10 @@ class LimitedConnection:
         # http.client's method: urllib3's only adds a check for headers to omit. Most fields were in the last request
         # too: their lines are encoded and checked once.
         lines = self._header_lines
-        for field, line in zip(fields, map(lines.get, fields)):
-            if line is not None:
-                buffer.append(line)
-            elif field[1] != SKIP_HEADER:
+        known = list(map(lines.get, fields))
+        buffer.extend(filter(None, known))
+        for field, line in zip(fields, known) if None in known else ():
+            if line is None and field[1] != SKIP_HEADER:
                 super(HTTPConnection, self).putheader(*field)  # type: ignore[misc]
                 if len(lines) < _HEADER_LINES:  # those of single requests fill it once, after the common ones
                     lines[field] = buffer[-1]
@@ -165,7 +165,8 @@ class LimitedConnection:
         if not self._is_tunnelling:
             # The CONNECT request for a tunnel through a proxy is not a part of the request.
             body, self._body = self._body, None
-            exchange.phase = max(exchange.phase, Exchange.SENDING)
+            if exchange.phase < Exchange.SENDING:
+                exchange.phase = Exchange.SENDING
             if body is not None and len(body) > _SMALL:
                 self._send_all(exchange, data)
                 data = body

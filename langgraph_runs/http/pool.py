@@ -61,6 +61,24 @@ class ExchangeTimeout(urllib3.Timeout):
         return f"ExchangeTimeout(connect={self.exchange.connect_timeout!r}, read={self.exchange.read_timeout!r})"
 
 
+class _NoTimeout(urllib3.Timeout):
+    """The timeout that urllib3's code sets on a connection of this package, which keeps to the exchange instead."""
+
+    connect_timeout = None
+    read_timeout = None
+
+    def clone(self) -> _NoTimeout:
+        """Return this object: it has no state."""
+        return self
+
+    def start_connect(self) -> float:
+        """Do nothing. The result is not used."""
+        return 0.0
+
+
+_NO_TIMEOUT = _NoTimeout()
+
+
 class _IdleConnections:
     """The idle connections of a pool, the newest first. It has the methods of `queue.LifoQueue` that urllib3 uses.
 
@@ -115,6 +133,8 @@ class _Pool:
         exchange = getattr(options.get("timeout"), "exchange", None)
         if exchange is not None:
             options["pool_timeout"] = exchange
+            if issubclass(self.ConnectionCls, LimitedConnection):
+                options["timeout"] = _NO_TIMEOUT
         return super().urlopen(*args, **options)  # type: ignore[misc]
 
     def _get_conn(self, timeout: Any = None) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any, Optional, Tuple
 
 import urllib3
@@ -32,7 +31,7 @@ class PooledResponse(urllib3.HTTPResponse):
     _pool: Any = None
     # This replaces urllib3's property, whose code would run in the finalizer of each response: an exception of a signal handler
     # would be lost there. The connection is released, and this is True, before the finalizer runs.
-    closed = io.IOBase.closed
+    closed = False
 
     def __init__(self, parsed: HTTPResponse, exchange: Exchange, method: str, url: str) -> None:
         #: The parser. While nothing was read through this object, the body can be read from it directly, which is cheaper.
@@ -78,10 +77,7 @@ class PooledResponse(urllib3.HTTPResponse):
         if not self.parsed.is_complete or self.parsed.has_surplus:
             connection.close()
         self._pool._put_conn(connection)
-        io.IOBase.close(self)
-
-    def flush(self) -> None:
-        """Do nothing: there is nothing to write."""
+        self.closed = True
 
     def close(self) -> None:
         """Close the response, and its connection if the body was not read to its end."""
@@ -91,7 +87,7 @@ class PooledResponse(urllib3.HTTPResponse):
         file = self.__dict__.get("_fp")
         if file is not None:
             file.close()
-        io.IOBase.close(self)
+        self.closed = True
 
 
 class _LazyHeaders(urllib3.HTTPHeaderDict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import io
 import operator
 import re
 from typing import Any, Dict, List, Optional, Tuple
@@ -44,6 +45,7 @@ class HTTPResponse(http.client.HTTPResponse):
     """
 
     fp: Any = None
+    flush = io.IOBase.flush  # http.client's would flush the file that it reads from
     #: True if the end of the body was read.
     is_complete = False
     #: True if bytes came after the body: they belong to no response.
@@ -225,9 +227,6 @@ class HTTPResponse(http.client.HTTPResponse):
     def isclosed(self) -> bool:
         """Return True if the body was read to its end, or the response was closed."""
         return self.is_complete or self.closed
-
-    def flush(self) -> None:
-        """Do nothing: there is nothing to write."""
 
     def _complete(self) -> None:
         # As soon as the connection is in the pool it may serve another call, so this scope must not shut it down any more.

@@ -155,7 +155,7 @@ class Transport:
         """Return the retrier of *request*. *call* is its name in log lines, by default method and path."""
         scope.begin_request()
         return Retrier(
-            call or str(request),
+            call or request,
             policy=self.settings.retry,
             budget=self._shared.budget,
             scope=scope,

@@ -304,7 +304,7 @@ def test_a_forked_child_does_not_touch_its_parents_connection(shut: List[Any]) -
     """In another process than its own an interrupt only marks the call."""
     scope = scope_of()
     scope.attach(object())  # type: ignore[arg-type]
-    scope._pid = os.getpid() + 1
+    scope.pid = os.getpid() + 1
     scope.interrupt()
     assert (True, []) == (scope.interrupted, shut)
 
