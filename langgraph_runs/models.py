@@ -11,6 +11,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import attrs
 
+from .markers import shown_request_id, take_marker
+
 __all__ = [
     "Assistant",
     "Checkpoint",
@@ -30,6 +32,14 @@ RUN_STATUSES = ("pending", "running", "error", "success", "timeout", "interrupte
 THREAD_STATUSES = ("idle", "busy", "interrupted", "error")
 #: A run with one of these statuses has not ended; every other status is final.
 UNFINISHED = frozenset({"pending", "running"})
+
+
+def _stored_request_id(kwargs: Any) -> Optional[str]:
+    """Return the ``x-request-id`` that some servers store with a run."""
+    config = kwargs.get("config") if isinstance(kwargs, dict) else None
+    configurable = config.get("configurable") if isinstance(config, dict) else None
+    found = configurable.get("langgraph_request_id") if isinstance(configurable, dict) else None
+    return found if isinstance(found, str) else None
 
 
 @attrs.frozen(kw_only=True)
@@ -53,12 +63,18 @@ class Run:
     created_at: Optional[datetime.datetime] = None
     #: When its status last changed.
     updated_at: Optional[datetime.datetime] = None
-    #: Metadata of the assistant, the thread and the run, merged by the server.
+    #: Metadata of the assistant, the thread and the run, merged by the server. Without the field of this library, which is shown as
+    #: *request_id*.
     metadata: Dict[str, Any] = attrs.field(factory=dict)
     #: What the run was started with: input, config and so on. Not in the repr, since it may hold secrets.
     kwargs: Dict[str, Any] = attrs.field(factory=dict, repr=False)
     #: What the server did with other runs of the thread when it created this one.
     multitask_strategy: Optional[str] = None
+    #: The id of the request that created the run: the ``x-request-id`` that the caller gave, else one that the library made. For a
+    #: run that another program created, the ``x-request-id`` of its request, if the server stores it. Else None.
+    request_id: Optional[str] = attrs.field(
+        default=attrs.Factory(lambda self: _stored_request_id(self.kwargs), takes_self=True), repr=False
+    )
     #: Fields that this library does not know.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
@@ -67,13 +83,13 @@ class Run:
         """True if the run has ended, well or not."""
         return self.status not in UNFINISHED
 
-    @property
-    def request_id(self) -> Optional[str]:
-        """The ``x-request-id`` of the request that created the run, if the server stores it; else None."""
-        config = self.kwargs.get("config")
-        configurable = config.get("configurable") if isinstance(config, dict) else None
-        found = configurable.get("langgraph_request_id") if isinstance(configurable, dict) else None
-        return found if isinstance(found, str) else None
+    @staticmethod
+    def _prepared(fields: Dict[str, Any], extra: Dict[str, Any]) -> None:
+        marker = take_marker(fields, extra)
+        if marker is not None:
+            fields["request_id"] = shown_request_id(marker)
+        elif not isinstance(fields.get("request_id"), str):
+            fields.pop("request_id", None)
 
 
 @attrs.frozen(kw_only=True)
@@ -122,6 +138,10 @@ class Thread:
     config: Dict[str, Any] = attrs.field(factory=dict, repr=False)
     #: Fields that this library does not know.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+    @staticmethod
+    def _prepared(fields: Dict[str, Any], extra: Dict[str, Any]) -> None:
+        take_marker(fields, extra)
 
 
 @attrs.frozen(kw_only=True)
@@ -184,6 +204,10 @@ class ThreadState:
     interrupts: List[Interrupt] = attrs.field(factory=list)
     #: Fields that this library does not know.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+    @staticmethod
+    def _prepared(fields: Dict[str, Any], extra: Dict[str, Any]) -> None:
+        take_marker(fields, extra)
 
 
 @attrs.frozen(kw_only=True)

@@ -21,7 +21,7 @@ resources
 batch streaming runs
 api http serialization
 payloads options call
-server_traits validation errors models times _public _version _program _late_imports
+server_traits validation errors models markers times _public _version _program _late_imports
 """
 
 #: The modules that may import a library, by the library. A package stands for all its modules. No other library is imported.

@@ -10,15 +10,18 @@ from .assistants import get_assistant, search_assistants
 from .own_response import own_json
 from .paths import RunIds, ids_from, local_path
 from .runs import (
+    ListedRuns,
+    MarkedRun,
     cancel_run,
     cancel_runs,
     create_batch_request,
     create_batch_response,
+    created_run,
     delete_run,
     get_run,
     join_request,
+    list_marked_runs,
     list_runs,
-    list_runs_at,
     start_request,
     stream_path,
     stream_request,
@@ -37,6 +40,8 @@ from .threads import (
 )
 
 __all__ = [
+    "ListedRuns",
+    "MarkedRun",
     "RunIds",
     "cancel_run",
     "cancel_runs",
@@ -44,6 +49,7 @@ __all__ = [
     "create_batch_request",
     "create_batch_response",
     "create_thread",
+    "created_run",
     "delete_run",
     "delete_thread",
     "get_assistant",
@@ -55,8 +61,8 @@ __all__ = [
     "get_thread",
     "ids_from",
     "join_request",
+    "list_marked_runs",
     "list_runs",
-    "list_runs_at",
     "local_path",
     "own_json",
     "search_assistants",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ..call import Scope
+from ..call import Scope, states_absence
 from ..errors import NotFoundError
 from ..http import NO_OPTIONS, CommonOptions, Request, Transport
 from ..serialization import encode
@@ -42,11 +42,14 @@ def fetch_json(transport: Transport, scope: Scope, request: Request) -> Any:
 
 
 def run_once_or_absent(transport: Transport, scope: Scope, request: Request) -> None:
-    """Send a request that cancels or deletes. A 404 is a success only if an earlier attempt may have been executed."""
+    """Send a request that cancels or deletes.
+
+    A 404 is a success only if it is the server's own statement, and an earlier attempt may have been executed.
+    """
     try:
         check_done(transport.call(request, scope))
-    except NotFoundError:
-        if not scope.may_have_been_executed:
+    except NotFoundError as error:
+        if not (scope.may_have_been_executed and states_absence(error)):
             raise
 
 

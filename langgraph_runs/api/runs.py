@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..call import Scope
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
+from ..markers import is_in_metadata, marker_in
 from ..models import Run
 from ..serialization import decode, decode_list, encode
 from .own_response import own_json
@@ -13,19 +14,41 @@ from .paths import run_path, runs_path
 from .request import build, fetch_json, run_once_or_absent, with_required
 
 __all__ = [
+    "ListedRuns",
+    "MarkedRun",
     "cancel_run",
     "cancel_runs",
     "create_batch_request",
     "create_batch_response",
+    "created_run",
     "delete_run",
     "get_run",
     "join_request",
     "list_runs",
-    "list_runs_at",
+    "list_marked_runs",
     "start_request",
     "stream_path",
     "stream_request",
 ]
+
+
+class MarkedRun(NamedTuple):
+    """A run, and the marker of its create (see `markers`)."""
+
+    run: Run
+    #: None if the run has no marker, since another program created it, or since the server does not show it.
+    marker: Optional[str]
+    #: True if the marker is in the metadata of the run itself.
+    in_metadata: bool
+
+
+class ListedRuns(NamedTuple):
+    """One page of a thread's runs."""
+
+    #: In the server's order.
+    rows: List[MarkedRun]
+    #: The server's time from the ``Date`` header: seconds since 1970, or None. A gateway may have set it.
+    server_time: Optional[float]
 
 
 def get_run(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Run:
@@ -55,12 +78,13 @@ def list_runs(
     return _runs_of(response, thread_id, select)
 
 
-def list_runs_at(
-    transport: Transport, scope: Scope, thread_id: str, *, limit: int, offset: int
-) -> Tuple[List[Run], Optional[float]]:
-    """Return one page of the thread's runs, and the server's time from its ``Date`` header: seconds since 1970, or None."""
+def list_marked_runs(transport: Transport, scope: Scope, thread_id: str, *, limit: int, offset: int) -> ListedRuns:
+    """Return one page of the thread's runs, with their markers."""
     response = transport.call(build("GET", runs_path(thread_id), query=(("limit", limit), ("offset", offset))), scope)
-    return _runs_of(response, thread_id), http_date(response.headers.get("date", ""))
+    values = decode_body(response.body)
+    runs = decode_list(values, Run)
+    rows = [MarkedRun(run, marker_in(value), is_in_metadata(value)) for run, value in zip(runs, values)]
+    return ListedRuns(rows, http_date(response.headers.get("date", "")))
 
 
 def _runs_of(response: Response, thread_id: str, select: Sequence[str] = ()) -> List[Run]:
@@ -118,6 +142,12 @@ def start_request(
         creates=True,
         accept="text/event-stream" if call == "stream" else "application/json",
     )
+
+
+def created_run(response: Response) -> MarkedRun:
+    """Return the run in the response to a create, with its marker."""
+    value = decode_body(response.body)
+    return MarkedRun(decode(value, Run), marker_in(value), is_in_metadata(value))
 
 
 def create_batch_request(body: bytes, options: CommonOptions = NO_OPTIONS, *, headers: Mapping[str, str]) -> Request:

@@ -5,7 +5,7 @@ Knows nothing of HTTP, JSON or runs.
 
 from .abort import AbortController, AbortSignal
 from .deadline import Deadline
-from .execution import Execution, execution_of, is_surely_not_executed, is_transient
+from .execution import Execution, execution_of, is_surely_not_executed, is_transient, states_absence
 from .retry import Retrier, RetryBudget, RetryDetails, RetryPolicy, at_moments, polling_wait
 from .scope import Scope
 from .user_errors import UserCodeError, user_code
@@ -26,5 +26,6 @@ __all__ = [
     "is_surely_not_executed",
     "is_transient",
     "polling_wait",
+    "states_absence",
     "user_code",
 ]

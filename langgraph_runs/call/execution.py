@@ -7,6 +7,7 @@ the default: only the evidence in the table of `execution_of` makes an attempt c
 from __future__ import annotations
 
 import enum
+import re
 from typing import Collection
 
 from ..errors import (
@@ -20,13 +21,22 @@ from ..errors import (
     StreamInterruptedError,
 )
 
-__all__ = ["Execution", "execution_of", "is_surely_not_executed", "is_transient"]
+__all__ = ["Execution", "execution_of", "is_surely_not_executed", "is_transient", "states_absence"]
 
 #: Statuses with which a server, or a gateway before it, refuses or redirects a request without executing it. Any other error status
 #: proves nothing: 408, 499 and the 5xx of gateways are also sent for requests that are being executed.
 _REFUSALS = frozenset(
     {400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418}
     | {421, 422, 423, 424, 425, 426, 428, 429, 431, 451, 501, 505}
+)
+
+
+#: A 404 of the API names what does not exist: "Thread with ID 0d9f not found", "Run not found", "No runs found to cancel".
+_NAMES_THE_ABSENT = re.compile(r"\b(threads?|runs?|assistants?)\b", re.IGNORECASE)
+#: A 404 of a gateway, or for an unknown route, is about a page or a path, or is markup.
+_IS_ABOUT_A_PAGE = re.compile(
+    r"[/<>]|\b(routes?|ur[il]s?|paths?|pages?|endpoints?|methods?|hosts?|upstreams?|backends?|services?|servers?|applications?)\b",
+    re.IGNORECASE,
 )
 
 
@@ -93,3 +103,20 @@ def is_transient(error: LangGraphRunsError, statuses: Collection[int]) -> bool:
 def is_surely_not_executed(error: LangGraphRunsError) -> bool:
     """Return True if there is evidence that the server did not execute the request (see `execution_of`)."""
     return execution_of(error) is Execution.NOT_EXECUTED
+
+
+def states_absence(error: LangGraphRunsError) -> bool:
+    """Return True if *error* is the API's own statement that a run, thread or assistant does not exist.
+
+    A 404 alone is no evidence: a gateway sends one while the server is away, and so does a server that does not have the route.
+    The evidence is its text, which names the kind of thing that does not exist. Texts such as ``Not Found``, pages, and texts about
+    a path are no statement. Servers that say no more than ``Not Found`` for a run are therefore not believed: request its thread.
+
+    >>> [states_absence(APIStatusError(text, status_code=404)) for text in ("Thread with ID 0d9f not found", "Not Found")]
+    [True, False]
+    """
+    if not isinstance(error, APIStatusError) or error.status_code != 404 or "html" in error.headers.get("content-type", ""):
+        return False
+    if isinstance(error.body, str) and "<" in error.body:
+        return False
+    return bool(_NAMES_THE_ABSENT.search(error.message)) and not _IS_ABOUT_A_PAGE.search(error.message)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+import functools
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import attrs
 
@@ -14,6 +15,7 @@ from ..models import Run
 from ..payloads import RunCreate, RunsCreatePayload, to_body
 from ..serialization import encode
 from ..validation import check_known
+from .create_once import RequestMarker
 from .start import prepare_start
 from .starter import RunStarter
 
@@ -35,13 +37,15 @@ def create_runs(
     items = [batch_item(index, item) for index, item in enumerate(payloads)]
     if not items:
         raise InvalidRequestError("payloads=[]: give at least one run to create")
-    batches = split_batch(items, max_items=max_items, max_bytes=max_bytes)
+    marker = RequestMarker.new(options.headers)
+    write = functools.partial(marker.write_to, in_config=starter.creator.marks_config)
+    batches = split_batch(items, max_items=max_items, max_bytes=max_bytes, write=write)
     created: Dict[int, Run] = {}
     with options.scope(starter.transport) as scope:
         for places, body in batches:
             try:
                 if body is not None:
-                    created.update(zip(places, _create_together(starter, len(places), body, options, scope)))
+                    created.update(zip(places, _create_together(starter, len(places), body, marker, options, scope)))
                 else:
                     created[places[0]] = _create_alone(starter, items[places[0]], options, scope)
             except LangGraphRunsError as error:
@@ -57,8 +61,9 @@ def _created_nothing(error: LangGraphRunsError, places: Sequence[int]) -> bool:
     return is_surely_not_executed(error)
 
 
-def _create_together(starter: RunStarter, count: int, body: bytes, options: CommonOptions, scope: Scope) -> List[Run]:
-    marker = starter.creator.mark({}, options.headers)
+def _create_together(
+    starter: RunStarter, count: int, body: bytes, marker: RequestMarker, options: CommonOptions, scope: Scope
+) -> List[Run]:
     request = api.create_batch_request(body, options, headers=marker.headers)
     response = starter.creator.send_once(request, scope, thread_id=None, marker=marker)
     assert isinstance(response, Response)
@@ -99,11 +104,13 @@ def batch_item(index: int, item: Any) -> RunCreate:
         raise InvalidRequestError(f"payloads[{index}]: {error}") from None
 
 
-def split_batch(items: Sequence[RunCreate], *, max_items: int, max_bytes: int) -> List[Tuple[List[int], Optional[bytes]]]:
+def split_batch(
+    items: Sequence[RunCreate], *, max_items: int, max_bytes: int, write: Optional[Callable[..., None]] = None
+) -> List[Tuple[List[int], Optional[bytes]]]:
     """Return the requests for *items*: for each, the places of its items, and its body.
 
     An item that names a thread gets a request of its own, for which the body is None. An item that is larger than *max_bytes* gets
-    a request of its own as well.
+    a request of its own as well. *write* is called with each body and ``item=``, the item's place, to write the marker.
 
     >>> items = [RunCreate(assistant_id="a", input=n) for n in range(3)]
     >>> [(places, len(body or b"")) for places, body in split_batch(items, max_items=2, max_bytes=1000)]
@@ -123,7 +130,10 @@ def split_batch(items: Sequence[RunCreate], *, max_items: int, max_bytes: int) -
 
     for index, item in enumerate(items):
         try:
-            part = encode(to_body(item))
+            item_body = to_body(item)
+            if write is not None:
+                write(item_body, item=index)
+            part = encode(item_body)
         except InvalidRequestError as error:
             raise InvalidRequestError(f"payloads[{index}]: {error._text}") from None
         if item.thread_id is not None:

@@ -1,7 +1,7 @@
 """Starts a run once. After a failure that leaves open whether the run exists, looks it up before the create is sent again.
 
-Each create carries a new ``x-request-id``, which the server stores with the run. If a run with this id is found, it is the result.
-If none is found until the last listing (`_LOOKUPS`), the run was not created, and the create is sent again.
+Each create writes a marker of its own into the metadata of its run. If a run with the marker is found, it is the result. If none
+is found until the last listing (`_LOOKUPS`), the run was not created, and the create is sent again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..errors import (
     NotFoundError,
 )
 from ..http import Request, Response, Transport
+from ..markers import BATCH_ITEM, MARKER
 from ..models import Run
 from ..server_traits import ServerTraits
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RecoveredRun", "RequestMarker", "RunCreator"]
 
-#: Field of the metadata that carries the request id on servers that do not store the header.
-MARKER = "langgraph_runs_request_id"
 #: Seconds after the failure at which the thread's runs are listed; the last listing decides.
 _LOOKUPS = (0.0, 0.1, 0.3, 0.8, 1.8)
 _PAGE = 20
@@ -50,22 +49,43 @@ if hasattr(os, "register_at_fork"):
 
 @attrs.frozen
 class RequestMarker:
-    """An id that distinguishes one create from all others."""
+    """What distinguishes one create from all others: a value in the metadata of its run."""
 
+    #: The value in the metadata.
+    value: str
+    #: The ``x-request-id`` of the create: the caller's, else one that the library made. Gateways change it, and not every server
+    #: stores it, so that its absence proves nothing.
     request_id: str
-    #: True if the library made the id. The caller may use an id of its own for several requests, so that it proves nothing.
-    is_unique: bool
-    #: True if the metadata of the run carry the id as well.
-    in_metadata: bool = False
+    #: True if the library made the request id. The caller may use an id of its own for several requests.
+    made_here: bool
+
+    @classmethod
+    def new(cls, headers: Mapping[str, Any]) -> RequestMarker:
+        """Return a new marker for a create with the caller's *headers*."""
+        given = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
+        fresh = _fresh_id()
+        return cls(fresh if given is None else f"{given} {fresh}", given or fresh, given is None)
 
     @property
     def headers(self) -> Dict[str, str]:
         """The headers to send with the create, in addition to the caller's own."""
-        return {"x-request-id": self.request_id} if self.is_unique else {}
+        return {"x-request-id": self.request_id} if self.made_here else {}
 
-    def is_on(self, run: Run) -> bool:
-        """Return True if *run* was created by the request with this marker."""
-        return self.is_unique and self.request_id in (run.request_id, run.metadata.get(MARKER))
+    def write_to(self, body: Dict[str, Any], *, item: Optional[int] = None, in_config: bool = False) -> None:
+        """Write the marker into the body of a create: into ``metadata`` and, with *in_config*, into ``config.metadata``.
+
+        *item* is the position of a run in a batch. An object that is no mapping is left as it is: the server refuses it.
+        """
+        own: Dict[str, Any] = {MARKER: self.value} if item is None else {MARKER: self.value, BATCH_ITEM: item}
+        _merge(body, "metadata", own)
+        if in_config and isinstance(body.get("config", {}), Mapping):
+            config = dict(body.get("config", {}))
+            _merge(config, "metadata", own)
+            body["config"] = config
+
+    def is_on(self, row: api.MarkedRun) -> bool:
+        """Return True if the run was created by the request with this marker."""
+        return row.marker == self.value or (self.made_here and row.run.request_id == self.request_id)
 
 
 @attrs.frozen
@@ -88,13 +108,15 @@ class RunCreator:
         self.repeat_refused = repeat_refused
 
     def mark(self, body: Dict[str, Any], headers: Mapping[str, Any]) -> RequestMarker:
-        """Return the marker for one create. If the server does not store request ids, put it into the metadata of *body* too."""
-        given = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
-        in_metadata = given is None and self._traits.stores_request_id is False
-        marker = RequestMarker(request_id=given or _fresh_id(), is_unique=given is None, in_metadata=in_metadata)
-        if in_metadata:
-            body["metadata"] = {**(body.get("metadata") or {}), MARKER: marker.request_id}
+        """Return the marker for one create, and write it into the metadata of *body*."""
+        marker = RequestMarker.new(headers)
+        marker.write_to(body, in_config=self.marks_config)
         return marker
+
+    @property
+    def marks_config(self) -> bool:
+        """True if creates must carry their marker in ``config.metadata`` too, since the server may not keep ``metadata``."""
+        return not self._traits.keeps_run_metadata
 
     def open_once(
         self,
@@ -104,9 +126,13 @@ class RunCreator:
         thread_id: Optional[str],
         marker: RequestMarker,
         recover: bool = True,
+        own_thread: bool = False,
     ) -> Union[ByteStream, RecoveredRun]:
-        """Return the open response to a create. With *recover*, a run whose response was lost is looked up and returned instead."""
-        creation = _Creation(self, request, scope, thread_id, marker, recover)
+        """Return the open response to a create. With *recover*, a run whose response was lost is looked up and returned instead.
+
+        *own_thread* says that no other call creates runs on the thread, and that the request has ``multitask_strategy="reject"``.
+        """
+        creation = _Creation(self, request, scope, thread_id, marker, recover, own_thread)
         return self._transport.logged(creation.open, request, scope)
 
     def send_once(
@@ -117,6 +143,7 @@ class RunCreator:
         thread_id: Optional[str],
         marker: RequestMarker,
         recover: bool = True,
+        own_thread: bool = False,
         on_headers: Optional[Callable[[Mapping[str, str]], None]] = None,
     ) -> Union[Response, RecoveredRun]:
         """Return the whole response to a create; otherwise as `open_once`.
@@ -124,13 +151,15 @@ class RunCreator:
         *on_headers* is called with the headers of a success, before the body is read. Its exceptions reach the caller, and the
         create is not repeated.
         """
-        creation = _Creation(self, request, scope, thread_id, marker, recover)
+        creation = _Creation(self, request, scope, thread_id, marker, recover, own_thread)
         return self._transport.logged(lambda: creation.send(on_headers), request, scope)
 
-    def note_stored_id(self, run: Run, marker: RequestMarker) -> None:
-        """Note from a created run whether this server stores the request id."""
-        if self._traits.stores_request_id is None and run.kwargs:
-            self._traits.stores_request_id = run.request_id == marker.request_id
+    def note_created(self, created: api.MarkedRun, marker: RequestMarker) -> None:
+        """Note from a created run what this server keeps of the marker."""
+        traits = self._traits
+        if traits.shows_marker is None or traits.keeps_run_metadata is None:
+            traits.shows_marker = created.marker == marker.value
+            traits.keeps_run_metadata = created.in_metadata
 
     def find(self, thread_id: Optional[str], marker: RequestMarker, scope: Scope) -> Optional[Run]:
         """Return the run of a create that succeeded, and whose response did not name the run; None if it cannot be found."""
@@ -142,38 +171,38 @@ class RunCreator:
             scope.check(error)
             return None
 
-    def look_up(self, thread_id: str, marker: RequestMarker, scope: Scope) -> Tuple[Optional[Run], List[Run], float]:
+    def look_up(
+        self, thread_id: str, marker: RequestMarker, scope: Scope
+    ) -> Tuple[Optional[Run], List[api.MarkedRun], Optional[float]]:
         """Return the run with this marker or None, all runs that were listed, and the server's time in seconds since 1970."""
-        runs: List[Run] = []
-        now = time.time()
+        rows: List[api.MarkedRun] = []
+        now: Optional[float] = None
         for page in range(_PAGES):
             try:
-                listed, server_time = api.list_runs_at(self._transport, scope, thread_id, limit=_PAGE, offset=page * _PAGE)
+                listed = api.list_marked_runs(self._transport, scope, thread_id, limit=_PAGE, offset=page * _PAGE)
             except NotFoundError:
                 break  # the thread does not exist, so it has no runs
-            now = server_time or time.time()
-            runs += listed
-            found = next((run for run in listed if marker.is_on(run)), None)
+            now = listed.server_time
+            rows += listed.rows
+            found = next((row for row in listed.rows if marker.is_on(row)), None)
             if found is not None:
-                self.note_stored_id(found, marker)
-                return found, runs, now
-            if len(listed) < _PAGE:
+                self.note_created(found, marker)
+                return found.run, rows, now
+            if len(listed.rows) < _PAGE:
                 break
-        return None, runs, now
+        return None, rows, now
 
-    def would_recognise(self, runs: List[Run], marker: RequestMarker, began: float) -> bool:
-        """Return True if the run with this marker would be recognised among *runs*.
+    def would_recognise(self, rows: List[api.MarkedRun], began: float) -> bool:
+        """Return True if the run of a create would be recognised among *rows*, by its marker or by its age.
 
         *began* is the server's time when the create began, in seconds since 1970.
         """
-        if not marker.is_unique:
-            return False
-        if marker.in_metadata:
+        if self._traits.shows_marker:
             return True
-        if self._traits.stores_request_id:
-            return all(run.request_id is not None for run in runs)
-        # The server may store an id with every run that it has made itself. Then only its age shows which run is the new one.
-        return all(run.created_at is not None and run.created_at.timestamp() < began - _SKEW for run in runs)
+        return all(
+            row.marker is not None or (row.run.created_at is not None and row.run.created_at.timestamp() < began - _SKEW)
+            for row in rows
+        )
 
 
 class _Creation:
@@ -187,6 +216,7 @@ class _Creation:
         thread_id: Optional[str],
         marker: RequestMarker,
         recover: bool,
+        own_thread: bool,
     ) -> None:
         self._creator = creator
         self._transport = creator._transport
@@ -195,6 +225,7 @@ class _Creation:
         self._thread_id = thread_id
         self._marker = marker
         self._recover = recover
+        self._own_thread = own_thread
         self._began = scope.deadline.clock()
         self._sent = 0
         #: True if an attempt may have created the run after its thread was last listed.
@@ -215,13 +246,13 @@ class _Creation:
             opened = self.open()
             if isinstance(opened, RecoveredRun):
                 return opened
-            with opened as stream:
-                if on_headers is not None:
-                    on_headers(stream.headers)
-                try:
+            try:
+                with opened as stream:
+                    if on_headers is not None:
+                        on_headers(stream.headers)
                     return self._transport.read(stream)
-                except (APIConnectionError, APIStatusError) as error:
-                    recovered = self._after_failure(error)
+            except (APIConnectionError, APIStatusError) as error:
+                recovered = self._after_failure(error)  # when the broken response is closed, since a look-up may take seconds
             if recovered is not None:
                 return recovered
 
@@ -268,19 +299,20 @@ class _Creation:
                 raise self._uncertain("a stateless run cannot be looked up", error)
             try:
                 for _ in at_moments(scope, _LOOKUPS):
-                    found, runs, now = self._look_up(thread_id)
+                    found, rows, now = self._look_up(thread_id)
                     if found is not None:
                         return _recovered(found)
             except LangGraphRunsError as second:
                 scope.check(second)
                 raise self._uncertain(f"looking it up failed ({second})", error) from second
-            if runs and not self._creator.would_recognise(runs, self._marker, now - (scope.deadline.clock() - self._began)):
+            began = (now or time.time()) - (scope.deadline.clock() - self._began)
+            if not self._creator.would_recognise(rows, began):
                 raise self._uncertain("the server does not say which request created a run", error)
             return None
         finally:
             del error  # as in `_after_failure`
 
-    def _look_up(self, thread_id: str) -> Tuple[Optional[Run], List[Run], float]:
+    def _look_up(self, thread_id: str) -> Tuple[Optional[Run], List[api.MarkedRun], Optional[float]]:
         try:
             return self._creator.look_up(thread_id, self._marker, self._scope)
         finally:
@@ -297,6 +329,12 @@ class _Creation:
         )
         uncertain.__cause__ = error
         return self._scope.identify(uncertain)
+
+
+def _merge(body: Dict[str, Any], name: str, fields: Mapping[str, Any]) -> None:
+    given = body.get(name) or {}
+    if isinstance(given, Mapping):
+        body[name] = {**given, **fields}
 
 
 def _fresh_id() -> str:

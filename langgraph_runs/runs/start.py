@@ -41,6 +41,8 @@ class PreparedStart:
     #: True if the server keeps the run's events for a resumed stream.
     resumable: bool
     on_run_created: Optional[Callable[[Any], None]]
+    #: True if no other call creates runs on the thread, and the request has ``multitask_strategy="reject"``.
+    own_thread: bool = False
     _reported: List[str] = attrs.field(factory=list)
 
     @property
@@ -76,8 +78,14 @@ def prepare_start(
     assistant_id: str,
     payload: Optional[RunsInvokePayload],
     options: Mapping[str, Any],
+    *,
+    own_thread: bool = False,
 ) -> PreparedStart:
-    """Return the start that the arguments of ``create``, ``wait`` or ``stream`` describe. Raise `InvalidRequestError`."""
+    """Return the start that the arguments of ``create``, ``wait`` or ``stream`` describe. Raise `InvalidRequestError`.
+
+    *own_thread* says that no other call creates runs on the thread. The create then tells the server to refuse a second run while
+    the first is unfinished, so that it may be sent again when nothing else shows whether an earlier attempt will be executed.
+    """
     assistant = check_id("assistant_id", assistant_id)
     thread = None if thread_id is None else check_id("thread_id", thread_id)
     check_known(call, options, _known(call, cls))  # type: ignore[arg-type]  # a class can be hashed
@@ -87,9 +95,11 @@ def prepare_start(
     merged = merge_payload(cls, payload, {name: value for name, value in options.items() if name not in client_options}, call=call)
     resumable, fixed = _resumable(call, merged)
     body = to_body(merged, assistant_id=assistant, **fixed)
+    if own_thread:
+        body["multitask_strategy"] = "reject"
     marker = creator.mark(body, common.headers)
     request = api.start_request(call, thread, body, common, headers=marker.headers)
-    return PreparedStart(common, request, marker, thread, merged, resumable, options.get("on_run_created"))
+    return PreparedStart(common, request, marker, thread, merged, resumable, options.get("on_run_created"), own_thread)
 
 
 @functools.cache

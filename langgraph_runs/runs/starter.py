@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional, Union
 
+from .. import api
 from ..call import Scope
 from ..errors import CreateUncertainError
 from ..http import Response, Transport
 from ..models import Run, RunOutcome
-from ..serialization import decode, decode_body
 from ..server_traits import ServerTraits
 from .create_once import RecoveredRun, RunCreator
 from .outcome import RunOutcomes
@@ -36,8 +36,9 @@ class RunStarter:
         if isinstance(created, RecoveredRun):
             run = self._fetch(created, start, scope)
         else:
-            run = decode(decode_body(created.body), Run)
-            self.creator.note_stored_id(run, start.marker)
+            row = api.created_run(created)
+            self.creator.note_created(row, start.marker)
+            run = row.run
         start.report(run.run_id, run.thread_id)
         return run
 
@@ -58,7 +59,12 @@ class RunStarter:
         """Start a run for a stream and return the open response, or the run if the response was lost."""
         scope.note_run(thread_id=start.thread_id)
         return self.creator.open_once(
-            start.request, scope, thread_id=start.thread_id, marker=start.marker, recover=start.survives_disconnect
+            start.request,
+            scope,
+            thread_id=start.thread_id,
+            marker=start.marker,
+            recover=start.survives_disconnect,
+            own_thread=start.own_thread,
         )
 
     def _send(self, start: PreparedStart, scope: Scope, *, recover: bool) -> Union[Response, RecoveredRun]:
@@ -69,6 +75,7 @@ class RunStarter:
             thread_id=start.thread_id,
             marker=start.marker,
             recover=recover,
+            own_thread=start.own_thread,
             on_headers=start.note_headers(scope),
         )
 

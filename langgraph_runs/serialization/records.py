@@ -8,6 +8,8 @@ The rules:
 - a field that is null or missing has its default, if the record declares one;
 - fields that the record does not have are kept in its ``extra``;
 - a time is ISO 8601 text; without an offset it is UTC.
+
+A record class may have a static method ``_prepared``, which changes the known and the unknown fields before they are checked.
 """
 
 from __future__ import annotations
@@ -110,6 +112,7 @@ def _make_hook(cls: Any) -> Any:
         name: override(struct_hook=_HOOKS[field.type]) for name, field in fields.items() if field.type in _HOOKS
     }
     inner = make_dict_structure_fn(cls, _converter, **hooks)
+    prepared: Optional[Callable[[Dict[str, Any], Dict[str, Any]], None]] = getattr(cls, "_prepared", None)
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
@@ -119,6 +122,8 @@ def _make_hook(cls: Any) -> Any:
         extra = {name: known.pop(name) for name in value if name in unknown} if unknown else {}
         if None in known.values():
             known = {name: item for name, item in known.items() if item is not None or name in needed}
+        if prepared is not None:
+            prepared(known, extra)
         for name in lists & known.keys() if lists else ():
             if not isinstance(known[name], list):
                 known[name] = _NotAList(known[name])

@@ -8,6 +8,7 @@ from typing import Any, Optional, Union
 
 from .. import Client, InvalidRequestError
 from .._public import name_public
+from ..markers import without_marker
 from .dialect import Dialect
 from .fake_langgraph import FakeLangGraph
 from .fake_run import FakeRun, Program
@@ -268,7 +269,7 @@ def _thread_of(request: Request, prefix: str) -> Optional[str]:
 
 
 def _request_of(run: FakeRun) -> dict[str, Any]:
-    return {**run.body, "thread_id": None if run.temporary else run.thread_id}
+    return {**without_marker(run.body), "thread_id": None if run.temporary else run.thread_id}
 
 
 def _differing(fields: dict[str, Any], sent: dict[str, Any]) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Any, List, Tuple
 
 import pytest
 
 from langgraph_runs import (
     AbortedError,
     APIConnectionError,
+    APIStatusError,
     APITimeoutError,
     CreateUncertainError,
     DeadlineExceededError,
@@ -19,8 +20,9 @@ from langgraph_runs import (
     RunFailedError,
     StreamInterruptedError,
 )
-from langgraph_runs.call.execution import Execution, execution_of, is_surely_not_executed, is_transient
+from langgraph_runs.call.execution import Execution, execution_of, is_surely_not_executed, is_transient, states_absence
 from langgraph_runs.errors import status_error
+from langgraph_runs.http.headers import error_text
 
 STATUSES = RetryPolicy().statuses
 
@@ -107,3 +109,56 @@ def test_a_conflict_is_never_transient() -> None:
 def test_the_statuses_that_are_transient_are_those_of_the_policy() -> None:
     assert is_transient(status(418), {418})
     assert not is_transient(status(503), {418})
+
+
+#: Recorded from the Python server, the JavaScript server and Aegra.
+STATEMENTS: List[Any] = [
+    {"detail": "Thread or assistant not found."},
+    {"detail": "Thread with ID 01a2230c-46f2-7e6e-8a5e-3f5a1d2c7b10 not found"},
+    {"detail": "Run not found"},
+    {"detail": "No runs found to cancel."},
+    {
+        "detail": "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs haven't been deleted "
+        "or completed."
+    },
+    "Thread with ID aaaaaaaa-1111-4111-8111-111111111111 not found",
+    "Run not found",
+    "Assistant not found",
+    {"error": "not_found", "message": "Run 'aaaaaaaa-1111-4111-8111-111111111111' not found", "details": None},
+]
+#: For an unknown route, or from what stands in front of a server.
+NO_STATEMENTS: List[Any] = [
+    None,
+    "",
+    {"detail": "Not Found"},
+    {"error": "Not Found"},
+    {"message": "no Route matched with those values"},
+    "404 Not Found",
+    "404 page not found\n",
+    "default backend - 404",
+    "<html><head><title>404 Not Found</title></head><body>nginx</body></html>",
+    "<p>this site has a thread on it</p>",
+    "Cannot GET /threads/aaaaaaaa-1111-4111-8111-111111111111/runs",
+    {"timestamp": "2026-11-28T16:00:00Z", "status": 404, "error": "Not Found", "path": "/threads/aaaaaaaa/runs"},
+    {"message": "The route threads/aaaaaaaa/runs could not be found."},
+]
+
+
+def not_found(body: Any, code: int = 404, kind: str = "application/json") -> APIStatusError:
+    return status_error(code)(error_text(body), status_code=code, body=body, headers={"content-type": kind})
+
+
+@pytest.mark.parametrize("body", STATEMENTS, ids=str)
+def test_a_404_that_names_what_is_absent_is_a_statement(body: Any) -> None:
+    assert states_absence(not_found(body))
+    assert not states_absence(not_found(body, 410))
+    assert not states_absence(not_found(body, kind="text/html; charset=utf-8"))
+
+
+@pytest.mark.parametrize("body", NO_STATEMENTS, ids=str)
+def test_a_404_about_a_page_or_a_route_is_none(body: Any) -> None:
+    assert not states_absence(not_found(body))
+
+
+def test_errors_without_a_status_state_nothing() -> None:
+    assert not states_absence(APIConnectionError("the run was not found"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
@@ -9,10 +10,11 @@ from typing import Any, Callable
 import pytest
 
 from langgraph_runs import Client, RetryPolicy
+from langgraph_runs.testing.loopback_server import Request
 
 from .replies import ASSISTANT_ID, RUN_ID, THREAD_ID, Reply, reply, reply_json, run_headers, run_json, sse, thread_json, waiting
 
-__all__ = ["CALLS", "CREATES", "QUICK", "Call", "after", "calls", "hasty", "named"]
+__all__ = ["CALLS", "CREATES", "QUICK", "Call", "after", "body_of", "calls", "hasty", "named"]
 
 #: The retry policy of tests: four attempts, with almost no time between them.
 QUICK = RetryPolicy(wait_initial=0.001, wait_max=0.001)
@@ -23,6 +25,22 @@ VALUES = {"n": 1}
 EVENTS = (("metadata", {"run_id": RUN_ID, "attempt": 1}), ("values", VALUES))
 STATE = {"values": VALUES, "next": [], "metadata": {"run_id": RUN_ID}, "tasks": [], "checkpoint": {"checkpoint_id": "c"}}
 ASSISTANT = {"assistant_id": ASSISTANT_ID, "graph_id": "agent", "name": "agent"}
+
+
+def body_of(request: Request) -> Any:
+    """Return the body of a create without its marker, which it must have; of a batch, without the markers of its items."""
+    body = request.json()
+    for item in body if isinstance(body, list) else [body]:
+        uuid.UUID(item["metadata"]["langgraph_runs_request_id"].split()[-1])
+        for holder, within in ((item.get("config", {}), item), (item, None)):
+            metadata = holder.get("metadata", {})
+            for name in ("langgraph_runs_request_id", "langgraph_runs_batch_item"):
+                metadata.pop(name, None)
+            if metadata == {}:
+                holder.pop("metadata", None)
+            if holder == {} and within:
+                within.pop("config", None)
+    return body
 
 
 @dataclass(frozen=True)

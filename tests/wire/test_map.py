@@ -39,7 +39,7 @@ from langgraph_runs import (
     RunsWaitPayload,
 )
 
-from .calls import QUICK
+from .calls import QUICK, body_of
 from .fake_langgraph import FakeLangGraph, FakeRun, GraphFailure, Paused
 from .replies import drop_before_answer, reply_json
 
@@ -240,9 +240,9 @@ def test_fields_of_a_payload_take_precedence_over_options(client: Client, server
     inputs: list[Any] = [RunsCreatePayload(input={"n": 1}, metadata={"mine": 1}), RunsWaitPayload(input={"n": 2}), {"n": 3}]
     list(client.runs.map("agent", inputs, concurrency=1, metadata={"common": 1}, config={"tags": ["t"]}, headers={"x-own": "1"}))
     posts = [request for request in server.requests if request.method == "POST"]
-    assert [{"mine": 1}, {"common": 1}, {"common": 1}] == [request.json()["metadata"] for request in posts]
+    assert [{"mine": 1}, {"common": 1}, {"common": 1}] == [body_of(request)["metadata"] for request in posts]
     for n, request in enumerate(posts, 1):
-        body = request.json()
+        body = body_of(request)
         assert ("create", "reject", "agent", {"n": n}, {"tags": ["t"]}) == (
             body["if_not_exists"],
             body["multitask_strategy"],

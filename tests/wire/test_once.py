@@ -275,9 +275,10 @@ def listing(*runs: Any) -> Reply:
 
 
 def ours(request: Request, **fields: Any) -> Any:
-    """A run that this request has created, as a server shows it that keeps the request id."""
+    """A run that this request has created, as a server shows it that keeps the request id and the metadata."""
     configurable = {"langgraph_request_id": request.header("x-request-id")}
-    return run_json("running", kwargs={"config": {"configurable": configurable}}, **fields)
+    metadata = request.json()["metadata"]
+    return run_json("running", kwargs={"config": {"configurable": configurable}}, metadata=metadata, **fields)
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
@@ -391,8 +392,7 @@ def test_runs_from_before_the_create_are_not_taken_for_the_new_one(connect: Conn
         assert 2 == sum(request.method == "POST" for request in server.requests)
 
 
-def test_a_run_with_another_id_leaves_it_uncertain_on_a_server_that_makes_its_own_ids(connect: Connect) -> None:
-    """Until the server is known to store the id, a new run with another id leaves it uncertain; afterwards it is another run."""
+def test_a_new_run_without_a_marker_leaves_it_uncertain_until_the_server_is_known_to_keep_metadata(connect: Connect) -> None:
     others = listing(run_json(kwargs=with_id("another"), created_at=now()))
 
     def create(request: Request) -> Reply:
@@ -427,18 +427,36 @@ def test_a_server_that_does_not_keep_the_request_id(connect: Connect, way: str, 
                 assert starter.error is None
 
 
-def test_the_marker_is_only_sent_if_it_is_needed(connect: Connect) -> None:
-    """A server that keeps the request id never sees a marker of ours; one that does not sees it beside the user's metadata."""
-    for keeps in (True, False):
-        with FakeLangGraph(burst, Dialect(keeps_request_id=keeps)) as server:
-            client = connect(server.url)
-            for _ in range(3):
-                client.runs.create(str(uuid.uuid4()), "agent", if_not_exists="create", metadata={"mine": 1})
-            sent = [run.body["metadata"] for run in server.created]
+def test_the_marker_is_in_the_metadata_of_every_run_and_the_caller_does_not_see_it(connect: Connect) -> None:
+    """Each create sends a marker of its own; what is read back has the caller's metadata, and the marker as ``request_id``."""
+    with FakeLangGraph(burst, Dialect(keeps_request_id=False)) as server:
+        client = connect(server.url)
+        thread_id = str(uuid.uuid4())
+        runs = [client.runs.create(thread_id, "agent", if_not_exists="create", metadata={"mine": n}) for n in range(2)]
+        runs += [client.runs.create(None, "agent", metadata={"mine": 2})]
+        runs += client.runs.create_batch([{"assistant_id": "agent", "metadata": {"mine": n}} for n in (3, 4)])
+        sent = [run.body["metadata"] for run in server.created]
+        listed = client.runs.list(thread_id, metadata={"mine": 1})
+        thread = client.threads.get(thread_id)
 
-        marked = [{"mine"}, {"mine", "langgraph_runs_request_id"}, {"mine", "langgraph_runs_request_id"}]
-        assert ([{"mine"}] * 3 if keeps else marked) == [set(metadata) for metadata in sent]
-        assert all(1 == metadata["mine"] for metadata in sent)
+    markers = [metadata["langgraph_runs_request_id"] for metadata in sent]
+    assert list(range(5)) == [metadata["mine"] for metadata in sent] == [run.metadata["mine"] for run in runs]
+    assert 4 == len(set(markers)) and markers[3] == markers[4]
+    assert [0, 1] == [metadata["langgraph_runs_batch_item"] for metadata in sent[3:]]
+    assert markers == [run.request_id for run in runs]
+    assert [runs[1].run_id] == [run.run_id for run in listed]
+    for shown in (*[run.metadata for run in runs], *[run.kwargs["config"]["metadata"] for run in runs], thread.metadata):
+        assert [] == [name for name in shown if name.startswith("langgraph_runs")]
+
+
+def test_a_request_id_of_the_callers_own_is_what_the_run_shows(connect: Connect) -> None:
+    with FakeLangGraph(burst) as server:
+        client = connect(server.url)
+        ids = [client.runs.create(None, "agent", headers={"X-Request-Id": "job 7"}).request_id for _ in range(2)]
+        markers = {run.body["metadata"]["langgraph_runs_request_id"] for run in server.created}
+
+    assert ["job 7"] * 2 == ids
+    assert 2 == len(markers)
 
 
 @pytest.mark.parametrize("way", ["create", "wait", "stream"])

@@ -1,0 +1,94 @@
+"""The marker that tells the runs of one create from all other runs: where it is written, and how it is read again.
+
+Each create writes a value of its own into its body, since gateways change headers, but not bodies: into ``metadata`` and, for
+servers that do not keep the metadata of runs, into ``config.metadata``. When the server's objects are decoded, the marker is taken
+out again: it is not the caller's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+__all__ = ["BATCH_ITEM", "MARKER", "is_in_metadata", "marker_in", "shown_request_id", "take_marker", "without_marker"]
+
+#: The field of the metadata that has the marker.
+MARKER = "langgraph_runs_request_id"
+#: The field of the metadata that has the position of a run in the request of `create_batch`, whose runs share a marker.
+BATCH_ITEM = "langgraph_runs_batch_item"
+
+#: Where servers show the metadata of a run or a thread.
+_PLACES: Tuple[Tuple[str, ...], ...] = (("metadata",), ("config", "metadata"), ("kwargs", "config", "metadata"))
+
+
+def marker_in(value: Any) -> Optional[str]:
+    """Return the marker of a run or a thread, given as parsed JSON; None if it has none.
+
+    >>> marker_in({"metadata": {MARKER: "0d9f"}}), marker_in({"config": {"metadata": {MARKER: "0d9f"}}})
+    ('0d9f', '0d9f')
+    """
+    return next((found for place in _PLACES for found in [_at(value, (*place, MARKER))] if isinstance(found, str)), None)
+
+
+def is_in_metadata(value: Any) -> bool:
+    """Return True if a run or a thread, given as parsed JSON, has a marker in the metadata of its own."""
+    return isinstance(_at(value, ("metadata", MARKER)), str)
+
+
+def shown_request_id(marker: str) -> str:
+    """Return the request id in a marker: the ``x-request-id`` that the caller gave, else the one that the library made.
+
+    >>> shown_request_id("job 7 9f0c2a34"), shown_request_id("9f0c2a34")
+    ('job 7', '9f0c2a34')
+    """
+    given, _, unique = marker.rpartition(" ")
+    return given or unique
+
+
+def take_marker(*records: Dict[str, Any]) -> Optional[str]:
+    """Remove the marker from the fields of *records*, which share one object of the server. Return it, or None if there is none.
+
+    >>> fields = {"metadata": {"customer": "ada", MARKER: "0d9f"}}
+    >>> take_marker(fields), fields
+    ('0d9f', {'metadata': {'customer': 'ada'}})
+    """
+    found: Optional[str] = None
+    for fields in records:
+        found = found or marker_in(fields)
+        for place in _PLACES:
+            _clean(fields, list(place))
+    return found
+
+
+def without_marker(body: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the body of a create without its marker, and without an object that has nothing else.
+
+    >>> without_marker({"input": 1, "metadata": {MARKER: "0d9f"}, "config": {"tags": ["t"], "metadata": {MARKER: "0d9f"}}})
+    {'input': 1, 'config': {'tags': ['t']}}
+    """
+    left = dict(body)
+    if take_marker(left) is not None:
+        config = left.get("config")
+        if isinstance(config, dict) and config.get("metadata") == {}:
+            left["config"] = {name: value for name, value in config.items() if name != "metadata"}
+        for name in ("metadata", "config"):
+            if left.get(name) == {}:
+                del left[name]
+    return left
+
+
+def _clean(fields: Dict[str, Any], place: List[str]) -> None:
+    """Replace the metadata at *place* by a copy without the fields of this module. What *fields* refers to is not changed."""
+    metadata = _at(fields, tuple(place))
+    if not isinstance(metadata, dict) or (MARKER not in metadata and BATCH_ITEM not in metadata):
+        return
+    cleaned: Dict[str, Any] = {name: value for name, value in metadata.items() if name not in (MARKER, BATCH_ITEM)}
+    while len(place) > 1:
+        name = place.pop()
+        cleaned = {**_at(fields, tuple(place)), name: cleaned}
+    fields[place[0]] = cleaned
+
+
+def _at(value: Any, path: Tuple[str, ...]) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
