@@ -337,7 +337,7 @@ def test_calls_without_a_result_need_a_confirmation(status: int, body: bytes) ->
 @pytest.mark.parametrize("call", ["cancel", "delete"])
 def test_a_404_on_a_repeat_is_a_success(call: str) -> None:
     """The first attempt, whose response was lost, has done it. A 404 on the first attempt is an error."""
-    client, played = client_of(ConnectionResetError(), reply({"detail": "x"}, 404))
+    client, played = client_of(ConnectionResetError(), reply({"detail": "Run not found"}, 404))
     assert None is getattr(client.runs, call)(THREAD, RUN)
     assert 2 == len(played.requests)
     client, played = client_of(reply({"detail": "x"}, 404))

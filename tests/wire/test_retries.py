@@ -24,7 +24,7 @@ from langgraph_runs import (
 )
 
 from .calls import CALLS, QUICK, Call, after, calls, hasty, named
-from .scripted import ScriptedServer, closed_port, drop_before_answer, reply, reply_json
+from .scripted import Reply, ScriptedServer, closed_port, drop_before_answer, reply, reply_json
 
 Connect = Callable[..., Client]
 
@@ -87,7 +87,24 @@ def test_if_no_server_listens_every_call_tries_four_times(connect: Connect, call
 
 @calls("end")
 def test_a_404_on_a_repeat_means_that_the_first_attempt_succeeded(connect: Connect, call: Call) -> None:
-    with ScriptedServer(drop_before_answer(), reply_json(404, {"detail": "not found"})) as server:
+    with ScriptedServer(drop_before_answer(), reply_json(404, {"detail": "Run not found"})) as server:
+        call(connect(server.url))
+
+
+@calls("end")
+@pytest.mark.parametrize(
+    "gateway", [reply_json(404, {"detail": "Not Found"}), reply(404, "<html>nginx</html>")], ids=["json", "page"]
+)
+def test_a_404_on_a_repeat_that_names_nothing_is_an_error(connect: Connect, call: Call, gateway: Reply) -> None:
+    """A gateway sends it while the server is away, so that it does not say that the first attempt succeeded."""
+    with ScriptedServer(drop_before_answer(), gateway) as server, pytest.raises(NotFoundError):
+        call(connect(server.url))
+
+
+@calls("end")
+def test_a_404_after_a_refusal_is_an_error(connect: Connect, call: Call) -> None:
+    refusal = reply(503, "busy", {"Retry-After": "0"})
+    with ScriptedServer(refusal, reply_json(404, {"detail": "Run not found"})) as server, pytest.raises(NotFoundError):
         call(connect(server.url))
 
 
