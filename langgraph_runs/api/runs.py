@@ -81,7 +81,7 @@ def list_runs(
 def list_marked_runs(transport: Transport, scope: Scope, thread_id: str, *, limit: int, offset: int) -> ListedRuns:
     """Return one page of the thread's runs, with their markers."""
     response = transport.call(build("GET", runs_path(thread_id), query=(("limit", limit), ("offset", offset))), scope)
-    values = decode_body(response.body)
+    values = own_json(response)
     runs = decode_list(values, Run)
     rows = [MarkedRun(run, marker_in(value), is_in_metadata(value)) for run, value in zip(runs, values)]
     return ListedRuns(rows, http_date(response.headers.get("date", "")))
@@ -146,7 +146,7 @@ def start_request(
 
 def created_run(response: Response) -> MarkedRun:
     """Return the run in the response to a create, with its marker."""
-    value = decode_body(response.body)
+    value = own_json(response)
     return MarkedRun(decode(value, Run), marker_in(value), is_in_metadata(value))
 
 
