@@ -80,10 +80,10 @@ _NO_TIMEOUT = _NoTimeout()
 
 
 class _IdleConnections:
-    """The idle connections of a pool, the newest first. It has the methods of `queue.LifoQueue` that urllib3 uses.
+    """The idle connections of a pool: first the open ones, the newest first, then closed ones, which would connect again.
 
-    Each change is one operation of an `OrderedDict`. So a signal handler that runs between two operations finds it consistent, and
-    cannot wait for a lock. A connection is in it at most once.
+    It has the methods of `queue.LifoQueue` that urllib3 uses. Each change is one operation of an `OrderedDict`. So a signal handler
+    that runs between two operations finds it consistent, and cannot wait for a lock. A connection is in it at most once.
     """
 
     def __init__(self, maxsize: int = 0) -> None:
@@ -91,23 +91,26 @@ class _IdleConnections:
         self._items: OrderedDict[Any, None] = OrderedDict()
 
     def get(self, block: bool = False, timeout: Optional[float] = None) -> Any:
-        """Remove and return the connection that was put in last. Raise `queue.Empty` if there is none; never block."""
+        """Remove and return the first connection. Raise `queue.Empty` if there is none; never block."""
         try:
             return self._items.popitem()[0]
         except KeyError:
             raise queue.Empty from None
 
     def put(self, item: Any, block: bool = False) -> None:
-        """Add a connection. If there are more than the pool's size, close the oldest. None is ignored."""
+        """Add a connection. If there are more than the pool's size, close the last ones. None is ignored."""
         if item is None:
             return  # urllib3's pools use None as the place for a connection
         self._items[item] = None
+        if getattr(item, "sock", None) is None:
+            with contextlib.suppress(KeyError):  # another thread has removed it
+                self._items.move_to_end(item, last=False)
         while len(self._items) > self._size:
             try:
-                oldest, _ = self._items.popitem(last=False)
+                surplus, _ = self._items.popitem(last=False)
             except KeyError:
                 return
-            oldest.close()
+            surplus.close()
 
     def empty(self) -> bool:
         return not self._items

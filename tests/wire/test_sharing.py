@@ -142,6 +142,17 @@ def test_connections_are_kept_and_used_again(connect: Connect) -> None:
         assert server.connections <= 8 + 2
 
 
+def test_an_open_connection_is_used_before_a_closed_one(connect: Connect) -> None:
+    """A stream that was broken off gives its closed connection back last. It must not hide the open one from the next call."""
+    with ScriptedServer(always=echo) as server:
+        client = connect(server.url)
+        stream = client.runs.stream("t", "agent")
+        client.runs.get("u", "r")
+        stream.close()
+        client.runs.get("u", "r")
+        assert [0, 1, 1] == [request.connection for request in server.requests]
+
+
 def test_closing_while_others_call(connect: Connect) -> None:
     """close() in the middle of 16 busy threads: each call succeeds or raises an error of this library; none hangs."""
     with ScriptedServer(always=echo) as server:
