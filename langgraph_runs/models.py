@@ -1,7 +1,7 @@
 """The server's objects as frozen records. `serialization` makes them from JSON.
 
-Fields that a server may leave out have a default. Fields that a record does not have are kept in its ``extra``. Statuses and
-strategies are plain strings, since new versions of a server add some.
+Fields that a server may leave out have a default. Fields that a record does not have are kept in its ``extra``, and so are fields
+that have another type than documented. Statuses and strategies are plain strings, since new versions of a server add some.
 
 The annotations are read at run time, so this module does not postpone them.
 """
@@ -52,11 +52,11 @@ class Run:
 
     #: The id, as the server writes it.
     run_id: str
-    #: The thread of the run; for a stateless run a temporary one.
-    thread_id: str
+    #: The thread of the run; for a stateless run a temporary one. Empty if the server does not say it.
+    thread_id: str = attrs.field(metadata={"unreadable": ""})
     #: ``pending``, ``running``, ``success``, ``error``, ``timeout`` or ``interrupted``, or the status of a newer server.
-    #: ``interrupted`` means cancelled; a run that waits for a human has ``success``.
-    status: str
+    #: ``interrupted`` means cancelled; a run that waits for a human has ``success``. Empty if the server does not say it.
+    status: str = attrs.field(metadata={"unreadable": ""})
     #: The assistant, by id.
     assistant_id: Optional[str] = None
     #: When it was created; for a delayed run, when it is due.
@@ -75,13 +75,13 @@ class Run:
     request_id: Optional[str] = attrs.field(
         default=attrs.Factory(lambda self: _stored_request_id(self.kwargs), takes_self=True), repr=False
     )
-    #: Fields that this library does not know.
+    #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
     @property
     def finished(self) -> bool:
-        """True if the run has ended, well or not."""
-        return self.status not in UNFINISHED
+        """True if the run has ended, well or not. False if the status is not known."""
+        return self.status != "" and self.status not in UNFINISHED
 
     @staticmethod
     def _prepared(fields: Dict[str, Any], extra: Dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ class Interrupt:
     value: Any = None
     #: Needed to answer one of several: ``command={"resume": {id: value}}``.
     id: Optional[str] = None
-    #: Fields that this library does not know.
+    #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
 
@@ -130,13 +130,13 @@ class Thread:
     metadata: Dict[str, Any] = attrs.field(factory=dict)
     #: The current state, or None before the first run.
     values: Any = None
-    #: Open questions to a human, by task id.
+    #: Open questions to a human, by task id; under ``""`` if the server does not say of which task they are.
     interrupts: Dict[str, List[Interrupt]] = attrs.field(factory=dict)
     #: Why the last run failed: ``{"error": class, "message": text}``, or a string; None if it did not fail.
     error: Any = None
     #: Configuration of the last run.
     config: Dict[str, Any] = attrs.field(factory=dict, repr=False)
-    #: Fields that this library does not know.
+    #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
     @staticmethod
@@ -156,7 +156,7 @@ class Checkpoint:
     checkpoint_ns: Optional[str] = None
     checkpoint_id: Optional[str] = None
     checkpoint_map: Optional[Dict[str, Any]] = None
-    #: Fields that this library does not know.
+    #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
 
@@ -173,11 +173,11 @@ class ThreadTask:
     #: Why it failed, as text, or None.
     error: Any = None
     #: Its open questions.
-    interrupts: List[Interrupt] = attrs.field(factory=list)
+    interrupts: List[Interrupt] = attrs.field(factory=list, metadata={"strict": True})
     checkpoint: Optional[Checkpoint] = None
     #: The state of its subgraph, if it was requested with ``subgraphs=True``.
     state: Any = None
-    #: Fields that this library does not know.
+    #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
 
@@ -192,17 +192,17 @@ class ThreadState:
     #: The values of the state: an object for most graphs.
     values: Any = None
     #: The nodes that come next; empty when nothing is left to do.
-    next: Tuple[str, ...] = ()
+    next: Tuple[str, ...] = attrs.field(default=(), metadata={"strict": True})
     #: Its place in the history of the thread.
     checkpoint: Optional[Checkpoint] = None
     #: The checkpoint's own metadata: source, step, run_id and so on.
     metadata: Dict[str, Any] = attrs.field(factory=dict)
     created_at: Optional[datetime.datetime] = None
     parent_checkpoint: Optional[Checkpoint] = None
-    tasks: List[ThreadTask] = attrs.field(factory=list)
+    tasks: List[ThreadTask] = attrs.field(factory=list, metadata={"strict": True})
     #: Open questions of all tasks.
-    interrupts: List[Interrupt] = attrs.field(factory=list)
-    #: Fields that this library does not know.
+    interrupts: List[Interrupt] = attrs.field(factory=list, metadata={"strict": True})
+    #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
     @staticmethod
@@ -219,7 +219,7 @@ class ThreadUpdate:
     """
 
     checkpoint: Optional[Checkpoint] = None
-    #: Fields that this library does not know.
+    #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
 
@@ -241,7 +241,7 @@ class Assistant:
     metadata: Dict[str, Any] = attrs.field(factory=dict)
     created_at: Optional[datetime.datetime] = None
     updated_at: Optional[datetime.datetime] = None
-    #: Fields that this library does not know.
+    #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
 
@@ -260,7 +260,7 @@ class ServerInfo:
     #: The features by name; True if the feature is on.
     flags: Dict[str, Any] = attrs.field(factory=dict)
     metadata: Dict[str, Any] = attrs.field(factory=dict)
-    #: Fields that this library does not know.
+    #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 
 

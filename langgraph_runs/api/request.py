@@ -10,7 +10,7 @@ from ..http import NO_OPTIONS, CommonOptions, Request, Transport
 from ..serialization import encode
 from .own_response import check_done, own_json
 
-__all__ = ["NO_BODY", "build", "fetch_json", "given", "run_once_or_absent", "search", "with_required"]
+__all__ = ["NO_BODY", "build", "fetch_json", "given", "run_once_or_absent", "search", "with_ids", "with_required"]
 
 #: Distinguishes a request without a body from one whose body is null.
 NO_BODY: Any = object()
@@ -78,3 +78,15 @@ def with_required(rows: Any, select: Optional[Sequence[str]], required: Mapping[
     for row in rows:
         completed.append({**required, **row} if isinstance(row, dict) else row)
     return completed
+
+
+def with_ids(value: Any, **ids: Optional[str]) -> Any:
+    """Return *value*, an object, with those of the known *ids* that it does not have itself: missing, empty or no text.
+
+    >>> with_ids({"run_id": "r", "thread_id": None}, run_id="x", thread_id="t")
+    {'run_id': 'r', 'thread_id': 't'}
+    """
+    if not isinstance(value, dict):
+        return value
+    missing = {name: known for name, known in ids.items() if known and not (isinstance(value.get(name), str) and value[name])}
+    return {**value, **missing} if missing else value

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..call import Scope
+from ..errors import ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
 from ..markers import is_in_metadata, marker_in
 from ..models import Run
 from ..serialization import decode, decode_list, encode
 from .own_response import own_json
-from .paths import run_path, runs_path
-from .request import build, fetch_json, run_once_or_absent, with_required
+from .paths import ids_from, run_path, runs_path
+from .request import build, fetch_json, run_once_or_absent, with_ids, with_required
 
 __all__ = [
     "ListedRuns",
@@ -52,8 +53,13 @@ class ListedRuns(NamedTuple):
 
 
 def get_run(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Run:
-    """Return the run as it is now."""
-    return decode(fetch_json(transport, scope, build("GET", run_path(thread_id, run_id), options)), Run)
+    """Return the run as it is now. Without a status it proves nothing about the run, so it is a `ResponseDecodeError`."""
+    value = fetch_json(transport, scope, build("GET", run_path(thread_id, run_id), options))
+    run = decode(with_ids(value, thread_id=thread_id), Run)
+    if not run.status:
+        problem = "$.status: expected a string"
+        raise ResponseDecodeError(f"the response has another shape than promised: {problem}", problems=(problem,))
+    return run
 
 
 def list_runs(
@@ -82,13 +88,17 @@ def list_marked_runs(transport: Transport, scope: Scope, thread_id: str, *, limi
     """Return one page of the thread's runs, with their markers."""
     response = transport.call(build("GET", runs_path(thread_id), query=(("limit", limit), ("offset", offset))), scope)
     values = own_json(response)
-    runs = decode_list(values, Run)
+    runs = _runs_in(values, thread_id)
     rows = [MarkedRun(run, marker_in(value), is_in_metadata(value)) for run, value in zip(runs, values)]
     return ListedRuns(rows, http_date(response.headers.get("date", "")))
 
 
 def _runs_of(response: Response, thread_id: str, select: Sequence[str] = ()) -> List[Run]:
-    rows = with_required(own_json(response), select, {"run_id": "", "thread_id": thread_id, "status": ""})
+    return _runs_in(with_required(own_json(response), select, {"run_id": "", "status": ""}), thread_id)
+
+
+def _runs_in(values: Any, thread_id: str) -> List[Run]:
+    rows = [with_ids(value, thread_id=thread_id) for value in values] if isinstance(values, list) else values
     return decode_list(rows, Run)
 
 
@@ -144,9 +154,16 @@ def start_request(
     )
 
 
-def created_run(response: Response) -> MarkedRun:
-    """Return the run in the response to a create, with its marker."""
+def created_run(response: Response, thread_id: Optional[str]) -> MarkedRun:
+    """Return the run in the response to a create, with its marker. Raise `ResponseDecodeError` if the response does not name it.
+
+    An id that is missing in the body is taken from the headers; the *thread_id* is that of the request, None for a stateless run.
+    """
     value = own_json(response)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    ids = ids_from(response.headers)
+    value = with_ids(value, run_id=ids.run_id, thread_id=thread_id or ids.thread_id)
     return MarkedRun(decode(value, Run), marker_in(value), is_in_metadata(value))
 
 

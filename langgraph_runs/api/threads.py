@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from ..call import Scope
-from ..errors import ConflictError
+from ..errors import ConflictError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Transport, path_segment
 from ..models import Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
 from .paths import thread_path
-from .request import build, fetch_json, given, run_once_or_absent, search
+from .request import build, fetch_json, given, run_once_or_absent, search, with_ids
 
 __all__ = [
     "copy_thread",
@@ -47,12 +47,23 @@ def create_thread(
     body = given(thread_id=thread_id, metadata=metadata, if_exists=if_exists, supersteps=supersteps, ttl=_ttl(ttl))
     request = build("POST", "/threads", options, body=body, creates=thread_id is None)
     try:
-        return decode(fetch_json(transport, scope, request), Thread)
+        return _written(fetch_json(transport, scope, request), thread_id)
     except ConflictError:
         if thread_id is None or not scope.may_have_been_executed:
             raise
         # An earlier attempt created the thread, and its response was lost.
         return get_thread(transport, scope, thread_id)
+
+
+def _written(value: Any, thread_id: Optional[str]) -> Thread:
+    """Return the thread in the response to a create, an update or a copy. *thread_id* is used if its own is null or no text."""
+    if isinstance(value, dict) and "thread_id" in value:
+        value = with_ids(value, thread_id=thread_id)
+    try:
+        return decode(value, Thread)
+    except ResponseDecodeError as error:
+        error._text += "; the server has probably made the change"
+        raise
 
 
 def get_thread(
@@ -74,7 +85,7 @@ def update_thread(
 ) -> Thread:
     """Merge *metadata* into the metadata of the thread, and return the thread."""
     body = given(metadata=metadata, ttl=_ttl(ttl))
-    return decode(fetch_json(transport, scope, build("PATCH", thread_path(thread_id), options, body=body)), Thread)
+    return _written(fetch_json(transport, scope, build("PATCH", thread_path(thread_id), options, body=body)), thread_id)
 
 
 def delete_thread(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> None:
@@ -84,7 +95,7 @@ def delete_thread(transport: Transport, scope: Scope, thread_id: str, options: C
 
 def copy_thread(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> Thread:
     """Copy a thread with its history, and return the copy."""
-    return decode(fetch_json(transport, scope, build("POST", thread_path(thread_id, "copy"), options, creates=True)), Thread)
+    return _written(fetch_json(transport, scope, build("POST", thread_path(thread_id, "copy"), options, creates=True)), None)
 
 
 def search_threads(

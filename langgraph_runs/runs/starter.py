@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Optional, Union
 
 from .. import api
 from ..call import Scope
-from ..errors import CreateUncertainError
+from ..errors import CreateUncertainError, ResponseDecodeError
 from ..http import Response, Transport
 from ..models import Run, RunOutcome
 from ..server_traits import ServerTraits
@@ -36,10 +36,8 @@ class RunStarter:
         if isinstance(created, RecoveredRun):
             run = self._fetch(created, start, scope)
         else:
-            row = api.created_run(created)
-            self.creator.note_created(row, start.marker)
-            run = row.run
-        start.report(run.run_id, run.thread_id)
+            run = self._created(created, start, scope)
+        start.report(run.run_id, run.thread_id or None)
         return run
 
     def wait(self, start: PreparedStart, scope: Scope) -> RunOutcome:
@@ -78,6 +76,24 @@ class RunStarter:
             own_thread=start.own_thread,
             on_headers=start.note_headers(scope),
         )
+
+    def _created(self, response: Response, start: PreparedStart, scope: Scope) -> Run:
+        """Return the run that *response* names or, if it does not name it, the run that has the marker of the create."""
+        try:
+            row = api.created_run(response, start.thread_id)
+        except ResponseDecodeError as error:
+            scope.identify(error)
+            message = f"the run may exist: {error._text}"
+            if error.sent is not None:
+                error._text = message
+                raise
+            found = self.creator.find(start.thread_id, start.marker, scope)  # the response is not the API's
+            if found is not None:
+                return found
+            uncertain = CreateUncertainError(message, request_id=start.marker.request_id, request=error.request)
+            raise scope.identify(uncertain) from error
+        self.creator.note_created(row, start.marker)
+        return row.run
 
     def _fetch(self, found: RecoveredRun, start: PreparedStart, scope: Scope) -> Run:
         scope.note_run(run_id=found.run_id, thread_id=found.thread_id)

@@ -1,6 +1,7 @@
 """Parses JSON, and decodes it to the records of `models`. The results are the same with and without orjson.
 
-Records are decoded strictly: no value is converted, unknown fields are kept, and one `ResponseDecodeError` names every problem.
+No value of a record is converted, and none is lost: what a record does not know or cannot read is in its ``extra``. A field without
+which the record is useless, such as the id of a run, makes a `ResponseDecodeError` that names every problem.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Decodes parsed JSON to record classes, strictly. The only importer of cattrs; imported when the first record is decoded.
+"""Decodes parsed JSON to record classes. The only importer of cattrs; imported when the first record is decoded.
 
 A record class is an attrs class with a field ``extra``. Declaring it is enough: there is no list of them.
 
@@ -6,6 +6,11 @@ The rules:
 
 - a string is a string and a number a number: nothing is converted silently (cattrs alone would turn None into ``"None"``);
 - a field that is null or missing has its default, if the record declares one;
+- a field of another type than documented has its default too, and its value is kept in ``extra``: a call that took effect must not
+  fail because of it. It is an error for a field without a default, and for one that is declared ``strict``, since a conclusion is
+  drawn from it;
+- the metadata ``unreadable`` of a field without a default is the value that it has if it is missing or of another type;
+- open questions may have any of the shapes that servers use: an object or any other value, in a list or in an object by task id;
 - fields that the record does not have are kept in its ``extra``;
 - a time is ISO 8601 text; without an offset it is UTC.
 
@@ -23,7 +28,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from ..errors import ResponseDecodeError, shortened
-from ..models import kind_of
+from ..models import Interrupt, kind_of
 from ..times import parse_time
 
 __all__ = ["structure"]
@@ -87,10 +92,32 @@ def _time(value: Any, _: Any) -> datetime.datetime:
     return moment
 
 
+def _question(value: Any) -> Interrupt:
+    return cast(Interrupt, _hook_of(Interrupt)(value, Interrupt)) if isinstance(value, dict) else Interrupt(value=value)
+
+
+def _questions(value: Any, _: Any) -> List[Interrupt]:
+    if isinstance(value, dict):
+        return [_question(value)] if "value" in value else [item for of_task in _by_task(value, _).values() for item in of_task]
+    if not isinstance(value, list):
+        raise _WrongType(f"expected a list, not {kind_of(value)}")
+    return [_question(item) for item in value]
+
+
+def _by_task(value: Any, _: Any) -> Dict[str, List[Interrupt]]:
+    if isinstance(value, list):
+        return {"": _questions(value, _)} if value else {}
+    if not isinstance(value, dict):
+        raise _WrongType(f"expected an object, not {kind_of(value)}")
+    return {task: _questions(items if isinstance(items, (list, dict)) else [items], _) for task, items in value.items()}
+
+
 _HOOKS: Dict[Any, Any] = {
     Optional[str]: _exactly(str, "a string"),
     Optional[datetime.datetime]: _time,
     Dict[str, Any]: _exactly(dict, "an object"),
+    List[Interrupt]: _questions,
+    Dict[str, List[Interrupt]]: _by_task,
 }
 
 
@@ -104,8 +131,14 @@ def _make_hook(cls: Any) -> Any:
     fields = attrs.fields_dict(cls)
     if "extra" not in fields:
         raise TypeError(f"{cls.__name__} has no field 'extra': fields that it does not know would be lost")
-    lists = {name for name, field in fields.items() if getattr(field.type, "__origin__", None) in (list, tuple)}
-    needed = {name for name, field in fields.items() if field.default is attrs.NOTHING}
+    lists = {
+        name
+        for name, field in fields.items()
+        if field.type not in _HOOKS and getattr(field.type, "__origin__", None) in (list, tuple)
+    }
+    if_unreadable = {name: field.metadata["unreadable"] for name, field in fields.items() if "unreadable" in field.metadata}
+    needed = {name for name, field in fields.items() if field.default is attrs.NOTHING} - if_unreadable.keys()
+    strict = needed | {name for name, field in fields.items() if field.metadata.get("strict")}
     known_names = fields.keys() - {"extra"}
     # The hook below removes a null of a field that has a default, so the hooks of the fields do not have to.
     hooks: Dict[str, Any] = {
@@ -128,7 +161,18 @@ def _make_hook(cls: Any) -> Any:
             if not isinstance(known[name], list):
                 known[name] = _NotAList(known[name])
         known["extra"] = extra
-        return inner(known, cls)
+        if not if_unreadable.keys() <= known.keys():
+            known = {**if_unreadable, **known}
+        try:
+            return inner(known, cls)
+        except cattrs.ClassValidationError as error:
+            unreadable = {note.name for _, note in error.group_exceptions()[0]} - strict
+            if not unreadable:
+                raise
+        for name in unreadable:
+            found = known.pop(name)
+            extra[name] = found.value if isinstance(found, _NotAList) else found
+        return inner({**if_unreadable, **known}, cls)
 
     return hook
 

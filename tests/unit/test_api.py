@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Optional
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langgraph_runs import CreateUncertainError, ResponseDecodeError
 from langgraph_runs.api.paths import RunIds, ids_from, local_path, run_path, runs_path, thread_path
+
+from .played import RUN, THREAD, Reply, client_of, reply, run_json
 
 
 def test_paths_of_the_api() -> None:
@@ -137,3 +143,81 @@ def test_a_followed_location_is_a_plain_path(location: str, base: str) -> None:
         assert path.startswith("/") and not path.startswith("//")
         assert set() == set(path) & set("?#\\ \t\r\n")
         assert set() == {".", ".."} & set(path.lower().replace("%2e", ".").split("/"))
+
+
+# -- what servers return for a request that has taken effect
+
+RECORDED = json.loads((Path(__file__).parent / "recorded_responses.json").read_text("utf-8"))
+EFFECTS: dict[str, Any] = {
+    "run create": lambda client: client.runs.create(THREAD, "work"),
+    "stateless create": lambda client: client.runs.create(None, "work"),
+    "thread create": lambda client: client.threads.create(),
+    "thread update": lambda client: client.threads.update(THREAD, metadata={}),
+    "copy": lambda client: client.threads.copy(THREAD),
+    "update state": lambda client: client.threads.update_state(THREAD, {}),
+}
+EFFECTIVE = [item for item in RECORDED if item["call"] in EFFECTS and item["status"] < 300]
+OTHERS: list[Any] = [None, True, 0, -1.5, "", "text", [], ["text"], [{"value": 1}], {}, {"id": "x"}, {"a": ["x"], "b": {}}]
+
+
+def named_recording(item: dict[str, Any]) -> str:
+    return f"{item['server']}: {item['call']}"
+
+
+@pytest.mark.parametrize("item", EFFECTIVE, ids=named_recording)
+def test_no_secondary_field_fails_a_call_that_took_effect(item: dict[str, Any]) -> None:
+    """Whatever a server sends in any field but the id, the call returns, and nothing that came is lost."""
+    recorded = json.loads(item["body"])
+    ids = {"run_id": recorded["run_id"]} if "run_id" in recorded else {"thread_id": recorded.get("thread_id")}
+    changed = [{**recorded, name: other, **ids} for name in recorded for other in OTHERS]
+    changed += [{**dict.fromkeys(recorded, other), **ids} for other in OTHERS]
+    changed += [{**ids, **{name: recorded[name] for name in recorded if name != left_out}} for left_out in recorded]
+    client, _ = client_of(*[reply(body) for body in changed])
+    for body in changed:
+        found = EFFECTS[item["call"]](client)
+        for name, value in ids.items():
+            assert value == getattr(found, name, value)
+        shown = attrs.asdict(found, recurse=False)
+        lost = {
+            name for name, value in body.items() if value not in (None, [], {}) and name not in shown and name not in found.extra
+        }
+        assert set() == lost
+
+
+@pytest.mark.parametrize("run_id", [..., None, 5, [], {"id": "r"}])
+@pytest.mark.parametrize("item", [item for item in EFFECTIVE if item["call"] == "run create"], ids=named_recording)
+def test_a_create_without_a_run_id_says_that_the_run_may_exist(item: dict[str, Any], run_id: Any) -> None:
+    """The error names the thread. If the headers name the run, nothing is missing."""
+    body = {**json.loads(item["body"]), "run_id": run_id}
+    if run_id is ...:
+        del body["run_id"]
+    client, _ = client_of(reply(body), reply(body, content_location=f"/threads/{THREAD}/runs/{RUN}"))
+    with pytest.raises(ResponseDecodeError, match="the run may exist") as caught:
+        client.runs.create(THREAD, "work")
+    assert (THREAD, True) == (caught.value.thread_id, caught.value.sent)
+    assert RUN == client.runs.create(THREAD, "work").run_id
+
+
+def test_a_create_whose_thread_is_null_is_on_the_thread_of_the_request() -> None:
+    """A stateless run may have no thread that the server tells of; the fields that are not documented are in extra."""
+    body = {**run_json(thread_id=None, error_message=None, output={"k": 1}), "created_at": 1795223393}
+    client, _ = client_of(reply(body), reply(body))
+    run = client.runs.create(THREAD, "work")
+    assert (THREAD, None, 1795223393, {"k": 1}) == (run.thread_id, run.created_at, run.extra["created_at"], run.extra["output"])
+    assert "" == client.runs.create(None, "work").thread_id
+
+
+def test_a_page_after_a_create_is_looked_up() -> None:
+    """A login page leaves open whether the run exists; it is found by its marker, or reported as uncertain."""
+    page = Reply(200, b"<html><title>Sign in</title></html>", {"content-type": "text/html"})
+
+    def listed(_: Any) -> Any:
+        return reply([run_json(metadata=json.loads(played.requests[0].body)["metadata"])]).response(_)
+
+    client, played = client_of(page, listed)
+    assert RUN == client.runs.create(THREAD, "work").run_id
+    client, played = client_of(page, reply([]))
+    with pytest.raises(CreateUncertainError, match="the run may exist.*Sign in") as caught:
+        client.runs.create(THREAD, "work")
+    assert caught.value.sent is None and caught.value.request_id
+    assert ["POST", "GET"] == [request.method for request in played.requests]

@@ -66,7 +66,7 @@ def test_errors_in_the_shapes_of_servers(value: Any, told: Any) -> None:
     [
         ({"__interrupt__": [{"value": "sure?", "id": "i", "ns": ["a"]}]}, (Interrupt(value="sure?", id="i", extra={"ns": ["a"]}),)),
         ({"__interrupt__": [{"value": 1}, "bare"]}, (Interrupt(value=1), Interrupt(value="bare"))),
-        ({"__interrupt__": [{"id": 5}]}, (Interrupt(value={"id": 5}),)),
+        ({"__interrupt__": [{"id": 5}]}, (Interrupt(extra={"id": 5}),)),
         ({"__interrupt__": {"value": 1}}, ()),
         ({"__interrupt__": None}, ()),
         ({}, ()),

@@ -708,7 +708,7 @@ def test_a_stream_whose_headers_were_lost_is_joined_from_its_start(connect: Conn
 
 def test_the_run_of_the_headers_belongs_to_the_error(connect: Connect) -> None:
     """An error after the headers have come carries run and thread."""
-    broken = reply_json(200, {"no": "run"}, run_headers(THREAD_ID, RUN_ID))
+    broken = reply_json(200, ["no run"], run_headers(THREAD_ID, RUN_ID))
     with ScriptedServer(broken) as server, pytest.raises(LangGraphRunsError) as caught:
         connect(server.url).runs.create(THREAD_ID, "agent")
 
