@@ -6,6 +6,7 @@ import re
 import urllib.parse
 from typing import Mapping, NamedTuple, Optional
 
+from ..call import raise_foreign
 from ..http import path_segment
 
 __all__ = ["RunIds", "ids_from", "local_path", "run_path", "runs_path", "thread_path"]
@@ -79,7 +80,8 @@ def local_path(location: Optional[str], base_url: str) -> Optional[str]:
                 return None
         elif not location.startswith("/") or location.startswith("//"):
             return None
-    except ValueError:
+    except ValueError as error:
+        raise_foreign(error)
         return None
     path = target.path
     if not path.startswith("/") or path.startswith("//"):

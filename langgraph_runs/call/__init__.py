@@ -6,6 +6,7 @@ Knows nothing of HTTP, JSON or runs.
 from .abort import AbortController, AbortSignal
 from .deadline import Deadline
 from .execution import Execution, execution_of, is_surely_not_executed, is_transient, states_absence
+from .foreign import is_foreign, is_from_signal_handler, raise_foreign, with_causes
 from .retry import Retrier, RetryBudget, RetryDetails, RetryPolicy, at_moments, polling_wait
 from .scope import Scope
 from .user_errors import UserCodeError, user_code
@@ -23,9 +24,13 @@ __all__ = [
     "UserCodeError",
     "at_moments",
     "execution_of",
+    "is_foreign",
+    "is_from_signal_handler",
     "is_surely_not_executed",
     "is_transient",
     "polling_wait",
+    "raise_foreign",
     "states_absence",
     "user_code",
+    "with_causes",
 ]

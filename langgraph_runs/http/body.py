@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional
 import requests
 import urllib3
 
+from ..call import is_from_signal_handler, raise_foreign
 from ..errors import RequestInfo, ResponseDecodeError
 from .exception_mapping import BELOW, translate
 from .exchange import Exchange
@@ -127,6 +128,7 @@ class ByteStream:
         try:
             self._closer.close()
         except BELOW as error:
+            raise_foreign(error, foreign=is_from_signal_handler)
             _log.debug("closing a response failed: %s", repr(error))
 
     def __enter__(self) -> ByteStream:

@@ -11,7 +11,7 @@ from typing import Any, List, Optional
 
 from urllib3.util.wait import wait_for_write
 
-from ..call import Scope
+from ..call import Scope, raise_foreign
 from .exchange import Exchange
 
 __all__ = ["dial"]
@@ -52,6 +52,7 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
         except OSError as error:
             failure = error
             sock.close()
+            raise_foreign(error)
             scope.io_timeout(None)  # raises if the call must end
         except BaseException:
             sock.close()
@@ -117,6 +118,6 @@ def _is_address(host: str) -> bool:
         try:
             socket.inet_pton(family, host.split("%", 1)[0])
             return True
-        except OSError:
-            continue
+        except OSError as error:
+            raise_foreign(error)
     return False

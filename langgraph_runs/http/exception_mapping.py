@@ -7,12 +7,12 @@ import re
 import socket
 import ssl
 import zlib
-from typing import Any, List, Optional, Sequence
+from typing import Optional, Sequence
 
 import requests
 import urllib3
 
-from ..call import UserCodeError
+from ..call import UserCodeError, is_foreign, is_from_signal_handler, raise_foreign, with_causes
 from ..errors import APIConnectionError, APITimeoutError, LangGraphRunsError, RequestInfo, ResponseDecodeError
 from .exchange import Exchange
 
@@ -30,10 +30,14 @@ BELOW = (
     EOFError,
     zlib.error,
 )
+#: Exceptions that say what happened to a request, whatever code has raised them: a user's adapter, or a mock.
+_REPORTS = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
 def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> BaseException:
-    """Return *error* as an error of this package. Raise *error* itself if it is from elsewhere, such as a bug or a user's hook.
+    """Return *error* as an error of this package. Raise the exception from elsewhere that caused it, if there is one.
+
+    Such exceptions come from signal handlers, bugs and a user's hooks. They are of any class, and reach the caller unchanged.
 
     An error of this package is from elsewhere too, namely from a hook. It is raised as a `UserCodeError`.
 
@@ -42,6 +46,9 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
     scope = exchange.scope
     if isinstance(error, LangGraphRunsError):
         raise UserCodeError(error)
+    # Until a connection of this package has the request, code of the user's session sends it, and says what happened to it.
+    foreign = is_from_signal_handler if exchange.phase == Exchange.UNKNOWN else is_foreign
+    raise_foreign(error, but=_REPORTS, foreign=foreign)
     ending = scope.ending_error()
     if ending is not None:
         ending.request = info
@@ -50,7 +57,7 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
         return ending
     if not isinstance(error, BELOW):
         raise error
-    chain = _chain(error)
+    chain = list(with_causes(error))
     sent = _sent(error, exchange)
     reason = _reason(chain)
     if _is_timeout(chain):
@@ -83,22 +90,9 @@ def _sent(error: BaseException, exchange: Exchange) -> Optional[bool]:
             urllib3.exceptions.NewConnectionError,
             urllib3.exceptions.NameResolutionError,
         )
-        if any(isinstance(e, before) for e in _chain(error)):
+        if any(isinstance(e, before) for e in with_causes(error)):
             return False
     return None
-
-
-def _chain(error: BaseException) -> List[BaseException]:
-    """Return *error*, its causes, and the errors in its arguments, where requests and urllib3 put them."""
-    found: List[BaseException] = []
-    waiting: List[Any] = [error]
-    while waiting and len(found) < 20:
-        item = waiting.pop(0)
-        if not isinstance(item, BaseException) or item in found:
-            continue
-        found.append(item)
-        waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
-    return found
 
 
 def _is_timeout(chain: Sequence[BaseException]) -> bool:

@@ -9,6 +9,7 @@ import time
 import urllib.parse
 from typing import Any, Mapping, Optional, Tuple
 
+from ..call import raise_foreign
 from ..errors import InvalidRequestError
 
 __all__ = ["as_utf8", "error_text", "http_date", "retry_after", "path_segment", "split_login"]
@@ -105,7 +106,8 @@ def http_date(value: str) -> Optional[float]:
         moment = parsedate_to_datetime(value)
         # The old asctime form has no zone; it is GMT as well (RFC 9110, section 5.6.7).
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        raise_foreign(error)
         return None
 
 

@@ -254,6 +254,11 @@ class Connector:
         try:
             send = self._send if self._own else self._send_through_users_session
             return ByteStream(send(info.method, url, headers, body, exchange), exchange, info)
+        except requests.HTTPError as error:
+            # Raised by a hook of the session that calls ``raise_for_status``: the response has come, with this status.
+            if error.response is None:
+                raise translate(error, exchange, info) from error
+            return ByteStream(error.response, exchange, info)
         except Exception as error:
             raise translate(error, exchange, info) from error
 

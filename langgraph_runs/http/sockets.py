@@ -11,6 +11,8 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any, Optional
 
+from ..call import raise_foreign
+
 if TYPE_CHECKING:
     from .exchange import Exchange
 
@@ -69,6 +71,7 @@ class LimitedSocket:
                 self.received += len(data)
                 return data
             except _WOULD_BLOCK as error:
+                raise_foreign(error)
                 event = _POLLOUT if isinstance(error, ssl.SSLWantWriteError) else _POLLIN
             self._wait(exchange, event)
 
@@ -81,6 +84,7 @@ class LimitedSocket:
                 count: int = sock.send(data)
                 return count
             except _WOULD_BLOCK as error:
+                raise_foreign(error)
                 event = _POLLIN if isinstance(error, ssl.SSLWantReadError) else _POLLOUT
             self._wait(exchange, event)
 
@@ -125,6 +129,6 @@ class LimitedSocket:
                 info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
                 if _TCP_INFO.unpack(info) == (_ESTABLISHED, self.received):
                     return True
-            except (OSError, struct.error):
-                pass
+            except (OSError, struct.error) as error:
+                raise_foreign(error)
         return not self._ready(_POLLIN, 0)

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequen
 import attrs
 
 from .._version import __version__
-from ..call import AbortSignal, Deadline, Retrier, RetryBudget, Scope, is_surely_not_executed, is_transient, user_code
+from ..call import (
+    AbortSignal,
+    Deadline,
+    Retrier,
+    RetryBudget,
+    Scope,
+    is_surely_not_executed,
+    is_transient,
+    raise_foreign,
+    user_code,
+)
 from ..errors import (
     APIConnectionError,
     InvalidRequestError,
@@ -252,8 +262,8 @@ class Transport:
         if text:
             try:
                 parsed = parse(text.encode("utf-8"))
-            except ValueError:
-                pass
+            except ValueError as problem:
+                raise_foreign(problem)
         status = stream.status
         message = error_text(parsed)
         if 300 <= status < 400:

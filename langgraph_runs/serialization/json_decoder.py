@@ -11,6 +11,7 @@ import json
 import math
 from typing import Any, Callable, List, Type, TypeVar
 
+from ..call import raise_foreign
 from ..errors import ResponseDecodeError
 from ..models import kind_of
 from .json_encoder import LARGEST, SMALLEST
@@ -71,6 +72,7 @@ def decode_body(body: bytes) -> Any:
     try:
         return parse(body)
     except ValueError as error:
+        raise_foreign(error)
         if not body.strip():
             raise ResponseDecodeError("the response is empty, and not JSON", problems=("$: empty",)) from None
         shown = body[:80].decode("utf-8", "replace")

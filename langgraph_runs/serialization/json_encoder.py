@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tupl
 
 import attrs
 
+from ..call import raise_foreign
 from ..errors import InvalidRequestError
 from ..models import Checkpoint
 
@@ -63,7 +64,8 @@ def encode(body: Any) -> bytes:
 def _encode_without_orjson(body: Any) -> bytes:
     try:
         text = _standard(body)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError) as error:
+        raise_foreign(error)
         return _encode_step_by_step(body)
     # The json module also writes large numbers, and keys that are not text; the slow encoder converts or refuses them.
     return text if _is_finite(body, _FINITE_BUT_INT, only_text_keys=True) else _encode_step_by_step(body)

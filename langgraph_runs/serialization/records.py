@@ -27,6 +27,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
+from ..call import raise_foreign
 from ..errors import ResponseDecodeError, shortened
 from ..models import Interrupt, kind_of
 from ..times import parse_time
@@ -46,6 +47,7 @@ def structure(value: Any, cls: Type[T], path: str) -> T:
     try:
         return cast(T, hook(value, cls))
     except Exception as error:  # cattrs raises groups of what its hooks raised; each of these is a problem with the shape
+        raise_foreign(error)
         problems = tuple(_problems(error, path)) or (f"{path}: {error}",)
         raise ResponseDecodeError(
             f"the response has another shape than promised: {shortened('; '.join(problems))}", problems=problems
@@ -85,6 +87,7 @@ def _time(value: Any, _: Any) -> datetime.datetime:
     try:
         moment = parse_time(value) if isinstance(value, str) else None
     except ValueError as error:
+        raise_foreign(error)
         raise _WrongType(f"expected a time, not {value!r}: {error}") from error
     if moment is None:
         shown = repr(value) if isinstance(value, str) else kind_of(value)

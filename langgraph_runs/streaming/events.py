@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Dict, Optional, Tuple, Type
 
 import attrs
 
+from ..call import raise_foreign
 from ..times import parse_time
 
 __all__ = [
@@ -59,7 +60,8 @@ def _time_in(value: Any) -> Optional[datetime.datetime]:
     try:
         moment = parse_time(value) if isinstance(value, str) else None
         return None if moment is None else moment.astimezone(datetime.timezone.utc)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError) as error:
+        raise_foreign(error)
         return None
 
 

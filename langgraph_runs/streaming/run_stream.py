@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Deque, Generic, Iterator, List, Optional, Tuple, Type, TypeVar, get_args
 
 from .. import api
-from ..call import Scope, UserCodeError
+from ..call import Scope, UserCodeError, raise_foreign
 from ..errors import (
     AbortedError,
     APIConnectionError,
@@ -213,6 +213,7 @@ class RunStream(Generic[E], Iterator[E]):
             try:
                 data = parse(text) if text else None
             except ValueError as error:
+                raise_foreign(error)
                 data = self._plain_text(cls, name, text, error)
             event = build_event(cls, name, data, own_id or cursor.last_id, text, now)
             if cls in CHECKED_KINDS or (data.__class__ is dict and "__interrupt__" in data):

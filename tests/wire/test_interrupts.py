@@ -156,6 +156,10 @@ def wrong_results(client: Client, threads: int, calls: int) -> list[str]:
     return list(wrong.queue)
 
 
+def interrupt() -> None:
+    raise Interrupt
+
+
 def count_points(client: Client, call: Call) -> int:
     for _ in range(2):
         call(client)  # what is done once is done now
@@ -165,27 +169,47 @@ def count_points(client: Client, call: Call) -> int:
     return counter.seen
 
 
-def interrupt() -> None:
-    raise Interrupt
+class JobLimit(TimeoutError):
+    """The usual limit of a job: the handler of SIGALRM raises it."""
 
 
+class Unavailable(ConnectionError):
+    pass
+
+
+class Refused(ValueError):
+    pass
+
+
+#: What a signal handler may raise: also exceptions of the classes that sockets and parsers raise.
+RAISED = {one.__name__: one for one in (Interrupt, JobLimit, OSError, Unavailable, Refused, BlockingIOError)}
+
+
+@pytest.mark.parametrize("raised", RAISED)
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_exception_at_any_point_leaves_the_connections_right(client: Client, kind: str) -> None:
-    """It reaches the caller. No connection is shared afterwards, none is lost, and no call gets another's response."""
+def test_an_exception_at_any_point_leaves_the_connections_right(client: Client, kind: str, raised: str) -> None:
+    """It reaches the caller unchanged. No connection is shared afterwards, none is lost, and no call gets another's response."""
     call, _ = KINDS[kind]
     total = count_points(client, call)
     wrong: list[Any] = []
     for point in range(1, total + 1, STEPS[kind]):
-        tracer = Tracer(point, interrupt)
+        exception = RAISED[raised]("of a signal handler")
+
+        def handler(*_: Any, exception: BaseException = exception) -> None:
+            raise exception
+
+        tracer = Tracer(point, handler)
+        before = signal.signal(signal.SIGTERM, handler)
         try:
             tracer.run(lambda: call(client))
-        except Interrupt:
-            pass
         except BaseException as error:
-            wrong.append((tracer.place, repr(error)))
+            if error is not exception:
+                wrong.append((tracer.place, repr(error)))
         else:
             if tracer.place is not None and tracer.place[2] != "__del__":  # there Python itself drops exceptions
                 wrong.append((tracer.place, "the exception was lost"))
+        finally:
+            signal.signal(signal.SIGTERM, before)
         if point % 5 == 0:
             wrong += [(tracer.place, text) for text in wrong_results(client, 2, 1)]
         elif client.runs.get(THREAD_ID, f"after-{point}").run_id != f"after-{point}":

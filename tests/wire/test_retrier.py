@@ -15,6 +15,7 @@ import requests
 from langgraph_runs import (
     APIConnectionError,
     Client,
+    ConflictError,
     DeadlineExceededError,
     LangGraphRunsError,
     NotFoundError,
@@ -145,7 +146,7 @@ def test_a_refusal_may_concern_one_of_several_items(connect: Connect) -> None:
 @pytest.mark.parametrize("name", ["delete", "cancel", "threads.delete"])
 def test_a_404_is_a_success_only_after_an_attempt_that_may_have_been_executed(connect: Connect, name: str) -> None:
     call = named(name)
-    gone = reply_json(404, {"detail": "Not Found"})
+    gone = reply_json(404, {"detail": "Thread or run not found"})
     with ScriptedServer(drop_before_answer(), gone) as server:
         call(connect(server.url))
         assert 2 == len(server.requests)
@@ -211,6 +212,17 @@ def test_a_hook_of_the_session_that_raises_repeats_no_create(connect: Connect, n
     with ScriptedServer(call.good) as server, pytest.raises(RateLimitError) as caught:
         call(connect(server.url, session=session))
     assert error is caught.value
+
+
+@pytest.mark.parametrize("name", ["get", "create", "wait", "stream"])
+def test_a_hook_that_raises_for_the_status_changes_nothing(connect: Connect, name: str) -> None:
+    """A 409 is raised as such, without a repeat and with its body; another hook's success stays one."""
+    session = requests.Session()
+    session.hooks["response"].append(lambda response, *_, **__: response.raise_for_status())
+    call = named(name)
+    with ScriptedServer(reply_json(409, {"detail": "busy"})) as server, pytest.raises(ConflictError, match="busy"):
+        call(connect(server.url, session=session))
+    assert 1 == len(server.requests)
 
 
 @pytest.mark.parametrize("name", ["create", "wait", "stream"])
