@@ -26,7 +26,7 @@ from .runs import (
     stream_path,
     stream_request,
 )
-from .system import get_info, get_ok
+from .system import PROBES, get_info, get_ok, probe
 from .threads import (
     copy_thread,
     create_thread,
@@ -40,6 +40,7 @@ from .threads import (
 )
 
 __all__ = [
+    "PROBES",
     "ListedRuns",
     "MarkedRun",
     "RunIds",
@@ -65,6 +66,7 @@ __all__ = [
     "list_runs",
     "local_path",
     "own_json",
+    "probe",
     "search_assistants",
     "search_threads",
     "start_request",

@@ -10,9 +10,10 @@ from typing import Any
 
 from ..errors import ResponseDecodeError, shortened
 from ..http import Response, error_text
+from ..models import kind_of
 from ..serialization import decode_body
 
-__all__ = ["check_done", "own_json"]
+__all__ = ["check_done", "check_json", "own_json"]
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 #: The statuses with which servers confirm a cancel or a delete without a body.
@@ -41,6 +42,13 @@ def own_json(response: Response) -> Any:
             raise
         why = f"it is a page: {_page_text(response)!r}" if _media_type(response) in _PAGES else error._text
         raise _not_own(response, why, error.problems[0]) from error
+
+
+def check_json(response: Response, kind: type) -> None:
+    """Return if *response* is the API's own, with a *kind* (list or dict) that reports no error. Else raise, as `own_json` does."""
+    value = own_json(response)
+    if not isinstance(value, kind) or _reports_error(value):
+        raise _not_own(response, f"it is {kind_of(value)}: {_error_shown(value)}")
 
 
 def check_done(response: Response) -> None:

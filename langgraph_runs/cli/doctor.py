@@ -21,7 +21,7 @@ from .. import (
     ResponseDecodeError,
     __version__,
 )
-from ..api import get_ok
+from ..api import PROBES, probe
 from ..client import KEY_VARIABLES
 from ..http import Response, http_date, split_login
 from . import exit_codes
@@ -83,11 +83,11 @@ def examine(client: Client, args: argparse.Namespace) -> Iterator[Finding]:
     proxied, finding = proxy(client.base_url)
     yield finding
     try:
-        response, seconds = request_ok(client)
+        path, response, seconds = request_probe(client)
     except LangGraphRunsError as error:
         yield unreachable(error, client.base_url, proxied=proxied)
         return
-    yield reached(client, seconds)
+    yield reached(client, path, seconds)
     yield clock(response, time.time())
     yield from access(client)
 
@@ -151,15 +151,27 @@ def proxy(url: str) -> Tuple[bool, Finding]:
     return True, Finding("ok", "proxy", shown)
 
 
-def request_ok(client: Client) -> Tuple[Response, List[float]]:
-    """Request ``/ok`` several times; return the last response, and the seconds that each request took."""
-    seconds = []
-    for _ in range(_ROUNDS + 1):
-        start = time.monotonic()
-        with client._transport.scope() as scope:
-            response = get_ok(client._transport, scope)
-        seconds.append(time.monotonic() - start)
-    return response, seconds
+def request_probe(client: Client) -> Tuple[str, Response, List[float]]:
+    """Request ``/ok`` several times or, from a server that does not have it, something else.
+
+    Return its path, the last response, and the seconds that each request took. Raise the error of ``/ok`` if it has none of them.
+    """
+    first: Optional[NotFoundError] = None
+    for path in PROBES:
+        seconds = []
+        try:
+            for _ in range(_ROUNDS + 1):
+                start = time.monotonic()
+                with client._transport.scope() as scope:
+                    response = probe(client._transport, scope, path)
+                seconds.append(time.monotonic() - start)
+            return path, response, seconds
+        except NotFoundError as error:
+            first = first or error
+        except ResponseDecodeError as error:
+            raise first or error from error  # another program
+    assert first is not None
+    raise first
 
 
 def unreachable(error: LangGraphRunsError, url: str, *, proxied: bool) -> Finding:
@@ -201,10 +213,12 @@ def remedy_for(error: LangGraphRunsError, url: str, *, proxied: bool) -> str:
     return "it closed the connection without a response: is it a LangGraph server, and is it http at this port, not https?"
 
 
-def reached(client: Client, seconds: List[float]) -> Finding:
+def reached(client: Client, path: str, seconds: List[float]) -> Finding:
     """Show the server's version and its response times."""
     repeated = sorted(seconds[1:])[_ROUNDS // 2]
     times = f"first response after {seconds[0] * 1000:.0f} ms, on the open connection after {repeated * 1000:.1f} ms"
+    if path != PROBES[0]:
+        times += f" (to {path}: the server has no {PROBES[0]})"
     try:
         info = client.info()
     except LangGraphRunsError as error:

@@ -219,6 +219,34 @@ def test_doctor_has_a_remedy_for_a_closed_port_and_for_a_port_without_tls() -> N
     assert "try http:// in --url" in plain.out
 
 
+def test_doctor_judges_a_server_without_ok_by_what_it_has() -> None:
+    """Not every server has /ok, as Aegra, whose responses these are; some may have no /info either."""
+    absent = reply_json(404, {"detail": "Not Found"})
+    info = {"name": "Aegra", "version": "0.1.0", "status": "running", "flags": {"assistants": True, "crons": False}}
+    routes = {
+        ("GET", "/ok"): absent,
+        ("GET", "/info"): reply_json(200, info),
+        ("POST", "/assistants/search"): reply_json(200, [{"assistant_id": "a", "graph_id": "work"}]),
+        ("POST", "/threads/search"): reply_json(200, []),
+    }
+    with ScriptedServer(routes=routes) as server:
+        ended = doctor(server)
+    assert 0 == ended.code
+    assert "(to /info: the server has no /ok); version 0.1.0" in ended.out
+    with ScriptedServer(routes={**routes, ("GET", "/info"): absent}) as server:
+        ended = doctor(server)
+    assert 0 == ended.code
+    assert "(to /assistants/search: the server has no /ok)" in ended.out
+    with ScriptedServer(routes={**routes, ("GET", "/info"): reply(401)}) as server:
+        ended = doctor(server)
+    assert 6 == ended.code
+    page = reply(200, "<html>Welcome</html>", {"Content-Type": "text/html"})
+    with ScriptedServer(routes={**routes, ("GET", "/info"): page}) as server:
+        ended = doctor(server)
+    assert 2 == ended.code
+    assert "another program responds there" in ended.out
+
+
 def test_doctor_warns_of_different_clocks_and_a_missing_version() -> None:
     late = email.utils.formatdate(time.time() + 3600, usegmt=True)
     routes = {
