@@ -256,9 +256,10 @@ class Connector:
             return ByteStream(send(info.method, url, headers, body, exchange), exchange, info)
         except requests.HTTPError as error:
             # Raised by a hook of the session that calls ``raise_for_status``: the response has come, with this status.
-            if error.response is None:
+            response = getattr(error, "response", None)
+            if response is None:
                 raise translate(error, exchange, info) from error
-            return ByteStream(error.response, exchange, info)
+            return ByteStream(response, exchange, info)
         except Exception as error:
             raise translate(error, exchange, info) from error
 
