@@ -24,3 +24,12 @@ class ServerTraits:
     #: True if the server keeps the metadata of a create with its run; recognised in the same way. Until it is, creates carry the
     #: marker in the metadata of their config as well.
     keeps_run_metadata: Optional[bool] = None
+    #: True if the server lists the runs of a thread newest first, by ``created_at``. Recognised by the last list that showed an
+    #: order. If it is True, the newest runs are requested alone. If it is False or unknown, a list that does not show its order
+    #: is read to its end and put in order here.
+    lists_newest_first: Optional[bool] = None
+
+    def note_order(self, newest_first: Optional[bool]) -> None:
+        """Note the order that a list has shown; None if it has shown none."""
+        if newest_first is not None:
+            self.lists_newest_first = newest_first

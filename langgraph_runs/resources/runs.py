@@ -28,7 +28,7 @@ from ..errors import DeadlineExceededError, InvalidRequestError
 from ..http import Transport, parse_call_options
 from ..models import Run
 from ..options import CallOptions, CancelAction, JoinOptions, JoinStreamOptions, MapOptions, ModeOption, StreamMode, documented
-from ..runs import JOINING, Filters, check_client_options, pages
+from ..runs import JOINING, Filters, check_client_options, list_newest, pages
 from ..streaming import RunStream, StreamEvent, stream_existing_run
 from ..validation import check_choice, check_count, check_id
 from .run_starts import RunStarts
@@ -201,17 +201,10 @@ class RunsClient(RunStarts):
         thread_id = check_id("thread_id", thread_id)
         with self._call("list", options, thread_id=thread_id) as (scope, common):
             if not filters.filter_here:
-                return api.list_runs(
-                    self._transport,
-                    scope,
-                    thread_id,
-                    common,
-                    limit=limit,
-                    offset=offset,
-                    status=filters.status,
-                    select=filters.selected,
+                return list_newest(
+                    self._transport, scope, thread_id, filters, common, self._starter.traits, limit=limit, offset=offset
                 )
-            every = pages(self._transport, scope, thread_id, filters, common, page_size=100)
+            every = pages(self._transport, scope, thread_id, filters, common, self._starter.traits, page_size=100)
             return list(itertools.islice(filter(filters.match, every), offset, offset + limit))
 
     @documented(CallOptions)
@@ -240,7 +233,10 @@ class RunsClient(RunStarts):
 
     def _iterate(self, thread_id: str, filters: Filters, options: Mapping[str, Any], page_size: int) -> Iterator[Run]:
         with self._call("iter", options, thread_id=thread_id) as (scope, common):
-            yield from filter(filters.match, pages(self._transport, scope, thread_id, filters, common, page_size=page_size))
+            yield from filter(
+                filters.match,
+                pages(self._transport, scope, thread_id, filters, common, self._starter.traits, page_size=page_size),
+            )
 
     # -- joining
 

@@ -6,7 +6,7 @@ Knows what requests and responses mean. Uses `http` for sending them, and `call`
 from .create_batch import create_runs
 from .create_once import RecoveredRun, RequestMarker, RunCreator
 from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
-from .pagination import Filters, pages
+from .pagination import Filters, list_newest, pages
 from .start import JOINING, PreparedStart, check_client_options, prepare_start
 from .starter import RunStarter
 from .wait import RunWaiter
@@ -27,6 +27,7 @@ __all__ = [
     "deleted_run_error",
     "error_for",
     "interrupts_in",
+    "list_newest",
     "pages",
     "prepare_start",
     "reported_error",

@@ -26,8 +26,9 @@ class RunStarter:
 
     def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None, *, repeat_refused: bool = True) -> None:
         self.transport = transport
+        self.traits = traits if traits is not None else ServerTraits()
         self.outcomes = RunOutcomes(transport)
-        self.creator = RunCreator(transport, traits, repeat_refused=repeat_refused)
+        self.creator = RunCreator(transport, self.traits, repeat_refused=repeat_refused)
         self.waiter = RunWaiter(transport, self.outcomes)
 
     def create(self, start: PreparedStart, scope: Scope) -> Run:

@@ -12,7 +12,9 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langgraph_runs import Client, InvalidRequestError, ResponseDecodeError, RetryPolicy, Run
+from langgraph_runs import Client, InvalidRequestError, ResponseDecodeError, RetryPolicy, Run, api
+from langgraph_runs.http import NO_OPTIONS
+from langgraph_runs.runs.pagination import PageReader
 
 from .played import THREAD, URL, Played, Reply, client_of, reply, run_json, session_of
 
@@ -20,11 +22,11 @@ UTC = datetime.timezone.utc
 
 
 def at(hour: int) -> datetime.datetime:
-    return datetime.datetime(2026, 11, 21, hour, tzinfo=UTC)
+    return datetime.datetime(2026, 11, 21, tzinfo=UTC) + datetime.timedelta(hours=hour)
 
 
 def row(number: int, **changes: Any) -> Dict[str, Any]:
-    return run_json(run_id=f"r{number}", created_at=at(number % 24).isoformat(), **changes)
+    return run_json(run_id=f"r{number}", created_at=at(number).isoformat(), **changes)
 
 
 class Table(Played):
@@ -46,6 +48,17 @@ class Table(Played):
         return reply(self.rows[offset : offset + min(limit, self.cap)]).response(request)
 
 
+class Sliced(Table):
+    """As the JavaScript server: oldest first, and ``limit`` is the position of the end of a page."""
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        if self.requests:
+            self.between(self)
+        self.requests.append(request)
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(str(request.url)).query))
+        return reply(self.rows[::-1][int(query["offset"]) : int(query["limit"])]).response(request)
+
+
 def client_on(table: Table) -> Client:
     return Client(URL, api_key=None, session=session_of(table), retry=RetryPolicy(attempts=1))
 
@@ -61,9 +74,9 @@ def ids(runs: Any) -> List[str]:
     ("options", "query"),
     [
         ({}, "limit=10&offset=0"),
-        ({"limit": 3, "offset": 5}, "limit=3&offset=5"),
+        ({"limit": 30}, "limit=30&offset=0"),
         ({"status": "error"}, "limit=10&offset=0&status=error"),
-        ({"select": ["run_id", "status"]}, "limit=10&offset=0&select=run_id&select=status"),
+        ({"select": ["run_id", "status"]}, "limit=10&offset=0&select=run_id&select=status&select=created_at"),
         ({"params": {"sort": "x", "more": [1, True]}}, "limit=10&offset=0&sort=x&more=1&more=true"),
     ],
 )
@@ -290,3 +303,96 @@ def test_the_timeout_is_for_the_whole_iteration() -> None:
         for run in client.runs.iter(THREAD, page_size=10, timeout=5.0):
             seen += (run.run_id,)
     assert 19 == len(seen)
+
+
+# -- other orders, and other paging
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9, 10, 11, 120])
+def test_runs_come_newest_first_from_a_server_that_lists_the_oldest_first(count: int, page_size: int) -> None:
+    table = Sliced([row(number) for number in range(count, 0, -1)])
+    client = client_on(table)
+    newest_first = [f"r{number}" for number in range(count, 0, -1)]
+    assert newest_first == ids(client.runs.iter(THREAD, page_size=page_size))
+    for limit, offset in ((1, 0), (3, 0), (10, 0), (3, 2), (200, 0)):
+        assert newest_first[offset : offset + limit] == ids(client.runs.list(THREAD, limit=limit, offset=offset))
+        assert newest_first[offset : offset + limit] == ids(client_on(table).runs.list(THREAD, limit=limit, offset=offset))
+
+
+def test_many_runs_of_a_server_that_lists_the_oldest_first() -> None:
+    """More than are requested at a time."""
+    table = Sliced([row(number) for number in range(1700, 0, -1)])
+    assert [f"r{number}" for number in range(1700, 0, -1)] == ids(client_on(table).runs.iter(THREAD))
+    assert len(table.asked) <= 8
+
+
+def test_the_order_that_a_server_has_shown_saves_requests() -> None:
+    """Newest first: one request, for what is needed. Oldest first: two, for all."""
+    rows = [row(number) for number in range(120, 0, -1)]
+    table, sliced = Table(rows), Sliced(rows)
+    for server, count in ((table, 1), (sliced, 2)):
+        client = client_on(server)
+        client.runs.list(THREAD, limit=5)
+        before = len(server.asked)
+        assert ["r120"] == ids(client.runs.list(THREAD, limit=1))
+        assert count == len(server.asked) - before
+    assert table.asked[-1].endswith("?limit=1&offset=0")
+
+
+def test_runs_in_no_order_are_put_in_order() -> None:
+    numbers = list(range(40, 0, -1))
+    random.Random(7).shuffle(numbers)
+    for number in (12, 40):
+        client = client_on(Table([row(number) for number in numbers]))
+        assert [f"r{n}" for n in range(40, 40 - number, -1)] == ids(client.runs.list(THREAD, limit=number))
+        assert [f"r{n}" for n in range(40, 0, -1)] == ids(client.runs.iter(THREAD, page_size=10))
+
+
+def test_a_time_that_was_only_requested_for_the_order_is_not_shown() -> None:
+    for server in (Table, Sliced):
+        table = server([row(number) for number in range(3, 0, -1)])
+        for select, shown in ((["run_id"], False), (["run_id", "created_at"], True)):
+            client = client_on(table)
+            runs = [*client.runs.list(THREAD, select=select), *client.runs.iter(THREAD, select=select)]
+            assert ["r3", "r2", "r1"] * 2 == ids(runs)
+            assert [shown] * 6 == [run.created_at is not None for run in runs]
+
+
+@pytest.mark.parametrize("table", [Table, Sliced])
+@pytest.mark.parametrize("count", [0, 1, 5, 19, 20, 21, 600])
+def test_a_thorough_reader_shows_that_it_has_all(table: Any, count: int) -> None:
+    """The last page has nothing but the row that is known: no page is taken for the last one because it is short."""
+    for cap in (1000,) if table is Sliced else (1000, 3, 20):
+        server = table([row(number) for number in range(count, 0, -1)], cap=cap)
+        reader = reader_of(server)
+        while reader.complete is None:
+            reader.read()
+        assert (True, count) == (reader.complete, len(reader.rows))
+        assert cap < 1000 or len(server.asked) <= 60
+
+
+def reader_of(server: Table) -> PageReader[Run]:
+    client = client_on(server)
+
+    def fetch(limit: int, offset: int) -> List[Run]:
+        with NO_OPTIONS.scope(client._transport) as scope:
+            return api.list_runs(client._transport, scope, THREAD, limit=limit, offset=offset)
+
+    return PageReader(fetch, lambda run: run.run_id, size=20, thorough=True)
+
+
+def test_a_thorough_reader_says_that_it_cannot_know() -> None:
+    """A server that ignores the offset may have more runs than it returns."""
+
+    class Deaf(Table):
+        def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+            self.requests.append(request)
+            return reply(self.rows[:12]).response(request)
+
+    server = Deaf([row(number) for number in range(30, 0, -1)])
+    reader = reader_of(server)
+    while reader.complete is None:
+        reader.read()
+    assert reader.complete is False
+    assert len(server.asked) < 10

@@ -651,13 +651,13 @@ def test_cancel_says_wait_and_action_always(connect: Connect, options: Any, quer
     [
         ({}, {"limit": ["10"], "offset": ["0"]}),
         ({"limit": 3, "offset": 7, "status": "error"}, {"limit": ["3"], "offset": ["7"], "status": ["error"]}),
-        ({"select": ["run_id", "status"]}, {"limit": ["10"], "offset": ["0"], "select": ["run_id", "status"]}),
+        ({"select": ["run_id", "status"]}, {"limit": ["10"], "offset": ["0"], "select": ["run_id", "status", "created_at"]}),
         ({"params": {"a": [1, True], "b": None}}, {"limit": ["10"], "offset": ["0"], "a": ["1", "true"]}),
     ],
 )
 def test_list_repeats_select(connect: Connect, options: Any, query: Any) -> None:
     """The server's own filters go into the query; several fields to select are several parameters."""
-    with ScriptedServer(reply_json(200, [])) as server:
+    with ScriptedServer(always=reply_json(200, [])) as server:
         connect(server.url).runs.list(THREAD_ID, **options)
 
     assert query == parse_qs(server.requests[0].query)
@@ -679,7 +679,8 @@ def test_iter_pages_until_a_short_page(connect: Connect) -> None:
     def page(request: Request) -> Reply:
         query = parse_qs(request.query)
         offset, limit = int(query["offset"][0]), int(query["limit"][0])
-        return reply_json(200, [run_json(run_id=str(n)) for n in range(7)][offset : offset + limit])
+        rows = [run_json(run_id=str(n), created_at=f"2026-11-21T01:00:0{9 - n}+00:00") for n in range(7)]
+        return reply_json(200, rows[offset : offset + limit])
 
     with ScriptedServer(always=page) as server:
         found = [run.run_id for run in connect(server.url).runs.iter(THREAD_ID, page_size=3)]
