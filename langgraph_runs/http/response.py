@@ -21,6 +21,8 @@ __all__ = ["ChunkedDecoder", "HTTPResponse"]
 
 #: The maximum number of bytes that one read takes from the socket.
 _BUFFER = 1 << 16
+#: After a read that had to wait for fewer bytes, as for one event of a slow stream, the next read waits before it reads.
+_MUCH = 2048
 _LONGEST_LINE = 1 << 16
 _INTERIM_LIMIT = 32
 _MOST_FIELDS = 256
@@ -62,6 +64,8 @@ class HTTPResponse(http.client.HTTPResponse):
         #: Bytes that were received and are not parsed yet.
         self._ahead = b""
         self._in_head = True
+        #: True if more bytes have probably arrived: then reading before waiting saves the wait, else it costs a read.
+        self._more_soon = False
 
     # -- the head
 
@@ -91,6 +95,7 @@ class HTTPResponse(http.client.HTTPResponse):
         #: True if the connection cannot be used for another response.
         self.will_close = not stays_open or (self.length is None and not self.chunked)
         self._in_head = False
+        self._more_soon = True
         if self.will_close:
             # http.client closes the connection now. This reference keeps the socket open until the response is read.
             self.fp = self._limited.sock.makefile("rb", buffering=0)
@@ -242,7 +247,10 @@ class HTTPResponse(http.client.HTTPResponse):
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             return ahead
-        data = self._limited.receive(self._exchange, _BUFFER, soon=not self._in_head)
+        limited = self._limited
+        limited.waited = False
+        data = limited.receive(self._exchange, _BUFFER, soon=self._more_soon)
+        self._more_soon = not limited.waited or len(data) >= _MUCH
         if not data:
             if self._exchange.scope.interrupted:
                 # The scope has shut the socket down: this is not the end of the response.

@@ -43,7 +43,7 @@ class LimitedSocket:
     >>> one.close()
     """
 
-    __slots__ = ("_by_kernel", "_is_tls", "_poll", "pid", "received", "sock")
+    __slots__ = ("_by_kernel", "_is_tls", "_poll", "pid", "received", "sock", "waited")
 
     def __init__(self, sock: Any) -> None:
         self.sock = sock
@@ -51,6 +51,8 @@ class LimitedSocket:
         self.pid = os.getpid()
         #: The number of bytes read so far.
         self.received = 0
+        #: Set to True when `receive` or `send` waits.
+        self.waited = False
         self._poll: Any = None
         # The kernel counts the bytes of TLS, `receive` the decrypted bytes, so that they cannot be compared.
         self._by_kernel = sys.platform == "linux" and type(sock) is socket.socket
@@ -99,6 +101,7 @@ class LimitedSocket:
 
     def _wait(self, exchange: Exchange, event: int) -> None:
         """Wait until the socket is ready, for the time that the exchange allows."""
+        self.waited = True
         while True:
             seconds = exchange.scope.io_timeout(exchange.read_timeout)
             if self._ready(event, seconds):

@@ -244,3 +244,21 @@ def test_a_closed_response_gives_nothing() -> None:
     response = response_of(chunked(b"abc"))
     response.close()
     assert (b"", True, False) == (response.read_some(), response.isclosed(), response.is_complete)
+
+
+def test_a_read_tries_before_it_waits_while_bytes_flow() -> None:
+    """The head has to be waited for. After a wait for few bytes the next ones are waited for too, after a wait for many not."""
+    tried: List[bool] = []
+
+    class Slow(Wire):
+        def receive(self, exchange: Exchange, size: int, *, soon: bool = False) -> bytes:
+            tried.append(soon)
+            self.waited = not soon or len(tried) == 3  # the second piece of the body is late
+            return super().receive(exchange, size, soon=soon)
+
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 6004\r\n\r\n"
+    exchange = Exchange(Scope(Deadline(None)), connect_timeout=None, read_timeout=None, idle_limit=1.0)
+    response = HTTPResponse(method="GET", exchange=exchange, limited=Slow(head + b"x" * 6004, [len(head), 1, 1, 1, 6000, 1]))
+    response.begin()
+    assert [1, 1, 1, 6000, 1] == [len(response.read_some()) for _ in range(5)]
+    assert [False, True, True, False, False, True] == tried
