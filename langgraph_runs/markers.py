@@ -53,9 +53,12 @@ def take_marker(*records: Dict[str, Any]) -> Optional[str]:
     """
     found: Optional[str] = None
     for fields in records:
-        found = found or marker_in(fields)
         for place in _PLACES:
-            _clean(fields, list(place))
+            metadata = _at(fields, place)
+            if isinstance(metadata, dict) and (MARKER in metadata or BATCH_ITEM in metadata):
+                marker = metadata.get(MARKER)
+                found = found or (marker if isinstance(marker, str) else None)
+                _clean(fields, list(place), metadata)
     return found
 
 
@@ -76,11 +79,8 @@ def without_marker(body: Mapping[str, Any]) -> Dict[str, Any]:
     return left
 
 
-def _clean(fields: Dict[str, Any], place: List[str]) -> None:
-    """Replace the metadata at *place* by a copy without the fields of this module. What *fields* refers to is not changed."""
-    metadata = _at(fields, tuple(place))
-    if not isinstance(metadata, dict) or (MARKER not in metadata and BATCH_ITEM not in metadata):
-        return
+def _clean(fields: Dict[str, Any], place: List[str], metadata: Dict[str, Any]) -> None:
+    """Replace the *metadata* at *place* by a copy without the fields of this module. What *fields* refers to is not changed."""
     cleaned: Dict[str, Any] = {name: value for name, value in metadata.items() if name not in (MARKER, BATCH_ITEM)}
     while len(place) > 1:
         name = place.pop()
@@ -90,5 +90,7 @@ def _clean(fields: Dict[str, Any], place: List[str]) -> None:
 
 def _at(value: Any, path: Tuple[str, ...]) -> Any:
     for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
+        if not isinstance(value, (dict, Mapping)):  # dict first: the check for Mapping is slow
+            return None
+        value = value.get(name)
     return value

@@ -78,7 +78,7 @@ class RequestMarker:
         """
         own: Dict[str, Any] = {MARKER: self.value} if item is None else {MARKER: self.value, BATCH_ITEM: item}
         _merge(body, "metadata", own)
-        if in_config and isinstance(body.get("config", {}), Mapping):
+        if in_config and isinstance(body.get("config", {}), (dict, Mapping)):
             config = dict(body.get("config", {}))
             _merge(config, "metadata", own)
             body["config"] = config
@@ -333,7 +333,7 @@ class _Creation:
 
 def _merge(body: Dict[str, Any], name: str, fields: Mapping[str, Any]) -> None:
     given = body.get(name) or {}
-    if isinstance(given, Mapping):
+    if isinstance(given, (dict, Mapping)):
         body[name] = {**given, **fields}
 
 
