@@ -2,6 +2,7 @@
 
 import functools
 import math
+import numbers
 import os
 import sys
 import typing
@@ -12,6 +13,7 @@ from typing import Any, Callable, Collection, Dict, List, Literal, Mapping, Opti
 import attrs
 
 from .errors import InvalidRequestError
+from .fields import as_command, as_object, is_command, is_send
 from .options import Command, Durability, IfNotExists, MultitaskStrategy, OnCompletion, OnDisconnect, StreamMode
 from .validation import check_choice, check_id, check_known, shown
 
@@ -31,7 +33,7 @@ P = TypeVar("P", bound="RunsInvokePayload")
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
-# -- the checks of options; each is called with the name and a value that is not None
+# -- the checks of options; each is called with the name and a value that is not None, and may return the value to use instead
 
 _CHECK = "check"
 
@@ -47,20 +49,16 @@ def _choice(literal: Any) -> Any:
     return _option(lambda name, value: check_choice(name, value, choices))
 
 
-def _check_object(name: str, value: Any) -> None:
-    if not isinstance(value, Mapping):
-        raise InvalidRequestError(f"{name}={shown(value)}: give an object (dict)")
-
-
 def _check_flag(name: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise InvalidRequestError(f"{name}={shown(value)}: give True or False")
 
 
-def _check_command(name: str, value: Any) -> None:
-    _check_object(name, value)
-    for key in value:
+def _check_command(name: str, value: Any) -> Mapping[str, Any]:
+    command = as_command(name, value)
+    for key in command:
         check_choice("command key", key, _COMMAND_KEYS)
+    return command
 
 
 def _check_modes(name: str, value: Any) -> None:
@@ -104,7 +102,7 @@ def _check_webhook(name: str, value: Any) -> None:
 
 
 def _check_delay(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
         raise InvalidRequestError(f"{name}={shown(value)}: give a number of seconds, 0 or more")
 
 
@@ -134,9 +132,9 @@ class RunsInvokePayload:
     stream_mode: Union[StreamMode, Sequence[StreamMode], None] = _option(_check_modes)
     stream_subgraphs: Optional[bool] = _option(_check_flag)
     stream_resumable: Optional[bool] = _option(_check_flag)
-    metadata: Optional[Mapping[str, Any]] = _option(_check_object)
-    config: Optional[Mapping[str, Any]] = _option(_check_object)
-    context: Optional[Mapping[str, Any]] = _option(_check_object)
+    metadata: Optional[Mapping[str, Any]] = _option(as_object)
+    config: Optional[Mapping[str, Any]] = _option(as_object)
+    context: Optional[Mapping[str, Any]] = _option(as_object)
     checkpoint: Any = None
     checkpoint_id: Optional[str] = _option(check_id)
     checkpoint_during: Optional[bool] = _option(_check_checkpoint_during)
@@ -148,18 +146,22 @@ class RunsInvokePayload:
     multitask_strategy: Optional[MultitaskStrategy] = _choice(MultitaskStrategy)
     if_not_exists: Optional[IfNotExists] = _choice(IfNotExists)
     after_seconds: Optional[float] = _option(_check_delay)
-    langsmith_tracing: Optional[Mapping[str, Any]] = _option(_check_object)
+    langsmith_tracing: Optional[Mapping[str, Any]] = _option(as_object)
     durability: Optional[Durability] = _choice(Durability)
     strict_resume: Optional[bool] = _option(_check_flag)
-    kwargs: Optional[Mapping[str, Any]] = _option(_check_object)
+    kwargs: Optional[Mapping[str, Any]] = _option(as_object)
 
     def __attrs_post_init__(self) -> None:
         if self.input is not None and self.command is not None:
             raise InvalidRequestError("input and command exclude each other: answer an interrupt with command alone")
+        if is_command(self.input) or is_send(self.input):
+            raise InvalidRequestError(f"input: a {type(self.input).__name__} is no input; give it as command=...")
         checks = _checks(type(self))  # type: ignore[arg-type]  # a class can be hashed, whatever its instances can
         for name, value in _given(self).items():
             if name in checks:
-                checks[name](name, value)
+                used = checks[name](name, value)
+                if used is not None and used is not value:
+                    object.__setattr__(self, name, used)  # the class is frozen, but this is still part of the construction
 
 
 class RunsCreatePayload(RunsInvokePayload):

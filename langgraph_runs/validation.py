@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 import re
 from typing import Any, Collection, Dict, Mapping, Optional
 
@@ -65,16 +66,16 @@ def near(value: Any, choices: Collection[str]) -> str:
 
 def check_count(name: str, value: Any, *, least: int) -> int:
     """Return *value*, a whole number of at least *least*."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise InvalidRequestError(f"{name}={shown(value)}: give a whole number of at least {least}")
-    return value
+    return int(value)
 
 
-def check_seconds(name: str, value: Optional[float]) -> Optional[float]:
+def check_seconds(name: str, value: Any) -> Optional[float]:
     """Return *value* as float seconds, or None for no limit."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
         raise InvalidRequestError(f"{name}={shown(value)}: give a number of seconds above 0, or None for no limit")
     return float(value)
 

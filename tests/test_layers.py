@@ -21,12 +21,12 @@ resources
 batch streaming runs
 api http serialization
 payloads options call
-server_traits validation errors models markers times _public _version _program _late_imports
+server_traits fields validation errors models markers times _public _version _program _late_imports
 """
 
 #: The modules that may import a library, by the library. A package stands for all its modules. No other library is imported.
 IMPORTERS: Dict[str, Set[str]] = {
-    "attrs": {"batch", "call", "client", "http", "models", "payloads", "runs", "serialization", "server_traits"}
+    "attrs": {"batch", "call", "client", "fields", "http", "models", "payloads", "runs", "serialization", "server_traits"}
     | {"streaming", "django.browser_events", "django.webhooks"},
     "cattrs": {"serialization.records"},
     "orjson": {"serialization.json_decoder", "serialization.json_encoder"},

@@ -34,6 +34,7 @@ EXCEPTIONS: Dict[str, str] = {
         batch.run_map batch.scheduler""",
     "a ledger as a whole: unit/test_ledger.py": """
         batch.ledger.reader batch.ledger.sqlite_file batch.ledger.store batch.ledger.writer""",
+    "objects with fields, by the options that take them: unit/test_payloads.py, unit/test_json_encoder.py": "fields",
     "arguments, by the calls that check them: unit/test_payloads.py, unit/test_deadline.py, unit/test_client.py": "validation",
     "commands, as programs: wire/test_cli.py, server/test_cli.py, server/test_cli_processes.py": """
         cli.batch cli.command cli.doctor cli.foreground_run

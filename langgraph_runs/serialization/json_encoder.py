@@ -5,22 +5,20 @@ An object that has no JSON form raises an error that names its path, such as ``$
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import decimal
 import enum
 import json
 import math
 import operator
+import pathlib
 import uuid
 from collections import deque
 from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
-import attrs
-
 from ..call import raise_foreign
 from ..errors import InvalidRequestError
-from ..models import Checkpoint
+from ..fields import fields_of
 
 orjson: Any
 try:
@@ -39,8 +37,8 @@ _DEEPEST = 1000
 def encode(body: Any) -> bytes:
     """Return *body* as JSON in UTF-8. Raise `InvalidRequestError` with the path of an object that has no JSON form.
 
-    Besides the types of JSON: UUID, datetime, date, time, Enum, Decimal (as a number), attrs classes, dataclasses, pydantic
-    models, sets, numpy scalars and arrays.
+    Besides the types of JSON: UUID, datetime, date, time, timedelta (ISO 8601), Enum, Decimal (as a number), paths, attrs classes,
+    dataclasses, pydantic models and URLs, sets, numpy scalars and arrays. Missing values (NaN, NaT, NA) and infinities are refused.
 
     >>> encode({"when": datetime.date(2026, 1, 2), "tags": {"a"}})
     b'{"when":"2026-01-02","tags":["a"]}'
@@ -196,24 +194,6 @@ def _name(key: Any, path: str) -> str:
     raise _refusal(path, f"{key!r} cannot be the name of a field; use text")
 
 
-def _fields_of(value: Any) -> Optional[Dict[str, Any]]:
-    """Return the fields of an object whose class declares fields, else None."""
-    kind = type(value)
-    if isinstance(value, Checkpoint):
-        own = {f.name: getattr(value, f.name) for f in attrs.fields(kind) if f.name != "extra"}
-        return {**value.extra, **{name: item for name, item in own.items() if item is not None}}
-    if attrs.has(kind):
-        return {f.name: getattr(value, f.name) for f in attrs.fields(kind)}
-    if dataclasses.is_dataclass(kind):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(kind)}
-    for method in ("model_dump", "dict"):  # pydantic 2 and 1, without importing either
-        dump = getattr(kind, method, None)
-        if callable(dump) and (method == "model_dump" or hasattr(kind, "__fields__")):
-            dumped: Dict[str, Any] = getattr(value, method)()
-            return dumped
-    return None
-
-
 def _number(value: decimal.Decimal) -> Any:
     if not value.is_finite():
         raise TypeError(f"{value!r} has no JSON form; use None or a string")
@@ -227,10 +207,30 @@ def _in_order(values: Any) -> List[Any]:
         return list(values)
 
 
+def _moment(value: Any) -> str:
+    if value != value:  # the NaT of pandas, which is a datetime; only a missing value differs from itself
+        raise TypeError(f"{value!r}, a missing value, has no JSON form; use None or a string")
+    text: str = value.isoformat()
+    return text
+
+
+def _duration(value: datetime.timedelta) -> str:
+    """Return a duration as ISO 8601 text, in days and seconds, as pydantic writes it."""
+    if value != value:
+        raise TypeError(f"{value!r}, a missing value, has no JSON form; use None or a string")
+    sign, rest = ("-", -value) if value < datetime.timedelta(0) else ("", value)
+    days = f"{rest.days}D" if rest.days else ""
+    seconds = f"{rest.seconds}.{rest.microseconds:06}".rstrip("0").rstrip(".") if rest.microseconds else str(rest.seconds)
+    return f"{sign}P{days}T{seconds}S" if seconds != "0" or not days else f"{sign}P{days}"
+
+
 def _from_numpy(value: Any) -> Any:
     """Return a numpy scalar as a number, an array as a list."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if kind in ("M", "m"):
+        differs = value != value
+        if differs.any() if hasattr(differs, "any") else differs:
+            raise TypeError("NaT, a missing value, has no JSON form; use None or a string")
         value = value.astype(f"{kind}8[us]")  # times with nanoseconds would become whole numbers
     return value.tolist()
 
@@ -244,8 +244,10 @@ _Conversion = Tuple[Tuple[type, ...], Callable[[Any], Any]]
 _VALUES: Tuple[_Conversion, ...] = (
     ((enum.Enum,), operator.attrgetter("value")),
     ((str,), str.__str__),
-    ((datetime.datetime, datetime.date, datetime.time), operator.methodcaller("isoformat")),
+    ((datetime.datetime, datetime.date, datetime.time), _moment),
+    ((datetime.timedelta,), _duration),
     ((uuid.UUID,), str),
+    ((pathlib.PurePath,), str),
     ((decimal.Decimal,), _number),
 )
 #: The conversions of types whose instances have this form only if their class declares no fields.
@@ -265,7 +267,7 @@ def _converted(value: Any) -> Any:
     convert = _BY_TYPE.get(type(value)) or _conversion_of(value, _VALUES)
     if convert is not None:
         return convert(value)
-    fields = _fields_of(value)
+    fields = fields_of(value)
     if fields is not None:
         return fields
     if type(value).__module__.split(".", 1)[0] == "numpy" and hasattr(value, "tolist"):
@@ -273,6 +275,8 @@ def _converted(value: Any) -> Any:
     convert = _conversion_of(value, _COLLECTIONS)
     if convert is not None:
         return convert(value)
+    if hasattr(value, "unicode_string"):  # a URL of pydantic
+        return str(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         raise TypeError("bytes have no JSON form; decode them, or send base64 text")
     raise TypeError(f"an object of type {type(value).__name__} has no JSON form; convert it first")

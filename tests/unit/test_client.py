@@ -579,3 +579,14 @@ def test_a_stream_is_logged_without_its_events(caplog: pytest.LogCaptureFixture)
         assert 2 == len(list(client.runs.stream(THREAD, "agent", input={"text": "secret-input"})))
     assert "secret" not in caplog.text
     assert f"POST /threads/{THREAD}/runs/stream: 200" in caplog.text
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    numpy = pytest.importorskip("numpy")
+    client = Client(timeout=numpy.float32(0.5), read_timeout=numpy.int64(3), pool_size=numpy.int16(2))
+
+    assert (0.5, 3.0) == (client._transport.settings.timeout, client._transport.settings.read_timeout)
+    with pytest.raises(InvalidRequestError, match="timeout"):
+        Client(timeout=numpy.float64("nan"))
+    with pytest.raises(InvalidRequestError, match="pool_size"):
+        Client(pool_size=numpy.bool_(True))

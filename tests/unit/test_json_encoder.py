@@ -8,6 +8,7 @@ import datetime
 import decimal
 import enum
 import json
+import pathlib
 import sys
 import types
 import uuid
@@ -137,7 +138,7 @@ HAVE_NONE: List[Tuple[Any, str, str]] = [
     ({"a": object()}, "$.a", "an object of type object has no JSON form; convert it first"),
     ({"a": (x for x in "")}, "$.a", "an object of type generator has no JSON form; convert it first"),
     ({"a": 1j}, "$.a", "an object of type complex has no JSON form; convert it first"),
-    ({"a": datetime.timedelta(1)}, "$.a", "an object of type timedelta has no JSON form; convert it first"),
+    ({"a": object}, "$.a", "an object of type type has no JSON form; convert it first"),
     ({"a": Data}, "$.a", "an object of type type has no JSON form; convert it first"),
     ({"a": print}, "$.a", "an object of type builtin_function_or_method has no JSON form"),
     ({"a": "\ud800"}, "$.a", "the text holds half a surrogate pair at position 0, which is no character"),
@@ -266,7 +267,65 @@ def test_numpy_scalars_and_arrays_are_sent() -> None:
         "objects": [{"a": 1}, None],
     } == json.loads(encode(value))
     assert "$.a[1]: nan has no JSON form; use None or a string" == refusal({"a": np.array([1.0, NAN])})
-    assert refusal({"a": [np.timedelta64(3, "ns")]}).startswith("$.a[0]: an object of type timedelta has no JSON form")
+    assert b'{"a":["PT0.000003S"]}' == encode({"a": [np.timedelta64(3, "us")]})
+
+
+class NotATime(datetime.datetime):
+    """As the NaT of pandas: a datetime that differs from itself."""
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    __hash__ = datetime.datetime.__hash__
+
+    def isoformat(self, *_: Any, **__: Any) -> str:
+        return "NaT"
+
+    def __repr__(self) -> str:
+        return "NaT"
+
+
+def test_a_missing_value_is_refused_with_its_path() -> None:
+    """Whatever library it is of: it is not sent as null, nor as text."""
+    assert "$.row.when: NaT, a missing value, has no JSON form; use None or a string" == refusal(
+        {"row": {"when": NotATime(1, 1, 1)}}
+    )
+    np = pytest.importorskip("numpy")
+    for missing in (np.datetime64("NaT"), np.timedelta64("NaT"), np.array(["2026-01-01", "NaT"], dtype="datetime64[s]")):
+        assert "$.when: NaT, a missing value, has no JSON form; use None or a string" == refusal({"when": missing})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (datetime.timedelta(hours=1), "PT3600S"),
+        (datetime.timedelta(days=2), "P2D"),
+        (datetime.timedelta(days=1, seconds=1, microseconds=500_000), "P1DT1.5S"),
+        (datetime.timedelta(0), "PT0S"),
+        (-datetime.timedelta(minutes=1), "-PT60S"),
+        (pathlib.PurePosixPath("/data/x.csv"), "/data/x.csv"),
+    ],
+    ids=str,
+)
+def test_durations_and_paths_are_sent_as_text(value: Any, text: str) -> None:
+    assert text == json.loads(encode([value]))[0]
+
+
+def test_the_fields_of_a_pydantic_model_may_be_of_its_types() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    Page = pydantic.create_model("Page", url=(pydantic.HttpUrl, ...), path=(pathlib.Path, ...), age=(datetime.timedelta, ...))
+    page = Page(url="https://host.example/a", path="x/y", age=datetime.timedelta(seconds=90))
+
+    assert {"url": "https://host.example/a", "path": "x/y", "age": "PT90S"} == json.loads(encode(page))
+
+
+def test_a_secret_of_pydantic_is_refused() -> None:
+    """Its text would be stars."""
+    pydantic = pytest.importorskip("pydantic")
+    assert refusal({"key": pydantic.SecretStr("s3cret")}) == "$.key: an object of type SecretStr has no JSON form; convert it first"
 
 
 JSON = st.recursive(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import inspect
 import pickle
 import uuid
 import warnings
-from typing import Any, Dict, List, cast
+from typing import Any, Dict, List, Optional, cast
 
 import attrs
+import pydantic
 import pytest
 
 from langgraph_runs import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
@@ -25,16 +27,19 @@ def refusal(cls: Any = RunsCreatePayload, **options: Any) -> str:
     return str(caught.value)
 
 
+OBJECT = "give an object (a dict, dataclass, attrs or pydantic object), not "
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"input": {}, "command": {"resume": 1}}, "input and command exclude each other: answer an interrupt with command alone"),
-        ({"metadata": [("a", 1)]}, "metadata=[('a', 1)]: give an object (dict)"),
-        ({"config": "x"}, "config='x': give an object (dict)"),
-        ({"context": 3}, "context=3: give an object (dict)"),
-        ({"command": "resume"}, "command='resume': give an object (dict)"),
-        ({"langsmith_tracing": "project"}, "langsmith_tracing='project': give an object (dict)"),
-        ({"kwargs": []}, "kwargs=[]: give an object (dict)"),
+        ({"metadata": [("a", 1)]}, f"metadata: {OBJECT}a list"),
+        ({"config": "x"}, f"config: {OBJECT}a string"),
+        ({"context": 3}, f"context: {OBJECT}a number"),
+        ({"command": "resume"}, f"command: {OBJECT}a string"),
+        ({"langsmith_tracing": "project"}, f"langsmith_tracing: {OBJECT}a string"),
+        ({"kwargs": []}, f"kwargs: {OBJECT}a list"),
         ({"stream_subgraphs": "true"}, "stream_subgraphs='true': give True or False"),
         ({"stream_resumable": 1}, "stream_resumable=1: give True or False"),
         ({"strict_resume": "no"}, "strict_resume='no': give True or False"),
@@ -64,7 +69,7 @@ def refusal(cls: Any = RunsCreatePayload, **options: Any) -> str:
     ids=str,
 )
 def test_a_wrong_option_is_refused(options: Dict[str, Any], message: str) -> None:
-    """The error names the option, the value and the remedy."""
+    """The error names the option and the remedy, and shows the value if it cannot be a secret."""
     assert refusal(**options).startswith(message)
 
 
@@ -79,13 +84,110 @@ def test_every_option_with_a_type_has_a_check(cls: Any, name: str) -> None:
         assert cls(**{**required, name: object()})
         return
     message = refusal(cls, **{**required, name: object()})
-    assert message.startswith(f"{name}=<object object at 0x")
+    assert message.startswith((f"{name}=<object object at 0x", f"{name}: {OBJECT}an object of type object"))
 
 
 def test_a_large_value_is_cut_in_the_message() -> None:
-    message = refusal(metadata=["x" * 10_000])
-    assert message.startswith("metadata=['xxx") and message.endswith("... (10004 characters): give an object (dict)")
+    message = refusal(feedback_keys="x" * 10_000)
+    assert message.startswith("feedback_keys='xxx") and message.endswith("... (10002 characters): give a list of keys")
     assert len(message) < 300
+
+
+@pytest.mark.parametrize("name", ["metadata", "config", "context", "command", "kwargs", "langsmith_tracing"])
+@pytest.mark.parametrize(
+    "value", [["s3cret"], "s3cret", type("s3cret", (), {})(), {"s3cret"}], ids=["list", "text", "object", "set"]
+)
+def test_a_refused_object_is_not_shown(name: str, value: Any) -> None:
+    """It may hold a secret, or the data of a user."""
+    message = refusal(**{name: value})
+    assert message.startswith(f"{name}: give ") and "s3cret'" not in message
+
+
+# -- objects whose classes declare fields
+
+
+@dataclasses.dataclass
+class User:
+    name: str = "ada"
+    role: Optional[str] = None
+
+
+@attrs.define
+class Team:
+    name: str = "tides"
+    role: Optional[str] = None
+
+
+class Model(pydantic.BaseModel):
+    name: str = "ada"
+    role: Optional[str] = None
+
+
+@pytest.mark.parametrize("name", ["metadata", "config", "context", "kwargs"])
+@pytest.mark.parametrize("cls", [User, Team, Model])
+def test_objects_with_fields_are_taken_as_objects(name: str, cls: Any) -> None:
+    payload = RunsCreatePayload(**{name: cls()})
+    assert {"name": cls().name, "role": None} == getattr(payload, name)
+
+
+def test_a_class_is_not_taken_for_its_object() -> None:
+    assert f"context: {OBJECT}the class User" == refusal(context=User)
+
+
+# -- the Command and Send of LangGraph, as they are: a dataclass, and a class with slots
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    graph: Optional[str] = None
+    update: Any = None
+    resume: Any = None
+    goto: Any = ()
+
+
+class Send:
+    __slots__ = ("arg", "node", "timeout")
+
+    def __init__(self, node: str, arg: Any) -> None:
+        self.node, self.arg, self.timeout = node, arg, None
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (Command(resume="yes"), {"resume": "yes"}),
+        (Command(resume=False), {"resume": False}),
+        (Command(update={"n": 1}, goto="next"), {"update": {"n": 1}, "goto": "next"}),
+        (
+            Command(graph="__parent__", goto=["a", Send("b", {"n": 1})]),
+            {"graph": "__parent__", "goto": ["a", {"node": "b", "input": {"n": 1}}]},
+        ),
+        ({"goto": Send("b", 1)}, {"goto": {"node": "b", "input": 1}}),
+        ({"goto": [{"node": "b", "input": 1}]}, {"goto": [{"node": "b", "input": 1}]}),
+        ({"resume": None}, {"resume": None}),
+    ],
+)
+def test_a_command_is_sent_as_the_server_takes_it(given: Any, sent: Any) -> None:
+    assert {"command": sent} == to_body(RunsCreatePayload(command=given))
+
+
+@pytest.mark.parametrize("value", [Command(resume="yes"), Send("a", 1)])
+def test_a_command_is_no_input(value: Any) -> None:
+    """As input it would be sent as data, and the answer to a question would be lost."""
+    assert f"input: a {type(value).__name__} is no input; give it as command=..." == refusal(input=value)
+
+
+def test_several_commands_are_refused() -> None:
+    assert "command: give one command; a list of several is not taken by servers" == refusal(command=[Command(resume="yes")])
+
+
+def test_langgraphs_own_classes_are_understood() -> None:
+    types = pytest.importorskip("langgraph.types", reason="langgraph is not installed")
+    command = types.Command(resume={"a": 1}, goto=[types.Send("next", {"n": 1})])
+
+    assert {"resume": {"a": 1}, "goto": [{"node": "next", "input": {"n": 1}}]} == RunsCreatePayload(command=command).command
+    assert "a Command is no input" in refusal(input=command)
+    assert "a Send is no input" in refusal(input=types.Send("next", 1))
 
 
 @pytest.mark.parametrize(
