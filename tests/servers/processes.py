@@ -78,6 +78,16 @@ def wait_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool], what
         time.sleep(0.05)
 
 
+def wait_listening(process: subprocess.Popen[bytes], port: int, what: str, log: Path) -> None:
+    """Block until a connection to the port is accepted."""
+
+    def accepted() -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_ready(process, accepted, what, log)
+
+
 def answers(url: str) -> bool:
     """True if a GET of the URL gives a 200."""
     try:

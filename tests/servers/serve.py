@@ -2,6 +2,7 @@
 
     python -m tests.servers.serve javascript            # or aegra, or python; prints {"url": ...} when it accepts requests
     python -m tests.servers.serve aegra --port 8123
+    python -m tests.servers.serve --missing             # what this machine lacks for any of them, and how to get it
 
 It is stopped by Ctrl-C, by SIGTERM, or by the end of its standard input: so it does not outlive a program that started it, however
 that ends. `start` starts it from a program.
@@ -23,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import aegra, javascript, python
+from . import aegra, javascript, nginx, python
 from .processes import INSTALL_LIMIT, START_LIMIT, Unavailable, tail
 
 __all__ = ["SERVERS", "start"]
@@ -73,9 +74,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.servers.serve", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("name", choices=sorted(SERVERS))
+    parser.add_argument("name", choices=sorted(SERVERS), nargs="?")
+    parser.add_argument("--missing", action="store_true", help="print what this machine lacks, and start nothing")
     parser.add_argument("--port", type=int, default=0, help="a free one if it is not given")
     arguments = parser.parse_args()
+    if arguments.missing:
+        print("\n".join(filter(None, [*(server.unavailable_reason() for server in SERVERS.values()), nginx.unavailable_reason()])))
+        return
+    if arguments.name is None:
+        parser.error("which server?")
 
     def report(**fields: str) -> None:
         print(json.dumps(fields), flush=True)
