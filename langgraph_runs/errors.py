@@ -24,8 +24,8 @@
 The three branches say how far a call came: no usable response (``APIConnectionError``), a response with an error status
 (``APIStatusError``), or a run that did not end well (``RunError``). All errors pickle. Every attribute has a default on its class.
 
-``str()`` is one line, with at most 500 characters of text from the server. ``repr()`` shows the attributes as well, cut to about
-2,000 characters; the attributes themselves (``body``, ``message``, ``problems``) are never cut.
+``str()`` is one line, with at most 500 characters of text from the server. ``repr()`` shows the attributes as well, in about 2,000
+characters at most; the attributes themselves (``body``, ``message``, ``problems``) are never cut.
 """
 
 import types
@@ -64,9 +64,12 @@ __all__ = [
 
 #: Characters of text from elsewhere (the server, the graph, an argument) in the text of an error.
 _TEXT_LIMIT = 500
-#: Characters that the attributes share in a repr, and that each of them gets at least.
+#: Characters of a whole message: the words of this library and the text from elsewhere.
+_MESSAGE_LIMIT = 1000
+#: Characters of an id, and of a URL, in the text of an error.
+_ID_LIMIT = 100
+#: Characters of a repr. The attributes share what the message leaves; the short ones are shown whole.
 _REPR_LIMIT = 2000
-_REPR_LEAST = 100
 _NOTHING: Mapping[Any, Any] = types.MappingProxyType({})
 
 
@@ -142,22 +145,25 @@ class LangGraphRunsError(Exception):
         self.attempts = attempts
 
     def __str__(self) -> str:
-        text = _one_line(self._text)
+        text = shortened(_one_line(self._text), _MESSAGE_LIMIT)
         if self.request is not None:
-            text += f" [{self.request.method} {self.request.url}]"
+            text += f" [{self.request.method} {shortened(self.request.url)}]"
         if self.run_id is not None and self.run_id not in text:
-            text += f" (run {_one_line(self.run_id)})"
+            text += f" (run {shortened(_one_line(self.run_id), _ID_LIMIT)})"
         return text
 
     def __repr__(self) -> str:
-        shown = [repr(self._text)]
-        left = _REPR_LIMIT
-        for name, value in sorted(self.__dict__.items()):
-            if value is None or name.startswith("_") or name in self._not_shown:
-                continue
-            text = shortened(_repr_of(value), max(left, _REPR_LEAST))
-            left -= len(text)
-            shown.append(f"{name}={text}")
+        shown = [repr(shortened(self._text, _MESSAGE_LIMIT))]
+        texts = {
+            name: _repr_of(value)
+            for name, value in sorted(self.__dict__.items())
+            if value is not None and not name.startswith("_") and name not in self._not_shown
+        }
+        left, limits = _REPR_LIMIT - len(shown[0]), dict.fromkeys(texts, 0)
+        for number, name in enumerate(sorted(texts, key=lambda name: len(texts[name]))):
+            limits[name] = max(0, left // (len(texts) - number))
+            left -= min(len(texts[name]), limits[name])
+        shown += [f"{name}={shortened(text, limits[name])}" for name, text in texts.items()]
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __reduce__(self) -> Tuple[Any, ...]:

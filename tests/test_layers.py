@@ -53,6 +53,7 @@ LAZY: Set[Tuple[str, str]] = {
     ("serialization.json_decoder", "serialization.records"),  # cattrs: 20 ms, and streams do without
     ("http.session_factory", "http.session"),  # requests: 60 ms, the most of all
     ("http.headers", "email.utils"),  # most responses need no date
+    ("http.headers", "html"),  # few responses are pages
     ("batch.thread_pool", "concurrent.futures"),  # only maps use it
     ("batch.ledger.sqlite_file", "sqlite3"),  # only ledgers do
     ("batch.progress", "tqdm"),  # an extra, and only for a bar

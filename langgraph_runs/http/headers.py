@@ -11,6 +11,7 @@ from typing import Any, Mapping, Optional, Tuple
 
 from ..call import raise_foreign
 from ..errors import InvalidRequestError
+from ..serialization import parse
 
 __all__ = ["as_utf8", "error_text", "http_date", "retry_after", "path_segment", "split_login"]
 
@@ -53,17 +54,35 @@ def split_login(url: str) -> Tuple[str, Optional[str]]:
     return scheme + separator + host + rest[len(authority) :], "Basic " + base64.b64encode(pair).decode("ascii")
 
 
-def _message(parsed: Any) -> str:
+#: How many times JSON may be written as text inside JSON.
+_NESTED = 3
+_PAGE = re.compile(r"\s*<(!doctype|html|\?xml|head|body|!--)", re.IGNORECASE)
+
+
+def _message(parsed: Any, depth: int) -> str:
+    if isinstance(parsed, str):
+        inner = _json_in(parsed) if depth < _NESTED else None
+        return parsed if inner is None else _message(inner, depth + 1)
     if isinstance(parsed, dict):
         error = parsed.get("error")
-        for text in (parsed.get("detail"), parsed.get("message"), error):
-            if isinstance(text, dict) and isinstance(text.get("message"), str):
-                text = text["message"]
-            if isinstance(text, str) and text:
-                has_name = isinstance(error, str) and text is not error and text == parsed.get("message")
+        for value in (parsed.get("detail"), parsed.get("message"), error):
+            inner = value["message"] if isinstance(value, dict) and isinstance(value.get("message"), str) else value
+            if isinstance(inner, str) and inner:
+                text = _message(inner, depth)
+                has_name = isinstance(error, str) and value is not error and value == parsed.get("message")
                 return f"{error}: {text}" if has_name else text
         return _shown(parsed.get("detail") or parsed)
     return "" if parsed is None else _shown(parsed)
+
+
+def _json_in(text: str) -> Any:
+    """Return the object in *text* if it is JSON; else None."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        return parse(text)
+    except ValueError:
+        return None
 
 
 def _shown(parsed: Any) -> str:
@@ -73,29 +92,40 @@ def _shown(parsed: Any) -> str:
         return f"a {type(parsed).__name__} that is nested too deep to be shown"
 
 
-def _without_tags(text: str) -> str:
-    if not re.match(r"\s*(<!doctype|<html|<\?xml|<head|<body)", text, re.IGNORECASE):
-        return text
+def _page_text(text: str) -> str:
+    """Return the title and the text of a page, without markup, scripts and styles."""
     # A regular expression would take minutes for a page with a million "<".
     first, *rest = text.split("<")
-    kept, unseen = [first], ""
+    kept, title, unseen = [first], "", ""
     for piece in rest:
         tag, _, after = piece.partition(">")
         name = re.match(r"/?\w*", tag).group().lower()  # type: ignore[union-attr]
         if unseen and name != "/" + unseen:
             continue
         unseen = name if name in ("script", "style") else ""
-        kept.append("" if unseen else after)
-    return " ".join(" ".join(kept).split())
+        if name == "title" and not title:
+            title = _plain(after)
+        else:
+            kept.append("" if unseen else after)
+    body = _plain(" ".join(kept))
+    return body if body.startswith(title) else f"{title} {body}".strip()
+
+
+def _plain(text: str) -> str:
+    import html  # its table of entities takes a millisecond to load
+
+    return " ".join(html.unescape(text).split())
 
 
 def error_text(parsed: Any) -> str:
-    """Return the server's message in the parsed body of an error: JSON of any shape, HTML or text.
+    """Return the server's message in the parsed body of an error: JSON of any shape, also as text in JSON, HTML or text.
 
-    >>> error_text({"detail": "Not Found"}), error_text({"error": "E", "message": "m"}), error_text("<html><b>Bad</b>")
-    ('Not Found', 'E: m', 'Bad')
+    >>> error_text({"detail": "Not Found"}), error_text({"error": "E", "message": "m"}), error_text("<html><b>Bad &amp; late</b>")
+    ('Not Found', 'E: m', 'Bad & late')
+    >>> error_text({"detail": '{"error": "GraphRecursionError", "message": "Recursion limit reached"}'})
+    'GraphRecursionError: Recursion limit reached'
     """
-    return _without_tags(parsed) if isinstance(parsed, str) else _message(parsed)
+    return _page_text(parsed) if isinstance(parsed, str) and _PAGE.match(parsed) else _message(parsed, 0)
 
 
 def http_date(value: str) -> Optional[float]:

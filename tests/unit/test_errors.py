@@ -172,6 +172,19 @@ def test_long_texts_of_the_server_are_cut_in_messages_only(error: Any) -> None:
     assert 10_000 == len(error.message)
 
 
+@pytest.mark.parametrize("cls", [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")])
+def test_no_text_from_elsewhere_makes_a_long_message(cls: Any) -> None:
+    """Whatever is long, the message, an id or an attribute: a megabyte stays out of logs."""
+    long = "x" * 1_000_000
+    options: Dict[str, Any] = {"run_id": long, "thread_id": long, "request": errors.RequestInfo("GET", long)}
+    if issubclass(cls, errors.APIStatusError):
+        options.update(status_code=500, body=long, headers={"a": long}, request_id=long)
+    error = cls(long, **options)
+    assert len(str(error)) < 2_000
+    assert len(repr(error)) < 2_500
+    assert long == pickle.loads(pickle.dumps(error)).run_id
+
+
 def test_short_attributes_stay_in_a_long_repr() -> None:
     """A long body does not push the ids out."""
     error = errors.NotFoundError("x" * 5000, status_code=404, body="x" * 5000, run_id="r1", request=INFO, request_id="rq")

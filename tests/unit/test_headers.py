@@ -151,6 +151,12 @@ def test_a_login_is_taken_out_of_the_url(url: str, bare: str, login: Any) -> Non
         ("a < b", "a < b"),
         ("<html><head><style>b{}</style><title>502</title></head>\n<body><h1>Bad  Gateway</h1></body>", "502 Bad Gateway"),
         ("<!DOCTYPE html><p>Hello<script>alert(1)</script>", "Hello"),
+        ("<!-- nginx --><html><title>Late &amp; gone</title><p>It&#39;s <b>gone</b>&hellip;", "Late & gone It's gone …"),
+        ("<html><title>502</title><body>502 Bad Gateway", "502 Bad Gateway"),
+        ({"detail": '{"error":"GraphRecursionError","message":"limit"}'}, "GraphRecursionError: limit"),
+        ({"error": {"message": '{"detail": "{\\"message\\": \\"deep\\"}"}'}}, "deep"),
+        ('{"detail": "as text"}', "as text"),
+        ({"detail": "{not json}"}, "{not json}"),
     ],
 )
 def test_the_message_is_the_servers_text(body: Any, text: str) -> None:
