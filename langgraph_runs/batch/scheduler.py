@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from typing import Deque, List, Optional, Tuple, Union
 
-from ..errors import AbortedError
+from ..errors import AbortedError, InvalidRequestError
 from .config import MapConfig
 from .dispatcher import Dispatcher
 from .inputs import InputReader, Item, RunsToJoin
@@ -64,6 +64,8 @@ class Scheduler:
         self._recorder = recorder
         self._retries = retries
         self._pid = os.getpid()
+        #: True once `stop` was called, perhaps by another thread, which does not have the lock then.
+        self._stop_requested = False
         self._lock = threading.RLock()  # reentrant: a signal handler or a user function may stop the map
         self._state = _State.IDLE
         #: False after the last input, or if no further input may be read.
@@ -81,6 +83,8 @@ class Scheduler:
 
     def next(self) -> Optional[BatchResult]:
         """Return the next result, or None after the last one. An exception stops the map before it is raised."""
+        if os.getpid() != self._pid:
+            raise InvalidRequestError("this map belongs to the parent process; start one in this process")
         with self._lock:
             if self._state is _State.STOPPED:
                 return None
@@ -111,7 +115,7 @@ class Scheduler:
         return None
 
     def _is_stopping(self) -> bool:
-        return self._state is _State.STOPPING
+        return self._stop_requested or self._state is _State.STOPPING
 
     def _deliver(self, result: BatchResult) -> BatchResult:
         if result.error is not None and self._config.on_error != "yield":
@@ -265,11 +269,13 @@ class Scheduler:
     def stop(self) -> None:
         """Stop the map: cancel or leave the runs in flight, clean up, close the ledger. May be called twice.
 
-        If a signal handler or a user function calls this in the middle of a step, the loop stops the map after that function has
-        returned.
+        If another thread waits for a result, it stops the map, and this call waits for that. If a signal handler or a user function
+        calls this in the middle of a step, the loop stops the map after that function has returned.
         """
         if os.getpid() != self._pid:
             return  # in a forked child: the map belongs to the parent
+        self._stop_requested = True
+        self._dispatcher.wake()
         with self._lock:
             if self._state is _State.AT_WORK:
                 self._state = _State.STOPPING

@@ -40,11 +40,10 @@ _PAGES = 25
 #: Seconds by which the clock of the ``Date`` header and the clock of ``created_at`` may differ.
 _SKEW = 2.0
 
-#: A separate generator, which random.seed() in the program does not affect. uuid.uuid4 would read from the kernel each time and
-#: release the interpreter lock. The ids have to be distinct; they need not be secret.
-_numbers = random.Random()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_numbers.seed)
+#: A generator for each process, by its id, seeded by the kernel. Servers such as uWSGI fork without calling the functions of
+#: ``os.register_at_fork``, so that the id is compared at each use. ``random.seed()`` in the program has no effect on it. uuid.uuid4
+#: would read from the kernel each time and release the interpreter lock. The ids have to be distinct; they need not be secret.
+_generators: Dict[int, random.Random] = {}
 
 
 @attrs.frozen
@@ -338,7 +337,12 @@ def _merge(body: Dict[str, Any], name: str, fields: Mapping[str, Any]) -> None:
 
 
 def _fresh_id() -> str:
-    digits = f"{_numbers.getrandbits(128):032x}"
+    pid = os.getpid()
+    numbers = _generators.get(pid)
+    if numbers is None:
+        _generators.clear()  # those of processes that this one was forked from
+        numbers = _generators.setdefault(pid, random.Random())
+    digits = f"{numbers.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"  # a UUID, version 4
 
 

@@ -890,6 +890,19 @@ def test_a_signal_handler_may_close_a_map_that_waits(
     assert {"pending": 3, "started": 0, "done": 0, "failed": 0} == Ledger(tmp_path / "jobs.sqlite").counts()
 
 
+def test_another_thread_may_close_a_map_that_waits(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    """The map ends as soon as its runs are cancelled, not when one of them ends."""
+    doubler.gate.clear()
+    results = client.runs.map("agent", numbers(*range(9)), concurrency=3)
+    closer = threading.Thread(target=lambda: (doubler.wait_for(3), results.close()))
+    closer.start()
+    began = time.monotonic()
+    assert [] == list(results)
+    closer.join()
+    assert time.monotonic() - began < 4  # it waits for results for up to 5 seconds at a time
+    leaves_nothing(server, doubler)
+
+
 @pytest.mark.parametrize("message", ["map, input 0", "runs/wait: "])
 def test_what_a_log_handler_raises_reaches_the_caller_and_ends_the_map(
     client: Client, server: FakeLangGraph, doubler: Doubler, message: str

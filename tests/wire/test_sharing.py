@@ -31,6 +31,7 @@ from langgraph_runs import (
     StreamEvent,
     ValuesStreamEvent,
 )
+from langgraph_runs.testing import fake_server, succeeds
 
 from .calls import CALLS, QUICK, after, calls, named
 from .fake_langgraph import Dialect, FakeLangGraph
@@ -300,6 +301,49 @@ def test_a_stream_belongs_to_its_process() -> None:
 
     assert "join_stream" in told
     assert ([0, 1], [1]) == (own, rest)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fork of the C library is called by its name in Linux")
+def test_a_process_that_was_forked_in_c_has_ids_of_its_own() -> None:
+    """uWSGI forks its workers so: Python is not told. Equal ids would make one worker take another's run for its own."""
+    script = """
+        import ctypes
+        def ids():
+            for _ in range(3):
+                client.runs.create("t", "agent")
+        ids()
+        pid = ctypes.CDLL(None).fork()
+        ids()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    """
+    with ScriptedServer(always=reply_json(200, run_json())) as server:
+        in_process(script, server.url)
+        headers = [request.header("x-request-id") for request in server.requests]
+        markers = [request.json()["metadata"]["langgraph_runs_request_id"] for request in server.requests]
+    assert 9 == len(set(headers)) == len(set(markers))
+
+
+@forks
+def test_a_map_belongs_to_its_process() -> None:
+    """A child cannot iterate it, or it would wait forever for threads that it does not have; the parent goes on."""
+    script = """
+        results = client.runs.map("agent", [{"n": 1}, {"n": 2}, {"n": 3}], concurrency=1)
+        next(results)
+        def read():
+            try:
+                next(results)
+            except InvalidRequestError as error:
+                return str(error)
+        told = forked(read)
+        result = [told, len(list(results))]
+    """
+    with fake_server() as fake:
+        fake.script(succeeds({"a": 1}), repeat=True)
+        told, rest = in_process(script, fake.url)
+
+    assert ("this map belongs to the parent process; start one in this process", 2) == (told, rest)
 
 
 @forks
