@@ -3,6 +3,11 @@
     python -m tests.bench.chaos             # a table, about four minutes
     python -m tests.bench.chaos --creates 30 --events 500 --seeds 2 --ours
 
+    python -m tests.bench.chaos --server javascript --server aegra --creates 300 --events 500 --seeds 20
+
+With ``--server`` this client alone is measured, on servers that have the graphs of tests/servers: python, javascript and aegra are
+started for it, and anything else is a URL. Events that are missing there are counted as lost unless the stream says where they are.
+
 Needs the extra ``server``; the official SDK is measured where langgraph-sdk is installed. Everything runs on loopback, against the
 real server behind a proxy that breaks about a third of the connections.
 """
@@ -12,11 +17,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import json
 import sys
 import threading
 import time
-import urllib.request
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -28,6 +31,8 @@ from langgraph_runs import Client, RetryPolicy
 from langgraph_runs.devserver import DevServer
 
 from ..server.conftest import ALL_GRAPHS
+from ..servers.plain import ask, new_thread
+from ..servers.serve import SERVERS, start
 from ..wire.cutting_proxy import CuttingProxy, Fault, Turn, seeded
 
 Row = tuple[str, str]
@@ -40,11 +45,19 @@ class Side:
     #: Raised for a create that may have worked; nothing where a client has no word for it.
     uncertain: Any = ()
     client: Any
+    #: True if a run is created first, and its stream is joined from the start then.
+    joins = False
+    #: The graph and the input of a create.
+    quick: tuple[str, dict[str, Any]] = ("echo", {"value": 1})
 
     def events(self, thread_id: str, count: int, pause: float) -> Iterator[Any]:
         yield from self.client.runs.stream(
             thread_id, "burst", input={"n": count, "pause": pause}, stream_mode="custom", stream_resumable=True
         )
+
+    def gaps(self) -> list[int]:
+        """For each place where the last stream said that events are missing, how many it had delivered before."""
+        return []
 
     def wait(self, thread_id: str, graph: str, **options: Any) -> Any:
         return self.client.runs.wait(thread_id, graph, **options)
@@ -73,10 +86,31 @@ class Ours(Side):
         self.client = Client(url, api_key=None, retry=RetryPolicy(wait_initial=0.05, wait_max=0.5, budget=None))
 
     def create(self, thread_id: str, key: str) -> str:
-        return str(self.client.runs.create(thread_id, "echo", input={"value": 1}, metadata={"client_key": key}).run_id)
+        graph, given = self.quick
+        return str(self.client.runs.create(thread_id, graph, input=given, metadata={"client_key": key}).run_id)
 
     def wait_for(self, seconds: float, thread_id: str, graph: str, **options: Any) -> Any:
         return self.client.runs.wait(thread_id, graph, timeout=seconds, **options)
+
+
+class OnAnyServer(Ours):
+    """This client on a server with the graphs of tests/servers. A stream goes on behind a gap, and says where it is."""
+
+    quick = ("work", {"k": 1})
+    _stream: langgraph_runs.RunStream[Any]
+
+    def events(self, thread_id: str, count: int, pause: float) -> Iterator[Any]:
+        options: dict[str, Any] = {"input": {"n": count, "seconds": pause * count}, "stream_mode": "custom"}
+        if self.joins:
+            run = self.client.runs.create(thread_id, "burst", stream_resumable=True, **options)
+            self._stream = self.client.runs.join_stream(thread_id, run.run_id, last_event_id="0", on_gap="mark")
+        else:
+            self._stream = self.client.runs.stream(thread_id, "burst", on_gap="mark", **options)
+        with self._stream as stream:
+            yield from stream
+
+    def gaps(self) -> list[int]:
+        return [gap.events_seen for gap in self._stream.gaps]
 
 
 class Theirs(Side):
@@ -107,19 +141,6 @@ class Theirs(Side):
 
     def wait_for(self, seconds: float, thread_id: str, graph: str, **options: Any) -> Any:
         return self._make(url=self.url, api_key=None, timeout=seconds).runs.wait(thread_id, graph, **options)
-
-
-def ask(url: str, method: str, path: str, body: Any = None) -> Any:
-    """One plain request past the proxy, by neither client."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url + path, data=data, method=method, headers={"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
-
-
-def new_thread(url: str) -> str:
-    return str(ask(url, "POST", "/threads", {})["thread_id"])
 
 
 # -- once
@@ -158,7 +179,7 @@ def creates(make: Callable[[str], Any], url: str, count: int, seed: int, once: b
 
 def events(make: Callable[[str], Any], url: str, count: int, seeds: int) -> dict[str, int]:
     """Numbered events over connections that are cut in mid-stream."""
-    counts = {"expected": 0, "lost": 0, "doubled": 0, "out of order": 0, "errors": 0, "cuts": 0}
+    counts = {"expected": 0, "lost": 0, "said to be missing": 0, "doubled": 0, "out of order": 0, "errors": 0, "cuts": 0}
     for seed in range(seeds):
         plan = seeded(f"stream-{seed}", 0.6, longest=40 * count)
 
@@ -168,21 +189,44 @@ def events(make: Callable[[str], Any], url: str, count: int, seeds: int) -> dict
 
         with CuttingProxy(url, gentle) as proxy:
             side = make(proxy.url)
+            side.joins = seed % 3 == 2
             seen: list[int] = []
+            places: list[int] = []
             try:
-                for event in side.events(new_thread(url), count, 0.0 if seed % 2 else 0.001):
+                for place, event in enumerate(side.events(new_thread(url), count, 0.0 if seed % 2 else 0.001)):
                     if event.event == "custom":
                         seen.append(event.data["i"])
+                        places.append(place)
             except Exception:
                 counts["errors"] += 1
                 continue
             finally:
                 counts["cuts"] += sum(turn.fired for turn in proxy.turns)
         counts["expected"] += count
-        counts["lost"] += len(set(range(count)) - set(seen))
+        silent, marked = missing(count, seen, places, side.gaps())
+        counts["lost"] += silent
+        counts["said to be missing"] += marked
         counts["doubled"] += len(seen) - len(set(seen))
         counts["out of order"] += sum(b < a for a, b in zip(seen, seen[1:]))
     return counts
+
+
+def missing(count: int, seen: list[int], places: list[int], gaps: list[int]) -> tuple[int, int]:
+    """How many of the events 0 to count - 1 are missing without a word, and how many where the stream says so.
+
+    The events `seen` were the ones at `places` of the stream, counted from 0; `gaps` are the numbers of events before each gap.
+    """
+    silent = marked = 0
+    # Only the first time that an event comes, so that one that comes again hides nothing.
+    order = sorted(dict(zip(reversed(seen), reversed(places))).items())
+    edges = [(-1, -1), *order, (count, sys.maxsize)]
+    for (before, begin), (after, end) in zip(edges, edges[1:]):
+        lost = after - before - 1
+        if any(begin < gap <= end for gap in gaps):
+            marked += lost
+        else:
+            silent += lost
+    return silent, marked
 
 
 # -- the truth table
@@ -231,17 +275,17 @@ def truth(make: Callable[[str], Any], url: str) -> dict[str, int]:
             counts["lies"] += 1
             lies.append(f"{way}/{call}")
 
-    for way, (start, end) in ways.items():
-        options = {"input": start["input"], **({"config": start["config"]} if "config" in start else {})}
+    for way, (given, end) in ways.items():
+        options = {"input": given["input"], **({"config": given["config"]} if "config" in given else {})}
         for call in ("wait", "stream", "join", "join_stream"):
             thread_id = new_thread(url)
             if call in ("wait", "stream"):
                 if end is not None:
                     threading.Thread(target=lambda t=thread_id, e=end: e(t, wait_running(t)), daemon=True).start()
                 start_call = getattr(side, call)
-                judge(way, call, functools.partial(start_call, thread_id, start["graph"], **options))
+                judge(way, call, functools.partial(start_call, thread_id, given["graph"], **options))
                 continue
-            run = ask(url, "POST", f"/threads/{thread_id}/runs", {"assistant_id": start["graph"], **options})
+            run = ask(url, "POST", f"/threads/{thread_id}/runs", {"assistant_id": given["graph"], **options})
             if end is not None:
                 threading.Thread(target=lambda t=thread_id, e=end: e(t, wait_running(t)), daemon=True).start()
             judge(way, call, functools.partial(getattr(side, call), thread_id, run["run_id"]))
@@ -321,6 +365,45 @@ def measure(make: Callable[[str], Any], url: str, slow_url: str, options: argpar
     return rows
 
 
+def measure_server(url: str, options: argparse.Namespace) -> list[Row]:
+    """Creates and events alone, on a server with the graphs of tests/servers."""
+    made = creates(OnAnyServer, url, options.creates, options.seed)
+    seen = events(OnAnyServer, url, options.events, options.seeds)
+    return [
+        ("creates through faults", str(options.creates)),
+        ("  exist without their caller knowing", str(made["lost"])),
+        ("  doubled", str(made["doubled"])),
+        ("  with the id of a run that is not there", str(made["phantom"])),
+        ("  said to be uncertain", str(made["uncertain"])),
+        ("  surely not created, and said so", str(made["failed"])),
+        ("events over cuts", str(seen["expected"])),
+        ("  cuts", str(seen["cuts"])),
+        ("  lost without a word", str(seen["lost"])),
+        ("  missing where the stream says so", str(seen["said to be missing"])),
+        ("  doubled", str(seen["doubled"])),
+        ("  out of order", str(seen["out of order"])),
+        ("  streams that ended in an error", str(seen["errors"])),
+    ]
+
+
+def measure_servers(options: argparse.Namespace) -> None:
+    columns = {}
+    for name in options.server:
+        started = time.monotonic()
+        with start(name) if name in SERVERS else contextlib.nullcontext(name) as url:
+            columns[name] = measure_server(url, options)
+        print(f"  {name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    table(columns)
+
+
+def table(columns: dict[str, list[Row]]) -> None:
+    labels = [label for label, _ in next(iter(columns.values()))]
+    width = max(map(len, labels))
+    print(f"{'':{width}}  " + "  ".join(f"{name:>16}" for name in columns))
+    for index, label in enumerate(labels):
+        print(f"{label:{width}}  " + "  ".join(f"{column[index][1]:>16}" for column in columns.values()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--creates", type=int, default=150)
@@ -328,7 +411,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4, help="streams, each with its own cuts")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--ours", action="store_true", help="leave the official SDK out")
+    parser.add_argument("--server", action="append", help="python, javascript, aegra or a URL; may be given several times")
     options = parser.parse_args()
+    if options.server:
+        measure_servers(options)
+        return
     sides: list[Callable[[str], Any]] = [Ours]
     with contextlib.suppress(ImportError):
         import langgraph_sdk  # noqa: F401
@@ -342,10 +429,7 @@ def main() -> None:
             started = time.monotonic()
             columns.append(measure(side, server.url, slow.url, options))
             print(f"  {side.__name__}: {time.monotonic() - started:.0f} s", file=sys.stderr)
-    width = max(len(label) for label, _ in columns[0])
-    print(f"{'':{width}}  " + "  ".join(f"{side.name:>16}" for side in sides))  # type: ignore[attr-defined]
-    for index, (label, _) in enumerate(columns[0]):
-        print(f"{label:{width}}  " + "  ".join(f"{column[index][1]:>16}" for column in columns))
+    table({side.name: column for side, column in zip(sides, columns)})  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
