@@ -7,6 +7,7 @@ the request.
 """
 
 from .assistants import get_assistant, search_assistants
+from .history import get_history
 from .own_response import own_json
 from .paths import RunIds, ids_from, local_path
 from .runs import (
@@ -31,7 +32,6 @@ from .threads import (
     copy_thread,
     create_thread,
     delete_thread,
-    get_history,
     get_state,
     get_thread,
     search_threads,

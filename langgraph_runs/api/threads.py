@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from ..call import Scope
-from ..errors import ConflictError, ResponseDecodeError
+from ..errors import BadRequestError, ConflictError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Transport, path_segment
 from ..models import Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
@@ -16,7 +16,6 @@ __all__ = [
     "copy_thread",
     "create_thread",
     "delete_thread",
-    "get_history",
     "get_state",
     "get_thread",
     "search_threads",
@@ -26,6 +25,11 @@ __all__ = [
 
 Ttl = Union[int, float, Mapping[str, Any], None]
 AtCheckpoint = Union[Checkpoint, Mapping[str, Any], None]
+
+
+def _place(checkpoint: AtCheckpoint) -> AtCheckpoint:
+    # Servers return a checkpoint with a map that is null, and refuse it with one.
+    return given(**checkpoint) if isinstance(checkpoint, Mapping) else checkpoint
 
 
 def _ttl(ttl: Ttl) -> Optional[Mapping[str, Any]]:
@@ -118,8 +122,15 @@ def get_state(
 ) -> ThreadState:
     """Return the current state, or the state at a checkpoint."""
     if checkpoint is not None:
-        body = {"checkpoint": checkpoint, "subgraphs": subgraphs}
-        request = build("POST", thread_path(thread_id, "state", "checkpoint"), options, body=body)
+        path = thread_path(thread_id, "state", "checkpoint")
+        body: Dict[str, Any] = {"checkpoint": _place(checkpoint), **({"subgraphs": True} if subgraphs else {})}
+        try:
+            return decode(fetch_json(transport, scope, build("POST", path, options, body=body)), ThreadState)
+        except BadRequestError:
+            if not subgraphs:
+                raise
+        # Some servers take the value as text only, as in a query.
+        request = build("POST", path, options, body={**body, "subgraphs": "true"})
     else:
         rest = () if checkpoint_id is None else (path_segment(checkpoint_id),)
         query = [("subgraphs", "true")] if subgraphs else []
@@ -139,26 +150,6 @@ def update_state(
     checkpoint_id: Optional[str] = None,
 ) -> ThreadUpdate:
     """Add a checkpoint with *values*."""
-    body = {"values": values, **given(as_node=as_node, checkpoint=checkpoint, checkpoint_id=checkpoint_id)}
+    body = {"values": values, **given(as_node=as_node, checkpoint=_place(checkpoint), checkpoint_id=checkpoint_id)}
     request = build("POST", thread_path(thread_id, "state"), options, body=body, creates=True)
     return decode(fetch_json(transport, scope, request), ThreadUpdate)
-
-
-def get_history(
-    transport: Transport,
-    scope: Scope,
-    thread_id: str,
-    options: CommonOptions = NO_OPTIONS,
-    *,
-    limit: int,
-    before: Any = None,
-    metadata: Optional[Mapping[str, Any]] = None,
-    checkpoint: AtCheckpoint = None,
-) -> List[ThreadState]:
-    """Return at most *limit* states, newest first."""
-    if isinstance(before, str):
-        before = {"configurable": {"checkpoint_id": before}}
-    body: Dict[str, Any] = {"limit": limit, **given(before=before, metadata=metadata, checkpoint=checkpoint)}
-    return decode_list(
-        fetch_json(transport, scope, build("POST", thread_path(thread_id, "history"), options, body=body)), ThreadState
-    )

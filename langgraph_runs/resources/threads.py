@@ -210,13 +210,18 @@ class ThreadsClient(Resource):
         thread_id: str,
         *,
         limit: int = 10,
-        before: Union[str, Checkpoint, Mapping[str, Any], None] = None,
+        before: Union[str, Checkpoint, ThreadState, Mapping[str, Any], None] = None,
         metadata: Optional[Mapping[str, Any]] = None,
         checkpoint: Union[Checkpoint, Mapping[str, Any], None] = None,
         **options: Unpack[CallOptions],
     ) -> List[ThreadState]:
-        """Return at most *limit* states, newest first; filtered by *before* (a checkpoint) and *metadata* (``{"run_id": ...}``)."""
+        """Return at most *limit* states, newest first; filtered by *before* and *metadata* (``{"run_id": ...}``).
+
+        *before* is a state, a checkpoint or the id of one; only older states are returned. If the server cannot do that, more
+        states are requested, and the newer ones are left out here.
+        """
         check_count("limit", limit, least=1)
+        before_id = None if before is None else _checkpoint_id(before)
         thread_id = check_id("thread_id", thread_id)
         with self._call("get_history", options, thread_id=thread_id) as (scope, common):
             return api.get_history(
@@ -225,7 +230,7 @@ class ThreadsClient(Resource):
                 thread_id,
                 common,
                 limit=limit,
-                before=before,
+                before=before_id,
                 metadata=metadata,
                 checkpoint=checkpoint,
             )
@@ -237,3 +242,14 @@ def _object(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidRequestError(f"{name}={value!r}: give an object (dict)")
     return value
+
+
+def _checkpoint_id(value: Any) -> str:
+    """Return the id of the checkpoint in a state, a checkpoint, a config, JSON of one of these, or an id."""
+    found = value
+    for name in ("checkpoint", "configurable", "checkpoint_id"):
+        inner = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+        found = found if inner is None else inner
+    if isinstance(found, (Checkpoint, ThreadState, Mapping)):
+        raise InvalidRequestError("before: give a checkpoint with an id, a state that has one, or the id")
+    return check_id("before", found)

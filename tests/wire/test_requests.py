@@ -759,7 +759,7 @@ def test_threads_search_and_state(connect: Connect) -> None:
         threads = connect(server.url).threads
         threads.search(metadata={"k": 1}, status="idle", ids=[THREAD_ID], limit=5, sort_by="created_at", sort_order="desc")
         threads.get_state(THREAD_ID, subgraphs=True)
-        threads.get_state(THREAD_ID, {"checkpoint_id": "c"})
+        threads.get_state(THREAD_ID, {"checkpoint_id": "c", "checkpoint_map": None})
         threads.get_history(THREAD_ID, limit=2, before="c")
         threads.create(thread_id=THREAD_ID, if_exists="do_nothing", graph_id="agent", ttl=5)
 
@@ -767,7 +767,7 @@ def test_threads_search_and_state(connect: Connect) -> None:
     search = {"limit": 5, "offset": 0, "status": "idle", "sort_by": "created_at", "sort_order": "desc"}
     assert {**search, "metadata": {"k": 1}, "ids": [THREAD_ID]} == bodies[0]
     assert ("subgraphs=true", None) == (server.requests[1].query, bodies[1])
-    assert {"checkpoint": {"checkpoint_id": "c"}, "subgraphs": False} == bodies[2]
+    assert {"checkpoint": {"checkpoint_id": "c"}} == bodies[2]
     assert {"limit": 2, "before": {"configurable": {"checkpoint_id": "c"}}} == bodies[3]
     ttl = {"ttl": 5, "strategy": "delete"}
     assert {"thread_id": THREAD_ID, "metadata": {"graph_id": "agent"}, "if_exists": "do_nothing", "ttl": ttl} == bodies[4]
