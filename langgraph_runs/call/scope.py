@@ -217,7 +217,11 @@ def _shut_down(sock: Any) -> None:
     # close() would wait for a lock of the reading thread, or free a file descriptor that the thread still reads.
     # The shutdown() of a TLS socket would also drop its TLS state, which the reading thread uses.
     plain = getattr(sock, "socket", sock)
+    shutdown: Any = getattr(socket.socket, "shutdown", None)
     try:
-        socket.socket.shutdown(plain, socket.SHUT_RDWR)
+        if shutdown is not None:
+            shutdown(plain, socket.SHUT_RDWR)
+        else:
+            plain.shutdown(socket.SHUT_RDWR)  # eventlet's sockets look up this method in each object
     except OSError:
         pass  # not connected yet, or closed: no thread is blocked on it
