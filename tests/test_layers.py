@@ -27,7 +27,7 @@ server_traits fields validation errors models markers times _public _version _pr
 #: The modules that may import a library, by the library. A package stands for all its modules. No other library is imported.
 IMPORTERS: Dict[str, Set[str]] = {
     "attrs": {"batch", "call", "client", "fields", "http", "models", "payloads", "runs", "serialization", "server_traits"}
-    | {"streaming", "django.browser_events", "django.webhooks"},
+    | {"streaming", "django.browser_events", "django.webhooks", "testing.conformance.results"},
     "cattrs": {"serialization.records"},
     "orjson": {"serialization.json_decoder", "serialization.json_encoder"},
     "requests": {"http", "client"},
@@ -48,6 +48,8 @@ LAZY: Set[Tuple[str, str]] = {
     ("cli.demo", "demo.tour"),  # the tour and the server it starts: only for those who watch it
     ("cli.demo", "demo.web.serving"),  # Django, which is an extra
     ("cli.demo", "devserver"),
+    ("cli.conformance", "devserver"),  # like the demo, only for one option
+    ("cli.conformance", "testing.conformance"),
     ("cli.doctor", "importlib.metadata"),  # 10 ms each, for one command
     ("cli.doctor", "urllib.request"),
     ("serialization.json_decoder", "serialization.records"),  # cattrs: 20 ms, and streams do without
@@ -63,7 +65,7 @@ LAZY: Set[Tuple[str, str]] = {
 }
 
 #: Run by path in another process, or inside of a server, and never imported by the package.
-OUTSIDE = {"devserver.child", "demo.graph", "demo.web.graph"}
+OUTSIDE = {"testing.conformance.graphs", "devserver.child", "demo.graph", "demo.web.graph"}
 
 
 class Import(NamedTuple):
@@ -144,6 +146,7 @@ def test_nothing_reaches_past_the_init_of_a_package() -> None:
     """What other packages may use is exported by the package itself."""
     # What replaces a function of the other module, and what is loaded only on demand.
     allowed = {("testing.network", "http.connection"), ("cli.demo", "demo.tour"), ("cli.demo", "demo.web.serving")}
+    allowed.add(("cli.conformance", "testing.conformance"))
     assert [] == [
         f"{found.module}:{found.line} imports {found.target}"
         for found in IMPORTS

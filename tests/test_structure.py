@@ -48,6 +48,11 @@ EXCEPTIONS: Dict[str, str] = {
         django.browser_events django.stream_reader django.urls""",
     "the fake server, beside the real one: wire/test_fake_runs.py, wire/test_fake_langgraph.py, server/test_testing.py": """
         testing.dialect testing.fake_langgraph testing.fake_run testing.fake_runs testing.run_replies testing.run_store""",
+    "the checks of a server, on a real one: server/test_conformance.py": """
+        testing.conformance.check testing.conformance.graphs testing.conformance.local_server testing.conformance.once
+        testing.conformance.run testing.conformance.server testing.conformance.streams testing.conformance.trial
+        testing.conformance.truth testing.conformance.ways""",
+    "wire/test_cutting_proxy.py": "testing.cutting_proxy",
     "wire/test_scripted.py": "testing.loopback_server testing.replies testing.scripted",
     "unit/test_testing.py": "testing.scripts testing.server_json",
     "test_plugin.py": "testing.plugin",

@@ -26,6 +26,7 @@ from ..client import KEY_VARIABLES
 from ..http import Response, http_date, split_login
 from . import exit_codes
 from .command import Command
+from .conformance import check_conformance_options, configure_conformance, run_conformance
 from .connection import add_connection, client_of
 from .console import escape_controls, print_json, write_output
 from .values import limit
@@ -57,10 +58,14 @@ class Finding(NamedTuple):
 def configure_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", metavar="TIME", type=limit, default=10.0, help="limit for each request (10s)")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each check")
+    configure_conformance(parser)
     add_connection(parser)
 
 
 def run_doctor(args: argparse.Namespace) -> int:
+    check_conformance_options(args)
+    if args.conformance:
+        return run_conformance(args)
     code = exit_codes.OK
     with client_of(args, timeout=args.timeout) as client:
         for finding in examine(client, args):
@@ -268,10 +273,21 @@ COMMAND = Command(
         "Checks one by one what a request needs: the installed versions, the URL, the API key (only whether there is one), the "
         "proxy of the environment, whether the server responds and how fast, the difference of the clocks, and whether the key "
         "is accepted. Says what to do about each failure. A warning (!!) does not change the exit code. Nothing is changed on "
-        "the server."
+        "the server.\n\n"
+        "With --conformance it checks instead which promises of the library hold on this server: a failed run is an error, a "
+        "create makes one run, a stream is complete, and so on. It runs the given graphs, about a hundred small runs on threads "
+        "that it deletes. Each promise holds; or the server differs and the library keeps the promise in another way; or it "
+        "is broken, with exit code 7; or it was not tried, for example since no graph that fails was named."
     ),
     configure=configure_doctor,
     run=run_doctor,
-    examples=[("langgraph-runs doctor --url https://runs.example.com --api-key-file key.txt", "check this server")],
-    exits=[exit_codes.TIMED_OUT, exit_codes.UNREACHABLE, exit_codes.REFUSED],
+    examples=[
+        ("langgraph-runs doctor --url https://runs.example.com --api-key-file key.txt", "check this server"),
+        ("langgraph-runs doctor --conformance", "check the promises on a local server"),
+        (
+            """langgraph-runs doctor --conformance --url https://runs.example.com --graph 'agent={"topic": "tides"}'""",
+            "check the promises on this server",
+        ),
+    ],
+    exits=[exit_codes.FAILED, exit_codes.TIMED_OUT, exit_codes.UNREACHABLE, exit_codes.REFUSED, exit_codes.NOT_CONFORMING],
 )

@@ -25,6 +25,7 @@ __all__ = [
     "BUSY",
     "FAILED",
     "INTERRUPTED",
+    "NOT_CONFORMING",
     "OF_A_STARTED_RUN",
     "OK",
     "PAUSED",
@@ -43,6 +44,7 @@ PAUSED = 3
 TIMED_OUT = 4
 UNREACHABLE = 5
 REFUSED = 6
+NOT_CONFORMING = 7
 #: EX_TEMPFAIL of sysexits.h.
 BUSY = 75
 #: 128 + SIGINT, as shells have it.
@@ -62,6 +64,7 @@ MEANINGS: Dict[int, str] = {
     TIMED_OUT: "not done within --timeout, or within the server's own limit for a run",
     UNREACHABLE: "the server could not be reached, or gave no usable response",
     REFUSED: "the server refused the API key (401, 403)",
+    NOT_CONFORMING: "a promise of this library does not hold on the server (doctor --conformance)",
     BUSY: "busy, nothing was started: --lock is held, the thread has a run (409), or too many requests (429)",
     INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
     BROKEN_PIPE: "the reader of the output has closed it (`| head`)",
