@@ -95,7 +95,7 @@ def _differences(servers: Mapping[str, Conformance]) -> Iterator[str]:
         for row in found.rows:
             if row.verdict in (Verdict.DIFFERS, Verdict.BROKEN):
                 rows.setdefault((row.promise.rstrip("."), row.found, row.handling), []).append(server)
-    order = list(dict.fromkeys(promise for promise, _, _ in rows))
+    order = list(dict.fromkeys(row.promise.rstrip(".") for found in servers.values() for row in found.rows))
     for (promise, what, handling), where in sorted(rows.items(), key=lambda item: order.index(item[0][0])):
         text = f"*{promise}*: {' and '.join(where)}: {what}." + (f" The library {handling}." if handling else "")
         yield from textwrap.wrap(text, _TABLE_WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)

@@ -9,7 +9,7 @@ from ... import DeadlineExceededError, RunCancelledError, RunFailedError, RunTim
 from ...api import ids_from
 from .check import HOLDS, Finding, PromiseBroken, differs, expect, not_tried, promise
 from .trial import Trial
-from .ways import WAYS, ended, expect_error_each_way, status_of, wait_ended
+from .ways import WAYS, ended, expect_error_each_way, status_of
 
 __all__ = ["CHECKS"]
 
@@ -198,8 +198,9 @@ def time_limit(trial: Trial) -> Finding:
     expect(took < limit + 4, f"wait ended after {took:.1f} s and not after {limit:g} s")
     listed = [str(run.get("run_id")) for run in trial.runs_of(thread_id)]
     expect(len(listed) == 1, f"the thread has {len(listed)} runs")
-    wait_ended(trial, thread_id, listed[0])
-    status = client.runs.get(thread_id, listed[0]).status
+    stopped = trial.until(lambda: ended(trial.client, thread_id, listed[0]), seconds=5)
+    expect(stopped, "the run goes on five seconds after it should have been cancelled")
+    status = trial.client.runs.get(thread_id, listed[0]).status
     expect(status not in ("success", "error"), f"the run was not cancelled: its status is {status}")
     return HOLDS
 
