@@ -28,6 +28,10 @@ class ServerTraits:
     #: order. If it is True, the newest runs are requested alone. If it is False or unknown, a list that does not show its order
     #: is read to its end and put in order here.
     lists_newest_first: Optional[bool] = None
+    #: True if the server takes the filter of stream modes of a join. Recognised by a refusal (400 or 422) of a join with the filter
+    #: that is accepted without it. If it is False, events of other modes are left out here. While it is unknown, the filter is
+    #: sent.
+    filters_streams: Optional[bool] = None
 
     def note_order(self, newest_first: Optional[bool]) -> None:
         """Note the order that a list has shown; None if it has shown none."""

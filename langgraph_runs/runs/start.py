@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, List, Mapping, Optional, Type, get_args
+from typing import Any, Callable, Dict, List, Mapping, Optional, Type, get_args
 
 import attrs
 
@@ -110,8 +110,11 @@ def _known(call: str, cls: Type[Any]) -> frozenset[str]:
 def _resumable(call: str, payload: Any) -> Any:
     """Return two things: True if the run's events can be requested again, and the body fields that make the server keep them."""
     requested = (payload.kwargs or {}).get("stream_resumable", payload.stream_resumable)
+    fixed: Dict[str, Any] = {}
+    if call != "create" and payload.on_disconnect is None and "on_disconnect" not in (payload.kwargs or {}):
+        fixed["on_disconnect"] = "continue"  # some servers cancel the run by default
     if call != "stream":
-        return bool(requested), {}
+        return bool(requested), fixed
     if payload.on_disconnect == "cancel":
         if requested:
             raise InvalidRequestError(
@@ -120,8 +123,8 @@ def _resumable(call: str, payload: Any) -> Any:
             )
         return False, {}
     if requested is None:
-        return True, {"stream_resumable": True}
-    return bool(requested), {}
+        return True, {"stream_resumable": True, **fixed}
+    return bool(requested), fixed
 
 
 def check_client_options(options: Mapping[str, Any]) -> None:

@@ -77,13 +77,13 @@ class FinishedClockIds:
 class LiveClockIds:
     """The rules for a resumed connection to a run that may go on. When *doubt* is True, it accepts no events until the next one."""
 
-    def __init__(self, delivered: Delivered, *, safe: Optional[ClockKey] = None, overlap_until: Optional[int] = None) -> None:
+    def __init__(self, delivered: Delivered, *, safe: Optional[ClockKey] = None) -> None:
         self._delivered = delivered
         self._newest = None if delivered.last is None else clock_key(delivered.last)
         # Events with ids up to this one were published before this connection was opened.
         self._safe = safe
-        # Milliseconds since 1970. Events that were published later than this come only once.
-        self._overlap_until = overlap_until
+        #: False once events come only once, since the server has sent all that it published while it replayed the stored events.
+        self.overlapping = True
         self._due: Deque[Event] = deque(filter(is_stored, delivered.siblings))
         self._by_content = delivered.forgotten > 0
         self._caught_up = False
@@ -139,7 +139,7 @@ class LiveClockIds:
                 return False
             self._due.clear()
             self._by_content = True  # the events are not in the order in which they were delivered
-        overlapping = self._overlap_until is None or key[0] <= self._overlap_until
+        overlapping = self.overlapping
         known = event in siblings
         if known and not is_stored(event):
             return False  # this server stores it after all

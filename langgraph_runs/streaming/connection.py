@@ -5,6 +5,7 @@ Knows how a stream is resumed in HTTP, and how often. Does not know what the eve
 
 from __future__ import annotations
 
+import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
@@ -13,12 +14,16 @@ from ..call import Retrier, Scope, polling_wait
 from ..errors import APIConnectionError, APIStatusError, LangGraphRunsError, ResponseDecodeError, StreamInterruptedError
 from ..http import CommonOptions, Transport
 from .cursor import Cursor, Place
+from .mode_filter import ModeFilter
 from .sse import EventParser, ServerSentEvent
 
 if TYPE_CHECKING:
     from ..http import ByteStream
 
-__all__ = ["StreamConnection"]
+__all__ = ["REFUSES_FILTER", "StreamConnection"]
+
+#: Statuses of a server that does not take the filter of modes of a join.
+REFUSES_FILTER = frozenset({400, 422})
 
 _EVENT_STREAM = "text/event-stream"
 #: Path below the base URL, and query.
@@ -29,11 +34,19 @@ class StreamConnection:
     """Opens the connections of one stream, and reads them. Keeps the ``Location`` that the server sent last."""
 
     def __init__(
-        self, transport: Transport, scope: Scope, cursor: Cursor, *, query: Sequence[Tuple[str, Any]], options: CommonOptions
+        self,
+        transport: Transport,
+        scope: Scope,
+        cursor: Cursor,
+        *,
+        mode_filter: ModeFilter,
+        query: Sequence[Tuple[str, Any]],
+        options: CommonOptions,
     ) -> None:
         self._transport = transport
         self._scope = scope
         self._cursor = cursor
+        self._filter = mode_filter
         self._query = query
         self._options = options
         self._location: Optional[_Target] = None
@@ -46,6 +59,10 @@ class StreamConnection:
         self.fault: Optional[LangGraphRunsError] = None
         #: True if only the end of the connection marked the end of the last body, so that a broken connection would look the same.
         self.ended_by_connection = False
+        #: True if this connection began the stream: its response was not lost.
+        self.began = False
+        #: True if the server answered without a body (204).
+        self.without_body = False
 
     @property
     def is_open(self) -> bool:
@@ -63,6 +80,7 @@ class StreamConnection:
         """Read the response that starts the stream. Its headers name the run."""
         ids = api.ids_from(body.headers)
         self._scope.note_run(ids.run_id, ids.thread_id)
+        self.began = True
         self._read_from(body)
 
     def open_again(self, *, all_published: bool = False) -> None:
@@ -70,8 +88,18 @@ class StreamConnection:
 
         With *all_published* the run is known to have published all its events. The server then sends each of them once.
         """
-        targets = self._targets()
         last_id = self._cursor.reconnect(all_published=all_published)
+        if self._cursor.counting:
+            self._filter.filter_here()  # so that a jump in the ids can only mean a missing event
+        try:
+            self._open_at(self._targets(), last_id)
+        except APIStatusError as error:
+            if error.status_code not in REFUSES_FILTER or not self._filter.is_sent:
+                raise
+            self._filter.filter_here()
+            self._open_at(self._targets(), last_id)
+
+    def _open_at(self, targets: List[_Target], last_id: Optional[str]) -> None:
         for index, (path, query) in enumerate(targets):
             request = api.stream_request(path, self._options, query=query, last_event_id=last_id)
             try:
@@ -92,9 +120,10 @@ class StreamConnection:
         if self._location is not None:
             path, query = self._location
             own = {name for name, _ in self._query}
-            targets.append((path, [*(pair for pair in query if pair[0] not in own), *self._query]))
+            given = (pair for pair in self._filter.without(query) if pair[0] not in own)
+            targets.append((path, [*given, *self._filter.query(), *self._query]))
         if self._scope.thread_id is not None and self._scope.run_id is not None:
-            target = (api.stream_path(self._scope.thread_id, self._scope.run_id), [*self._query])
+            target = (api.stream_path(self._scope.thread_id, self._scope.run_id), [*self._filter.query(), *self._query])
             if target not in targets:
                 targets.append(target)
         if not targets:
@@ -102,7 +131,6 @@ class StreamConnection:
         return targets
 
     def _read_from(self, body: ByteStream) -> None:
-        self._cursor.opened(body.server_time)
         media_type = _media_type(body)
         if media_type != _EVENT_STREAM:
             body.close()
@@ -112,6 +140,7 @@ class StreamConnection:
             )
         self._location = _target_of(body.headers.get("location"), self._transport.base_url) or self._location
         self._body = body
+        self.without_body = body.status == 204
         self._parser = EventParser(max_event_bytes=self._transport.settings.max_event_bytes)
 
     # -- reading
@@ -125,7 +154,9 @@ class StreamConnection:
         body = self._body
         assert body is not None
         self.fault = None
+        began = time.monotonic()
         data = body.read1()
+        self._cursor.waited(time.monotonic() - began)
         if not data:
             if self._parser.in_event:
                 raise APIConnectionError("the connection ended within an event", sent=True, request=body.info)

@@ -1,32 +1,42 @@
 """The position in a stream, so that a new connection neither loses nor repeats an event. No I/O.
 
 The kind of event ids that a server uses is recognised from the ids seen. Each kind has its own rules for a resumed connection:
-`clock_ids`, which several events may share; `number_ids`, which grow; `opaque_ids`, all others, which are expected to be unique, as
-in the specification of server-sent events. Only the cursor keeps the last event id.
+`clock_ids`, which several events may share; `counted_ids`, which grow by one; `number_ids`, which grow; `opaque_ids`, all others,
+which are expected to be unique, as in the specification of server-sent events. Only the cursor keeps the last event id.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple, Union
 
 from .clock_ids import ClockKey, FinishedClockIds, LiveClockIds, clock_key
 from .clock_ids import resume_from as resume_clock_from
+from .counted_ids import CountedIds, count_of
 from .delivered import Delivered, is_stored
 from .number_ids import NumberIds
 from .opaque_ids import OpaqueIds
 
-__all__ = ["Cursor", "Place"]
+__all__ = ["FROM_START", "Cursor", "Place", "is_from_start"]
+
+#: Resumes from before the first event. Some servers give the first event the id "0", and would leave it out for that id.
+FROM_START = "-1"
 
 #: Kinds that may come without an id on a stream whose other events have one.
 _WITHOUT_ID = frozenset({"metadata", "error", "end", "feedback"})
-#: Resumes from before the first event.
-_FROM_START = "0"
-#: Events may come twice during this many seconds after a connection is opened. Later, events of equal content are distinct.
+#: Events may come twice until the client has waited for the server this many seconds on a connection. Later, events of equal
+#: content are distinct.
 _OVERLAP = 30.0
+#: The number of connections that are tried in a row for events that are missing, if the server keeps the events.
+_TRIES = 3
 #: Clock ids from this one on (the year 2001) are times. Smaller ids need not be times, and their server may store no events.
 _TIMES = 10**12
 
-_Replay = Union[FinishedClockIds, LiveClockIds, NumberIds, OpaqueIds]
+_Replay = Union[FinishedClockIds, LiveClockIds, CountedIds, NumberIds, OpaqueIds]
+
+
+def is_from_start(event_id: Optional[str]) -> bool:
+    """Return True if a caller who gives this id as the last one means the start of the stream."""
+    return event_id in ("0", "-", FROM_START)
 
 
 class Place(NamedTuple):
@@ -42,18 +52,19 @@ class Cursor:
     """The position in one run's stream, over all its connections.
 
     With *from_start* the server keeps the events from the first one on. *start* is the event id after which the caller begins.
-    *modes* are the stream modes of the run: the server does not store the events of ``messages``.
+    *modes* are the stream modes of the run: the server does not store the events of ``messages``. With *filtered* the server may
+    leave out events that the caller does not want, so that ids may jump where nothing is missing.
 
     >>> cursor = Cursor(from_start=True)
     >>> [cursor.admit("custom", data, "1795224633885-0") for data in ("1", "2")]
     [True, True]
     >>> cursor.reconnect()  # not the last id: events may share it that have not come yet
-    '0'
+    '-1'
     >>> [cursor.admit("custom", data, "1795224633885-0") for data in ("1", "2", "3")]
     [False, False, True]
     """
 
-    def __init__(self, *, from_start: bool, start: Optional[str] = None, modes: Sequence[str] = ()) -> None:
+    def __init__(self, *, from_start: bool, start: Optional[str] = None, modes: Sequence[str] = (), filtered: bool = False) -> None:
         #: The event id after which the caller began, or None.
         self.start = start
         #: Number of events that were new.
@@ -62,7 +73,7 @@ class Cursor:
         self.gap = False
         self._doubts = 0
         self._gap_place: Optional[Place] = None
-        self._origin = start if start is not None else (_FROM_START if from_start else None)
+        self._origin = start if start is not None else (FROM_START if from_start else None)
         self._delivered = Delivered(start)
         if "messages" in modes and "messages-tuple" not in modes:
             self._delivered.add_unrepeatable()
@@ -72,8 +83,15 @@ class Cursor:
         self._resumed = start is not None
         self._replay: Optional[_Replay] = None
         self._all_published = False
-        self._overlap_until: Optional[int] = None
+        self._waited: Optional[float] = None
         self._expects_last = False
+        self._filtered = filtered
+        # False if it is open whether the server keeps the events: it may have given some to a broken connection.
+        self._kept = True
+        # The place before an event whose number follows no other, while it is not known whether the ids count by one.
+        self._suspect: Optional[Place] = None
+        # The last id at which events were missing, and the number of connections that were tried for them.
+        self._tries: Tuple[Optional[str], int] = (None, 0)
 
     @property
     def last(self) -> Optional[str]:
@@ -93,7 +111,26 @@ class Cursor:
     @property
     def resumable(self) -> bool:
         """True if a new connection can begin exactly where the last one ended."""
-        return self._delivered.repeatable and (self._delivered.last is not None or self._origin is not None)
+        delivered = self._delivered
+        if delivered.counting and delivered.all_have_ids:
+            return True  # what is missing shows in the ids
+        return delivered.repeatable and (delivered.last is not None or self._origin is not None)
+
+    @property
+    def from_start(self) -> bool:
+        """True if the stream has the events from the first one on, unless the server no longer keeps them."""
+        return is_from_start(self._origin)
+
+    @property
+    def counting(self) -> bool:
+        """True if the event ids count by one: a missing event shows in the ids."""
+        return self._delivered.counting is True
+
+    @property
+    def has_clock_ids(self) -> bool:
+        """True if the event ids are times of the server."""
+        last = self._delivered.last
+        return last is not None and not self._delivered.unordered and (clock_key(last) or (0,))[0] >= _TIMES
 
     @property
     def doubt(self) -> bool:
@@ -106,8 +143,11 @@ class Cursor:
         return self._doubts + self.doubt
 
     def ended_early(self) -> bool:
-        """Return True if the connection ended before it had sent again the delivered events with which it should begin."""
-        return self._expects_last
+        """Return True if the connection did not begin with the last delivered event, which would show that the server keeps events.
+
+        Then it is open whether there are events after the last one.
+        """
+        return self._expects_last or not self._kept
 
     def take_gap(self) -> Optional[Place]:
         """Return the place of a gap that was not reported yet, or None, and note that it is reported."""
@@ -121,34 +161,49 @@ class Cursor:
 
         *all_published*: the run is known to have published all its events before, so that the server sends each of them once.
         """
-        if self.doubt and isinstance(self._replay, LiveClockIds):
-            self._safe = self._replay.shown  # published before the new connection, since the last connection showed it
+        delivered = self._delivered
+        if self.doubt and self._replay is not None:
+            if isinstance(self._replay, LiveClockIds):
+                self._safe = self._replay.shown  # published before the new connection, since the last connection showed it
+            else:
+                self._tries = (delivered.last, self._tries_after(delivered.last) + 1)
             self._doubts += 1
         self._resumed = True
-        self._replay = self._overlap_until = None
+        self._replay = self._waited = self._suspect = None
         self._all_published = all_published
-        delivered = self._delivered
+        delivered.continuous = False
         if delivered.last_id == "":
             # The server wants no id to be sent. The first event will show whether the server begins with a known event.
             self._expects_last = True
             return None
-        self._expects_last = False
+        counting = bool(delivered.counting and delivered.siblings)
+        self._expects_last, self._kept = counting, not counting
         if delivered.last is None:
             return delivered.last_id or self._origin
         if not delivered.unordered and _is_in_order(clock_key, delivered):
             self._expects_last = any(map(is_stored, delivered.siblings)) and (clock_key(delivered.last) or (0,))[0] >= _TIMES
             sent = resume_clock_from(delivered)
+        elif counting:
+            sent = delivered.before
         elif not delivered.unordered and _is_in_order(NumberIds.order, delivered):
             sent = NumberIds.resume_from(delivered)
         else:
             delivered.treat_as_unordered()
             sent = OpaqueIds.resume_from(delivered)
-        return sent if sent is not None else self._origin or _FROM_START
+        return sent if sent is not None else self._origin or FROM_START
 
-    def opened(self, server_time: Optional[float]) -> None:
-        """Note that the connection is open. *server_time* is its ``Date`` in seconds since 1970, or None."""
-        if self._resumed and server_time is not None:
-            self._overlap_until = int((server_time + 1.0 + _OVERLAP) * 1000)
+    def _tries_after(self, last: Optional[str]) -> int:
+        return self._tries[1] if self._tries[0] == last else 0
+
+    def waited(self, seconds: float) -> None:
+        """Note that the client has waited this many seconds for the server, on the open connection.
+
+        Times before the first event do not count: a gateway may hold back all events at first.
+        """
+        if self._waited is not None:
+            self._waited += seconds
+            if self._waited > _OVERLAP and isinstance(self._replay, LiveClockIds):
+                self._replay.overlapping = False
 
     # -- its events
 
@@ -186,7 +241,7 @@ class Cursor:
             self._metadata = data
             return not again
         if name not in _WITHOUT_ID:
-            self._delivered.add_unrepeatable()
+            self._delivered.add_without_id()
         return True
 
     def _check_first(self, own_id: str) -> None:
@@ -196,12 +251,33 @@ class Cursor:
     def _is_new(self, event: str, data: str, own_id: str) -> bool:
         if self._replay is None:
             self._replay = self._replay_for(own_id)
+            self._waited = 0.0
+            self._suspect_jump(own_id)
+        elif self._suspect is not None and own_id == self._delivered.following:
+            # The ids count by one after all, so that events are missing.
+            self.gap, self._gap_place, self._suspect = True, self._suspect, None
+        replay = self._replay
         if own_id == self._delivered.last:
+            self._expects_last, self._kept = False, True
+        new = replay.is_new(event, data, own_id)
+        if new:
+            if replay.jumped if isinstance(replay, CountedIds) else self._expects_last:
+                self.gap, self._gap_place = True, self.place
             self._expects_last = False
-        new = self._replay.is_new(event, data, own_id)
-        if new and self._expects_last:
-            self.gap, self._gap_place, self._expects_last = True, self.place, False
         return new
+
+    def _suspect_jump(self, own_id: str) -> None:
+        """Note the place before the first event of a connection if it may follow missing events."""
+        delivered = self._delivered
+        count = count_of(own_id)
+        if count is None or delivered.counting is not None or self._filtered:
+            return
+        if delivered.last is None and self.from_start:
+            suspect = count[1] > 1
+        else:
+            before = count_of(delivered.last_id or "")
+            suspect = before is not None and count[0] == before[0] and count[1] > before[1] + 1
+        self._suspect = self.place if suspect else None
 
     def _replay_for(self, own_id: str) -> _Replay:
         """Return the rules for a resumed connection, by the kind of the delivered ids, or of *own_id* if there are none."""
@@ -210,7 +286,9 @@ class Cursor:
         if not delivered.unordered and clock_key(first) is not None:
             if self._all_published:
                 return FinishedClockIds(delivered)
-            return LiveClockIds(delivered, safe=self._safe, overlap_until=self._overlap_until)
+            return LiveClockIds(delivered, safe=self._safe)
+        if delivered.last is not None and delivered.counting:
+            return CountedIds(delivered, final=self._tries_after(delivered.last) >= _TRIES)
         if not delivered.unordered and NumberIds.order(first) is not None:
             return NumberIds(delivered)
         delivered.treat_as_unordered()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Deque, List, Optional, Set, Tuple
 
+from .counted_ids import count_of
+
 __all__ = ["Delivered", "DeliveredSiblings", "Event", "is_stored"]
 
 #: Name and data of an event.
@@ -46,8 +48,18 @@ class Delivered:
         self.repeats = False
         #: True if the server can send all of them again.
         self.repeatable = True
+        #: False if there were events without an id, which a server that keeps events would have given one.
+        self.all_have_ids = True
         #: True if the ids have no known order. Only such ids are remembered.
         self.unordered = False
+        #: True if each id is one more than the id before it, False if not, None if that is not known yet.
+        self.counting: Optional[bool] = None
+        #: True as long as there was only one connection, on which no event is missing: a jump is then the server's way to count.
+        self.continuous = True
+        #: The id that follows the last one if the ids count by one; None if they do not.
+        self.following: Optional[str] = None
+        self._prefix = ""
+        self._number = -1
         self._recent: Set[str] = set()
         self._older: Set[str] = set()
 
@@ -58,6 +70,7 @@ class Delivered:
         else:
             self.last_id = own_id
             self.repeats = True
+            self.counting, self.following = False, None
             if len(self.siblings) >= _REMEMBERED:
                 self._forget()
         self.siblings.append((event, data))
@@ -66,6 +79,12 @@ class Delivered:
 
     def move_to(self, own_id: str) -> None:
         """Note a new id, under which no event was delivered yet."""
+        if own_id == self.following:
+            self.counting = True
+            self._number += 1
+            self.following = f"{self._prefix}{self._number + 1}"
+        elif self.counting is not False:
+            self._note_count(own_id)
         if self.last is None:
             self.first = own_id
         self.before = self.last
@@ -75,6 +94,22 @@ class Delivered:
         if self.unordered:
             self._remember(own_id)
 
+    def _note_count(self, own_id: str) -> None:
+        """Note the first id, or one that does not follow the last."""
+        count = count_of(own_id)
+        if count is None:
+            self.counting, self.following = False, None
+            return
+        prefix, number = count
+        if self.last is None:
+            # A numbering that begins at 0 or 1 counts the events of the run, until an id shows that it does not.
+            self.counting = True if number <= 1 else None
+        elif prefix != self._prefix or number <= self._number or self.continuous:
+            self.counting, self.following = False, None
+            return
+        self._prefix, self._number = prefix, number
+        self.following = f"{prefix}{number + 1}"
+
     def reset_id(self) -> None:
         """Note an empty id: the server wants no last event id to be sent."""
         self.last_id = ""
@@ -82,6 +117,10 @@ class Delivered:
     def add_unrepeatable(self) -> None:
         """Note an event that the server cannot send again."""
         self.repeatable = False
+
+    def add_without_id(self) -> None:
+        """Note an event that has no id, so that it can neither be sent again nor be missed."""
+        self.repeatable = self.all_have_ids = False
 
     def treat_as_unordered(self) -> None:
         """Remember the ids from now on, since they have no known order."""

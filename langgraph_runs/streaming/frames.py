@@ -54,8 +54,9 @@ class FrameCutter:
 
     @property
     def in_event(self) -> bool:
-        """True if the stream is within an event. Unlike `pending`, False after complete comments, which belong to no event."""
-        return any(line[:1] != b":" for line in self.lines) or bool(self._partial or self._start)
+        """True if the stream is within an event. Unlike `pending`, False after and within comments, which belong to no event."""
+        partial = self._partial[0][:1] if self._partial else self._start
+        return any(line[:1] != b":" for line in self.lines) or bool(partial and partial != b":")
 
     def cut(self, chunk: bytes) -> List[Frame]:
         """Return the frames that *chunk* completes. Raise `FrameTooLargeError` if a frame, or the open event, is too large."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+import math
+import time
+from collections import deque
+from itertools import islice
+from typing import Any, Deque, Optional, Tuple
 
 import attrs
 
@@ -10,6 +14,7 @@ from ..call import Scope, user_code
 from ..errors import LangGraphRunsError
 from ..models import Interrupt, RunOutcome
 from ..runs import GraphError, interrupts_in, reported_error
+from .clock_ids import clock_key
 from .events import EndStreamEvent, ErrorStreamEvent, MetadataStreamEvent, StreamEvent
 from .stream_config import StreamConfig
 
@@ -17,6 +22,9 @@ __all__ = ["CHECKED_KINDS", "ObservedRun"]
 
 #: The kinds of events for which `ObservedRun.note` is called, in addition to events with an interrupt in their data.
 CHECKED_KINDS = frozenset({ErrorStreamEvent, EndStreamEvent, MetadataStreamEvent})
+
+#: That many events in a short time are a burst.
+_BURST = 4
 
 
 class ObservedRun:
@@ -37,6 +45,16 @@ class ObservedRun:
         self.events_seen = 0
         self._first: Optional[StreamEvent] = None
         self._last: Optional[StreamEvent] = None
+        #: The last event other than an end event, delivered or about to be.
+        self.last_event: Optional[StreamEvent] = None
+        #: The least delay of an event, in seconds from its time by the server's clock to its arrival by ours. Infinite if unknown.
+        self.least_delay = math.inf
+        #: When the stream was requested, by `time.time`, if the run did not exist before.
+        self.requested_at = time.time() if config.run_id is None else None
+        # When the last events came, by `time.time`.
+        self._arrivals: Deque[float] = deque(maxlen=_BURST)
+        # The times of the last events whose ids are times, in milliseconds of the server's clock.
+        self._times: Deque[int] = deque(maxlen=_BURST)
         scope.note_run(config.run_id, config.thread_id)
 
     # -- its ids
@@ -75,10 +93,41 @@ class ObservedRun:
         """Remember what was delivered to the caller: the last event, the number of events, the last full state."""
         self._last, self.events_seen, self.values = last, events_seen, values
 
-    def note_first(self, event: StreamEvent) -> None:
-        """Remember the first event of the stream."""
+    def note_batch(self, batch: Deque[Any]) -> None:
+        """Remember what the end of the stream may be compared with. *batch* are new events that arrived together."""
+        if not batch:
+            return
         if self._first is None:
-            self._first = event
+            self._first = batch[0]
+        for event in reversed(batch):
+            if event.__class__ is not EndStreamEvent:
+                self.last_event = event
+                break
+        for event in islice(batch, max(0, len(batch) - _BURST), None):
+            self._arrivals.append(event.received_at)
+            key = clock_key(event.id or "")
+            if key is not None:
+                self._times.append(key[0])
+                self.least_delay = min(self.least_delay, event.received_at - key[0] / 1000.0)
+
+    @property
+    def newest_time(self) -> float:
+        """The time of the last event whose id is a time, in seconds by the server's clock; 0 if there is none."""
+        return self._times[-1] / 1000.0 if self._times else 0.0
+
+    def has_burst_within(self, begin: float) -> bool:
+        """Return True if several events came after *begin*, by `time.time`."""
+        return len(self._arrivals) == _BURST and self._arrivals[0] > begin
+
+    def has_burst_before(self, end: float) -> bool:
+        """Return True if as much time before the last event as the run took after it had several events.
+
+        Then others may have followed the last one. *end* is when the run ended, in seconds by the server's clock.
+        """
+        if len(self._times) < _BURST:
+            return False
+        after = max(1.0, end * 1000.0 - self._times[-1])
+        return self._times[-1] - self._times[0] < after
 
     @property
     def reports_not_found(self) -> bool:

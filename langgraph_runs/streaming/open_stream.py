@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
 
 from .. import api
-from ..errors import InvalidRequestError
+from ..errors import APIStatusError, InvalidRequestError
 from ..http import CommonOptions
 from ..payloads import modes_of
 from ..runs import PreparedStart, RecoveredRun, RunStarter
-from .cursor import Cursor
+from .connection import REFUSES_FILTER
+from .cursor import FROM_START, Cursor, is_from_start
+from .mode_filter import ModeFilter
 from .run_stream import RunStream
 from .stream_config import StreamConfig
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from ..http import ByteStream
 
 __all__ = ["stream_existing_run", "stream_new_run"]
-
-#: Kinds of events that belong to every stream, whatever its modes.
-_ALWAYS = ("error", "metadata")
 
 
 def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[str, Any]) -> RunStream[Any]:
@@ -64,22 +62,38 @@ def stream_existing_run(
     start = options.get("last_event_id") or None
     if start is not None and (not isinstance(start, str) or not _is_line(start)):
         raise InvalidRequestError(f"last_event_id={start!r}: give the id of an event as text on one line")
+    if is_from_start(start):
+        start = FROM_START
     modes = modes_of(stream_mode)
+    mode_filter = ModeFilter(modes)
+    if starter.traits.filters_streams is False:
+        mode_filter.filter_here()
     query: List[Tuple[str, Any]] = []
-    if modes:
-        # A JSON array, since the server uses only the last of repeated parameters. It omits error events unless they are named.
-        query.append(("stream_mode", json.dumps([*modes, *(kind for kind in _ALWAYS if kind not in modes)])))
     cancels = options.get("cancel_on_disconnect") or False
     if cancels:
         query.append(("cancel_on_disconnect", "true"))
     scope = common.stream_scope(starter.transport)
-    request = api.stream_request(api.stream_path(thread_id, run_id), common, query=query, last_event_id=start)
+    path = api.stream_path(thread_id, run_id)
+
+    def open_first() -> ByteStream:
+        request = api.stream_request(path, common, query=[*mode_filter.query(), *query], last_event_id=start)
+        try:
+            return starter.transport.open_with_retries(request, scope)
+        except APIStatusError as error:
+            if error.status_code not in REFUSES_FILTER or not mode_filter.is_sent:
+                raise
+        mode_filter.filter_here()
+        body = starter.transport.open_with_retries(api.stream_request(path, common, query=query, last_event_id=start), scope)
+        starter.traits.filters_streams = False
+        return body
+
     config = StreamConfig(
-        open_first=lambda: starter.transport.open_with_retries(request, scope),
+        open_first=open_first,
         thread_id=thread_id,
         run_id=run_id,
-        cursor=Cursor(from_start=False, start=start, modes=modes),
+        cursor=Cursor(from_start=False, start=start, modes=modes, filtered=bool(modes)),
         query=query,
+        mode_filter=mode_filter,
         options=common,
         on_gap=options.get("on_gap") or "error",
         on_timeout=options.get("on_timeout"),

@@ -51,7 +51,9 @@ class RunStream(Generic[E], Iterator[E]):
         self._scope = scope
         self._config = config
         self._run = ObservedRun(scope, config)
-        self._connection = StreamConnection(transport, scope, config.cursor, query=config.query, options=config.options)
+        self._connection = StreamConnection(
+            transport, scope, config.cursor, mode_filter=config.mode_filter, query=config.query, options=config.options
+        )
         self._end = StreamEnd(transport, outcomes, scope, config, self._connection, self._run)
         self._ready: Deque[Any] = deque()
         #: An error to raise when the events before it have been delivered, or None.
@@ -203,11 +205,12 @@ class RunStream(Generic[E], Iterator[E]):
         cursor, queue, now = self._config.cursor, self._ready.append, time.time()
         admitted = cursor.admitted
         admit, kinds = cursor.admit, KINDS
+        omits = self._config.mode_filter.omits if self._config.mode_filter.is_here else None
         for name, text, own_id in parsed:
             new = admit(name, text, own_id)
             if cursor.gap:
                 self._end.note_gap(NOT_KEPT, place=cursor.take_gap())
-            if not new:
+            if not new or (omits is not None and omits(name)):
                 continue
             cls = kinds.get(name) or event_class(name)
             try:
@@ -223,8 +226,7 @@ class RunStream(Generic[E], Iterator[E]):
             self._connection.close()
         if cursor.admitted != admitted:
             self._connection.progressed()
-            if self._ready:
-                self._run.note_first(self._ready[0])
+            self._run.note_batch(self._ready)
 
     def _note(self, event: StreamEvent) -> None:
         self._run.note(event)

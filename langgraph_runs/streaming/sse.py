@@ -105,7 +105,7 @@ class EventParser:
 
     @property
     def in_event(self) -> bool:
-        """True if the stream is within an event. Unlike `pending`, False after complete comments, which belong to no event."""
+        """True if the stream is within an event. Unlike `pending`, False after and within comments, which belong to no event."""
         return self._cutter.in_event
 
     def feed(self, chunk: bytes) -> List[ServerSentEvent]:

@@ -9,6 +9,7 @@ import attrs
 from ..http import NO_OPTIONS, CommonOptions
 from ..models import Run
 from .cursor import Cursor
+from .mode_filter import ModeFilter
 
 if TYPE_CHECKING:
     from ..http import ByteStream
@@ -41,8 +42,10 @@ class StreamConfig:
     thread_id: Optional[str]
     run_id: Optional[str]
     cursor: Cursor
-    #: The query of every later connection: the filter of modes.
+    #: The query of every later connection, besides the filter of modes.
     query: Sequence[Tuple[str, Any]] = ()
+    #: The stream modes that the caller wants.
+    mode_filter: ModeFilter = attrs.field(factory=ModeFilter)
     #: The caller's headers and query parameters, for every later connection.
     options: CommonOptions = NO_OPTIONS
     on_gap: str = "error"

@@ -1,7 +1,8 @@
 """Decides what the end of a connection means: the stream ends as its run did, or the next connection is opened.
 
 1. The run is requested. If it is pending or running, the stream goes on, and no attempt is used up.
-2. If the run has ended and its connection ended cleanly, the stream ends as the run did: normally, or with its `RunError`.
+2. If the run has ended and its connection ended cleanly, the stream ends as the run did: normally, or with its `RunError`. If
+   there is a sign that events are missing, one more connection is opened first (`end_evidence`).
 3. If the connection broke, the missing events are fetched first. The server keeps the events of a resumable run.
 4. Events that the server cannot send again are a gap: an error, or an entry in `gaps`, as the caller chose.
 """
@@ -26,19 +27,17 @@ from ..models import Run, RunOutcome
 from ..runs import RunOutcomes, deleted_run_error, error_for
 from .connection import StreamConnection
 from .cursor import Cursor, Place
+from .end_evidence import EndEvidence, Sign
 from .observed_run import ObservedRun
 from .stream_config import Gap, StreamConfig
 
 __all__ = ["NOT_KEPT", "StreamEnd"]
 
-#: If the run is requested more than this many seconds after the end of a stream, it may have gone on in between.
-_AT_ONCE = 0.25
-#: If the delay of events grows by more than this many seconds, they count as a backlog.
-_BACKLOG = 1.0
 #: Statuses that the server sets after it has published all events of the run. A cancelled run may still write some.
 _ALL_PUBLISHED = frozenset({"success", "error"})
 NOT_KEPT = "the server no longer keeps the events since the last one"
 _NEVER_KEPT = "the server does not keep this run's events"
+_UNNAMED = "the server did not say which run this is, so that its end cannot be verified"
 
 
 class StreamEnd:
@@ -60,12 +59,15 @@ class StreamEnd:
         self._cursor: Cursor = config.cursor
         self._connection = connection
         self._run = run
+        self._evidence = EndEvidence(transport, scope, config.cursor, connection, run)
         self._checked_after_error = False
         self._looked_for_pause = False
         #: True if a connection ended before the run did.
         self._ended_early = False
         #: The number of new events when a connection was last opened to look for further events after a clean end.
         self._rest_requested_at = -1
+        #: The sign of missing events for which it was opened.
+        self._sign = Sign.NONE
         #: True if the run is known to have published all its events before the next connection is opened.
         self._all_published = False
         #: True if no further connection is opened.
@@ -82,7 +84,7 @@ class StreamEnd:
         if not self._transport.settings.verify_outcome:
             self._finish_unverified()
             return
-        began = time.monotonic()
+        ended_at = time.time()
         try:
             run = self._request_run(at_end=True)
         except NotFoundError:
@@ -93,20 +95,56 @@ class StreamEnd:
                 raise self._connection.interrupted(None, f"the run could not be requested ({error})") from error
             run = None
         if run is None:
+            if self._scope.run_id is None and not self._run.events_seen:
+                raise self._connection.interrupted(None, _UNNAMED)
             self._finish_unverified()
         elif not run.finished:
             self._ended_early = True
             if not self._cursor.resumable:
                 self.note_gap(_NEVER_KEPT)
             self._connection.wait_before_reopening()
-        elif self._cursor.ended_early():
-            self.note_gap(NOT_KEPT)
-            self._finish(run)
-        elif self._may_lack_events(time.monotonic() - began) and self._cursor.resumable:
-            self._rest_requested_at = self._cursor.admitted
-            self._fetch_rest(run)
         else:
+            self._after_clean_end_of(run, ended_at)
+
+    def _after_clean_end_of(self, run: Run, ended_at: float) -> None:
+        """Finish with a run that has ended, or open one more connection if there is a sign of missing events."""
+        if self._cursor.ended_early():
+            self._finish_if_complete(run)
+            return
+        if self._evidence.has_end_event:
+            sign = Sign.NONE
+        elif self._ended_early:
+            sign = Sign.STRONG
+        else:
+            sign = self._evidence.sign_of_missing_events(run, ended_at)
+        resumable = self._cursor.resumable
+        if sign is Sign.NONE or not resumable or self._rest_requested_at == self._cursor.admitted:
+            premature = sign is Sign.PREMATURE and not resumable and not self._evidence.is_final(run)
+            if premature or self._lacks_all_events():
+                self.note_gap(NOT_KEPT if resumable else _NEVER_KEPT)
             self._finish(run)
+        elif sign is Sign.UNPROVEN and not self._cursor.has_clock_ids and self._evidence.is_final(run):
+            self._finish(run)
+        else:
+            self._rest_requested_at, self._sign = self._cursor.admitted, sign
+            self._fetch_rest(run)
+
+    def _lacks_all_events(self) -> bool:
+        """Return True if there was no event, although the stream should have those from the start of the run."""
+        if self._run.last_event is not None or self._run.reported_error is not None:
+            return False
+        if self._config.run_id is not None:
+            return self._cursor.from_start
+        # The stream of a new run. If its server kept no events, and ended the first connection without one, there were none.
+        connection = self._connection
+        return self._ended_early or not connection.began or connection.without_body or not self._cursor.resumable
+
+    def _finish_if_complete(self, run: Run) -> None:
+        """Finish, although the server did not send again what may be missing. Without evidence that nothing is, report a gap."""
+        unbroken = not self._ended_early and (self._sign is Sign.UNPROVEN or (self._sign is Sign.STRONG and self._cursor.counting))
+        if not unbroken and not self._evidence.is_final(run):
+            self.note_gap(NOT_KEPT)
+        self._finish(run)
 
     def after_break(self, error: APIConnectionError) -> None:
         """Decide what to do after the connection broke with *error*."""
@@ -120,8 +158,11 @@ class StreamEnd:
             self._finish(run)
             return
         if not self._cursor.resumable:
-            self.note_gap(_NEVER_KEPT, error)
-            if run is not None and finished:
+            if run is None or not finished:
+                self.note_gap(_NEVER_KEPT, error)
+            else:
+                if not self._evidence.is_final(run):
+                    self.note_gap(_NEVER_KEPT, error)
                 self._finish(run)
                 return
         if run is None or finished:
@@ -175,13 +216,13 @@ class StreamEnd:
         self._connection.open_again(all_published=self._all_published)
 
     def _fetch_rest(self, run: Run) -> None:
-        """Open one more connection, for events that may follow the last one. If that fails, the stream is complete."""
+        """Open one more connection, for events that may follow the last one."""
         self._note_status(run)
         try:
             self._open()
         except (APIStatusError, APIConnectionError) as error:
             self._scope.check(error)
-            self._finish(run)
+            self._finish_if_complete(run)
 
     def _check_whether_all_published(self) -> None:
         # After the run has ended, no event comes twice, so that one more connection resolves all doubts.
@@ -203,20 +244,6 @@ class StreamEnd:
         return self._connection.interrupted(None, str(error))
 
     # -- the run
-
-    def _may_lack_events(self, seconds: float) -> bool:
-        """Return True if a clean end may have come before the last event, so that one more connection is needed.
-
-        A server that shuts down ends its streams as cleanly as a server whose run has ended. A second connection for every stream
-        would double the number of requests. So one is opened only if there is a sign of missing events: there was no event; only
-        the end of the connection ended the body; this stream ended early before; the run was requested late (*seconds* after the
-        end of the stream), so that it may have gone on in between; or the events were a backlog.
-        """
-        if self._connection.has_end_frame or self._run.has_end_event or self._rest_requested_at == self._cursor.admitted:
-            return False
-        late = seconds > _AT_ONCE or self._scope.attempts > 1
-        signs = not self._cursor.admitted or self._connection.ended_by_connection or self._ended_early or late
-        return signs or self._run.lag() > _BACKLOG
 
     def _request_run_after(self, broken: APIConnectionError) -> Optional[Run]:
         try:

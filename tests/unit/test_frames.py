@@ -38,11 +38,14 @@ def test_frames_are_the_lines_between_blank_lines(pieces: List[bytes]) -> None:
     assert [frame for frame in frames[:-1] if frame] == cut(whole)
 
 
-def test_complete_comments_belong_to_no_event() -> None:
+def test_comments_belong_to_no_event() -> None:
     cutter = FrameCutter()
     cutter.cut(b": heartbeat\n")
     assert (True, False) == (cutter.pending, cutter.in_event)
-    cutter.cut(b": half")
+    cutter.cut(b": ha")
+    cutter.cut(b"lf")
+    assert (True, False) == (cutter.pending, cutter.in_event)
+    cutter.cut(b"\nda")
     assert (True, True) == (cutter.pending, cutter.in_event)
 
 

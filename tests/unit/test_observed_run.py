@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -87,7 +88,7 @@ def test_the_lag_is_how_much_later_the_last_event_came_than_the_first(
         return StreamEvent("custom", 1, moment, received_at=start / 1000 + received_at)
 
     assert 0.0 == run.lag()
-    run.note_first(event(first, 1.0))
-    run.note_first(event("0-0", 100.0))
+    run.note_batch(deque([event(first, 1.0), event("0-0", 50.0)]))
+    run.note_batch(deque([event("0-0", 100.0)]))
     run.note_delivered(event(last, 9.0), 2, None)
     assert lag == pytest.approx(run.lag())

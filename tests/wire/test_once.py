@@ -703,7 +703,7 @@ def test_a_stream_whose_headers_were_lost_is_joined_from_its_start(connect: Conn
 
     assert [data for _, data, _ in events] == got
     join = server.requests[2]
-    assert (f"/threads/{THREAD_ID}/runs/{RUN_ID}/stream", "0") == (join.path, join.header("Last-Event-ID"))
+    assert (f"/threads/{THREAD_ID}/runs/{RUN_ID}/stream", "-1") == (join.path, join.header("Last-Event-ID"))
 
 
 def test_the_run_of_the_headers_belongs_to_the_error(connect: Connect) -> None:

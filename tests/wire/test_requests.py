@@ -416,12 +416,17 @@ def sent_body(connect: Connect, call: Call, **options: Any) -> Any:
 
 def bare(call: Call) -> dict[str, Any]:
     """The body that is sent if no option is given."""
-    return {"assistant_id": "agent", **({"stream_resumable": True} if call.due == "sse" else {})}
+    body: dict[str, Any] = {"assistant_id": "agent"}
+    if call.name.startswith(("wait", "stream")):
+        body["on_disconnect"] = "continue"
+    if call.due == "sse":
+        body["stream_resumable"] = True
+    return body
 
 
 @starts
 def test_without_options_only_the_assistant_is_sent(connect: Connect, call: Call) -> None:
-    """The body has no null and no default of the library, except stream_resumable of a stream."""
+    """The body has no null and no default of the library, except those that differ between servers, or are needed to resume."""
     assert bare(call) == sent_body(connect, call)
 
 

@@ -304,8 +304,8 @@ def test_without_progress_the_attempts_run_out(connect: Connect) -> None:
 def test_a_new_event_resets_the_attempts(connect: Connect) -> None:
     """With two attempts, ten connections that each bring one event and break are no failure."""
     events = [("custom", {"i": n}, str(n + 1)) for n in range(10)]
-    script = [sse(one).then_cut() for one in events[1:]]
-    with ScriptedServer(sse(events[0], run=RUN).then_reset(), *script, routes=routes(), always=sse()) as server:
+    script = [sse(*pair).then_cut() for pair in zip(events, events[1:])]
+    with ScriptedServer(sse(events[0], run=RUN).then_reset(), *script, routes=routes(), always=sse(events[-1])) as server:
         client = hasty(connect(server.url, retry=RetryPolicy(attempts=2, wait_initial=0)))
         assert list(range(10)) == [event.data["i"] for event in client.runs.stream(THREAD_ID, "agent")]
 
@@ -415,7 +415,7 @@ def test_a_server_that_ends_each_stream_at_once_is_not_hammered(connect: Connect
 
     def empty(request: Request) -> Reply:
         moments.append(request.at)
-        return sse()
+        return sse(one)
 
     one = ("custom", {"i": 0}, "1")
     with ScriptedServer(sse(one, run=RUN), routes={**routes(running(times=6)), ("GET", STREAM_PATH): empty}) as server:
@@ -431,17 +431,20 @@ def test_a_server_that_ends_each_stream_at_once_is_not_hammered(connect: Connect
 @pytest.mark.parametrize(
     ("ids", "sent"),
     [
-        (["5", "6", "7"], "7"),
+        (["5", "6", "8"], "8"),
+        (["5", "6", "7"], "6"),
+        ([f"{RUN_ID}_event_{n}" for n in (1, 2, 3)], f"{RUN_ID}_event_2"),
         (["a", "b", "c"], "c"),
         (["1795224633885-0", "1795224633886-0", "1795224633887-0"], "1795224633886-0"),
         (["1795224633885-0", "1795224633886-0", "1795224633886-0"], "1795224633885-0"),
-        (["1795224633885-0"] * 3, "0"),
+        (["1795224633885-0"] * 3, "-1"),
         (["é", "ü", "€"], "€"),
     ],
-    ids=["numbers", "opaque", "clock", "clock, siblings", "clock, all siblings", "not ASCII"],
+    ids=["numbers", "counted", "counted with a name", "opaque", "clock", "clock, siblings", "clock, all siblings", "not ASCII"],
 )
 def test_a_stream_is_resumed_from_an_id_that_loses_no_event(connect: Connect, ids: list[str], sent: str) -> None:
-    """Unique ids: from the last one. Ids that events may share: from the one before, so that no sibling is lost."""
+    """Unique ids: from the last one. Ids that events may share: from the one before, so that no sibling is lost. Ids that count the
+    events: from the one before too, so that the last event comes again, which shows that the server keeps the events."""
     events = [("custom", {"i": n}, one) for n, one in enumerate(ids)]
     with ScriptedServer(sse(*events, run=RUN).then_cut(), routes=routes(), always=sse(*events)) as server:
         with connect(server.url).runs.stream(THREAD_ID, "agent") as stream:
@@ -464,7 +467,7 @@ def test_a_reconnect_sends_key_and_headers(connect: Connect) -> None:
 
     assert first.query == again.query
     assert ["k", "b", "d"] == [again.header(name) for name in ("x-api-key", "a", "c")]
-    assert ["0", "0"] == [request.header("Last-Event-ID") for request in (first, again)]
+    assert ["-1", "-1"] == [request.header("Last-Event-ID") for request in (first, again)]
 
 
 def test_retry_of_the_server_is_obeyed(connect: Connect) -> None:
@@ -1016,7 +1019,7 @@ def test_metadata_without_an_id_comes_once(connect: Connect) -> None:
     """A server may send metadata at the head of each connection, without an id: it is delivered once."""
     head = ("metadata", {"run_id": RUN_ID, "attempt": 1})
     first, again = sse(head, ("custom", 1, "7"), run=RUN), sse(head, ("custom", 2, "8"))
-    with ScriptedServer(first.then_cut(), again, routes=routes(), always=sse(head)) as server:
+    with ScriptedServer(first.then_cut(), again, routes=routes(), always=sse(head, ("custom", 2, "8"))) as server:
         got = [(event.event, event.data) for event in connect(server.url).runs.stream(THREAD_ID, "agent")]
 
     assert [head, ("custom", 1), ("custom", 2)] == got
