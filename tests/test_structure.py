@@ -30,6 +30,7 @@ EXCEPTIONS: Dict[str, str] = {
     "how a run ends: wire/test_fake_runs.py, server/test_truth.py": "runs.wait",
     "streams and how they resume: wire/test_streams.py, wire/test_resume.py, unit/test_cursor.py": """
         streaming.connection streaming.open_stream streaming.run_stream streaming.stream_end""",
+    "which ends of a stream are complete: wire/test_stream_ends.py": "streaming.end_evidence",
     "maps: wire/test_map.py, server/test_map.py": """
         batch.run_map batch.scheduler""",
     "a ledger as a whole: unit/test_ledger.py": """

@@ -2,19 +2,21 @@
 
 Such an id is a whole number, or ends with one, as ``<run>_event_17`` does. The stream is resumed from the id before the last one,
 so that the last event comes again. That is the evidence that the server keeps the events. An event whose number is more than one
-greater than the last is evidence that events are missing. Some servers send what they have stored while they still store newer
-events: another connection then has the missing ones. It is tried a few times if the server keeps the events.
+greater than the last is evidence that events are missing. Some servers send the events that they have stored first, and then all
+that they have in memory: so events are held until the missing ones come. Some send what they have stored while they still store
+newer events: another connection then has the missing ones, and is tried a few times if the server keeps the events.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
-if TYPE_CHECKING:
-    from .delivered import Delivered
+__all__ = ["CountedIds", "HeldEvent", "count_of", "may_count_from_start"]
 
-__all__ = ["CountedIds", "count_of"]
+#: Name, data and id of an event.
+HeldEvent = Tuple[str, str, str]
+
 
 _COUNT = re.compile(r"(.*?)(0|[1-9]\d{0,17})\Z", re.ASCII | re.DOTALL)
 _CLOCK = re.compile(r"\d+-\d+\Z", re.ASCII)
@@ -35,36 +37,49 @@ def count_of(event_id: str) -> Optional[Tuple[str, int]]:
     return None if prefix[-1:].isalnum() else (prefix, int(number))  # the digits of a UUID are no number
 
 
-class CountedIds:
-    """The rules for a resumed connection. When *doubt* is True, it accepts no events until the next one.
+def may_count_from_start(prefix: str, number: int) -> bool:
+    """Return True if the first id that a stream shows may be that of one of the run's first events."""
+    return number <= (2 if prefix else 1)
 
-    With *final* there is no further connection: what is missing now is not kept.
+
+class CountedIds:
+    """The rules for a resumed connection.
+
+    Events that come before others which are missing are held, until those come or the cursor gives them up. *newest*
+    is the number of the last delivered event, *held* are events that earlier connections held.
     """
 
-    def __init__(self, delivered: Delivered, *, final: bool) -> None:
-        self._final = final
-        self._prefix, self._newest = count_of(delivered.last or "") or ("", -1)
+    def __init__(self, prefix: str, newest: int, held: Dict[int, HeldEvent]) -> None:
+        self._prefix = prefix
+        self._newest = newest
+        self._first_newest = newest
+        self.held = held
         #: True if the last delivered event came again: the server keeps the events.
-        self._kept = False
-        #: True if another connection may have the missing events.
+        self.kept = False
+        #: True if another connection may have the missing events. Until then no event is accepted.
         self.doubt = False
-        #: True if events are missing before the event that was last found to be new.
-        self.jumped = False
 
     def is_new(self, event: str, data: str, own_id: str) -> bool:
-        """Return True if the event was not delivered yet."""
-        count = None if self.doubt else count_of(own_id)
-        self.jumped = False
+        """Return True if the event was not delivered yet and no event before it is missing. Hold it if one is missing."""
+        if self.doubt:
+            return False
+        count = count_of(own_id)
         if count is None or count[0] != self._prefix:
-            return not self.doubt
+            return True
         number = count[1]
         if number <= self._newest:
-            self._kept = self._kept or number == self._newest
+            self.kept = self.kept or number == self._first_newest
             return False
         if number > self._newest + 1:
-            if self._kept and not self._final:
-                self.doubt = True
-                return False
-            self.jumped = True
+            self.held.setdefault(number, (event, data, own_id))
+            return False
         self._newest = number
         return True
+
+    def take_next(self, *, over_gap: bool = False) -> Optional[HeldEvent]:
+        """Return the held event that follows the last one, if there is one; with *over_gap* the next one that is held."""
+        number = min(self.held, default=None) if over_gap else self._newest + 1
+        if number is None or number not in self.held:
+            return None
+        self._newest = number
+        return self.held.pop(number)

@@ -7,11 +7,11 @@ which are expected to be unique, as in the specification of server-sent events. 
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from .clock_ids import ClockKey, FinishedClockIds, LiveClockIds, clock_key
 from .clock_ids import resume_from as resume_clock_from
-from .counted_ids import CountedIds, count_of
+from .counted_ids import CountedIds, HeldEvent, count_of, may_count_from_start
 from .delivered import Delivered, is_stored
 from .number_ids import NumberIds
 from .opaque_ids import OpaqueIds
@@ -26,6 +26,9 @@ _WITHOUT_ID = frozenset({"metadata", "error", "end", "feedback"})
 #: Events may come twice until the client has waited for the server this many seconds on a connection. Later, events of equal
 #: content are distinct.
 _OVERLAP = 30.0
+#: Events are held for missing ones until the client has waited for the server this many seconds, or this many are held.
+_HELD_FOR = 1.0
+_MOST_HELD = 2000
 #: The number of connections that are tried in a row for events that are missing, if the server keeps the events.
 _TRIES = 3
 #: Clock ids from this one on (the year 2001) are times. Smaller ids need not be times, and their server may store no events.
@@ -53,7 +56,8 @@ class Cursor:
 
     With *from_start* the server keeps the events from the first one on. *start* is the event id after which the caller begins.
     *modes* are the stream modes of the run: the server does not store the events of ``messages``. With *filtered* the server may
-    leave out events that the caller does not want, so that ids may jump where nothing is missing.
+    leave out events that the caller does not want, so that ids may jump where nothing is missing. *joined*: the run existed before
+    the stream.
 
     >>> cursor = Cursor(from_start=True)
     >>> [cursor.admit("custom", data, "1795224633885-0") for data in ("1", "2")]
@@ -64,7 +68,15 @@ class Cursor:
     [False, False, True]
     """
 
-    def __init__(self, *, from_start: bool, start: Optional[str] = None, modes: Sequence[str] = (), filtered: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        from_start: bool,
+        start: Optional[str] = None,
+        modes: Sequence[str] = (),
+        joined: bool = False,
+        filtered: bool = False,
+    ) -> None:
         #: The event id after which the caller began, or None.
         self.start = start
         #: Number of events that were new.
@@ -75,12 +87,16 @@ class Cursor:
         self._gap_place: Optional[Place] = None
         self._origin = start if start is not None else (FROM_START if from_start else None)
         self._delivered = Delivered(start)
-        if "messages" in modes and "messages-tuple" not in modes:
-            self._delivered.add_unrepeatable()
+        self._delivered.continuous = start is None or filtered
+        self.note_modes(modes)
         self._metadata: Optional[str] = None
+        self._began_with_metadata = False
         self._safe: Optional[ClockKey] = None
         # The open connection. Events may come twice on every connection except the one that started the run.
         self._resumed = start is not None
+        self._joined = joined
+        # True if events may come twice, or later than others, on the first connection too.
+        self._unordered_at_first = start is None and not filtered
         self._replay: Optional[_Replay] = None
         self._all_published = False
         self._waited: Optional[float] = None
@@ -92,6 +108,16 @@ class Cursor:
         self._suspect: Optional[Place] = None
         # The last id at which events were missing, and the number of connections that were tried for them.
         self._tries: Tuple[Optional[str], int] = (None, 0)
+        # The events that wait for missing ones, by number; and for how many seconds.
+        self._held: Dict[int, HeldEvent] = {}
+        self._held_for = 0.0
+        #: Events that were held and are new now, after those of the last call of `admit`.
+        self.released: List[HeldEvent] = []
+
+    def note_modes(self, modes: Sequence[Any]) -> None:
+        """Note the stream modes of the run."""
+        if "messages" in modes and "messages-tuple" not in modes:
+            self._delivered.add_unrepeatable()
 
     @property
     def last(self) -> Optional[str]:
@@ -134,7 +160,7 @@ class Cursor:
 
     @property
     def doubt(self) -> bool:
-        """True if only a new connection can show which events are new. Until `reconnect`, no event is admitted."""
+        """True if only a new connection can show which events are new, or missing. Until `reconnect`, no event is admitted."""
         return self._replay is not None and self._replay.doubt
 
     @property
@@ -154,6 +180,50 @@ class Cursor:
         self.gap, place, self._gap_place = False, self._gap_place, None
         return place
 
+    @property
+    def holding(self) -> bool:
+        """True if events are held, since others before them are missing."""
+        return bool(self._held)
+
+    def give_up_missing(self, *, for_good: bool = False) -> None:
+        """Stop waiting for missing events on this connection: look for them on another one, or release the events after them.
+
+        *for_good*: no further connection is opened.
+        """
+        replay = self._replay
+        if not isinstance(replay, CountedIds) or not self._held:
+            return
+        if not self._resumed:
+            # Only one connection: it is the way in which this server counts.
+            self._release(replay, over_gap=True)
+            self._delivered.counting = self._unordered_at_first = False
+            return
+        last = self._delivered.last
+        if replay.kept and not for_good and self._tries_after(last) < _TRIES:
+            replay.doubt = True
+            return
+        if not self.gap:
+            self.gap, self._gap_place = True, self.place
+        self._release(replay, over_gap=True)
+
+    def _release(self, replay: CountedIds, *, over_gap: bool = False) -> None:
+        while True:
+            event = replay.take_next(over_gap=over_gap)
+            if event is None:
+                break
+            if self._delivered.last is None:
+                self._check_first(event[2])
+            self._delivered.add(*event)
+            self.admitted += 1
+            self.released.append(event)
+            self._expects_last = False
+        self._held_for = 0.0
+
+    def take_released(self) -> List[HeldEvent]:
+        """Return `released`, and empty it."""
+        released, self.released = self.released, []
+        return released
+
     # -- a new connection
 
     def reconnect(self, *, all_published: bool = False) -> Optional[str]:
@@ -170,6 +240,8 @@ class Cursor:
             self._doubts += 1
         self._resumed = True
         self._replay = self._waited = self._suspect = None
+        self._held_for = 0.0
+        self._began_with_metadata = False
         self._all_published = all_published
         delivered.continuous = False
         if delivered.last_id == "":
@@ -204,6 +276,10 @@ class Cursor:
             self._waited += seconds
             if self._waited > _OVERLAP and isinstance(self._replay, LiveClockIds):
                 self._replay.overlapping = False
+            if self._held:
+                self._held_for += seconds
+                if self._held_for > _HELD_FOR:
+                    self.give_up_missing()
 
     # -- its events
 
@@ -211,13 +287,18 @@ class Cursor:
         """Return True if the event is new, and note it. With *event* "" it is a frame without data, of which only the id counts."""
         if not own_id or not event:
             return self._admit_other(event, data, own_id)
-        # On the connection that started the run, no event comes twice.
-        if self._resumed and not self._is_new(event, data, own_id):
+        # On the first connection, no event comes twice, except on some servers.
+        if self._resumed:
+            if not self._is_new(event, data, own_id):
+                return False
+        elif self._unordered_at_first and not self._is_new_at_first(event, data, own_id):
             return False
         if self._delivered.last is None:
             self._check_first(own_id)
         self._delivered.add(event, data, own_id)
         self.admitted += 1
+        if self._held and isinstance(self._replay, CountedIds):
+            self._release(self._replay)
         return True
 
     def _admit_other(self, event: str, data: str, own_id: Optional[str]) -> bool:
@@ -237,10 +318,13 @@ class Cursor:
         name = event.split("|", 1)[0]
         if name == "metadata":
             # Some servers begin every connection with this event, without an id.
+            self._began_with_metadata = True
             again = self._resumed and data == self._metadata
             self._metadata = data
             return not again
         if name not in _WITHOUT_ID:
+            if self._resumed and self.from_start and self._delivered.repeatable and not self._began_with_metadata:
+                self.gap, self._gap_place = True, self.place  # the server does not keep this run's events, and it began before
             self._delivered.add_without_id()
         return True
 
@@ -260,11 +344,29 @@ class Cursor:
         if own_id == self._delivered.last:
             self._expects_last, self._kept = False, True
         new = replay.is_new(event, data, own_id)
+        if isinstance(replay, CountedIds):
+            if len(self._held) > _MOST_HELD:
+                self.give_up_missing()
+        elif new and self._expects_last:
+            self.gap, self._gap_place = True, self.place
         if new:
-            if replay.jumped if isinstance(replay, CountedIds) else self._expects_last:
-                self.gap, self._gap_place = True, self.place
             self._expects_last = False
         return new
+
+    def _is_new_at_first(self, event: str, data: str, own_id: str) -> bool:
+        """Return True if an event of the first connection is new.
+
+        Some servers send events that they have stored, and then all that they have in memory, in which those come again.
+        """
+        if self._replay is None:
+            count = count_of(own_id)
+            if count is None or not count[0]:
+                self._unordered_at_first = False
+                return True
+            prefix, number = count
+            newest = number - 1 if self._joined or not may_count_from_start(prefix, number) else min(number, 1) - 1
+            self._replay, self._waited = CountedIds(prefix, newest, self._held), 0.0
+        return self._replay.is_new(event, data, own_id)
 
     def _suspect_jump(self, own_id: str) -> None:
         """Note the place before the first event of a connection if it may follow missing events."""
@@ -287,12 +389,24 @@ class Cursor:
             if self._all_published:
                 return FinishedClockIds(delivered)
             return LiveClockIds(delivered, safe=self._safe)
-        if delivered.last is not None and delivered.counting:
-            return CountedIds(delivered, final=self._tries_after(delivered.last) >= _TRIES)
+        counted = self._counted_ids(own_id)
+        if counted is not None:
+            return counted
         if not delivered.unordered and NumberIds.order(first) is not None:
             return NumberIds(delivered)
         delivered.treat_as_unordered()
         return OpaqueIds(delivered)
+
+    def _counted_ids(self, own_id: str) -> Optional[CountedIds]:
+        """Return the rules for ids that count the events, if the ids do."""
+        delivered = self._delivered
+        if delivered.last is not None:
+            count = count_of(delivered.last) if delivered.counting else None
+            return None if count is None else CountedIds(*count, self._held)
+        count = count_of(own_id)
+        if count is None or not self.from_start or self._filtered or not may_count_from_start(*count):
+            return None
+        return CountedIds(count[0], min(count[1], 1) - 1, self._held)
 
 
 def _is_in_order(order: Callable[[str], Any], delivered: Delivered) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Deque, List, Optional, Set, Tuple
 
-from .counted_ids import count_of
+from .counted_ids import count_of, may_count_from_start
 
 __all__ = ["Delivered", "DeliveredSiblings", "Event", "is_stored"]
 
@@ -102,8 +102,8 @@ class Delivered:
             return
         prefix, number = count
         if self.last is None:
-            # A numbering that begins at 0 or 1 counts the events of the run, until an id shows that it does not.
-            self.counting = True if number <= 1 else None
+            # A numbering that begins with the run counts its events, until an id shows that it does not.
+            self.counting = True if may_count_from_start(prefix, number) else None
         elif prefix != self._prefix or number <= self._number or self.continuous:
             self.counting, self.following = False, None
             return

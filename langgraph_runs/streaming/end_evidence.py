@@ -92,7 +92,7 @@ class EndEvidence:
         return (run.updated_at - run.created_at).total_seconds() > lasted * (1 + _DRIFT)
 
     def _has_times_of(self, run: Run) -> bool:
-        """Return True if the event ids are times between the creation and the end of the run, so that they are of the same clock."""
+        """Return True if the event ids are times between the creation and the end of the run: of the same clock."""
         if run.updated_at is None or run.created_at is None or not self._cursor.has_clock_ids:
             return False
         return run.created_at.timestamp() - _TICK <= self._run.newest_time <= run.updated_at.timestamp() + _TICK

@@ -1,4 +1,4 @@
-"""The stream modes that a join asks for: a filter that the server applies, or this module where the server does not."""
+"""The stream modes that a join requests: a filter that the server applies, or this module where the server does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ModeFilter"]
 _QUERY_NAME = "stream_mode"
 #: Kinds of events that belong to every stream, whatever its modes. A server that filters omits them unless they are named.
 _ALWAYS = ("error", "metadata")
-#: Kinds that a server sends whatever it was asked for.
+#: Kinds that a server sends whatever the request says.
 _UNFILTERED = frozenset((*_ALWAYS, "end", "feedback"))
 
 
@@ -35,19 +35,23 @@ class ModeFilter:
 
     @property
     def is_sent(self) -> bool:
-        """True if the server is asked to filter."""
+        """True if the request contains the filter."""
         return bool(self._modes) and not self.is_here
 
     def filter_here(self) -> None:
-        """Do not ask the server to filter any more."""
+        """Do not send the filter any more."""
         self.is_here = bool(self._modes)
+
+    def excludes(self, kind: str) -> bool:
+        """Return True if the caller named modes, and this is none of them."""
+        return bool(self._modes) and kind not in self._kinds
 
     def omits(self, event: str) -> bool:
         """Return True if the caller does not want events of this name. Only for events of a server that does not filter."""
         return mode_of(event) not in self._kinds
 
     def query(self) -> List[Tuple[str, Any]]:
-        """Return the query parameters that ask the server to filter; none if it is not asked."""
+        """Return the query parameters for the server's filter; none if the events are filtered here."""
         if not self.is_sent:
             return []
         # A JSON array, since the server uses only the last of repeated parameters.

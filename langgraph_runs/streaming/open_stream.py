@@ -91,7 +91,7 @@ def stream_existing_run(
         open_first=open_first,
         thread_id=thread_id,
         run_id=run_id,
-        cursor=Cursor(from_start=False, start=start, modes=modes, filtered=bool(modes)),
+        cursor=Cursor(from_start=False, start=start, modes=modes, joined=True, filtered=bool(modes)),
         query=query,
         mode_filter=mode_filter,
         options=common,

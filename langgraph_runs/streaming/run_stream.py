@@ -191,6 +191,11 @@ class RunStream(Generic[E], Iterator[E]):
             return
         if parsed is None:
             connection.close()
+            if self._config.cursor.holding:
+                self._config.cursor.give_up_missing()
+                self._queue_new([])
+                if self._config.cursor.doubt:
+                    return
             self._end.after_clean_end()
             return
         try:
@@ -222,11 +227,34 @@ class RunStream(Generic[E], Iterator[E]):
             if cls in CHECKED_KINDS or (data.__class__ is dict and "__interrupt__" in data):
                 self._note(event)
             queue(event)
+            if cursor.released:
+                self._queue_released()
+        if cursor.gap:
+            self._end.note_gap(NOT_KEPT, place=cursor.take_gap())
+        if cursor.released:
+            self._queue_released()
         if cursor.doubt:
             self._connection.close()
         if cursor.admitted != admitted:
             self._connection.progressed()
             self._run.note_batch(self._ready)
+
+    def _queue_released(self) -> None:
+        """Queue the events that were held for missing ones."""
+        omits = self._config.mode_filter.omits if self._config.mode_filter.is_here else None
+        now = time.time()
+        for name, text, own_id in self._config.cursor.take_released():
+            if omits is not None and omits(name):
+                continue
+            cls = KINDS.get(name) or event_class(name)
+            try:
+                data = parse(text) if text else None
+            except ValueError as error:
+                data = self._plain_text(cls, name, text, error)
+            event = build_event(cls, name, data, own_id, text, now)
+            if cls in CHECKED_KINDS or (data.__class__ is dict and "__interrupt__" in data):
+                self._note(event)
+            self._ready.append(event)
 
     def _note(self, event: StreamEvent) -> None:
         self._run.note(event)

@@ -141,8 +141,7 @@ class StreamEnd:
 
     def _finish_if_complete(self, run: Run) -> None:
         """Finish, although the server did not send again what may be missing. Without evidence that nothing is, report a gap."""
-        unbroken = not self._ended_early and (self._sign is Sign.UNPROVEN or (self._sign is Sign.STRONG and self._cursor.counting))
-        if not unbroken and not self._evidence.is_final(run):
+        if not self._is_unbroken() and not self._evidence.is_final(run):
             self.note_gap(NOT_KEPT)
         self._finish(run)
 
@@ -222,7 +221,15 @@ class StreamEnd:
             self._open()
         except (APIStatusError, APIConnectionError) as error:
             self._scope.check(error)
-            self._finish_if_complete(run)
+            if self._is_unbroken() or not self._transport.is_transient(error):
+                self._finish_if_complete(run)
+            else:
+                self._connection.count_failure(error)  # then `reopen`
+
+    def _is_unbroken(self) -> bool:
+        """Return True if no event id is missing, and only a sign of missing events made the stream look incomplete."""
+        counts = self._sign is Sign.STRONG and self._cursor.counting
+        return not self._ended_early and (self._sign is Sign.UNPROVEN or counts)
 
     def _check_whether_all_published(self) -> None:
         # After the run has ended, no event comes twice, so that one more connection resolves all doubts.
@@ -261,7 +268,9 @@ class StreamEnd:
         if thread_id is None or run_id is None:
             return None
         try:
-            return self._outcomes.run(thread_id, run_id, self._scope)
+            run = self._outcomes.run(thread_id, run_id, self._scope)
+            self._note_modes(run)
+            return run
         except NotFoundError as error:
             # The server deletes a stateless run and its thread when the run has ended. But a server that was restarted may have
             # lost them before the end. The server never deletes a thread that the caller named.
@@ -269,6 +278,12 @@ class StreamEnd:
             if may_be_deleted and not self._run.reports_not_found and self._outcomes.is_thread_absent(thread_id, self._scope):
                 return None
             raise deleted_run_error(error, self._run.values) if self._run.events_seen else error from None
+
+    def _note_modes(self, run: Run) -> None:
+        """Note the modes with which the run was started, if this stream joined it: some servers do not keep the events of all."""
+        modes = run.kwargs.get("stream_mode") if self._config.run_id is not None else None
+        if isinstance(modes, list) and not self._config.mode_filter.excludes("messages"):
+            self._cursor.note_modes(modes)
 
     def _finish(self, run: Run) -> None:
         self.finished = True
