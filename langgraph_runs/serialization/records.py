@@ -169,6 +169,7 @@ def _make_hook(cls: Any) -> Any:
         try:
             return inner(known, cls)
         except cattrs.ClassValidationError as error:
+            raise_foreign(error)
             unreadable = {note.name for _, note in error.group_exceptions()[0]} - strict
             if not unreadable:
                 raise
