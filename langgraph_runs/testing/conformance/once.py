@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Any, Callable, Dict
+from urllib.parse import urlsplit
 
 from ... import APIStatusError, Client, CreateUncertainError, RunFailedError
 from ..cutting_proxy import cut_response, swallow
@@ -48,7 +49,7 @@ def _one_run(trial: Trial, start: Callable[[Client, str], Any], fault: Any) -> F
     """Start a run while the response is lost; expect one run, or an error that says that it is not known."""
     thread_id = trial.thread()
     with trial.cutting() as (proxy, client):
-        proxy.arm(fault, when=f"POST {_path_of(client)}/threads/{thread_id}/runs".encode())
+        proxy.arm(fault, when=f"POST {urlsplit(client.base_url).path}/threads/{thread_id}/runs".encode())
         try:
             start(client, thread_id)
         except CreateUncertainError:
@@ -65,10 +66,6 @@ def _one_run(trial: Trial, start: Callable[[Client, str], Any], fault: Any) -> F
         return differs("what the server shows does not prove whether the run exists", "raises CreateUncertainError")
     expect(len(runs) == 1, "the call returned, and the thread has no run")
     return HOLDS
-
-
-def _path_of(client: Client) -> str:
-    return client.base_url.split("://", 1)[1].partition("/")[2] and "/" + client.base_url.split("://", 1)[1].partition("/")[2]
 
 
 @promise("create-cut", "create whose response is lost makes one run, or raises CreateUncertainError.", cuts=True)
