@@ -52,7 +52,7 @@ def test_the_command_makes_all_checks_and_each_promise_holds(own: tuple[str, Gra
     options = [
         word for name, graph in graphs.items() if graph for word in (name, f"{graph.assistant_id}={json.dumps(graph.input)}")
     ]
-    ended = Commands(own[0])("doctor", "--conformance", "--json", *options)
+    ended = Commands(own[0])("doctor", "--conformance", "--json", "--concurrency", "16", *options)
 
     failed = [line for line in ended.lines if line["verdict"] in ("broken", "not tried")]
     assert [] == failed
