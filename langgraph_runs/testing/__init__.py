@@ -4,8 +4,9 @@
 runs do, ``fake.client()`` returns a client for it, and ``fake.assert_started(...)`` checks the requests. Scripts are made by
 ``succeeds``, ``fails``, ``pauses``, ``is_cancelled``, ``times_out`` and ``never_ends``; responses that refuse a run by
 ``rate_limited``, ``unavailable``, ``unauthorized`` and ``refuses``. ``post_webhook`` sends the webhook of a run to a Django project
-under test. README.rst in this package has examples. `langgraph_runs.testing.conformance` checks whether the promises of the library hold on a
-real server.
+under test. README.rst in this package has examples.
+
+`langgraph_runs.testing.conformance` checks whether the promises of the library hold on a real server.
 
 For tests at the level of bytes, `langgraph_runs.testing.scripted` is a server that sends prepared replies in order, and
 `langgraph_runs.testing.replies` has functions that make replies. The tests of this library use both.

@@ -33,8 +33,8 @@ def test_the_text_has_each_promise_with_its_details() -> None:
         == """First
   holds      The first promise.
   differs    The second promise.
-             the server: the status is 422
-             the library: raises the error of 422
+             here: the status is 422
+             the library raises the error of 422
 
 Second
   BROKEN     The third promise.

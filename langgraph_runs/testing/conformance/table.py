@@ -33,11 +33,11 @@ def _lines_of(row: ConformanceRow, width: int) -> Iterator[str]:
     yield from _wrapped(
         f"  {row.verdict.value.upper() if row.verdict == Verdict.BROKEN else row.verdict.value:<11}", row.promise, width
     )
-    details = {Verdict.DIFFERS: "the server: ", Verdict.BROKEN: f"{row.name}: ", Verdict.NOT_TRIED: ""}
+    details = {Verdict.DIFFERS: "here: ", Verdict.BROKEN: f"{row.name}: ", Verdict.NOT_TRIED: ""}
     if row.found:
         yield from _wrapped(_MARGIN, details.get(row.verdict, "") + row.found, width)
     if row.handling:
-        yield from _wrapped(_MARGIN, f"the library: {row.handling}", width)
+        yield from _wrapped(_MARGIN, f"the library {row.handling}", width)
 
 
 def _wrapped(start: str, text: str, width: int) -> List[str]:
