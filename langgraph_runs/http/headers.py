@@ -81,7 +81,8 @@ def _json_in(text: str) -> Any:
         return None
     try:
         return parse(text)
-    except ValueError:
+    except ValueError as error:
+        raise_foreign(error)
         return None
 
 
