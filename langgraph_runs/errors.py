@@ -402,6 +402,8 @@ class NotFoundError(APIStatusError):
 class ConflictError(APIStatusError):
     """409: the thread is busy (``multitask_strategy="reject"``), or the id exists. Never repeated.
 
+    Some servers refuse a run on a busy thread with 422: then ``status_code`` is 422.
+
     >>> str(ConflictError("Thread is already running a task.", status_code=409))
     '409: Thread is already running a task.'
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..call import Scope
-from ..errors import ResponseDecodeError
+from ..errors import APIConnectionError, APIStatusError, ConflictError, NotFoundError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
 from ..markers import is_in_metadata, marker_in
 from ..models import Run
@@ -112,9 +112,42 @@ def cancel_run(
     wait: bool = False,
     action: str = "interrupt",
 ) -> None:
-    """Cancel a run. With *wait* the server responds when the run has stopped."""
+    """Cancel a run. With *wait* the server responds when the run has stopped.
+
+    Servers refuse to cancel a run that has ended with 404, or with 409. Both are a `NotFoundError`, unless an earlier attempt may
+    have cancelled it.
+    """
     query = (("wait", int(bool(wait))), ("action", action))
-    run_once_or_absent(transport, scope, build("POST", run_path(thread_id, run_id, "cancel"), options, query=query))
+    try:
+        run_once_or_absent(transport, scope, build("POST", run_path(thread_id, run_id, "cancel"), options, query=query))
+    except ConflictError as error:
+        repeated, attempts = scope.may_have_been_executed, scope.attempts
+        has_ended = _has_ended(transport, scope, thread_id, run_id, options)
+        scope.attempts = attempts  # the request above has counted its own
+        if not has_ended:
+            raise
+        if not repeated:
+            raise _ended(error) from error
+
+
+def _has_ended(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions) -> bool:
+    try:
+        return get_run(transport, scope, thread_id, run_id, options.headers_only).finished
+    except (APIConnectionError, APIStatusError) as error:
+        scope.check(error)
+        return False
+
+
+def _ended(error: ConflictError) -> NotFoundError:
+    return NotFoundError(
+        f"the run has ended: {error.message}",
+        status_code=error.status_code,
+        body=error.body,
+        headers=error.headers,
+        request_id=error.request_id,
+        request=error.request,
+        attempts=error.attempts,
+    )
 
 
 def cancel_runs(

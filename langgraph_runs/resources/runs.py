@@ -28,7 +28,7 @@ from ..errors import DeadlineExceededError, InvalidRequestError
 from ..http import Transport, parse_call_options
 from ..models import Run
 from ..options import CallOptions, CancelAction, JoinOptions, JoinStreamOptions, MapOptions, ModeOption, StreamMode, documented
-from ..runs import JOINING, Filters, check_client_options, list_newest, pages
+from ..runs import JOINING, Filters, cancel_runs, check_client_options, list_newest, pages
 from ..streaming import RunStream, StreamEvent, stream_existing_run
 from ..validation import check_choice, check_count, check_id
 from .run_starts import RunStarts
@@ -308,10 +308,12 @@ class RunsClient(RunStarts):
         status: Optional[Literal["pending", "running", "all"]] = None,
         action: CancelAction = "interrupt",
         **options: Unpack[CallOptions],
-    ) -> None:
+    ) -> Optional[List[str]]:
         """Cancel several runs: *run_ids* of one *thread_id*, or all runs **of the server** that have a *status*.
 
-        Raises `NotFoundError` if no run matches. The server does not say which of several ids matched.
+        Return None if the server cancelled the runs with one request: it does not say which of several ids matched. A server that
+        cannot do that gets a request for each run, and the ids of the runs that it has cancelled are returned. Raises
+        `NotFoundError` if no run matches.
         """
         check_choice("action", action, get_args(CancelAction))
         body: Dict[str, Any]
@@ -330,7 +332,7 @@ class RunsClient(RunStarts):
                 "run_ids": [check_id(f"run_ids[{index}]", run_id) for index, run_id in enumerate(run_ids)],
             }
         with self._call("cancel_many", options, thread_id=body.get("thread_id")) as (scope, common):
-            api.cancel_runs(self._transport, scope, common, selection=body, action=action)
+            return cancel_runs(self._transport, scope, common, selection=body, action=action)
 
     @documented(CallOptions)
     def delete(self, thread_id: str, run_id: str, **options: Unpack[CallOptions]) -> None:

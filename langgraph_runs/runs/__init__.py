@@ -3,6 +3,7 @@
 Knows what requests and responses mean. Uses `http` for sending them, and `call` for retries and limits.
 """
 
+from .cancel_many import cancel_runs
 from .create_batch import create_runs
 from .create_once import RecoveredRun, RequestMarker, RunCreator
 from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
@@ -22,6 +23,7 @@ __all__ = [
     "RunOutcomes",
     "RunStarter",
     "RunWaiter",
+    "cancel_runs",
     "check_client_options",
     "create_runs",
     "deleted_run_error",

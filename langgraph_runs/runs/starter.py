@@ -12,6 +12,7 @@ from ..models import Run, RunOutcome
 from ..server_traits import ServerTraits
 from .create_once import RecoveredRun, RunCreator
 from .outcome import RunOutcomes
+from .refusal import explained_refusals
 from .start import PreparedStart
 from .wait import RunWaiter
 
@@ -57,26 +58,28 @@ class RunStarter:
     def open(self, start: PreparedStart, scope: Scope) -> Union[ByteStream, RecoveredRun]:
         """Start a run for a stream and return the open response, or the run if the response was lost."""
         scope.note_run(thread_id=start.thread_id)
-        return self.creator.open_once(
-            start.request,
-            scope,
-            thread_id=start.thread_id,
-            marker=start.marker,
-            recover=start.survives_disconnect,
-            own_thread=start.own_thread,
-        )
+        with explained_refusals(self.transport, scope, start.thread_id, start.options):
+            return self.creator.open_once(
+                start.request,
+                scope,
+                thread_id=start.thread_id,
+                marker=start.marker,
+                recover=start.survives_disconnect,
+                own_thread=start.own_thread,
+            )
 
     def _send(self, start: PreparedStart, scope: Scope, *, recover: bool) -> Union[Response, RecoveredRun]:
         scope.note_run(thread_id=start.thread_id)
-        return self.creator.send_once(
-            start.request,
-            scope,
-            thread_id=start.thread_id,
-            marker=start.marker,
-            recover=recover,
-            own_thread=start.own_thread,
-            on_headers=start.note_headers(scope),
-        )
+        with explained_refusals(self.transport, scope, start.thread_id, start.options):
+            return self.creator.send_once(
+                start.request,
+                scope,
+                thread_id=start.thread_id,
+                marker=start.marker,
+                recover=recover,
+                own_thread=start.own_thread,
+                on_headers=start.note_headers(scope),
+            )
 
     def _created(self, response: Response, start: PreparedStart, scope: Scope) -> Run:
         """Return the run that *response* names or, if it does not name it, the run that has the marker of the create."""

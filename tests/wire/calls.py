@@ -201,3 +201,13 @@ def after(call: Call, **replies: Reply) -> Mapping[tuple[str, str], Reply]:
     }
     own = {"get": "run", "delete": "", "threads.get_history": "history", "list": "runs", "iter": "runs"}.get(call.name)
     return {route: replies.get(name, good) for name, (route, good) in routes.items() if name != own}
+
+
+def beside(call: Call) -> Mapping[tuple[str, str], Reply]:
+    """Return routes for the requests with which a refused cancel is examined: the run does not exist."""
+    absent = reply_json(404, {"detail": "Run not found"})
+    return {
+        "cancel": {("GET", R): absent},
+        "cancel_and_wait": {("GET", R): absent},
+        "cancel_many": {("POST", f"{R}/cancel"): absent},
+    }.get(call.name, {})

@@ -40,7 +40,7 @@ from langgraph_runs import (
     UnprocessableEntityError,
 )
 
-from .calls import CALLS, CREATES, EVENTS, QUICK, VALUES, Call, after, calls, named
+from .calls import CALLS, CREATES, EVENTS, QUICK, VALUES, Call, after, beside, calls, named
 from .scripted import (
     RUN_ID,
     THREAD_ID,
@@ -121,6 +121,7 @@ def once(connect: Connect, server: ScriptedServer, **options: Any) -> Client:
 def test_each_status_is_its_error(connect: Connect, call: Call) -> None:
     """Every status from 400 on is the typed error of that status, for every call, with all that is known of it."""
     blind = {("GET", f"/threads/{THREAD_ID}/runs"): reply(500)} if call.name not in ("list", "iter") else {}
+    blind = {**blind, **beside(call)}
     for status in STATUSES:
         answer = reply_json(status, {"detail": "no such thing"}, {"X-Other": "o", "x-request-id": "r"})
         with ScriptedServer(answer, routes=blind) as server:

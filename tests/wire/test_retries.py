@@ -23,7 +23,7 @@ from langgraph_runs import (
     RetryPolicy,
 )
 
-from .calls import CALLS, QUICK, Call, after, calls, hasty, named
+from .calls import CALLS, QUICK, Call, after, beside, calls, hasty, named
 from .scripted import Reply, ScriptedServer, closed_port, drop_before_answer, reply, reply_json
 
 Connect = Callable[..., Client]
@@ -97,7 +97,7 @@ def test_a_404_on_a_repeat_means_that_the_first_attempt_succeeded(connect: Conne
 )
 def test_a_404_on_a_repeat_that_names_nothing_is_an_error(connect: Connect, call: Call, gateway: Reply) -> None:
     """A gateway sends it while the server is away, so that it does not say that the first attempt succeeded."""
-    with ScriptedServer(drop_before_answer(), gateway) as server, pytest.raises(NotFoundError):
+    with ScriptedServer(drop_before_answer(), gateway, routes=beside(call)) as server, pytest.raises(NotFoundError):
         call(connect(server.url))
 
 
@@ -110,7 +110,7 @@ def test_a_404_after_a_refusal_is_an_error(connect: Connect, call: Call) -> None
 
 @calls("end")
 def test_a_404_at_once_is_an_error(connect: Connect, call: Call) -> None:
-    with ScriptedServer(reply_json(404, {"detail": "not found"})) as server, pytest.raises(NotFoundError):
+    with ScriptedServer(reply_json(404, {"detail": "not found"}), routes=beside(call)) as server, pytest.raises(NotFoundError):
         call(connect(server.url))
 
 
@@ -121,7 +121,10 @@ def test_a_404_at_once_is_an_error(connect: Connect, call: Call) -> None:
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_a_final_response_is_not_requested_again(connect: Connect, call: Call, status: int) -> None:
     """One request; above all for 409: a busy thread is a final response."""
-    with ScriptedServer(reply_json(status, {"detail": "no"})) as server, pytest.raises(APIStatusError) as caught:
+    with (
+        ScriptedServer(reply_json(status, {"detail": "no"}), routes=beside(call)) as server,
+        pytest.raises(APIStatusError) as caught,
+    ):
         call(connect(server.url))
     assert status == caught.value.status_code
     assert isinstance(caught.value, ConflictError) is (status == 409)
