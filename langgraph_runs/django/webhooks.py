@@ -145,6 +145,8 @@ def _parse(body: bytes) -> Tuple[Run, RunOutcome]:
     data = decode_body(body)
     values, error = (data.pop("values", None), data.pop("error", None)) if isinstance(data, dict) else (None, None)
     run = decode(data, Run)
+    if not run.finished:
+        raise ResponseDecodeError(f"$.status: {run.status!r} is not the status of a run that has ended", problems=("$.status",))
     kind, message = reported_error(error) or (None, None)
     interrupts = interrupts_in(values)
     outcome = RunOutcome(

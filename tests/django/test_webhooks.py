@@ -219,7 +219,19 @@ def test_the_body_has_the_keys_of_the_server(server: FakeRuns, script: Any, furt
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b'"x"', b"\xff", b"null", b"{}", b'{"run_id": 1}', b'{"run_id": "r", "thread_id": "t"}', b"[" * 5000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"\xff",
+        b"null",
+        b"{}",
+        b'{"run_id": 1}',
+        b'{"run_id": "r", "thread_id": "t"}',
+        b"[" * 5000,
+        json.dumps({**HOOK, "status": "running"}).encode(),
+    ],
     ids=lambda body: str(body[:20]),
 )
 def test_a_body_that_is_not_a_run_is_refused(heard: Heard, body: bytes) -> None:

@@ -212,7 +212,7 @@ def test_a_page_after_a_create_is_looked_up() -> None:
     page = Reply(200, b"<html><title>Sign in</title></html>", {"content-type": "text/html"})
 
     def listed(_: Any) -> Any:
-        return reply([run_json(metadata=json.loads(played.requests[0].body)["metadata"])]).response(_)
+        return reply([run_json(metadata=json.loads(played.requests[0].body or b"")["metadata"])]).response(_)
 
     client, played = client_of(page, listed)
     assert RUN == client.runs.create(THREAD, "work").run_id

@@ -20,6 +20,7 @@ from langgraph_runs.testing import (
     no_network,
     no_wait,
 )
+from langgraph_runs.testing.scripted import closed_port
 
 
 def refused(url: str, **options: Any) -> str:
@@ -90,13 +91,17 @@ def test_hosts_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard lets them pass; what connects then is as always."""
     connections = importlib.import_module("langgraph_runs.http.connection")
 
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise ConnectionRefusedError(111, "nobody there")
+    def dial_here(conn: Any, exchange: Any, *, tls: bool) -> Any:
+        conn._dns_host = "127.0.0.1"
+        return dial(conn, exchange, tls=tls)
 
-    monkeypatch.setattr(connections, "dial", refuse)
-    with no_network("langgraph.test"), Client("http://langgraph.test", api_key=None, retry=no_wait(1)) as client:
-        with pytest.raises(LangGraphRunsError, match="nobody there"):
-            client.ok()
+    dial = connections.dial
+    monkeypatch.setattr(connections, "dial", dial_here)
+    with no_network("langgraph.test"), closed_port() as url:
+        port = url.rpartition(":")[2]
+        with Client(f"http://langgraph.test:{port}", api_key=None, retry=no_wait(1)) as client:
+            with pytest.raises(LangGraphRunsError, match="refused"):
+                client.ok()
 
 
 def test_the_error_is_an_assertion_error_and_an_error_of_the_library() -> None:
