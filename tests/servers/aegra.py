@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Optional
 
 from . import postgresql
-from .processes import Unavailable, answers, environment, free_port, install, installed, running, wait_ready
+from .processes import ENVIRONMENT, Unavailable, answers, environment, free_port, install, installed, running, wait_ready
 
 #: aegra-api does not ask for the last two in the form in which it needs them.
 REQUIREMENTS = ("aegra-api==0.6.0", "sqlalchemy[asyncio]", "langgraph")
@@ -30,7 +29,7 @@ def unavailable_reason() -> str:
     """Why this machine cannot run it, and how to get it; empty if it can."""
     if postgresql.programs() is None:
         return f"{HOW}; there is no initdb"
-    if PYTHON_VARIABLE not in os.environ and base_python() is None:
+    if PYTHON_VARIABLE not in ENVIRONMENT and base_python() is None:
         return f"{HOW}; there is no such Python"
     return ""
 
@@ -48,8 +47,8 @@ def base_python() -> Optional[str]:
 
 def python() -> str:
     """The Python that has Aegra; pip installs it the first time, which takes half a minute and 250 MB."""
-    if PYTHON_VARIABLE in os.environ:
-        return os.environ[PYTHON_VARIABLE]
+    if PYTHON_VARIABLE in ENVIRONMENT:
+        return ENVIRONMENT[PYTHON_VARIABLE]
     base = base_python()
     if base is None:
         raise Unavailable(HOW)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ..conftest import servers_are_wanted
 from ..server.conftest import _silent_environment  # noqa: F401
 from ..server.shared import shared_url
 from ..wire.cutting_proxy import CuttingProxy
-from .processes import Unavailable
+from .processes import ENVIRONMENT, Unavailable
 from .serve import SERVERS, start
 
 HERE = Path(__file__).parent
@@ -57,7 +56,7 @@ def shared(name: str, factory: pytest.TempPathFactory) -> Iterator[RunningServer
             else:
                 yield RunningServer(name, url)
                 return
-    if REQUIRED_VARIABLE in os.environ:
+    if REQUIRED_VARIABLE in ENVIRONMENT:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,21 +26,27 @@ STOP_LIMIT = 5.0
 #: The directory for installed packages; without it one below the user's cache directory.
 CACHE_VARIABLE = "LANGGRAPH_RUNS_TEST_CACHE"
 
+#: The environment that the tests were started with: a test takes variables out of it for itself.
+ENVIRONMENT = dict(os.environ)
+
 
 class Unavailable(Exception):
     """This machine cannot run the server. The message says what is missing and how to get it."""
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port that is free now, below those that the system gives to connections: it is still free when a server has started."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(**added: str) -> dict[str, str]:
     """The caller's environment without what would configure a server or send its data elsewhere."""
     foreign = ("LANGGRAPH_", "LANGSMITH_", "LANGCHAIN_", "OTEL_", "POSTGRES_", "DATABASE_", "PG")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    kept = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(foreign)}
     return {**kept, "LANGSMITH_TRACING": "false", "LANGGRAPH_CLI_NO_ANALYTICS": "1", **added}
 
 
@@ -113,10 +120,10 @@ def install(command: Sequence[str], what: str, **options: Any) -> None:
 
 def cache_directory() -> Path:
     """Where installed packages are kept for the next time: outside of the checkout."""
-    chosen = os.environ.get(CACHE_VARIABLE)
+    chosen = ENVIRONMENT.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "langgraph_runs-tests"
+    return Path(ENVIRONMENT.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "langgraph_runs-tests"
 
 
 @contextlib.contextmanager

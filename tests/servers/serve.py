@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from . import aegra, javascript, nginx, python
-from .processes import INSTALL_LIMIT, START_LIMIT, Unavailable, tail
+from .processes import ENVIRONMENT, INSTALL_LIMIT, START_LIMIT, Unavailable, tail
 
 __all__ = ["SERVERS", "start"]
 
@@ -44,6 +44,7 @@ def start(name: str) -> Iterator[str]:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.servers.serve", name],
                 cwd=CHECKOUT,
+                env=ENVIRONMENT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

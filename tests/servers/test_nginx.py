@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,12 +14,13 @@ from langgraph_runs import Client, CreateUncertainError, InternalServerError
 from . import nginx
 from .conftest import PATIENCE, QUICK, REQUIRED_VARIABLE, RunningServer
 from .plain import new_thread, runs_of
+from .processes import ENVIRONMENT
 
 
 @pytest.fixture(autouse=True)
 def _nginx() -> None:
     reason = nginx.unavailable_reason()
-    if reason and REQUIRED_VARIABLE in os.environ:
+    if reason and REQUIRED_VARIABLE in ENVIRONMENT:
         pytest.fail(reason, pytrace=False)
     if reason:
         pytest.skip(reason)
