@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-__all__ = ["BATCH_ITEM", "MARKER", "is_in_metadata", "marker_in", "shown_request_id", "take_marker", "without_marker"]
+__all__ = [
+    "BATCH_ITEM",
+    "MARKER",
+    "has_metadata",
+    "is_in_metadata",
+    "marker_in",
+    "shown_request_id",
+    "take_marker",
+    "without_marker",
+]
 
 #: The field of the metadata that has the marker.
 MARKER = "langgraph_runs_request_id"
@@ -32,6 +41,11 @@ def marker_in(value: Any) -> Optional[str]:
 def is_in_metadata(value: Any) -> bool:
     """Return True if a run or a thread, given as parsed JSON, has a marker in the metadata of its own."""
     return isinstance(_at(value, ("metadata", MARKER)), str)
+
+
+def has_metadata(value: Any) -> bool:
+    """Return True if a run or a thread, given as parsed JSON, has one of the objects that a marker would be in."""
+    return any(isinstance(_at(value, place), dict) for place in (("metadata",), ("config",), ("kwargs", "config")))
 
 
 def shown_request_id(marker: str) -> str:

@@ -33,6 +33,18 @@ class ServerTraits:
     #: sent.
     filters_streams: Optional[bool] = None
 
+    #: True if the server stores the ``multitask_strategy`` of a create, so that ``reject`` can be expected to refuse a second run.
+    #: Recognised by a run of ours that shows the strategy. If it is False or unknown, ``reject`` is no evidence that a create which
+    #: is sent again makes no second run.
+    keeps_strategy: Optional[bool] = None
+
+    def note_created(self, *, shows_marker: bool, in_metadata: bool, keeps_strategy: bool) -> None:
+        """Note what the server shows of a create with the run that it has made."""
+        self.keeps_strategy = keeps_strategy
+        if self.shows_marker is None or shows_marker:
+            self.shows_marker = shows_marker
+            self.keeps_run_metadata = in_metadata
+
     def note_order(self, newest_first: Optional[bool]) -> None:
         """Note the order that a list has shown; None if it has shown none."""
         if newest_first is not None:

@@ -11,6 +11,7 @@ from .history import get_history
 from .own_response import own_json
 from .paths import RunIds, ids_from, local_path
 from .runs import (
+    FetchPage,
     ListedRuns,
     MarkedRun,
     cancel_run,
@@ -29,11 +30,13 @@ from .runs import (
 )
 from .system import PROBES, get_info, get_ok, probe
 from .threads import (
+    MarkedThread,
     copy_thread,
     create_thread,
     delete_thread,
     get_state,
     get_thread,
+    search_marked_threads,
     search_threads,
     update_state,
     update_thread,
@@ -41,8 +44,10 @@ from .threads import (
 
 __all__ = [
     "PROBES",
+    "FetchPage",
     "ListedRuns",
     "MarkedRun",
+    "MarkedThread",
     "RunIds",
     "cancel_run",
     "cancel_runs",
@@ -68,6 +73,7 @@ __all__ = [
     "own_json",
     "probe",
     "search_assistants",
+    "search_marked_threads",
     "search_threads",
     "start_request",
     "stream_path",

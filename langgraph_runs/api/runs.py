@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..call import Scope
 from ..errors import APIConnectionError, APIStatusError, ConflictError, NotFoundError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
-from ..markers import is_in_metadata, marker_in
+from ..markers import has_metadata, is_in_metadata, marker_in
 from ..models import Run
 from ..serialization import decode, decode_list, encode
+from ..server_traits import ServerTraits
 from .own_response import own_json
 from .paths import ids_from, run_path, runs_path
 from .request import build, fetch_json, run_once_or_absent, with_ids, with_required
 
 __all__ = [
+    "FetchPage",
     "ListedRuns",
     "MarkedRun",
     "cancel_run",
@@ -41,6 +43,16 @@ class MarkedRun(NamedTuple):
     marker: Optional[str]
     #: True if the marker is in the metadata of the run itself.
     in_metadata: bool
+    #: True if the server shows metadata with the run, so that a marker would be seen.
+    has_metadata: bool
+
+    def note_in(self, traits: ServerTraits, marker: str) -> None:
+        """Note in *traits* what the server shows of the create with *marker*, which has made the run."""
+        traits.note_created(
+            shows_marker=self.marker == marker,
+            in_metadata=self.in_metadata,
+            keeps_strategy=self.run.multitask_strategy is not None,
+        )
 
 
 class ListedRuns(NamedTuple):
@@ -50,6 +62,12 @@ class ListedRuns(NamedTuple):
     rows: List[MarkedRun]
     #: The server's time from the ``Date`` header: seconds since 1970, or None. A gateway may have set it.
     server_time: Optional[float]
+    #: True if the response was made earlier, so that it does not show the runs of now.
+    from_cache: bool
+
+
+#: A function of limit and offset that returns one page.
+FetchPage = Callable[[int, int], List[MarkedRun]]
 
 
 def get_run(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Run:
@@ -84,13 +102,18 @@ def list_runs(
     return _runs_of(response, thread_id, select)
 
 
-def list_marked_runs(transport: Transport, scope: Scope, thread_id: str, *, limit: int, offset: int) -> ListedRuns:
-    """Return one page of the thread's runs, with their markers."""
-    response = transport.call(build("GET", runs_path(thread_id), query=(("limit", limit), ("offset", offset))), scope)
+def list_marked_runs(
+    transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS, *, limit: int, offset: int
+) -> ListedRuns:
+    """Return one page of the thread's runs, with their markers. Caches are asked to pass the request on."""
+    options = CommonOptions(..., None, {**options.headers, "Cache-Control": "no-cache"}, options.params)
+    request = build("GET", runs_path(thread_id), options, query=(("limit", limit), ("offset", offset)))
+    response = transport.call(request, scope)
     values = own_json(response)
-    runs = _runs_in(values, thread_id)
-    rows = [MarkedRun(run, marker_in(value), is_in_metadata(value)) for run, value in zip(runs, values)]
-    return ListedRuns(rows, http_date(response.headers.get("date", "")))
+    runs = decode_list(values, Run)
+    rows = [_marked(run, value) for run, value in zip(runs, values)]
+    headers = response.headers
+    return ListedRuns(rows, http_date(headers.get("date", "")), headers.get("age", "0").strip() not in ("", "0"))
 
 
 def _runs_of(response: Response, thread_id: str, select: Sequence[str] = ()) -> List[Run]:
@@ -197,7 +220,11 @@ def created_run(response: Response, thread_id: Optional[str]) -> MarkedRun:
         value = value[0]
     ids = ids_from(response.headers)
     value = with_ids(value, run_id=ids.run_id, thread_id=thread_id or ids.thread_id)
-    return MarkedRun(decode(value, Run), marker_in(value), is_in_metadata(value))
+    return _marked(decode(value, Run), value)
+
+
+def _marked(run: Run, value: Any) -> MarkedRun:
+    return MarkedRun(run, marker_in(value), is_in_metadata(value), has_metadata(value))
 
 
 def create_batch_request(body: bytes, options: CommonOptions = NO_OPTIONS, *, headers: Mapping[str, str]) -> Request:

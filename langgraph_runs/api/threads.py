@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from ..call import Scope
 from ..errors import BadRequestError, ConflictError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Transport, path_segment
+from ..markers import BATCH_ITEM, MARKER, marker_in
 from ..models import Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
 from .paths import thread_path
 from .request import build, fetch_json, given, run_once_or_absent, search, with_ids
 
 __all__ = [
+    "MarkedThread",
     "copy_thread",
     "create_thread",
     "delete_thread",
     "get_state",
     "get_thread",
+    "search_marked_threads",
     "search_threads",
     "update_state",
     "update_thread",
@@ -108,6 +111,28 @@ def search_threads(
     """Return the threads that match the *filters*; see `search`."""
     rows = search(transport, scope, "/threads/search", options, "thread_id", limit=limit, offset=offset, **filters)
     return decode_list(rows, Thread)
+
+
+class MarkedThread(NamedTuple):
+    """A thread that the create with a marker made."""
+
+    thread_id: str
+    #: The position of its run in a batch; None for the run of a single create.
+    batch_item: Optional[int]
+
+
+def search_marked_threads(
+    transport: Transport, scope: Scope, marker: str, options: CommonOptions = NO_OPTIONS, *, limit: int
+) -> List[MarkedThread]:
+    """Return threads, at most *limit*, that have *marker* in their metadata. Other threads in the response are left out."""
+    rows = search(transport, scope, "/threads/search", options, "thread_id", limit=limit, offset=0, metadata={MARKER: marker})
+    threads = decode_list(rows, Thread)
+    found = []
+    for thread, row in zip(threads, rows):
+        if marker_in(row) == marker:
+            item = row["metadata"].get(BATCH_ITEM) if isinstance(row.get("metadata"), dict) else None
+            found.append(MarkedThread(thread.thread_id, item if isinstance(item, int) else None))
+    return found
 
 
 def get_state(

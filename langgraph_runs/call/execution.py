@@ -13,6 +13,7 @@ from typing import Collection
 from ..errors import (
     APIConnectionError,
     APIStatusError,
+    APITimeoutError,
     DeadlineExceededError,
     InvalidRequestError,
     LangGraphRunsError,
@@ -21,16 +22,16 @@ from ..errors import (
     StreamInterruptedError,
 )
 
-__all__ = ["Execution", "execution_of", "is_surely_not_executed", "is_transient", "states_absence"]
+__all__ = ["Execution", "execution_of", "is_surely_not_executed", "is_timeout", "is_transient", "states_absence"]
 
 #: Statuses with which a server, or a gateway before it, refuses or redirects a request without executing it. Any other error status
 #: proves nothing: 408, 499 and the 5xx of gateways are also sent for requests that are being executed.
 _REFUSALS = frozenset(
     {400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418}
-    | {421, 422, 423, 424, 425, 426, 428, 429, 431, 451, 501, 505}
+    | {421, 422, 423, 424, 425, 426, 428, 429, 431, 451}
 )
-
-
+#: Statuses with which a server or a gateway says that it has waited too long.
+_TIMEOUTS = frozenset({408, 499, 504, 522, 524, 598, 599})
 #: A 404 of the API names what does not exist: "Thread with ID 0d9f not found", "Run not found", "No runs found to cancel".
 _NAMES_THE_ABSENT = re.compile(r"\b(threads?|runs?|assistants?)\b", re.IGNORECASE)
 #: A 404 of a gateway, or for an unknown route, is about a page or a path, or is markup.
@@ -59,9 +60,10 @@ def execution_of(error: LangGraphRunsError) -> Execution:
     ===========================================================  =====================
     refused by the client (`InvalidRequestError`)                not executed
     ``sent`` is False: no connection, or nothing written to it   not executed
-    a status that refuses (3xx, 4xx but 408 and 499; 501, 505)   not executed
-    503 with ``Retry-After``                                     not executed
-    500, a 2xx of the API that has another shape, a `RunError`   executed
+    a status that refuses (3xx, 4xx but 408 and 499)             not executed
+    501 and 505 in the API's shape; 503 with ``Retry-After``     not executed
+    500 in the API's shape                                       executed
+    a 2xx of the API that has another shape, a `RunError`        executed
     everything else                                              unknown
     ===========================================================  =====================
 
@@ -74,10 +76,11 @@ def execution_of(error: LangGraphRunsError) -> Execution:
         if (
             error.status_code in _REFUSALS
             or 300 <= error.status_code < 400
+            or (error.status_code in (501, 505) and _has_api_shape(error))
             or (error.status_code == 503 and error.retry_after is not None)
         ):
             return Execution.NOT_EXECUTED
-        return Execution.EXECUTED if error.status_code == 500 else Execution.UNKNOWN
+        return Execution.EXECUTED if error.status_code == 500 and _has_api_shape(error) else Execution.UNKNOWN
     if isinstance(error, ResponseDecodeError) and error.sent is None:
         return Execution.UNKNOWN  # the response is not the API's
     if isinstance(error, (ResponseDecodeError, RunError)):
@@ -85,6 +88,14 @@ def execution_of(error: LangGraphRunsError) -> Execution:
     if isinstance(error, APIConnectionError) and error.sent is False:
         return Execution.NOT_EXECUTED
     return Execution.UNKNOWN
+
+
+def _has_api_shape(error: APIStatusError) -> bool:
+    """Return True if an error of a server is the API's: a JSON object with its text in ``detail`` or ``error``.
+
+    What stands in front of a server sends pages, text, or JSON with ``message`` alone.
+    """
+    return isinstance(error.body, dict) and bool(error.body.get("detail") or error.body.get("error"))
 
 
 def is_transient(error: LangGraphRunsError, statuses: Collection[int]) -> bool:
@@ -103,6 +114,16 @@ def is_transient(error: LangGraphRunsError, statuses: Collection[int]) -> bool:
 def is_surely_not_executed(error: LangGraphRunsError) -> bool:
     """Return True if there is evidence that the server did not execute the request (see `execution_of`)."""
     return execution_of(error) is Execution.NOT_EXECUTED
+
+
+def is_timeout(error: LangGraphRunsError) -> bool:
+    """Return True if the request of *error* may still be executed, since only the time for its response was over.
+
+    The time of this client, or of a gateway, as 408, 499, 504, 522, 524, 598 and 599 say. The request may still wait in a queue.
+    """
+    if isinstance(error, APIStatusError):
+        return error.status_code in _TIMEOUTS
+    return isinstance(error, APITimeoutError) and error.sent is not False
 
 
 def states_absence(error: LangGraphRunsError) -> bool:

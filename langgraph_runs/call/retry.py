@@ -82,6 +82,10 @@ def _hook(_: Any, __: Any, value: Any) -> None:
         raise InvalidRequestError(f"on_retry={value!r}: give a function of one argument")
 
 
+#: 520 to 530 are those of gateways that could not reach the server, or did not understand it.
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
+
+
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How often a request is repeated and after which waits; for a client (``Client(retry=...)``) or a call (``with_options``).
@@ -103,7 +107,7 @@ class RetryPolicy:
     #: ``"full"`` or ``"none"``.
     jitter: str = attrs.field(default="full", validator=_jitter)
     #: HTTP statuses after which a request is repeated, unless it might be executed twice.
-    statuses: FrozenSet[int] = attrs.field(default=frozenset({408, 429, 500, 502, 503, 504}), converter=_statuses)
+    statuses: FrozenSet[int] = attrs.field(default=_TRANSIENT, converter=_statuses)
     #: True if the server's ``Retry-After`` replaces the computed wait.
     respect_retry_after: bool = True
     #: The longest ``Retry-After`` to wait for, in seconds. After a longer one the error is raised at once, with its value.

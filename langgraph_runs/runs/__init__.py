@@ -5,9 +5,11 @@ Knows what requests and responses mean. Uses `http` for sending them, and `call`
 
 from .cancel_many import cancel_runs
 from .create_batch import create_runs
-from .create_once import RecoveredRun, RequestMarker, RunCreator
+from .create_once import RunCreator
 from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
 from .pagination import Filters, list_newest, pages
+from .request_marker import RequestMarker
+from .run_lookup import RecoveredRun
 from .start import JOINING, PreparedStart, check_client_options, prepare_start
 from .starter import RunStarter
 from .wait import RunWaiter

@@ -8,14 +8,16 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import attrs
 
 from .. import api
-from ..call import Scope, is_surely_not_executed
+from ..call import Execution, Scope, at_moments, execution_of, is_surely_not_executed
 from ..errors import APIStatusError, InvalidRequestError, LangGraphRunsError, ResponseDecodeError
-from ..http import CommonOptions, Response
+from ..http import NO_OPTIONS, CommonOptions, Response
 from ..models import Run
 from ..payloads import RunCreate, RunsCreatePayload, to_body
 from ..serialization import encode
 from ..validation import check_known
-from .create_once import RequestMarker
+from .create_once import SETTLING, uncertain_error
+from .request_marker import RequestMarker
+from .run_lookup import StatelessLookup
 from .start import prepare_start
 from .starter import RunStarter
 
@@ -44,12 +46,13 @@ def create_runs(
     with options.scope(starter.transport) as scope:
         for places, body in batches:
             try:
-                if body is not None:
-                    created.update(zip(places, _create_together(starter, len(places), body, marker, options, scope)))
-                else:
+                if body is None:
                     created[places[0]] = _create_alone(starter, items[places[0]], options, scope)
+                else:
+                    created.update(_Request(starter, places, body, marker, options, scope).send(created))
             except LangGraphRunsError as error:
-                note_batch(error, created, [] if _created_nothing(error, places) else places)
+                uncertain = [] if _created_nothing(error, places) else [place for place in places if place not in created]
+                note_batch(error, created, uncertain)
                 raise
     return [created[index] for index in sorted(created)]
 
@@ -61,17 +64,60 @@ def _created_nothing(error: LangGraphRunsError, places: Sequence[int]) -> bool:
     return is_surely_not_executed(error)
 
 
-def _create_together(
-    starter: RunStarter, count: int, body: bytes, marker: RequestMarker, options: CommonOptions, scope: Scope
-) -> List[Run]:
-    request = api.create_batch_request(body, options, headers=marker.headers)
-    response = starter.creator.send_once(request, scope, thread_id=None, marker=marker)
-    assert isinstance(response, Response)
-    runs = api.create_batch_response(response)
-    if len(runs) != count:
-        problem = f"$: expected {count} runs, not {len(runs)}"
-        raise scope.identify(ResponseDecodeError(f"the response does not name all runs: {problem}", problems=(problem,)))
-    return runs
+@attrs.frozen
+class _Request:
+    """One request that creates several runs, each on a thread of its own."""
+
+    starter: RunStarter
+    #: The positions of its items among all items.
+    places: Sequence[int]
+    body: bytes
+    marker: RequestMarker
+    options: CommonOptions
+    scope: Scope
+
+    def send(self, created: Dict[int, Run]) -> Dict[int, Run]:
+        """Create the runs and return them by position.
+
+        After a failure that leaves open whether they exist, they are looked up. Those that are found are added to *created*, also
+        if the error is raised because others are not found.
+        """
+        request = api.create_batch_request(self.body, self.options, headers=self.marker.headers)
+        try:
+            response = self.starter.creator.send_once(request, self.scope, thread_id=None, marker=self.marker, recover=False)
+        except LangGraphRunsError as error:
+            self.scope.check(error)
+            if execution_of(error) is not Execution.UNKNOWN:
+                raise
+            return self._found_after(error, created)
+        assert isinstance(response, Response)
+        runs = api.create_batch_response(response)
+        if len(runs) != len(self.places):
+            problem = f"$: expected {len(self.places)} runs, not {len(runs)}"
+            message = f"the response does not name all runs: {problem}"
+            raise self.scope.identify(ResponseDecodeError(message, problems=(problem,)))
+        return dict(zip(self.places, runs))
+
+    def _found_after(self, error: LangGraphRunsError, created: Dict[int, Run]) -> Dict[int, Run]:
+        found: Dict[int, Run] = {}
+        try:
+            lookup = StatelessLookup(
+                self.starter.transport, self.starter.traits, self.marker, attrs.evolve(NO_OPTIONS, headers=self.options.headers)
+            )
+            try:
+                for _ in at_moments(self.scope, SETTLING):
+                    items = lookup.find_items(self.scope, limit=len(self.places) - len(found), known=found)
+                    found.update({place: run for place, run in items.items() if place in self.places})
+                    if len(found) == len(self.places):
+                        return found
+            except LangGraphRunsError as second:
+                self.scope.check(second)
+                raise uncertain_error(f"looking it up failed ({second})", error, self.marker, self.scope) from second
+            finally:
+                created.update(found)
+            raise uncertain_error(lookup.problem, error, self.marker, self.scope)
+        finally:
+            del error  # this frame is in the traceback of the error
 
 
 def _create_alone(starter: RunStarter, item: RunCreate, options: CommonOptions, scope: Scope) -> Run:

@@ -137,6 +137,8 @@ class PageReader(Generic[T]):
         self._thorough = thorough
         #: All rows so far, in the server's order.
         self.rows: List[T] = []
+        #: The rows of the last page, with those that are known.
+        self.page: List[T] = []
         #: True when all rows were read; False if the server does not page in a way that shows it. None before.
         self.complete: Optional[bool] = None
         self._seen: Set[str] = set()
@@ -151,7 +153,7 @@ class PageReader(Generic[T]):
     def read(self) -> List[T]:
         """Request one page and return its new rows; it may have none. Sets *complete* at the end."""
         limit = self._offset + self.size if self._limit_is_end else self.size
-        rows = self._fetch(limit, self._offset)
+        self.page = rows = self._fetch(limit, self._offset)
         ids = [self._id_of(row) for row in rows]
         if self._offset > 0 and not self._seen.intersection(ids):
             self._offset = max(0, self._offset - self._reach + 1)
@@ -164,7 +166,7 @@ class PageReader(Generic[T]):
         self.rows += fresh
         if len(rows) > limit - self._offset and self._offset > 0:
             self._limit_is_length = True
-        if len(rows) <= 1 or (not self._thorough and len(rows) < min(self.size, _FEWEST)):
+        if self._is_last(ids, fresh):
             if self._offset > 0 and self._reached_limit and not self._limit_is_length and not self._limit_is_end:
                 self._limit_is_end = True  # perhaps: the next page shows whether more rows follow
             else:
@@ -177,9 +179,20 @@ class PageReader(Generic[T]):
             self._count_repeated(ids)
         return fresh
 
-    def resume(self) -> None:
-        """Read on after the last row: it may not be the last any more."""
+    def _is_last(self, ids: List[str], fresh: List[T]) -> bool:
+        """Return True if no rows follow this page, as far as it shows."""
+        if len(ids) <= 1:
+            return True
+        if not self._thorough:
+            return len(ids) < min(self.size, _FEWEST)
+        # Known rows at the end, which have moved down. A server that ignores the offset begins with the first row again.
+        return len(ids) < _FEWEST and not fresh and ids[0] != self._id_of(self.rows[0])
+
+    def resume(self, fetch: Callable[[int, int], List[T]]) -> None:
+        """Read on after the last row, which may not be the last any more, with another *fetch*."""
+        self._fetch = fetch
         self.complete = None
+        self._repeated = self._backwards = 0
 
     def _count_repeated(self, ids: List[str]) -> None:
         self._repeated = self._repeated + 1 if ids == self._before else 0

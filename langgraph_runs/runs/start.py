@@ -14,7 +14,8 @@ from ..http import CALL_OPTIONS, CommonOptions, Request, common_options
 from ..options import OnGap, OnTimeout
 from ..payloads import RunsInvokePayload, merge_payload, names_of, to_body
 from ..validation import check_choice, check_id, check_known
-from .create_once import RequestMarker, RunCreator
+from .create_once import RunCreator
+from .request_marker import RequestMarker
 
 __all__ = ["JOINING", "PreparedStart", "check_client_options", "prepare_start"]
 

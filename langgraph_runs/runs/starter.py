@@ -10,9 +10,10 @@ from ..errors import CreateUncertainError, ResponseDecodeError
 from ..http import Response, Transport
 from ..models import Run, RunOutcome
 from ..server_traits import ServerTraits
-from .create_once import RecoveredRun, RunCreator
+from .create_once import RunCreator
 from .outcome import RunOutcomes
 from .refusal import explained_refusals
+from .run_lookup import RecoveredRun
 from .start import PreparedStart
 from .wait import RunWaiter
 
@@ -96,7 +97,7 @@ class RunStarter:
                 return found
             uncertain = CreateUncertainError(message, request_id=start.marker.request_id, request=error.request)
             raise scope.identify(uncertain) from error
-        self.creator.note_created(row, start.marker)
+        row.note_in(self.traits, start.marker.value)
         return row.run
 
     def _fetch(self, found: RecoveredRun, start: PreparedStart, scope: Scope) -> Run:

@@ -10,8 +10,8 @@ from ..errors import APIConnectionError, APIStatusError, DeadlineExceededError, 
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, http_date
 from ..models import Run, RunOutcome
 from ..serialization import decode_body
-from .create_once import RecoveredRun
 from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
+from .run_lookup import RecoveredRun
 
 __all__ = ["RunWaiter"]
 

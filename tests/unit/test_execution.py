@@ -20,15 +20,15 @@ from langgraph_runs import (
     RunFailedError,
     StreamInterruptedError,
 )
-from langgraph_runs.call.execution import Execution, execution_of, is_surely_not_executed, is_transient, states_absence
+from langgraph_runs.call.execution import Execution, execution_of, is_surely_not_executed, is_timeout, is_transient, states_absence
 from langgraph_runs.errors import status_error
 from langgraph_runs.http.headers import error_text
 
 STATUSES = RetryPolicy().statuses
 
 
-def status(code: int, retry_after: float | None = None) -> LangGraphRunsError:
-    return status_error(code)("refused", status_code=code, retry_after=retry_after)
+def status(code: int, retry_after: float | None = None, body: Any = None) -> LangGraphRunsError:
+    return status_error(code)("refused", status_code=code, retry_after=retry_after, body=body)
 
 
 NOT_EXECUTED: List[LangGraphRunsError] = [
@@ -37,18 +37,24 @@ NOT_EXECUTED: List[LangGraphRunsError] = [
     APITimeoutError("could not connect", sent=False),
     *(
         status(code)
-        for code in (300, 301, 302, 303, 304, 307, 308, 399, 400, 401, 403, 404, 405, 409, 413, 415, 422, 425, 429, 431, 501)
+        for code in (300, 301, 302, 303, 304, 307, 308, 399, 400, 401, 403, 404, 405, 409, 413, 415, 422, 425, 429, 431)
     ),
+    status(501, body={"detail": "no"}),
+    status(505, body={"error": "no"}),
     status(429, 1.0),
     status(503, 0.0),
     status(503, 100.0),
 ]
 EXECUTED: List[LangGraphRunsError] = [
-    status(500),
+    status(500, body={"detail": "boom"}),
+    status(500, body={"error": {"message": "boom"}}),
     ResponseDecodeError("not JSON", problems=("$: not JSON",), sent=True),
     RunFailedError("ValueError", "no ink"),
 ]
+FOREIGN_BODIES: List[Any] = ["<html>", "Internal Server Error", {"message": "no"}, []]
 UNKNOWN: List[LangGraphRunsError] = [
+    *(status(code) for code in (500, 501, 505)),
+    *(status(code, body=body) for code in (500, 501, 502) for body in FOREIGN_BODIES),
     APIConnectionError("broke", sent=None),
     APIConnectionError("broke", sent=True),
     APITimeoutError("silent", sent=None),
@@ -162,3 +168,27 @@ def test_a_404_about_a_page_or_a_route_is_none(body: Any) -> None:
 
 def test_errors_without_a_status_state_nothing() -> None:
     assert not states_absence(APIConnectionError("the run was not found"))
+
+
+TIMEOUTS: List[LangGraphRunsError] = [
+    APITimeoutError("silent"),
+    APITimeoutError("silent", sent=True),
+    DeadlineExceededError("late"),
+    *(status(code) for code in (408, 499, 504, 522, 524)),
+]
+NO_TIMEOUTS: List[LangGraphRunsError] = [
+    APITimeoutError("could not connect", sent=False),
+    APIConnectionError("broke"),
+    *(status(code) for code in (429, 500, 502, 503, 520, 521, 523, 525, 530)),
+]
+
+
+@pytest.mark.parametrize("error", TIMEOUTS, ids=repr)
+def test_after_a_timeout_the_request_may_still_be_executed(error: LangGraphRunsError) -> None:
+    assert is_timeout(error)
+    assert execution_of(error) is Execution.UNKNOWN
+
+
+@pytest.mark.parametrize("error", NO_TIMEOUTS, ids=repr)
+def test_other_failures_are_no_timeouts(error: LangGraphRunsError) -> None:
+    assert not is_timeout(error)

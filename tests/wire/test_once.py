@@ -139,7 +139,8 @@ def test_a_stall_anywhere(connect: Connect, way: str) -> None:
             starter = Starter(way)
             starter(client)
             starter.check(server)
-            assert starter.error is None
+            # A request that the server has not read completely may be executed later, for all that the client knows.
+            assert starter.error is None or fault.where == "request"
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -186,46 +187,70 @@ def test_many_threads_under_faults(connect: Connect, seed: int) -> None:
 
 @pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
 @pytest.mark.parametrize("way", ["create", "wait", "stream"])
-def test_a_stateless_create_that_may_have_worked_is_not_sent_again(connect: Connect, way: str, reset: bool) -> None:
-    """Without a thread there is nowhere to look: CreateUncertainError, with the request id, and one run at the most."""
-    with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
-        client = connect(proxy.url)
-        for fault in (
-            cut_request(5, reset=reset),
-            cut_request(10_000, reset=reset),
-            swallow(reset=reset),
-            cut_response(9, reset=reset),
-        ):
+def test_a_stateless_run_is_found_by_its_marker_or_uncertain(connect: Connect, way: str, reset: bool) -> None:
+    """Its thread, which the server has made, has the marker. If there is none, the run may have ended: nothing is sent again."""
+    gate = threading.Event()
+
+    def slow(run: FakeRun) -> Any:
+        run.wait(gate)
+        return burst(run)
+
+    with FakeLangGraph(slow) as server, CuttingProxy(server.url) as proxy:
+        client = connect(proxy.url, retry=QUICK)
+        for fault in (cut_request(5, reset=reset), swallow(reset=reset), cut_response(9, reset=reset)):
+            gate.clear()
             before = len(server.created)
             proxy.arm(fault, when=b"POST /runs")
             starter = Starter(way)
-            if fault.after == 10_000:
-                # the request is shorter: nothing breaks
-                starter(client, thread_id=None, if_not_exists=None)
-                assert (1, None) == (len(server.created) - before, starter.error)
-                continue
-            turns = len(proxy.turns)
+            threading.Timer(1.0, gate.set).start()
             starter(client, thread_id=None, if_not_exists=None)
-            assert isinstance(starter.error, CreateUncertainError)
-            assert str(uuid.UUID(starter.error.request_id)) == starter.error.request_id
-            assert len(server.created) - before == (fault.where == "response")
-            assert 1 == len(proxy.turns) - turns
-            assert starter.error.sent is not False and starter.error.__cause__ is not None
-            assert [] == starter.told
+            made = server.created[before:]
+            assert len(made) == (fault.where == "response")
+            if made:
+                assert [starter.error, starter.run_id] == [None, made[0].run_id]
+            else:
+                assert isinstance(starter.error, CreateUncertainError)
+                assert str(uuid.UUID(starter.error.request_id)) == starter.error.request_id
+                assert starter.error.sent is not False and starter.error.__cause__ is not None
+                assert [] == starter.told
 
 
-@pytest.mark.parametrize("fault", [refuse(), refuse(reset=False)], ids=["rst", "fin"])
-def test_a_batch_that_may_have_worked_is_not_sent_again(connect: Connect, fault: Fault) -> None:
-    """A batch whose connection broke is uncertain; nothing is sent a second time."""
+@pytest.mark.parametrize("fault", [cut_request(40), swallow(), cut_response(50)], ids=["request", "swallow", "response"])
+def test_a_batch_whose_response_is_lost_is_found_by_its_marker(connect: Connect, fault: Fault) -> None:
+    """In the order of the items, and without a second request for them; if none is found, it is uncertain."""
+    gate = threading.Event()
+
+    def slow(run: FakeRun) -> Any:
+        run.wait(gate)
+        return {}
+
+    with FakeLangGraph(slow) as server, CuttingProxy(server.url) as proxy:
+        proxy.arm(fault)
+        client = hasty(connect(proxy.url))
+        items = [{"assistant_id": "agent", "input": {"n": n}} for n in range(5)]
+        try:
+            runs = client.runs.create_batch(items, max_items=3)
+        except CreateUncertainError as error:
+            assert (0, (0, 1, 2), {}) == (len(server.created), error.uncertain, error.created)
+            assert error.request_id
+        else:
+            assert fault.where == "response"
+            assert list(range(5)) == [run.kwargs["input"]["n"] for run in runs]
+            assert [run.run_id for run in server.created] == [run.run_id for run in runs]
+        gate.set()
+
+
+def test_a_batch_of_which_some_runs_are_found_names_them(connect: Connect) -> None:
+    """The threads of the others may be deleted already: these places are uncertain."""
     with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
-        client = connect(proxy.url)
-        for one in (fault, cut_request(40), swallow(), cut_response(50)):
-            before = len(server.created)
-            proxy.arm(one)
-            with pytest.raises(CreateUncertainError) as caught:
-                client.runs.create_batch([{"assistant_id": "agent"}] * 3)
-            assert caught.value.request_id
-            assert len(server.created) - before == (3 if one.where == "response" else 0)
+        proxy.arm(cut_response(50))
+        items = [{"assistant_id": "agent", "on_completion": "keep" if n else "delete"} for n in range(3)]
+        with pytest.raises(CreateUncertainError) as caught:
+            hasty(connect(proxy.url)).runs.create_batch(items)
+
+        assert 3 == len(server.created)
+    assert (0,) == caught.value.uncertain
+    assert {1: server.created[1].run_id, 2: server.created[2].run_id} == {n: run.run_id for n, run in caught.value.created.items()}
 
 
 @pytest.mark.parametrize("call", CREATES, ids=str)
@@ -344,9 +369,10 @@ def test_other_runs_of_the_thread_are_not_taken_for_the_new_one(connect: Connect
     """A run of another program, created at the same moment, is not returned; the run of the create is found on a later page."""
 
     def runs(request: Request) -> Reply:
+        others = [run_json(run_id=f"other{n}", kwargs=with_id(f"theirs{n}")) for n in range(20)]
         if "offset=0" in request.query:
-            return listing(*[run_json(run_id=f"other{n}", kwargs=with_id(f"theirs{n}")) for n in range(20)])
-        return listing(ours(server.requests[0], run_id="mine"))
+            return listing(*others)
+        return listing(others[-1], ours(server.requests[0], run_id="mine"))
 
     with ScriptedServer(drop_before_answer(), routes={("GET", "/threads/*/runs"): runs}) as server:
         run = connect(server.url).runs.create(THREAD_ID, "agent")

@@ -28,7 +28,7 @@ from .scripted import Reply, ScriptedServer, closed_port, drop_before_answer, re
 
 Connect = Callable[..., Client]
 
-PASSING = (408, 429, 500, 502, 503, 504)
+PASSING = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 530)
 #: Named by what may be done to them twice.
 REPEATABLE = ("read", "end")
 GET = named("get")
@@ -147,8 +147,18 @@ def test_a_write_without_a_response_is_not_sent_again(connect: Connect, call: Ca
 @calls("create")
 def test_a_create_that_failed_in_the_server_is_not_sent_again(connect: Connect, call: Call) -> None:
     """500 is a final response: the server has failed to create the run, and would fail again."""
-    with ScriptedServer(reply(500)) as server, pytest.raises(InternalServerError):
+    with ScriptedServer(reply_json(500, {"detail": "boom"})) as server, pytest.raises(InternalServerError):
         call(connect(server.url))
+
+
+@calls("create")
+@pytest.mark.parametrize("status", [500, 501, 502, 505, 520, 527, 530])
+def test_a_page_in_place_of_a_response_leaves_a_create_open(connect: Connect, call: Call, status: int) -> None:
+    """What stands in front of the server has sent it, whatever the status. Here the run cannot be looked up either."""
+    page = reply(status, "<html>gateway</html>", {"Content-Type": "text/html"})
+    with ScriptedServer(page, always=reply(403)) as server, pytest.raises(CreateUncertainError):
+        call(connect(server.url))
+    assert 1 == sum(request.path == call.path and request.method == "POST" for request in server.requests)
 
 
 @pytest.mark.parametrize("refusal", [reply(429), reply(503, headers={"Retry-After": "0"})], ids=str)
