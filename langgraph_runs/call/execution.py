@@ -22,7 +22,7 @@ from ..errors import (
     StreamInterruptedError,
 )
 
-__all__ = ["Execution", "execution_of", "is_surely_not_executed", "is_timeout", "is_transient", "states_absence"]
+__all__ = ["Execution", "execution_of", "has_api_shape", "is_surely_not_executed", "is_timeout", "is_transient", "states_absence"]
 
 #: Statuses with which a server, or a gateway before it, refuses or redirects a request without executing it. Any other error status
 #: proves nothing: 408, 499 and the 5xx of gateways are also sent for requests that are being executed.
@@ -30,8 +30,10 @@ _REFUSALS = frozenset(
     {400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418}
     | {421, 422, 423, 424, 425, 426, 428, 429, 431, 451}
 )
+#: Statuses that gateways send for servers that they cannot reach.
+_GATEWAYS = frozenset({502, 503, 504, *range(520, 531)})
 #: Statuses with which a server or a gateway says that it has waited too long.
-_TIMEOUTS = frozenset({408, 499, 504, 522, 524, 598, 599})
+_TIMEOUTS = frozenset({408, 499, 504, 522, 524})
 #: A 404 of the API names what does not exist: "Thread with ID 0d9f not found", "Run not found", "No runs found to cancel".
 _NAMES_THE_ABSENT = re.compile(r"\b(threads?|runs?|assistants?)\b", re.IGNORECASE)
 #: A 404 of a gateway, or for an unknown route, is about a page or a path, or is markup.
@@ -62,7 +64,7 @@ def execution_of(error: LangGraphRunsError) -> Execution:
     ``sent`` is False: no connection, or nothing written to it   not executed
     a status that refuses (3xx, 4xx but 408 and 499)             not executed
     501 and 505 in the API's shape; 503 with ``Retry-After``     not executed
-    500 in the API's shape                                       executed
+    5xx in the API's shape, but 502 to 504 and 520 to 530        executed
     a 2xx of the API that has another shape, a `RunError`        executed
     everything else                                              unknown
     ===========================================================  =====================
@@ -76,11 +78,12 @@ def execution_of(error: LangGraphRunsError) -> Execution:
         if (
             error.status_code in _REFUSALS
             or 300 <= error.status_code < 400
-            or (error.status_code in (501, 505) and _has_api_shape(error))
+            or (error.status_code in (501, 505) and has_api_shape(error))
             or (error.status_code == 503 and error.retry_after is not None)
         ):
             return Execution.NOT_EXECUTED
-        return Execution.EXECUTED if error.status_code == 500 and _has_api_shape(error) else Execution.UNKNOWN
+        own = error.status_code >= 500 and error.status_code not in _GATEWAYS and has_api_shape(error)
+        return Execution.EXECUTED if own else Execution.UNKNOWN
     if isinstance(error, ResponseDecodeError) and error.sent is None:
         return Execution.UNKNOWN  # the response is not the API's
     if isinstance(error, (ResponseDecodeError, RunError)):
@@ -90,7 +93,7 @@ def execution_of(error: LangGraphRunsError) -> Execution:
     return Execution.UNKNOWN
 
 
-def _has_api_shape(error: APIStatusError) -> bool:
+def has_api_shape(error: APIStatusError) -> bool:
     """Return True if an error of a server is the API's: a JSON object with its text in ``detail`` or ``error``.
 
     What stands in front of a server sends pages, text, or JSON with ``message`` alone.
@@ -119,7 +122,7 @@ def is_surely_not_executed(error: LangGraphRunsError) -> bool:
 def is_timeout(error: LangGraphRunsError) -> bool:
     """Return True if the request of *error* may still be executed, since only the time for its response was over.
 
-    The time of this client, or of a gateway, as 408, 499, 504, 522, 524, 598 and 599 say. The request may still wait in a queue.
+    The time of this client, or of a gateway, as 408, 499, 504, 522 and 524 say. The request may still wait in a queue.
     """
     if isinstance(error, APIStatusError):
         return error.status_code in _TIMEOUTS

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import attrs
 
 from .. import api
-from ..call import Execution, Scope, at_moments, execution_of, is_surely_not_executed
+from ..call import Execution, Scope, at_moments, execution_of, has_api_shape, is_surely_not_executed
 from ..errors import APIStatusError, InvalidRequestError, LangGraphRunsError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Response
 from ..models import Run
@@ -87,7 +87,7 @@ class _Request:
             response = self.starter.creator.send_once(request, self.scope, thread_id=None, marker=self.marker, recover=False)
         except LangGraphRunsError as error:
             self.scope.check(error)
-            if execution_of(error) is not Execution.UNKNOWN:
+            if execution_of(error) is not Execution.UNKNOWN or (isinstance(error, APIStatusError) and has_api_shape(error)):
                 raise
             return self._found_after(error, created)
         assert isinstance(response, Response)

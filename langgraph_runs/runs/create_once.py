@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 
-from ..call import Execution, Retrier, Scope, at_moments, execution_of, is_timeout
+from ..call import Execution, Retrier, Scope, at_moments, execution_of, has_api_shape, is_timeout
 from ..errors import (
     APIConnectionError,
     APIStatusError,
@@ -209,6 +209,8 @@ class _Creation:
             scope.check(error)  # raises if the call has no time left for a look-up
             if scope.run_id is not None:
                 return RecoveredRun(scope.run_id, scope.thread_id)  # the headers of the lost response named the run
+            if isinstance(self._lookup, StatelessLookup) and isinstance(error, APIStatusError) and has_api_shape(error):
+                raise error  # the API's own: a stateless run can only be found while it is active
             timed_out = is_timeout(error)
             may_repeat = not timed_out or (self._own_thread and self._creator.traits.keeps_strategy is True)
             moments = SETTLING if may_repeat else _SETTLING_AFTER_TIMEOUT
@@ -243,8 +245,13 @@ class _Creation:
         return uncertain_error(why, error, self._marker, self._scope)
 
 
-def uncertain_error(why: str, error: LangGraphRunsError, marker: RequestMarker, scope: Scope) -> CreateUncertainError:
-    """Return the error for a create that failed with *error*, and of which is unknown *why* whether it was executed."""
+def uncertain_error(why: str, error: LangGraphRunsError, marker: RequestMarker, scope: Scope) -> LangGraphRunsError:
+    """Return the error for a create that failed with *error*, where it is unknown, for the reason *why*, whether it was executed.
+
+    A status that the API itself has sent is returned as it is, since it is more precise.
+    """
+    if isinstance(error, APIStatusError) and has_api_shape(error):
+        return error
     uncertain = CreateUncertainError(
         f"the run may have been created: {error._text}; {why}",
         sent=error.sent if isinstance(error, APIConnectionError) else None,

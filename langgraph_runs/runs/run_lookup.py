@@ -116,17 +116,6 @@ class RunLookup:
                 self._judge(reader.rows, elapsed)
             else:
                 self.problem = "the server does not show all runs of the thread"
-                print(
-                    "DBG",
-                    reader.complete,
-                    len(reader.rows),
-                    reader._offset,
-                    reader._repeated,
-                    reader._backwards,
-                    reader._limit_is_end,
-                    [len(reader.page)],
-                    shows_newest_first([row.run for row in reader.rows]),
-                )
         return None
 
     def _new_reader(self, scope: Scope) -> PageReader[api.MarkedRun]:

@@ -130,7 +130,7 @@ def test_a_fault_at_every_byte(connect: Connect, way: str, reset: bool, share: i
 def test_a_stall_anywhere(connect: Connect, way: str) -> None:
     """Silence in the middle of a request or of its response is a dead connection like any other."""
     with FakeLangGraph(burst, Dialect(heartbeat=None)) as server, CuttingProxy(server.url) as proxy:
-        client = hasty(connect(proxy.url, read_timeout=0.05))
+        client = hasty(connect(proxy.url, read_timeout=0.2))
         request, answer = sizes(proxy, client, way)
         places = [stall_request(count) for count in range(0, request + 1, 40)]
         places += [stall_response(count) for count in range(0, answer + 1, 40)]
