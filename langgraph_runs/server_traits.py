@@ -34,8 +34,8 @@ class ServerTraits:
     filters_streams: Optional[bool] = None
 
     #: True if the server stores the ``multitask_strategy`` of a create, so that ``reject`` can be expected to refuse a second run.
-    #: Recognised by a run of ours that shows the strategy. If it is False or unknown, ``reject`` is no evidence that a create which
-    #: is sent again makes no second run.
+    #: Recognised by a run that this client has created and that shows the strategy. If it is False or unknown, ``reject`` is no
+    #: evidence that a create which is sent again makes no second run.
     keeps_strategy: Optional[bool] = None
 
     def note_created(self, *, shows_marker: bool, in_metadata: bool, keeps_strategy: bool) -> None:

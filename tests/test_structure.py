@@ -26,7 +26,8 @@ EXCEPTIONS: Dict[str, str] = {
     "connections: wire/test_sharing.py, wire/test_instrumentation.py, wire/test_time.py, wire/test_interrupts.py": """
         http.connect http.connection http.pool http.pooled_response http.session_factory""",
     "how a run is created, once: wire/test_once.py, wire/test_batches.py, server/test_cuts.py": """
-        resources.run_starts runs.create_batch runs.create_once runs.start runs.starter""",
+        resources.run_starts runs.create_batch runs.create_once runs.request_marker runs.start
+        runs.starter""",
     "how a run ends: wire/test_fake_runs.py, server/test_truth.py": "runs.wait",
     "streams and how they resume: wire/test_streams.py, wire/test_resume.py, unit/test_cursor.py": """
         streaming.connection streaming.open_stream streaming.run_stream streaming.stream_end""",

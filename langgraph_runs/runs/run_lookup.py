@@ -108,12 +108,12 @@ class RunLookup:
             if not thorough and (newest_first or len(reader.rows) < _FEW):
                 return None
             if thorough and newest_first and elapsed is not None and _reach_back(reader.rows, elapsed):
-                self._judge(reader.rows, elapsed)
+                self._check_rows(reader.rows, elapsed)
                 return None
             reader.size = _MANY
         if thorough:
             if reader.complete:
-                self._judge(reader.rows, elapsed)
+                self._check_rows(reader.rows, elapsed)
             else:
                 self.problem = "the server does not show all runs of the thread"
         return None
@@ -130,7 +130,7 @@ class RunLookup:
 
         return fetch
 
-    def _judge(self, rows: Sequence[api.MarkedRun], elapsed: Optional[float]) -> None:
+    def _check_rows(self, rows: Sequence[api.MarkedRun], elapsed: Optional[float]) -> None:
         """Set *problem*, unless each of *rows* is known to be another run. They are all runs that come into question."""
         if self._from_cache:
             self.problem = "the list of runs came from a cache"
