@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import pytest
 
-from langgraph_runs import Client, ConflictError, NotFoundError, UnprocessableEntityError
+from langgraph_runs import Client, ConflictError, NotFoundError, ResponseDecodeError, UnprocessableEntityError
 
 from .played import RUN, THREAD, Reply, client_of, reply, run_json
 
@@ -109,3 +109,14 @@ def test_a_cancel_that_is_refused_with_409_is_that_of_an_ended_run() -> None:
         client, _ = client_of(refused, unknown)
         with pytest.raises(ConflictError, match="not active"):
             client.runs.cancel(THREAD, RUN)
+
+
+def test_a_cancel_that_waits_has_values_of_any_shape() -> None:
+    """They may look like the report of an error. The run, which has ended, shows that the server has acted."""
+    values = reply({"error": "of the graph"})
+    client, _ = client_of(values, reply(run_json(status="interrupted")))
+    client.runs.cancel(THREAD, RUN, wait=True)
+    for unknown in ([reply(run_json(status="running"))], [reply({"detail": "x"}, 403)]):
+        client, _ = client_of(values, *unknown)
+        with pytest.raises(ResponseDecodeError, match="of the graph"):
+            client.runs.cancel(THREAD, RUN, wait=True)
