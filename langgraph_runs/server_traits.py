@@ -24,6 +24,11 @@ class ServerTraits:
     #: True if the server keeps the metadata of a create with its run; recognised in the same way. Until it is, creates carry the
     #: marker in the metadata of their config as well.
     keeps_run_metadata: Optional[bool] = None
+    #: True if the response to a wait names its run in its headers. Recognised by the responses to waits on a thread. If it is
+    #: False, a wait creates its run first and then joins it, so that the run is known from the beginning. While it is unknown, the
+    #: run of a response that does not name it is looked for on its thread, by the marker.
+    names_run_in_wait: Optional[bool] = None
+
     #: True if the server lists the runs of a thread newest first, by ``created_at``. Recognised by the last list that showed an
     #: order. If it is True, the newest runs are requested alone. If it is False or unknown, a list that does not show its order
     #: is read to its end and put in order here.

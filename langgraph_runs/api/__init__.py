@@ -7,7 +7,7 @@ the request.
 """
 
 from .assistants import get_assistant, search_assistants
-from .history import get_history
+from .history import get_history, get_history_once
 from .own_response import own_json
 from .paths import RunIds, ids_from, local_path
 from .runs import (
@@ -18,6 +18,7 @@ from .runs import (
     cancel_runs,
     create_batch_request,
     create_batch_response,
+    create_instead_of_wait,
     created_run,
     delete_run,
     get_run,
@@ -54,12 +55,14 @@ __all__ = [
     "copy_thread",
     "create_batch_request",
     "create_batch_response",
+    "create_instead_of_wait",
     "create_thread",
     "created_run",
     "delete_run",
     "delete_thread",
     "get_assistant",
     "get_history",
+    "get_history_once",
     "get_info",
     "get_ok",
     "get_run",

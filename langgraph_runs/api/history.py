@@ -13,7 +13,7 @@ from .own_response import own_json
 from .paths import thread_path
 from .request import build, fetch_json, given
 
-__all__ = ["get_history"]
+__all__ = ["get_history", "get_history_once"]
 
 #: The maximum number of states that servers return at once.
 _MOST = 1000
@@ -57,6 +57,17 @@ def get_history(
         except _REFUSED:
             return _older(newest, before, limit, error)
     return _older(newest, before, limit, None) if _ignores(states, before) else states
+
+
+def get_history_once(
+    transport: Transport, scope: Scope, thread_id: str, *, limit: int, metadata: Mapping[str, Any]
+) -> List[ThreadState]:
+    """Return at most *limit* states with this *metadata*, newest first. The request is not repeated when it fails.
+
+    Not every server knows the filter: one ignores it, another responds with status 500.
+    """
+    request = build("POST", thread_path(thread_id, "history"), body={"limit": limit, "metadata": metadata})
+    return decode_list(own_json(transport.send(request, scope)), ThreadState)
 
 
 def _ignores(states: List[ThreadState], before: str) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+import attrs
+
 from ..call import Scope
 from ..errors import APIConnectionError, APIStatusError, ConflictError, NotFoundError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
 from ..markers import has_metadata, is_in_metadata, marker_in
 from ..models import Run
-from ..serialization import decode, decode_list, encode
+from ..serialization import decode, decode_list, encode, parse
 from ..server_traits import ServerTraits
 from .own_response import own_json
 from .paths import ids_from, run_path, runs_path
@@ -23,6 +25,7 @@ __all__ = [
     "cancel_runs",
     "create_batch_request",
     "create_batch_response",
+    "create_instead_of_wait",
     "created_run",
     "delete_run",
     "get_run",
@@ -212,6 +215,14 @@ def start_request(
         creates=True,
         accept="text/event-stream" if call == "stream" else "application/json",
     )
+
+
+def create_instead_of_wait(request: Request) -> Request:
+    """Return the request that creates the same run as *request*, a `start_request` for a wait, and does not wait for its end."""
+    path, _, _ = request.path.rpartition("/")
+    # What happens when the connection breaks is a matter of the wait alone.
+    body = {name: value for name, value in parse(request.body).items() if name != "on_disconnect"}
+    return attrs.evolve(request, path=path, body=encode(body))
 
 
 def created_run(response: Response, thread_id: Optional[str]) -> MarkedRun:

@@ -120,7 +120,7 @@ class RunStarts(Resource):
             try:
                 return self._starter.waiter.result_of(self._starter.wait(start, scope), scope, options)
             except DeadlineExceededError as error:
-                self._starter.waiter.raise_late(error, scope, options)
+                self._starter.waiter.raise_late(error, scope, options, lambda late: self._starter.find(start, late))
 
     @overload
     def stream(

@@ -6,8 +6,10 @@ Knows what requests and responses mean. Uses `http` for sending them, and `call`
 from .cancel_many import cancel_runs
 from .create_batch import create_runs
 from .create_once import RunCreator
-from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
+from .graph_error import GraphError, reported_error
+from .outcome import RunOutcomes, deleted_run_error, error_for
 from .pagination import Filters, list_newest, pages
+from .pause import interrupts_in, pause_of
 from .request_marker import RequestMarker
 from .run_lookup import RecoveredRun
 from .start import JOINING, PreparedStart, check_client_options, prepare_start
@@ -33,6 +35,7 @@ __all__ = [
     "interrupts_in",
     "list_newest",
     "pages",
+    "pause_of",
     "prepare_start",
     "reported_error",
 ]

@@ -8,86 +8,39 @@ state of the run.
 
 from __future__ import annotations
 
-import ast
 import logging
-import re
-from typing import Any, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import attrs
 
 from .. import api
-from ..call import Scope
+from ..call import Scope, at_moments, states_absence
 from ..errors import (
     APIConnectionError,
     APIStatusError,
     LangGraphRunsError,
     NotFoundError,
-    ResponseDecodeError,
     RunCancelledError,
     RunError,
     RunFailedError,
     RunTimedOutError,
 )
 from ..http import Transport
-from ..models import Interrupt, Run, RunOutcome, ThreadState
-from ..serialization import decode
+from ..models import Interrupt, Run, RunOutcome, Thread, ThreadState
+from .graph_error import GraphError, error_in_run, error_in_state, reported_error
+from .pause import own_output, pause_of, with_questions
 
-__all__ = ["GraphError", "RunOutcomes", "deleted_run_error", "error_for", "interrupts_in", "reported_error"]
+__all__ = ["RunOutcomes", "deleted_run_error", "error_for", "unknown_outcome"]
 
 _log = logging.getLogger(__name__)
 #: Seconds that the cancel of a run may take after the deadline of its call.
 _LATE_CANCEL_TIMEOUT = 3.0
-#: A backslash that begins no escape sequence of Python. repr() never writes one.
-_NO_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\[^\\'"abfnrtvxuUN0-7\n]""")
-_REPR = re.compile(r"(\w+)\((.*)\)\Z", re.DOTALL)
-
-
-class GraphError(NamedTuple):
-    """The exception that ended a run, as the server reports it."""
-
-    #: The class of the exception, or None.
-    error: Optional[str]
-    message: Optional[str]
-
-    @property
-    def is_not_found(self) -> bool:
-        """True if it means 404, an unknown run or thread: some servers report it as a graph error in a successful response."""
-        return self.error == "HTTPException" and (self.message or "").startswith("404")
-
-
-def reported_error(value: Any) -> Optional[GraphError]:
-    """Return the graph's error in *value*, in any of the shapes that servers use, or None if there is none.
-
-    >>> reported_error({"error": "ValueError", "message": "boom"}), reported_error("boom").message
-    (GraphError(error='ValueError', message='boom'), 'boom')
-    """
-    if isinstance(value, str):
-        return GraphError(None, value)
-    if not isinstance(value, Mapping):
-        return None
-    error, message = value.get("error"), value.get("message")
-    if isinstance(error, Mapping):
-        return reported_error(error)
-    if message is None and error is not None:
-        return GraphError(None, str(error))
-    if message is None and error is None:
-        return None
-    return GraphError(None if error is None else str(error), str(message))
-
-
-def interrupts_in(data: Any) -> Tuple[Interrupt, ...]:
-    """Return the open questions (``__interrupt__``) in values or updates."""
-    reported = data.get("__interrupt__") if isinstance(data, dict) else None
-    if not isinstance(reported, list):
-        return ()
-    return tuple(_interrupt(item) for item in reported)
-
-
-def _interrupt(item: Any) -> Interrupt:
-    try:
-        return decode(item, Interrupt)
-    except ResponseDecodeError:
-        return Interrupt(value=item)  # it may be a key of the user's own data
+#: When the thread of a run that has ended is requested again because its status is still ``busy``: seconds after the first time.
+_THREAD_CHECKS = (0.0, 0.1, 0.3, 0.8)
+#: The status of an outcome that is not known. No server has it.
+_UNKNOWN = "unknown"
+#: The number of runs that are listed to find the newest one: first few, then, if the order does not show it, many.
+_FEW_RUNS, _MANY_RUNS = 10, 1000
 
 
 class RunOutcomes:
@@ -101,21 +54,42 @@ class RunOutcomes:
         return api.get_run(self._transport, scope, thread_id, run_id)
 
     def own_state(self, thread_id: str, run_id: str, scope: Scope) -> Optional[ThreadState]:
-        """Return the last state that this run itself wrote, or None if the server does not keep or report it."""
+        """Return the last state that this run itself wrote, or None if the server does not keep or report it.
+
+        The evidence is the id of the run in the metadata of the state.
+        """
+        metadata = {"run_id": run_id}
         try:
-            states = api.get_history(self._transport, scope, thread_id, limit=1, metadata={"run_id": run_id})
+            states = api.get_history_once(self._transport, scope, thread_id, limit=1, metadata=metadata)
         except (APIStatusError, APIConnectionError) as error:
             scope.check(error)
-            return None
+            states = []
+            if self._transport.is_transient(error) and getattr(error, "status_code", None) != 500:
+                states = self._history(thread_id, metadata, scope)
+            states = states or self._current_state(thread_id, scope)
         # A server that does not know the filter returns the newest state, whichever run wrote it.
         return next((state for state in states if state.metadata.get("run_id") == run_id), None)
 
+    def _history(self, thread_id: str, metadata: Dict[str, Any], scope: Scope) -> List[ThreadState]:
+        try:
+            return api.get_history(self._transport, scope, thread_id, limit=1, metadata=metadata)
+        except (APIStatusError, APIConnectionError) as error:
+            scope.check(error)
+            return []
+
+    def _current_state(self, thread_id: str, scope: Scope) -> List[ThreadState]:
+        try:
+            return [api.get_state(self._transport, scope, thread_id)]
+        except (APIStatusError, APIConnectionError) as error:
+            scope.check(error)
+            return []
+
     def is_thread_absent(self, thread_id: str, scope: Scope) -> bool:
-        """Return True if the thread does not exist: the server deletes the thread of a stateless run when the run has ended."""
+        """Return True if the server says that the thread does not exist: it deletes that of a stateless run which has ended."""
         try:
             api.list_runs(self._transport, scope, thread_id, limit=1)
-        except NotFoundError:
-            return True
+        except NotFoundError as error:
+            return states_absence(error)
         return False
 
     def is_newest(self, thread_id: str, run_id: str, scope: Scope) -> Optional[bool]:
@@ -123,13 +97,30 @@ class RunOutcomes:
         newest = self._newest(thread_id, scope)
         return None if newest is None else newest.run_id == run_id
 
-    def _newest(self, thread_id: str, scope: Scope) -> Optional[Run]:
+    def only_run(self, thread_id: str, scope: Scope) -> Optional[Run]:
+        """Return the run of a thread that has exactly one, or None."""
         try:
-            newest = api.list_runs(self._transport, scope, thread_id, limit=1)
+            runs = api.list_runs(self._transport, scope, thread_id, limit=_FEW_RUNS)
         except (APIStatusError, APIConnectionError) as error:
             scope.check(error)
             return None
-        return newest[0] if newest else None
+        return runs[0] if len(runs) == 1 else None
+
+    def _newest(self, thread_id: str, scope: Scope) -> Optional[Run]:
+        """Return the newest run of the thread; None if it is not known.
+
+        Servers list the newest run first, or the oldest. A full page shows the newest run only if its first run is the newest one.
+        """
+        for limit in (_FEW_RUNS, _MANY_RUNS):
+            try:
+                runs = api.list_runs(self._transport, scope, thread_id, limit=limit)
+            except (APIStatusError, APIConnectionError) as error:
+                scope.check(error)
+                return None
+            newest = _newest_of(runs)
+            if newest is None or len(runs) < limit or newest is runs[0]:
+                return newest
+        return None
 
     def outcome_of(
         self,
@@ -138,86 +129,160 @@ class RunOutcomes:
         *,
         values: Any = None,
         reported: Optional[GraphError] = None,
+        of_thread: Optional[GraphError] = None,
+        seen: Tuple[Interrupt, ...] = (),
     ) -> RunOutcome:
-        """Return the outcome of a run that has ended. *values* and *reported* are its values and its error, if they are known."""
+        """Return the outcome of a run that has ended.
+
+        *values* and *reported* are its values and its error, if they are known, and *seen* the questions in its events.
+        *of_thread* is the error of the newest run on its thread.
+        """
+        if values is None and (run.status == "success" or own_output(run)):
+            values = own_output(run)  # an empty object says nothing of a run that did not succeed
         if run.status == "success":
-            interrupts = interrupts_in(values)
-            return RunOutcome(status="success", values=values, run=run, interrupts=interrupts, paused=bool(interrupts))
+            pause = pause_of(run, values=values, seen=seen)
+            return _outcome(run, values, pause.interrupts if pause else (), paused=pause is not None)
+        if run.status == "interrupted":
+            paused = self._if_paused(run, values, seen, scope)
+            if paused is not None:
+                return paused
         state = None
-        if values is None or (run.status == "error" and reported is None):
+        says_why = reported is not None and reported.says_why
+        if values is None or (run.status == "error" and not says_why):
             state = self.own_state(run.thread_id, run.run_id, scope)
         if values is None and state is not None:
             values = state.values
         if run.status != "error":
             return RunOutcome(status=run.status, values=values, run=run)
+        found = reported if says_why else _of_own_record(run, state)
         # The thread has the error in the same words as a live connection, but only of its last run. The checkpoint has that of
         # every run.
-        error, message = reported or self._from_thread(run, scope) or _from_tasks(state) or GraphError(None, None)
+        error, message = found or self._from_thread(run, of_thread, scope) or error_in_state(state) or GraphError(None, None)
         return RunOutcome(status="error", values=values, run=run, error=error, message=message)
 
+    def _if_paused(self, run: Run, values: Any, seen: Tuple[Interrupt, ...], scope: Scope) -> Optional[RunOutcome]:
+        """Return the outcome of a run with the status ``interrupted`` if it is paused; None if it was cancelled."""
+        if run.extra.get("cancel_reason"):
+            return None
+        pause, state = pause_of(run, values=own_output(run)), None
+        if pause is None:
+            thread = self._thread_of_newest(run, scope)
+            if thread is None or (thread.status == "interrupted" and not thread.error):
+                state = self.own_state(run.thread_id, run.run_id, scope)
+            pause = pause_of(run, values=values, state=state, thread=thread, seen=seen)
+        if pause is None:
+            return None
+        if values is None and state is not None:
+            values = state.values
+        return _outcome(run, with_questions(values, pause), pause.interrupts, paused=True)
+
+    def _thread_of_newest(self, run: Run, scope: Scope) -> Optional[Thread]:
+        """Return the thread if *run* is its newest run, so that its status is due to the run; else None."""
+        thread: Optional[Thread] = None
+        try:
+            for _ in at_moments(scope, _THREAD_CHECKS):
+                thread = api.get_thread(self._transport, scope, run.thread_id)
+                if thread.status != "busy":
+                    break
+        except (APIStatusError, APIConnectionError) as error:
+            scope.check(error)
+            return None
+        return thread if self.is_newest(run.thread_id, run.run_id, scope) is True else None
+
     def look_for_pause(self, outcome: RunOutcome, thread_id: Optional[str], scope: Scope) -> RunOutcome:
-        """Return *outcome* with ``paused`` and ``interrupts`` from the run's own state. Sends one request."""
-        if outcome.run is None or thread_id is None or not outcome.succeeded:
+        """Return *outcome* with ``paused`` and ``interrupts`` from the run's own state. Sends one request, if that has it."""
+        run = outcome.run
+        if run is None or thread_id is None or not outcome.succeeded or own_output(run) is not None:
             return outcome
-        state = self.own_state(thread_id, outcome.run.run_id, scope)
-        if state is None:
+        state = self.own_state(thread_id, run.run_id, scope)
+        thread = self._thread_of_newest(run, scope) if state is None else None
+        pause = pause_of(run, values=outcome.values, state=state, thread=thread, seen=outcome.interrupts)
+        if pause is None:
             return outcome
-        found = tuple(state.interrupts) or tuple(i for task in state.tasks for i in task.interrupts)
-        return attrs.evolve(outcome, interrupts=outcome.interrupts or found, paused=outcome.paused or bool(state.next))
+        return attrs.evolve(outcome, interrupts=pause.interrupts, paused=True)
 
     def own_values(self, run: Run, joined: Any, scope: Scope) -> RunOutcome:
-        """Return the outcome of a successful run. *joined* is the response to a join, which may have the values of a later run."""
-        unknown = RunOutcome(status=run.status, run=run, exact=False)
+        """Return the outcome of a successful run. *joined* is the response to a join, which may have the values of a later run.
+
+        The evidence that values are the run's own, best first: the server keeps them with the run; a state that the run wrote has
+        them; the run is the newest on its thread.
+        """
+        output = own_output(run)
+        if output is not None:
+            return self.outcome_of(run, scope, values=output)
         state = self.own_state(run.thread_id, run.run_id, scope)
         if state is None:
-            exact = self.is_newest(run.thread_id, run.run_id, scope) is True
-            return self.outcome_of(run, scope, values=joined) if exact else unknown
+            thread = self._thread_of_newest(run, scope)
+            if thread is None or joined is None:
+                return RunOutcome(status=run.status, run=run, exact=False)
+            pause = pause_of(run, values=joined, thread=thread)
+            return _outcome(run, with_questions(joined, pause), pause.interrupts if pause else (), paused=pause is not None)
         values = joined
         changed = not isinstance(joined, dict) or {k: v for k, v in joined.items() if not k.startswith("__")} != state.values
         if changed or not isinstance(state.values, dict) or not any(state.values.values()):
             # The server reads a thread with the graph of its last run, and leaves out values that another graph has written.
             newest = self._newest(run.thread_id, scope)
             if newest is None or _graph_of(newest) != _graph_of(run):
-                return unknown
+                return RunOutcome(status=run.status, run=run, exact=False)
         if changed:
             values = state.values
-            if state.interrupts and isinstance(values, dict):
-                questions = [{"value": item.value, "id": item.id, **item.extra} for item in state.interrupts]
-                values = {**values, "__interrupt__": questions}
-        outcome = self.outcome_of(run, scope, values=values)
-        return attrs.evolve(outcome, paused=outcome.paused or bool(state.next))
+        pause = pause_of(run, values=values, state=state)
+        return _outcome(run, with_questions(values, pause), pause.interrupts if pause else (), paused=pause is not None)
 
-    def cancel_late(self, thread_id: Optional[str], run_id: Optional[str]) -> None:
-        """Cancel a run whose caller has timed out, within a short time limit of its own. A failure is only logged."""
-        if thread_id is None or run_id is None:
-            _log.warning("on_timeout='cancel': the run is not known, so it was not cancelled")
-            return
+    def cancel_late(
+        self, thread_id: Optional[str], run_id: Optional[str], find: Optional[Callable[[Scope], Optional[Run]]] = None
+    ) -> None:
+        """Cancel a run whose caller has timed out, within a short time limit of its own. A failure is only logged.
+
+        *find* looks for the run on its thread; it is called if the run's id is not known.
+        """
         try:
             with self._transport.scope(timeout=_LATE_CANCEL_TIMEOUT) as scope:
+                if run_id is None and find is not None:
+                    found = find(scope)
+                    run_id = None if found is None else found.run_id
+                if thread_id is None or run_id is None:
+                    _log.warning("on_timeout='cancel': the run is not known, so it was not cancelled")
+                    return
                 api.cancel_run(self._transport, scope, thread_id, run_id)
         except NotFoundError:
             pass  # the run has ended by itself
         except LangGraphRunsError as error:
             _log.warning("on_timeout='cancel': run %s was not cancelled: %s", run_id, str(error))
 
-    def _from_thread(self, run: Run, scope: Scope) -> Optional[GraphError]:
+    def _from_thread(self, run: Run, of_thread: Optional[GraphError], scope: Scope) -> Optional[GraphError]:
         # The thread has only the error of its last run.
         if self.is_newest(run.thread_id, run.run_id, scope) is not True:
             return None
+        if of_thread is not None and of_thread.says_why:
+            return of_thread
         try:
-            return reported_error(api.get_thread(self._transport, scope, run.thread_id).error)
+            found = reported_error(api.get_thread(self._transport, scope, run.thread_id).error)
         except (APIStatusError, APIConnectionError) as error:
             scope.check(error)
             return None
+        return found if found is not None and found.says_why else None
 
 
-def _from_tasks(state: Optional[ThreadState]) -> Optional[GraphError]:
-    for task in state.tasks if state is not None else ():
-        if isinstance(task.error, str) and task.error:
-            return _from_repr(task.error)
-        if task.error is not None:
-            return reported_error(task.error)
-    return None
+def _outcome(run: Run, values: Any, interrupts: Tuple[Interrupt, ...], *, paused: bool) -> RunOutcome:
+    return RunOutcome(status="success", values=values, run=run, interrupts=interrupts, paused=paused)
+
+
+def _of_own_record(run: Run, state: Optional[ThreadState]) -> Optional[GraphError]:
+    """Return the error that the server keeps with the run; if it has no class, that of the state with the same message."""
+    found, in_state = error_in_run(run), error_in_state(state)
+    return in_state if found is not None and in_state is not None and found == (None, in_state.message) else found
+
+
+def _newest_of(runs: List[Run]) -> Optional[Run]:
+    """Return the run that was created last; None if there is none, or if the times of several are not known."""
+    if len(runs) < 2:
+        return runs[0] if runs else None
+    times = [run.created_at for run in runs if run.created_at is not None]
+    if len(times) < len(runs):
+        return None
+    latest = max(times)
+    return next(run for run in runs if run.created_at == latest) if times.count(latest) == 1 else None
 
 
 def _graph_of(run: Run) -> Optional[str]:
@@ -225,21 +290,9 @@ def _graph_of(run: Run) -> Optional[str]:
     return graph_id if isinstance(graph_id, str) else run.assistant_id
 
 
-def _from_repr(text: str) -> GraphError:
-    """Return class and message from a Python exception's repr, as checkpoints keep it."""
-    found = _REPR.match(text)
-    if found is None:
-        return GraphError(None, text)
-    error, arguments_text = found.groups()
-    if _NO_ESCAPE.search(arguments_text):
-        return GraphError(error, arguments_text)  # a __repr__ of the class's own, for which literal_eval might issue a warning
-    try:
-        arguments: Tuple[Any, ...] = ast.literal_eval(f"({arguments_text},)") if arguments_text else ()
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that ast.literal_eval is documented to raise
-        return GraphError(error, arguments_text)
-    if len(arguments) == 1:
-        return GraphError(error, str(arguments[0]))
-    return GraphError(error, str(arguments) if arguments else "")
+def unknown_outcome(values: Any) -> RunOutcome:
+    """Return the outcome of a run of which only *values* are known: the server did not say which run it is."""
+    return RunOutcome(status=_UNKNOWN, values=values)
 
 
 def error_for(outcome: RunOutcome) -> Optional[RunError]:
@@ -260,6 +313,9 @@ def error_for(outcome: RunOutcome) -> Optional[RunError]:
         return RunCancelledError("the run was cancelled", run=run, values=values, **ids)
     if outcome.status == "timeout":
         return RunTimedOutError("the server stopped the run: it took longer than the server allows", run=run, values=values, **ids)
+    if outcome.status == _UNKNOWN and run is None:
+        reason = "the response does not name the run, and it was not found on its thread"
+        return RunError(f"it is not known how the run ended: {reason}", values=values)
     return RunError(
         f"the run ended with status {outcome.status!r}, which this library does not know", run=run, values=values, **ids
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional, Union
 
+import attrs
+
 from .. import api
 from ..call import Scope
-from ..errors import CreateUncertainError, ResponseDecodeError
+from ..errors import APIConnectionError, APIStatusError, CreateUncertainError, InternalServerError, ResponseDecodeError
 from ..http import Response, Transport
 from ..models import Run, RunOutcome
 from ..server_traits import ServerTraits
@@ -45,16 +47,55 @@ class RunStarter:
 
     def wait(self, start: PreparedStart, scope: Scope) -> RunOutcome:
         """Start a run, wait until it has ended, and return its outcome. A broken connection is replaced by a join."""
-        first = self._send(start, scope, recover=start.survives_disconnect)
+        if start.thread_id is not None and self.traits.names_run_in_wait is False and start.survives_disconnect:
+            run = self.create(attrs.evolve(start, request=api.create_instead_of_wait(start.request)), scope)
+            return self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only)
+
+        def find() -> Optional[Run]:
+            return self._find_after_wait(start, scope)
+
+        try:
+            first = self._send(start, scope, recover=start.survives_disconnect)
+        except InternalServerError as error:
+            # Some servers respond to a wait with status 500 if the run fails.
+            failed = self._run_after_500(start, error, scope)
+            if failed is None:
+                raise
+            first = RecoveredRun(failed.run_id, failed.thread_id, failed)
         if isinstance(first, RecoveredRun):
             scope.note_run(run_id=first.run_id, thread_id=first.thread_id)
             start.report(first.run_id, first.thread_id)
-        elif scope.run_id is None and self.transport.settings.verify_outcome:
-            found = self.creator.find(start.thread_id, start.marker, scope)  # the headers did not have the ids
-            if found is not None:
-                scope.note_run(run_id=found.run_id)
-                start.report(found.run_id, found.thread_id)
-        return self.waiter.finish(first, scope, stateless=start.thread_id is None, options=start.options)
+        elif start.thread_id is not None and scope.run_id is not None:
+            self.traits.names_run_in_wait = True
+        return self.waiter.finish(first, scope, stateless=start.thread_id is None, options=start.options, find=find)
+
+    def find(self, start: PreparedStart, scope: Scope) -> Optional[Run]:
+        """Return the run of *start*, which may have been created, if it is on its thread; None if it cannot be found."""
+        found = self.creator.find(start.thread_id, start.marker, scope)
+        if found is None and start.own_thread and start.thread_id is not None:
+            return self.outcomes.only_run(start.thread_id, scope)
+        return found
+
+    def _find_after_wait(self, start: PreparedStart, scope: Scope) -> Optional[Run]:
+        """Return the run of a wait whose response did not name it."""
+        if start.thread_id is None or not self.transport.settings.verify_outcome:
+            return None
+        found = self.find(start, scope)
+        if found is not None:
+            self.traits.names_run_in_wait = False
+            start.report(found.run_id, found.thread_id)
+        return found
+
+    def _run_after_500(self, start: PreparedStart, error: InternalServerError, scope: Scope) -> Optional[Run]:
+        """Return the run of a wait to which the server responded with status 500, if there is one; else None."""
+        if error.status_code != 500 or start.thread_id is None:
+            return None
+        run_id = api.ids_from(error.headers).run_id
+        try:
+            return self.find(start, scope) if run_id is None else self.outcomes.run(start.thread_id, run_id, scope)
+        except (APIConnectionError, APIStatusError) as second:
+            scope.check(second)
+            return None
 
     def open(self, start: PreparedStart, scope: Scope) -> Union[ByteStream, RecoveredRun]:
         """Start a run for a stream and return the open response, or the run if the response was lost."""

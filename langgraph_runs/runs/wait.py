@@ -1,22 +1,67 @@
-"""Blocks until a run has ended, for ``wait`` and ``join``, and joins the run again when the connection breaks."""
+"""Blocks until a run has ended, for ``wait`` and ``join``, and joins the run again when the connection breaks.
+
+A response with values is no evidence of a success: servers respond so for cancelled, timed-out and failed runs too, and some
+gateways end a body early as if it were complete. The evidence is the status of the run, which is requested after each response.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NoReturn, Optional, Tuple, Union
+from typing import Any, Callable, Mapping, NamedTuple, NoReturn, Optional, Union
+
+import attrs
 
 from .. import api
 from ..call import Scope, polling_wait
-from ..errors import APIConnectionError, APIStatusError, DeadlineExceededError, LangGraphRunsError, NotFoundError
-from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, http_date
+from ..errors import (
+    APIConnectionError,
+    APIStatusError,
+    DeadlineExceededError,
+    LangGraphRunsError,
+    NotFoundError,
+    ResponseDecodeError,
+)
+from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport
 from ..models import Run, RunOutcome
-from ..serialization import decode_body
-from .outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
+from .graph_error import GraphError, reported_error
+from .outcome import RunOutcomes, deleted_run_error, error_for, unknown_outcome
+from .pause import pause_of
 from .run_lookup import RecoveredRun
 
 __all__ = ["RunWaiter"]
 
-#: Seconds that a ``Date`` header may be late: it has whole seconds, and a busy uvicorn updates it late.
-_DATE_LAG = 5.0
+#: Statuses with which a server reports a failed run, or a gateway that it has waited too long for a response.
+_MAY_HAVE_ENDED = frozenset({500, 502, 504, *range(520, 528), 530})
+
+
+class _Result(NamedTuple):
+    """The JSON value in the response to a wait or a join."""
+
+    value: Any
+    #: The graph's error, if the value reports one. It may also be a key of the user's own state.
+    reported: Optional[GraphError]
+    #: The HTTP status.
+    status: int = 200
+
+    @property
+    def values(self) -> Any:
+        """The values of the run, or None if an error is reported instead."""
+        return None if self.reported is not None else self.value
+
+
+class _Joined(NamedTuple):
+    """What the joins of a run have shown."""
+
+    #: None if the run has ended, and no response could be read.
+    result: Optional[_Result]
+    #: The run, if it was requested after the last failure and has ended.
+    run: Optional[Run]
+    #: The failure of the last join, if there is no result.
+    error: Optional[LangGraphRunsError] = None
+
+    @property
+    def status(self) -> object:
+        """The status for the log line of the call."""
+        return type(self.error).__name__ if self.result is None else self.result.status
 
 
 class RunWaiter:
@@ -29,18 +74,51 @@ class RunWaiter:
     def join(self, thread_id: str, run_id: str, scope: Scope, options: CommonOptions = NO_OPTIONS) -> RunOutcome:
         """Wait until the run has ended, and return its outcome."""
         scope.note_run(run_id=run_id, thread_id=thread_id)
-        return self._outcome_after(self._join(scope, options), scope, options, joined=True)
+        return self._join_to_end(scope, options)
 
     def finish(
-        self, first: Union[Response, RecoveredRun], scope: Scope, *, stateless: bool, options: CommonOptions = NO_OPTIONS
+        self,
+        first: Union[Response, RecoveredRun],
+        scope: Scope,
+        *,
+        stateless: bool,
+        options: CommonOptions = NO_OPTIONS,
+        find: Optional[Callable[[], Optional[Run]]] = None,
     ) -> RunOutcome:
-        """Return the outcome of a run that a wait has started. *first* is the response, or the run if the response was lost."""
-        if isinstance(first, Response):
-            return self._outcome_after(first, scope, options.headers_only, joined=False, stateless=stateless)
-        if scope.run_id is None or scope.thread_id is None:
-            raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
+        """Return the outcome of a run that a wait has started. *first* is the response, or the run if the response was lost.
+
+        *find* looks for the run on its thread; it is called if the response did not name the run.
+        """
         options = options.headers_only
-        return self._outcome_after(self._join(scope, options), scope, options, joined=True, stateless=stateless)
+        if not isinstance(first, Response):
+            if scope.run_id is None or scope.thread_id is None:
+                raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
+            return self._join_to_end(scope, options, stateless=stateless)
+        run = find() if find is not None and scope.run_id is None else None
+        if run is not None:
+            scope.note_run(run_id=run.run_id, thread_id=run.thread_id)
+        try:
+            result = _read(first)
+        except ResponseDecodeError as error:
+            # The body ended early, or a gateway has replaced it.
+            scope.identify(error)
+            run = run or self._run_after(error, scope)
+            if run is None:
+                raise
+            if run.finished:
+                outcome = self._joined_outcome(run, _Joined(None, run, error), scope)
+                if outcome.exact:
+                    return outcome
+            return self._join_to_end(scope, options, stateless=stateless)
+        if run is None:
+            run = self._request_run(scope, result, stateless=stateless)
+        if run is None:
+            return self._unverified(result, scope)
+        if run.finished:
+            return self._outcome(run, result, scope)
+        # Some servers respond before the run has ended. Join until it has.
+        scope.sleep(polling_wait(1))
+        return self._join_to_end(scope, options, stateless=stateless)
 
     def result_of(self, outcome: RunOutcome, scope: Scope, options: Mapping[str, Any]) -> Any:
         """Return the values of *outcome*, or raise its error; with ``raise_error=False``, return *outcome* itself."""
@@ -53,107 +131,136 @@ class RunWaiter:
             raise scope.identify(error)
         return outcome.values
 
-    def raise_late(self, error: DeadlineExceededError, scope: Scope, options: Mapping[str, Any]) -> NoReturn:
-        """Raise *error*; before that, cancel the run if the caller chose ``on_timeout="cancel"``."""
+    def raise_late(
+        self,
+        error: DeadlineExceededError,
+        scope: Scope,
+        options: Mapping[str, Any],
+        find: Optional[Callable[[Scope], Optional[Run]]] = None,
+    ) -> NoReturn:
+        """Raise *error*; before that, cancel the run if the caller chose ``on_timeout="cancel"``. *find* is as in `cancel_late`."""
         if options.get("on_timeout") == "cancel":
-            self._outcomes.cancel_late(scope.thread_id, scope.run_id)
+            self._outcomes.cancel_late(scope.thread_id, scope.run_id, find)
         raise error
 
-    def _join(self, scope: Scope, options: CommonOptions) -> Response:
+    # -- joining
+
+    def _join_to_end(self, scope: Scope, options: CommonOptions, *, stateless: bool = False) -> RunOutcome:
+        """Join the run of the scope until it has ended, and return its outcome."""
+        rounds = unreadable = 0
+        while True:
+            joined = self._join(scope, options)
+            run = joined.run or self._request_run(scope, joined.result, stateless=stateless)
+            if run is None:
+                assert joined.result is not None
+                return self._unverified(joined.result, scope)
+            if run.finished:
+                outcome = self._joined_outcome(run, joined, scope)
+                if outcome.exact or joined.error is None:
+                    return outcome
+                unreadable += 1
+                if unreadable > 1 or not isinstance(joined.error, ResponseDecodeError):
+                    raise scope.identify(joined.error)
+            rounds += 1
+            scope.sleep(polling_wait(rounds))
+
+    def _join(self, scope: Scope, options: CommonOptions) -> _Joined:
         """Join the run of the scope. A broken connection uses up no attempt if the server says that the run goes on."""
         assert scope.thread_id is not None and scope.run_id is not None
         request = api.join_request(scope.thread_id, scope.run_id, options)
         return self._transport.logged(lambda: self._join_until_complete(request, scope), request, scope)
 
-    def _join_until_complete(self, request: Request, scope: Scope) -> Response:
+    def _join_until_complete(self, request: Request, scope: Scope) -> _Joined:
         retrier = self._transport.retrier(request, scope)
-        broken_connections = sent = 0
+        failures = sent = 0
         while True:
             sent += 1
             try:
-                response = self._transport.send(request, scope)
+                result = _read(self._transport.send(request, scope))
             except (APIStatusError, APIConnectionError) as error:
                 scope.check(error)
-                goes_on = self._broke_while_running(error, scope)
+                scope.identify(error)  # before the request for the run
+                run = self._run_after(error, scope)
                 scope.attempts = sent  # the request for the run has counted its own
-                if goes_on:
+                if run is not None and run.finished and run.status != "success":
+                    return _Joined(None, run, error)  # some servers respond with an error status for a failed run
+                if run is not None and not run.finished:
                     retrier.reset()
-                    seconds = polling_wait(broken_connections)
-                    broken_connections += 1
+                    seconds = polling_wait(failures)
+                    failures += 1
                 else:
                     wait = retrier.next_wait(error)
+                    if wait is None and run is not None:
+                        return _Joined(None, run, error)
                     if wait is None:
                         error.attempts = max(1, retrier.failures)
                         raise
                     seconds = wait
             else:
                 retrier.succeeded()
-                return response
+                return _Joined(result, None)
             scope.sleep(seconds)
 
-    def _broke_while_running(self, error: LangGraphRunsError, scope: Scope) -> bool:
-        """Return True if *error* is a broken connection and the run goes on, so that the join is simply repeated."""
-        if not isinstance(error, APIConnectionError) or error.sent is False or not self._transport.is_transient(error):
-            return False
-        if scope.thread_id is None or scope.run_id is None:
-            return False
+    def _run_after(self, error: LangGraphRunsError, scope: Scope) -> Optional[Run]:
+        """Return the run as it is after a wait or a join has failed with *error*; None if that is not known or says nothing.
+
+        A broken connection, a body that ended early, and the status of a gateway that waited too long are not the end of a run.
+        """
+        if isinstance(error, APIStatusError):
+            asks = error.status_code in _MAY_HAVE_ENDED
+        else:
+            is_broken = isinstance(error, ResponseDecodeError) or self._transport.is_transient(error)
+            asks = isinstance(error, APIConnectionError) and error.sent is not False and is_broken
+        if not asks or scope.thread_id is None or scope.run_id is None:
+            return None
         try:
-            return not self._outcomes.run(scope.thread_id, scope.run_id, scope).finished
+            return self._outcomes.run(scope.thread_id, scope.run_id, scope)
         except (APIConnectionError, APIStatusError) as second:
             scope.check(second)
-            return False
+            return None
 
-    def _outcome_after(
-        self, response: Response, scope: Scope, options: CommonOptions, *, joined: bool, stateless: bool = False
-    ) -> RunOutcome:
-        """Return the outcome of the run whose *response* came. Join the run until it has ended."""
-        rounds = 0
-        while True:
-            values, reported = _read(response)
-            run = self._request_run(scope, reported, values, stateless=stateless)
-            if run is None:
-                return _unverified(values, reported)
-            if run.finished:
-                break
-            # Some servers respond before the run has ended. Join until it has.
-            rounds += 1
-            scope.sleep(polling_wait(rounds))
-            joined = True
-            response = self._join(scope, options)
-        is_own = not joined or _ended_during_join(run, response)
-        return self._outcome(run, response, values, reported, scope, is_own=is_own, joined=joined)
+    # -- the outcome
 
-    def _outcome(
-        self,
-        run: Run,
-        response: Response,
-        values: Any,
-        reported: Optional[GraphError],
-        scope: Scope,
-        *,
-        is_own: bool,
-        joined: bool,
-    ) -> RunOutcome:
-        """Return the outcome of a run that has ended. *is_own*: the response surely has its values, not those of a later run."""
+    def _outcome(self, run: Run, result: _Result, scope: Scope) -> RunOutcome:
+        """Return the outcome of a run that has ended. *result* is the response to the wait that started it."""
         if run.status != "success":
-            return self._outcomes.outcome_of(run, scope, values=values if is_own else None, reported=reported)
-        if reported is not None:
-            # The run succeeded, so "__error__" is a key of the user's own state.
-            values = decode_body(response.body)
-            if not joined:
-                return self._outcomes.outcome_of(run, scope, values=values)
-        if not is_own:
-            return self._outcomes.own_values(run, values, scope)
-        outcome = self._outcomes.outcome_of(run, scope, values=values)
-        if isinstance(values, dict) and values.keys() == {"__interrupt__"}:
-            # Only questions: this server leaves the state out if the stream modes of the run do not include it.
-            whole = self._outcomes.own_values(run, values, scope)
-            return whole if whole.exact else outcome
+            return self._outcomes.outcome_of(run, scope, values=_told(result.values), reported=result.reported)
+        # If it reports an error, "__error__" is a key of the user's own state, since the run succeeded.
+        outcome = self._outcomes.outcome_of(run, scope, values=result.value)
+        if isinstance(result.value, dict) and result.value.keys() == {"__interrupt__"}:
+            # Only questions: this server leaves the state out, or does so if the stream modes of the run do not include it.
+            whole = self._outcomes.own_values(run, result.value, scope)
+            if whole.exact and isinstance(whole.values, dict):
+                questions = outcome.interrupts or whole.interrupts
+                values = {**whole.values, "__interrupt__": result.value["__interrupt__"]} if outcome.interrupts else whole.values
+                return attrs.evolve(whole, values=values, interrupts=questions, paused=True)
         return outcome
 
-    def _request_run(self, scope: Scope, reported: Optional[GraphError], values: Any, *, stateless: bool) -> Optional[Run]:
+    def _joined_outcome(self, run: Run, joined: _Joined, scope: Scope) -> RunOutcome:
+        """Return the outcome of a run that was joined, so that the response may have the state of the thread, or no values."""
+        result = joined.result
+        if run.status == "success":
+            return self._outcomes.own_values(run, None if result is None else result.value, scope)
+        reported = None if result is None else result.reported
+        outcome = self._outcomes.outcome_of(run, scope, of_thread=reported)
+        if outcome.status == "error" and not (outcome.error or outcome.message) and isinstance(joined.error, APIStatusError):
+            return attrs.evolve(outcome, message=joined.error.message or None)
+        return outcome
+
+    def _unverified(self, result: _Result, scope: Scope) -> RunOutcome:
+        """Return the outcome of a run that cannot be requested, or need not be, as far as *result* shows it."""
+        if result.reported is not None:
+            return RunOutcome(status="error", error=result.reported.error, message=result.reported.message)
+        pause = pause_of(values=result.value)
+        if pause is not None:
+            return RunOutcome(status="success", values=result.value, interrupts=pause.interrupts, paused=True)
+        if scope.run_id is None and self._transport.settings.verify_outcome:
+            return unknown_outcome(result.value)
+        return RunOutcome(status="success", values=result.value)
+
+    def _request_run(self, scope: Scope, result: Optional[_Result], *, stateless: bool) -> Optional[Run]:
         """Return the run, or None if it cannot be requested or need not be."""
-        not_found = reported is not None and reported.is_not_found
+        not_found = result is not None and result.reported is not None and result.reported.is_not_found
         if scope.run_id is None or scope.thread_id is None:
             return None
         if not self._transport.settings.verify_outcome and not not_found:
@@ -173,27 +280,18 @@ class RunWaiter:
                 return None  # the server deletes a stateless run when it has ended
             if not not_found and self._outcomes.is_thread_absent(scope.thread_id, scope):
                 return None  # a stateless run that was joined by its ids
+            values = None if result is None else result.values
             raise (error if not_found else deleted_run_error(error, values)) from None
 
 
-def _read(response: Response) -> Tuple[Any, Optional[GraphError]]:
-    """Return the values in a response, and the graph's error if it reports one."""
-    value = decode_body(response.body)
+def _read(response: Response) -> _Result:
+    """Return the value in a response, and the graph's error if it reports one. Raise `ResponseDecodeError`."""
+    value = api.own_json(response)
     if isinstance(value, dict) and "__error__" in value:
-        reported = reported_error(value["__error__"])
-        if reported is not None:
-            return None, reported
-    return value, None
+        return _Result(value, reported_error(value["__error__"]), response.status)
+    return _Result(value, None, response.status)
 
 
-def _unverified(values: Any, reported: Optional[GraphError]) -> RunOutcome:
-    if reported is not None:
-        return RunOutcome(status="error", error=reported.error, message=reported.message)
-    interrupts = interrupts_in(values)
-    return RunOutcome(status="success", values=values, interrupts=interrupts, paused=bool(interrupts))
-
-
-def _ended_during_join(run: Run, response: Response) -> bool:
-    """Return True if the run surely ended after the join had begun. Then the response is its own result, not the thread's state."""
-    begun = http_date(response.headers.get("date", ""))  # the clock of updated_at, but read earlier
-    return begun is not None and run.updated_at is not None and run.updated_at.timestamp() > begun + _DATE_LAG
+def _told(values: Any) -> Any:
+    """Return the values of a run that did not succeed; None for an empty object, which servers send if they have none."""
+    return None if values == {} else values

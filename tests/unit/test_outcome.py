@@ -12,12 +12,14 @@ from langgraph_runs import Interrupt, NotFoundError, Run, RunCancelledError, Run
 from langgraph_runs.call.retry import RetryPolicy
 from langgraph_runs.call.scope import Scope
 from langgraph_runs.errors import LangGraphRunsError
-from langgraph_runs.runs.outcome import GraphError, RunOutcomes, deleted_run_error, error_for, interrupts_in, reported_error
+from langgraph_runs.runs.graph_error import GraphError
+from langgraph_runs.runs.outcome import RunOutcomes, deleted_run_error, error_for
 
 from .played import RUN, THREAD, Answer, Played, Reply, reply, run_json, transport_of
 
 HISTORY = f"POST /threads/{THREAD}/history"
-NEWEST = f"GET /threads/{THREAD}/runs?limit=1"
+NEWEST = f"GET /threads/{THREAD}/runs?limit=10"
+STATE = f"GET /threads/{THREAD}/state"
 ONE = f"GET /threads/{THREAD}/runs/{RUN}"
 THE_THREAD = f"GET /threads/{THREAD}"
 
@@ -33,50 +35,6 @@ def run_of(status: str) -> Run:
 
 def state_json(run_id: str = RUN, **changes: Any) -> Any:
     return {"values": {"n": 1}, "next": [], "metadata": {"run_id": run_id}, "tasks": [], **changes}
-
-
-# -- errors as servers tell them
-
-
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
-        ({"error": "ValueError", "message": "boom"}, ("ValueError", "boom")),
-        ({"error": "boom"}, (None, "boom")),
-        ({"message": "boom"}, (None, "boom")),
-        ({"error": {"error": "E", "message": "m"}}, ("E", "m")),
-        ({"error": {"message": "m"}, "message": "outer"}, (None, "m")),
-        ("boom", (None, "boom")),
-        ("", (None, "")),
-        ({"error": 5, "message": 6}, ("5", "6")),
-        ({}, None),
-        ({"other": 1}, None),
-        (None, None),
-        ([1], None),
-        (5, None),
-    ],
-)
-def test_errors_in_the_shapes_of_servers(value: Any, told: Any) -> None:
-    """Class and message are found in each, and nothing in what is none of them."""
-    assert told == reported_error(value)
-
-
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        ({"__interrupt__": [{"value": "sure?", "id": "i", "ns": ["a"]}]}, (Interrupt(value="sure?", id="i", extra={"ns": ["a"]}),)),
-        ({"__interrupt__": [{"value": 1}, "bare"]}, (Interrupt(value=1), Interrupt(value="bare"))),
-        ({"__interrupt__": [{"id": 5}]}, (Interrupt(extra={"id": 5}),)),
-        ({"__interrupt__": {"value": 1}}, ()),
-        ({"__interrupt__": None}, ()),
-        ({}, ()),
-        (None, ()),
-        (["__interrupt__"], ()),
-    ],
-)
-def test_questions_in_values(data: Any, found: Any) -> None:
-    """They are records; what a user keeps under that name in another shape is no error."""
-    assert found == interrupts_in(data)
 
 
 # -- which error an outcome is
@@ -136,7 +94,7 @@ def test_a_success_with_its_values_sends_no_request() -> None:
     assert [] == played.asked
 
 
-@pytest.mark.parametrize("status", ["interrupted", "timeout", "new"])
+@pytest.mark.parametrize("status", ["timeout", "new"])
 def test_an_end_with_known_values_sends_no_request(status: str) -> None:
     """Cancelled and timed-out runs have no reason to be fetched."""
     outcomes, scope, played = asking()
@@ -148,26 +106,33 @@ def test_an_end_with_known_values_sends_no_request(status: str) -> None:
 def test_values_that_were_not_seen_come_from_the_runs_own_state() -> None:
     """One request, for the newest checkpoint of this very run."""
     outcomes, scope, played = asking(reply([state_json()]))
-    assert {"n": 1} == outcomes.outcome_of(run_of("interrupted"), scope).values
+    assert {"n": 1} == outcomes.outcome_of(run_of("timeout"), scope).values
     assert [HISTORY] == played.asked
     assert {"limit": 1, "metadata": {"run_id": RUN}} == played.body()
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        reply([state_json("another run")]),
-        reply([]),
-        reply([{"values": {"n": 1}}]),
-        reply({"detail": "no"}, 404),
-        Reply(200, b"<html>"),
-    ],
-)
+@pytest.mark.parametrize("answer", [reply([state_json("another run")]), reply([]), reply([{"values": {"n": 1}}])])
 def test_the_state_of_another_run_is_not_used(answer: Answer) -> None:
-    """A server that knows no filter, or no history, leaves the values unknown, and raises nothing."""
+    """A server that knows no filter leaves the values unknown, and raises nothing."""
     outcomes, scope, played = asking(answer)
-    assert None is outcomes.outcome_of(run_of("interrupted"), scope).values
-    assert 1 == len(played.asked)
+    assert None is outcomes.outcome_of(run_of("timeout"), scope).values
+    assert [HISTORY] == played.asked
+
+
+@pytest.mark.parametrize("answer", [reply({"detail": "no"}, 404), Reply(200, b"<html>"), Reply(500)])
+@pytest.mark.parametrize(("run_id", "values"), [(RUN, {"n": 1}), ("another run", None)])
+def test_without_a_history_the_current_state_is_used_if_the_run_wrote_it(answer: Answer, run_id: str, values: Any) -> None:
+    """The id of the run in its metadata is the evidence. The history is requested once, whatever its status."""
+    outcomes, scope, played = asking(answer, reply(state_json(run_id)))
+    assert values == outcomes.outcome_of(run_of("timeout"), scope).values
+    assert [HISTORY, STATE] == played.asked
+
+
+def test_a_history_that_is_not_reached_is_requested_again() -> None:
+    """A broken connection says nothing about what the server keeps."""
+    outcomes, scope, played = asking(requests.ConnectionError("x"), reply([state_json()]))
+    assert {"n": 1} == outcomes.outcome_of(run_of("timeout"), scope).values
+    assert [HISTORY, HISTORY] == played.asked
 
 
 def test_a_reported_error_needs_no_request() -> None:
@@ -200,8 +165,8 @@ def test_an_error_that_no_source_has_is_none() -> None:
     """The outcome is an error, whatever the responses to the requests are."""
     for answers in (
         [reply([]), reply([])],
-        [Reply(500), Reply(500)],
-        [requests.ConnectionError("x"), requests.ConnectionError("x")],
+        [Reply(500), Reply(500), Reply(500)],
+        [requests.ConnectionError("x")] * 4,
     ):
         outcomes, scope, _ = asking(*answers)
         outcome = outcomes.outcome_of(run_of("error"), scope, values=1)
@@ -276,6 +241,9 @@ def test_a_state_is_uncertain_if_another_graph_may_have_hidden_values(newest: An
     assert (None, False) == (outcome.values, outcome.exact)
 
 
+IDLE = reply({"thread_id": THREAD, "status": "idle"})
+
+
 @pytest.mark.parametrize(
     ("newest", "values", "exact"),
     [
@@ -285,11 +253,149 @@ def test_a_state_is_uncertain_if_another_graph_may_have_hidden_values(newest: An
         (Reply(500), None, False),
     ],
 )
-def test_without_a_history_only_the_newest_run_is_exact(newest: Answer, values: Any, exact: bool) -> None:
+def test_without_a_state_of_the_run_only_the_newest_run_is_exact(newest: Answer, values: Any, exact: bool) -> None:
     """If another run may have written the state, the values are not given out as this run's."""
-    outcome, asked = own({"n": 9}, reply({"detail": "no such endpoint"}, 404), newest)
+    outcome, asked = own({"n": 9}, reply({"detail": "no such endpoint"}, 404), reply(state_json("later")), IDLE, newest)
     assert (values, exact, "success") == (outcome.values, outcome.exact, outcome.status)
-    assert [HISTORY, NEWEST] == asked
+    assert [HISTORY, STATE, THE_THREAD, NEWEST] == asked
+
+
+OLD, YOUNG = "2026-11-21T01:00:00+00:00", "2026-11-21T02:00:00+00:00"
+
+
+def runs_of(*ids_and_times: Tuple[str, str], more: int = 0) -> Reply:
+    rest = [run_json(run_id=f"r{index}", created_at=f"2026-11-20T01:00:{index:02d}+00:00") for index in range(more)]
+    return reply([run_json(run_id=run_id, created_at=created) for run_id, created in ids_and_times] + rest)
+
+
+@pytest.mark.parametrize(
+    ("answers", "newest"),
+    [
+        ([runs_of((RUN, YOUNG), ("other", OLD))], True),
+        ([runs_of((RUN, OLD), ("other", YOUNG))], False),  # the oldest run comes first
+        ([runs_of(("other", OLD), (RUN, YOUNG))], True),
+        ([runs_of((RUN, YOUNG), ("other", YOUNG))], None),
+        ([runs_of((RUN, YOUNG), more=9)], True),  # a full page that begins with the newest run
+        ([runs_of(("other", OLD), (RUN, YOUNG), more=8), runs_of(("other", OLD), (RUN, YOUNG), more=20)], True),
+        ([runs_of(("other", OLD), (RUN, YOUNG), more=8), Reply(500)], None),
+        ([reply([])], None),
+        ([reply([run_json(created_at=None), run_json(run_id="other")])], None),
+        ([Reply(500)], None),
+    ],
+)
+def test_the_newest_run_is_found_in_either_order(answers: List[Answer], newest: Optional[bool]) -> None:
+    """Servers list the newest run first, or last. What one page does not show is not known."""
+    outcomes, scope, played = asking(*answers)
+    assert newest is outcomes.is_newest(THREAD, RUN, scope)
+    assert len(answers) == len(played.asked)
+
+
+# -- runs with the status "interrupted", which is a pause on some servers
+
+
+def thread_reply(status: str, **fields: Any) -> Reply:
+    return reply({"thread_id": THREAD, "status": status, **fields})
+
+
+ASKING = state_json(next=["ask"], tasks=[{"id": "1", "interrupts": [{"value": "sure?", "id": "i"}]}])
+QUESTION = Interrupt(value="sure?", id="i")
+
+
+def test_an_interrupted_run_whose_own_output_has_a_question_is_paused() -> None:
+    """As recorded from a server: the run keeps its output. No request is needed."""
+    output = {"k": 1, "__interrupt__": [{"id": "i", "value": "sure?"}]}
+    run = Run(run_id=RUN, thread_id=THREAD, status="interrupted", extra={"output": output})
+    outcomes, scope, played = asking()
+    outcome = outcomes.outcome_of(run, scope, values=output)
+    assert ("success", True, (QUESTION,), output) == (outcome.status, outcome.paused, outcome.interrupts, outcome.values)
+    assert None is error_for(outcome)
+    assert [] == played.asked
+
+
+def test_an_interrupted_run_with_a_question_in_its_state_is_paused() -> None:
+    """The thread is interrupted, without an error, and the run is its newest one."""
+    outcomes, scope, played = asking(thread_reply("interrupted"), reply([run_json()]), reply([ASKING]))
+    outcome = outcomes.outcome_of(run_of("interrupted"), scope)
+    assert ("success", True, (QUESTION,)) == (outcome.status, outcome.paused, outcome.interrupts)
+    assert {"n": 1, "__interrupt__": [{"value": "sure?", "id": "i"}]} == outcome.values
+    assert [THE_THREAD, NEWEST, HISTORY] == played.asked
+
+
+@pytest.mark.parametrize(
+    "thread",
+    [
+        thread_reply("idle"),
+        thread_reply("error"),
+        # As the Python server has it after a cancel.
+        thread_reply("interrupted", error={"error": "UserInterrupt", "message": "interrupt requested"}),
+    ],
+)
+def test_an_interrupted_run_was_cancelled_if_the_thread_shows_no_pause(thread: Answer) -> None:
+    """A cancelled run can have questions: one of its nodes had asked while another one worked."""
+    outcomes, scope, played = asking(thread, reply([run_json()]))
+    values = {"__interrupt__": [{"value": "sure?"}]}
+    outcome = outcomes.outcome_of(run_of("interrupted"), scope, values=values)
+    assert ("interrupted", False, values) == (outcome.status, outcome.paused, outcome.values)
+    assert [THE_THREAD, NEWEST] == played.asked
+
+
+def test_the_thread_of_a_later_run_says_nothing_about_an_interrupted_run() -> None:
+    """The run's own state has the question that it ended with."""
+    later = reply([run_json(run_id="later")])
+    outcomes, scope, _ = asking(thread_reply("idle"), later, reply([ASKING]))
+    assert outcomes.outcome_of(run_of("interrupted"), scope).paused
+    outcomes, scope, _ = asking(thread_reply("interrupted"), later, reply([state_json(next=["work"])]))
+    outcome = outcomes.outcome_of(run_of("interrupted"), scope, values={"n": 1})
+    assert ("interrupted", False) == (outcome.status, outcome.paused)
+
+
+def test_a_busy_thread_is_requested_again() -> None:
+    """A server may set the status of the thread after that of the run."""
+    busy = thread_reply("busy")
+    outcomes, scope, played = asking(busy, busy, thread_reply("interrupted"), reply([run_json()]), reply([ASKING]))
+    assert outcomes.outcome_of(run_of("interrupted"), scope).paused
+    assert [THE_THREAD] * 3 + [NEWEST, HISTORY] == played.asked
+
+
+def test_a_cancelled_run_that_has_a_reason_sends_no_request() -> None:
+    """The reason is the evidence."""
+    run = Run(run_id=RUN, thread_id=THREAD, status="interrupted", extra={"cancel_reason": "user"})
+    outcomes, scope, played = asking()
+    assert "interrupted" == outcomes.outcome_of(run, scope, values={"n": 1}).status
+    assert [] == played.asked
+
+
+# -- what a server keeps with the run
+
+
+def kept(status: str, **extra: Any) -> Run:
+    return Run(run_id=RUN, thread_id=THREAD, status=status, extra=extra)
+
+
+def test_values_that_the_run_itself_has_are_its_own() -> None:
+    """No request is needed to know that they are not those of a later run."""
+    outcomes, scope, played = asking()
+    outcome = outcomes.own_values(kept("success", output={"n": 1}), {"n": 99}, scope)
+    assert ({"n": 1}, True, []) == (outcome.values, outcome.exact, played.asked)
+
+
+def test_the_error_message_of_a_run() -> None:
+    """The class comes from the state with the same message."""
+    failed = kept("error", output={}, error_message="boom")
+    outcomes, scope, _ = asking(reply([state_json(tasks=[{"error": "ValueError('boom')"}])]))
+    outcome = outcomes.outcome_of(failed, scope)
+    assert ("ValueError", "boom", {"n": 1}) == (outcome.error, outcome.message, outcome.values)
+    outcomes, scope, _ = asking(reply([state_json(tasks=[{"error": "ValueError('other')"}])]))
+    outcome = outcomes.outcome_of(failed, scope)
+    assert (None, "boom") == (outcome.error, outcome.message)
+
+
+def test_an_error_event_that_says_nothing_is_no_reason() -> None:
+    """The reason is then looked for elsewhere."""
+    thread = {"thread_id": THREAD, "error": {"error": "ValueError", "message": "boom"}}
+    outcomes, scope, _ = asking(reply([]), reply([run_json()]), reply(thread))
+    outcome = outcomes.outcome_of(run_of("error"), scope, values={"n": 1}, reported=GraphError(None, None))
+    assert ("ValueError", "boom") == (outcome.error, outcome.message)
 
 
 def test_a_pause_that_the_values_hide_is_found() -> None:
@@ -303,6 +409,15 @@ def test_a_pause_that_the_values_hide_is_found() -> None:
     assert [HISTORY] == played.asked
 
 
+def test_a_pause_without_a_state_of_the_run_is_seen_at_the_thread() -> None:
+    """A resumed run that stops in the same node writes no state of its own."""
+    questions = {"task": [{"value": "sure?", "id": "i"}]}
+    outcomes, scope, played = asking(reply([]), thread_reply("interrupted", interrupts=questions), reply([run_json()]))
+    outcome = outcomes.look_for_pause(RunOutcome(status="success", run=run_of("success")), THREAD, scope)
+    assert (True, (QUESTION,)) == (outcome.paused, outcome.interrupts)
+    assert [HISTORY, THE_THREAD, NEWEST] == played.asked
+
+
 def test_an_ended_call_does_not_take_the_end_of_the_connection_for_a_response() -> None:
     """A failure that is due to the caller's own abort or deadline is raised, and not taken for "not known"."""
 
@@ -312,7 +427,7 @@ def test_an_ended_call_does_not_take_the_end_of_the_connection_for_a_response() 
 
     outcomes, scope, played = asking(abort)
     with pytest.raises(LangGraphRunsError, match="aborted: enough"):
-        outcomes.outcome_of(run_of("interrupted"), scope)
+        outcomes.outcome_of(run_of("timeout"), scope)
     assert 1 == len(played.asked)
 
 

@@ -122,6 +122,8 @@ def test_each_status_is_its_error(connect: Connect, call: Call) -> None:
     """Every status from 400 on is the typed error of that status, for every call, with all that is known of it."""
     blind = {("GET", f"/threads/{THREAD_ID}/runs"): reply(500)} if call.name not in ("list", "iter") else {}
     blind = {**blind, **beside(call)}
+    if call.name == "join":
+        blind["GET", "/threads/*/runs/*"] = reply(500)
     for status in STATUSES:
         answer = reply_json(status, {"detail": "no such thing"}, {"X-Other": "o", "x-request-id": "r"})
         with ScriptedServer(answer, routes=blind) as server:
@@ -363,24 +365,24 @@ RECORDS = [call for call in CALLS if call.due == "json" and not call.name.starts
 records = pytest.mark.parametrize("call", RECORDS, ids=str)
 
 
-@JSON_DUE
+NOT_JSON = [
+    b"",
+    b" \n",
+    HTML.encode(),
+    b'{"run_id": ',
+    b"{'a': 1}",
+    b"NaN",
+    b"{} {}",
+    b"\xff\xfe{\0}\0",
+    b"[" * 100_000,
+    b'"\xff"',
+]
+
+
+@records
 def test_a_body_that_is_not_json_is_an_error(connect: Connect, call: Call) -> None:
     """An empty, cut or foreign 200 where JSON is due is ResponseDecodeError, and is not requested again."""
-    bodies = [
-        b"",
-        b" \n",
-        HTML.encode(),
-        b'{"run_id": ',
-        b"{'a': 1}",
-        b"NaN",
-        b"{} {}",
-        b"\xff\xfe{\0}\0",
-        b"[" * 100_000,
-        b'"\xff"',
-    ]
-    if call.kind == "create":
-        bodies = [body for body in bodies if body is not None]
-    for body in bodies:
+    for body in NOT_JSON:
         answer = reply(200, body, {"Content-Type": "application/json", **run_headers(THREAD_ID, RUN_ID)})
         with ScriptedServer(answer, routes=after(call)) as server:
             error = _error(call, connect(server.url))
@@ -390,6 +392,23 @@ def test_a_body_that_is_not_json_is_an_error(connect: Connect, call: Call) -> No
             own = [request for request in server.requests if request.path == call.path and request.method == call.method]
             assert 1 == len(own)
             assert len(str(error)) < 500
+
+
+@pytest.mark.parametrize("name", ["wait", "join"])
+@pytest.mark.parametrize("body", NOT_JSON, ids=lambda body: ascii(body[:12].decode("latin-1")))
+def test_a_response_of_a_run_that_is_not_json_is_no_end(connect: Connect, name: str, body: bytes) -> None:
+    """A gateway may end a body early. The run is requested: while it goes on, it is joined; its values come from its own state."""
+    call = named(name)
+    answer = reply(200, body, {"Content-Type": "application/json", **run_headers(THREAD_ID, RUN_ID)})
+    with ScriptedServer(answer, routes=after(call)) as server:
+        assert VALUES == call(connect(server.url))
+    states = [reply_json(200, run_json(status)) for status in ("running", "success")]
+    with ScriptedServer(answer, named("join").good, routes={**after(call), ("GET", "/threads/*/runs/*"): states}) as server:
+        assert VALUES == call(connect(server.url))
+    with ScriptedServer(answer, routes=after(call, run=reply(500)), always=answer) as server:
+        error = _error(call, once(connect, server))
+        assert isinstance(error, ResponseDecodeError)
+        assert (RUN_ID, THREAD_ID) == (error.run_id, error.thread_id)
 
 
 @JSON_DUE
@@ -600,7 +619,7 @@ def test_a_compressed_response_that_is_cut_is_an_error(connect: Connect, how: st
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "compress", "gzip, br", "nonsense"])
-@calls("read", "create", due="json")
+@records
 def test_a_body_that_cannot_be_decompressed_is_an_error(connect: Connect, call: Call, encoding: str) -> None:
     """A body that is not what its Content-Encoding says is an error of this library."""
     answer = reply(200, b"\x01\x02this is not compressed", {"Content-Encoding": encoding, **run_headers(THREAD_ID, RUN_ID)})
@@ -842,7 +861,8 @@ def test_a_key_of_the_users_own_state_is_no_error(connect: Connect) -> None:
 def test_a_normal_value_of_a_run_that_did_not_succeed(connect: Connect, name: str, status: str, kind: Any) -> None:
     """200 and values, but the run was cancelled or timed out: that is raised, with the values so far."""
     call = named(name)
-    with ScriptedServer(waiting(value=VALUES, run=RUN), routes=after(call, run=ended(status))) as server:
+    thread = {("GET", "/threads/*"): reply_json(200, {"thread_id": THREAD_ID, "status": "idle"})}
+    with ScriptedServer(waiting(value=VALUES, run=RUN), routes={**after(call, run=ended(status)), **thread}) as server:
         raised = _error(call, connect(server.url))
 
     assert (kind, VALUES, status) == (type(raised), raised.values, raised.run.status)
@@ -945,7 +965,8 @@ def test_an_error_response_names_no_run(connect: Connect, call: Call) -> None:
 def test_later_errors_carry_the_run(connect: Connect, name: str, body: bytes) -> None:
     """Whatever is wrong with the body, the error carries run and thread of the headers."""
     kind = "text/html" if name == "stream" else "application/json"
-    with ScriptedServer(reply(200, body, {"Content-Type": kind, **run_headers(THREAD_ID, RUN_ID)})) as server:
+    routes = {("GET", "/threads/*/runs/*"): reply(500)} if name == "wait" else {}
+    with ScriptedServer(reply(200, body, {"Content-Type": kind, **run_headers(THREAD_ID, RUN_ID)}), routes=routes) as server:
         error = _error(named(name), connect(server.url))
 
     assert (RUN_ID, THREAD_ID) == (error.run_id, error.thread_id)
