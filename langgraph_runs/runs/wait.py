@@ -207,11 +207,11 @@ class RunWaiter:
         A broken connection, a body that ended early, and the status of a gateway that waited too long are not the end of a run.
         """
         if isinstance(error, APIStatusError):
-            asks = error.status_code in _MAY_HAVE_ENDED
+            may_have_ended = error.status_code in _MAY_HAVE_ENDED
         else:
             is_broken = isinstance(error, ResponseDecodeError) or self._transport.is_transient(error)
-            asks = isinstance(error, APIConnectionError) and error.sent is not False and is_broken
-        if not asks or scope.thread_id is None or scope.run_id is None:
+            may_have_ended = isinstance(error, APIConnectionError) and error.sent is not False and is_broken
+        if not may_have_ended or scope.thread_id is None or scope.run_id is None:
             return None
         try:
             return self._outcomes.run(scope.thread_id, scope.run_id, scope)
@@ -224,7 +224,7 @@ class RunWaiter:
     def _outcome(self, run: Run, result: _Result, scope: Scope) -> RunOutcome:
         """Return the outcome of a run that has ended. *result* is the response to the wait that started it."""
         if run.status != "success":
-            return self._outcomes.outcome_of(run, scope, values=_told(result.values), reported=result.reported)
+            return self._outcomes.outcome_of(run, scope, values=_unless_empty(result.values), reported=result.reported)
         # If it reports an error, "__error__" is a key of the user's own state, since the run succeeded.
         outcome = self._outcomes.outcome_of(run, scope, values=result.value)
         if isinstance(result.value, dict) and result.value.keys() == {"__interrupt__"}:
@@ -292,6 +292,6 @@ def _read(response: Response) -> _Result:
     return _Result(value, None, response.status)
 
 
-def _told(values: Any) -> Any:
+def _unless_empty(values: Any) -> Any:
     """Return the values of a run that did not succeed; None for an empty object, which servers send if they have none."""
     return None if values == {} else values

@@ -468,7 +468,9 @@ def test_raise_error_false_gives_the_outcome(connect: Connect) -> None:
 def test_a_clean_end_of_a_run_that_did_not_succeed(connect: Connect, name: str, status: str, kind: Any) -> None:
     """Cancelled and timed out look like success on the wire, and are raised."""
     got = []
-    with ScriptedServer(sse(*EVENTS, run=RUN), routes=routes(status)) as server:
+    thread = {("GET", "/threads/*"): reply_json(200, {"thread_id": THREAD_ID, "status": "idle"})}
+    thread["GET", "/threads/*/runs"] = reply_json(200, [run_json(status)])
+    with ScriptedServer(sse(*EVENTS, run=RUN), routes={**routes(status), **thread}) as server:
         runs = connect(server.url).runs
         opened: Any = runs.stream(THREAD_ID, "agent") if name == "stream" else runs.join_stream(*RUN)
         with pytest.raises(kind) as caught:
