@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-import attrs
-
 from ..call import Scope
 from ..errors import APIConnectionError, APIStatusError, ConflictError, NotFoundError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
@@ -222,7 +220,7 @@ def create_instead_of_wait(request: Request) -> Request:
     path, _, _ = request.path.rpartition("/")
     # What happens when the connection breaks is a matter of the wait alone.
     body = {name: value for name, value in parse(request.body).items() if name != "on_disconnect"}
-    return attrs.evolve(request, path=path, body=encode(body))
+    return Request(method=request.method, path=path, query=request.query, body=encode(body), headers=request.headers, creates=True)
 
 
 def created_run(response: Response, thread_id: Optional[str]) -> MarkedRun:
