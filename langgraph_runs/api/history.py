@@ -34,7 +34,7 @@ def get_history(
 ) -> List[ThreadState]:
     """Return at most *limit* states, newest first: those older than the checkpoint with the id *before*, if it is given.
 
-    A server that takes *before* in none of the known forms, or ignores it, is asked for more states, and they are filtered here.
+    If the server takes *before* in none of the known forms, or ignores it, more states are requested and filtered here.
     """
     path = thread_path(thread_id, "history")
     body: Dict[str, Any] = given(metadata=metadata, checkpoint=checkpoint)
