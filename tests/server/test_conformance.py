@@ -55,7 +55,7 @@ def test_the_command_makes_all_checks_and_each_promise_holds(own: tuple[str, Gra
     ended = Commands(own[0])("doctor", "--conformance", "--json", "--concurrency", "16", *options)
 
     failed = [line for line in ended.lines if line["verdict"] in ("broken", "not tried")]
-    assert [] == failed
+    assert [] == failed, failed
     assert sorted(NAMES) == sorted(line["name"] for line in ended.lines)
     assert 0 == ended.code
 
