@@ -117,3 +117,9 @@ def test_a_server_below_a_path_and_with_a_key(guarded_server: DevServer) -> None
             name: row.verdict.value for name, row in found.items()
         }
         assert [] == alice.threads.search(metadata=METADATA, limit=100)
+
+
+def test_without_a_url_and_a_graph_the_command_starts_a_server() -> None:
+    ended = Commands("").local("doctor", "--conformance", "--only", "ok,not-found", "--json")
+    assert (0, "") == (ended.code, ended.err)
+    assert {"ok": "holds", "not-found": "holds"} == {line["name"]: line["verdict"] for line in ended.lines}

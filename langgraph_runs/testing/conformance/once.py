@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Mapping, Optional, Set
 from urllib.parse import urlsplit
 
 from ... import APIStatusError, Client, CreateUncertainError, RunFailedError
@@ -111,38 +111,30 @@ def busy(trial: Trial) -> Finding:
     return HOLDS
 
 
-@promise("stateless", "wait and stream without a thread return the result of their run.")
+@promise("stateless", "wait and stream without a thread return the result of their run, and leave no thread.")
 def stateless(trial: Trial) -> Finding:
     graph = trial.main
-    client = trial.client
+    threads: Set[Optional[str]] = set()
     has_route = trial.plain("POST", "/runs/wait", {"assistant_id": graph.assistant_id, "input": graph.input}).status < 300
+
+    def note(ids: Mapping[str, Any]) -> None:
+        trial.note_run(ids)
+        threads.add(ids.get("thread_id"))
+
     try:
-        client.runs.wait(None, graph.assistant_id, input=graph.input, on_run_created=trial.note_run)
-        with client.runs.stream(None, graph.assistant_id, input=graph.input, on_run_created=trial.note_run) as stream:
+        trial.client.runs.wait(None, graph.assistant_id, input=graph.input, on_run_created=note)
+        with trial.client.runs.stream(None, graph.assistant_id, input=graph.input, on_run_created=note) as stream:
             list(stream)
     except APIStatusError as error:
         if not has_route:
             return differs("there are no stateless routes", f"raises the error of {error.status_code}")
         raise
+    deleted = trial.until(
+        lambda: all(trial.plain("GET", f"/threads/{thread_id}").status == 404 for thread_id in threads - {None}), seconds=5
+    )
+    expect(deleted, "a thread is still there five seconds after the end")
     if not has_route:
         return differs("there are no stateless routes", "uses a thread that it deletes afterwards")
-    return HOLDS
-
-
-@promise("stateless-thread", "The thread of a stateless wait is deleted afterwards.")
-def stateless_thread(trial: Trial) -> Finding:
-    seen: Dict[str, Any] = {}
-    graph = trial.main
-    try:
-        trial.client.runs.wait(None, graph.assistant_id, input=graph.input, on_run_created=seen.update)
-    except APIStatusError as error:
-        return differs(f"a stateless wait is refused with {error.status_code}", "raises the error of this status")
-    thread_id = seen.get("thread_id")
-    if not thread_id:
-        return not_tried("the server does not name the thread of a stateless run")
-    trial.note_thread(thread_id)
-    deleted = trial.until(lambda: trial.plain("GET", f"/threads/{thread_id}").status == 404, seconds=5)
-    expect(deleted, "the thread is still there five seconds after the end")
     return HOLDS
 
 
@@ -166,6 +158,5 @@ CHECKS = (
     stream_open_cut,
     busy,
     stateless,
-    stateless_thread,
     stateless_failure,
 )
