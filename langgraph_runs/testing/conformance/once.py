@@ -6,7 +6,7 @@ import uuid
 from typing import Any, Callable, Mapping, Optional, Set
 from urllib.parse import urlsplit
 
-from ... import APIStatusError, Client, CreateUncertainError, RunFailedError
+from ... import APIStatusError, Client, CreateUncertainError, RunFailedError, StreamInterruptedError
 from ..cutting_proxy import cut_response, swallow
 from .check import HOLDS, Finding, PromiseBroken, differs, expect, not_tried, promise
 from .trial import Trial
@@ -50,20 +50,21 @@ def _one_run(trial: Trial, start: Callable[[Client, str], Any], fault: Any) -> F
     thread_id = trial.thread()
     with trial.cutting() as (proxy, client):
         proxy.arm(fault, when=f"POST {urlsplit(client.base_url).path}/threads/{thread_id}/runs".encode())
+        reported = ""
         try:
             start(client, thread_id)
-        except CreateUncertainError:
-            uncertain = True
-        else:
-            uncertain = False
+        except (CreateUncertainError, StreamInterruptedError) as error:
+            reported = type(error).__name__
         fired = any(turn.fired for turn in proxy.turns)
-    expect(fired or not uncertain, "the call raised CreateUncertainError without a fault")
+    expect(fired or not reported, f"the call raised {reported} without a fault")
     if not fired:
         return not_tried("the connection was not cut: the response came from elsewhere")
     runs = trial.runs_of(thread_id)
     expect(len(runs) <= 1, f"one call has made {len(runs)} runs")
-    if uncertain:
-        return differs("what the server shows does not prove whether the run exists", "raises CreateUncertainError")
+    if reported == "StreamInterruptedError":
+        return differs("the server does not have the events of the run", f"raises {reported}")
+    if reported:
+        return differs("what the server shows does not prove whether the run exists", f"raises {reported}")
     expect(len(runs) == 1, "the call returned, and the thread has no run")
     return HOLDS
 
@@ -84,7 +85,7 @@ def wait_cut(trial: Trial) -> Finding:
     return next((finding for finding in findings if finding != HOLDS), HOLDS)
 
 
-@promise("stream-open-cut", "stream whose response is lost makes one run.", cuts=True)
+@promise("stream-open-cut", "stream whose response is lost makes one run, or reports what is not known.", cuts=True)
 def stream_open_cut(trial: Trial) -> Finding:
     graph = trial.main
 
