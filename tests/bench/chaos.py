@@ -148,7 +148,7 @@ class Theirs(Side):
 
 def creates(make: Callable[[str], Any], url: str, count: int, seed: int, once: bool = False) -> dict[str, int]:
     """Create runs through a proxy that breaks a third of the requests; then count the runs on the server."""
-    counts = {"created": 0, "doubled": 0, "lost": 0, "uncertain": 0, "failed": 0, "phantom": 0}
+    counts = {"broken": 0, "created": 0, "doubled": 0, "lost": 0, "uncertain": 0, "failed": 0, "phantom": 0}
     with CuttingProxy(url, seeded(seed, 1 / 3, when=b"POST ", longest=1500)) as proxy:
         side = make(proxy.url)
         create = side.create_once if once and hasattr(side, "create_once") else side.create
@@ -171,6 +171,7 @@ def creates(make: Callable[[str], Any], url: str, count: int, seed: int, once: b
                 counts["lost"] += bool(runs) and run_id is None and not uncertain
                 counts["failed"] += not runs and run_id is None
                 counts["phantom"] += run_id is not None and run_id not in runs
+        counts["broken"] = sum(turn.fired for turn in proxy.turns)
     return counts
 
 
@@ -179,7 +180,8 @@ def creates(make: Callable[[str], Any], url: str, count: int, seed: int, once: b
 
 def events(make: Callable[[str], Any], url: str, count: int, seeds: int) -> dict[str, int]:
     """Numbered events over connections that are cut in mid-stream."""
-    counts = {"expected": 0, "lost": 0, "said to be missing": 0, "doubled": 0, "out of order": 0, "errors": 0, "cuts": 0}
+    kinds = ("expected", "lost", "said to be missing", "said later", "doubled", "out of order", "errors", "cuts")
+    counts = dict.fromkeys(kinds, 0)
     for seed in range(seeds):
         plan = seeded(f"stream-{seed}", 0.6, longest=40 * count)
 
@@ -197,36 +199,36 @@ def events(make: Callable[[str], Any], url: str, count: int, seeds: int) -> dict
                     if event.event == "custom":
                         seen.append(event.data["i"])
                         places.append(place)
-            except Exception:
+            except Exception as error:
+                print(f"  stream {seed} of {side.name} ended with {error!r}"[:500], file=sys.stderr)
                 counts["errors"] += 1
                 continue
             finally:
                 counts["cuts"] += sum(turn.fired for turn in proxy.turns)
         counts["expected"] += count
-        silent, marked = missing(count, seen, places, side.gaps())
+        silent, marked, later = missing(count, seen, places, side.gaps())
         counts["lost"] += silent
         counts["said to be missing"] += marked
+        counts["said later"] += later
         counts["doubled"] += len(seen) - len(set(seen))
         counts["out of order"] += sum(b < a for a, b in zip(seen, seen[1:]))
     return counts
 
 
-def missing(count: int, seen: list[int], places: list[int], gaps: list[int]) -> tuple[int, int]:
-    """How many of the events 0 to count - 1 are missing without a word, and how many where the stream says so.
+def missing(count: int, seen: list[int], places: list[int], gaps: list[int]) -> tuple[int, int, int]:
+    """How many of the events 0 to count - 1 are missing: without a word, where the stream says so, and where it says so later.
 
     The events `seen` were the ones at `places` of the stream, counted from 0; `gaps` are the numbers of events before each gap.
     """
-    silent = marked = 0
     # Only the first time that an event comes, so that one that comes again hides nothing.
     order = sorted(dict(zip(reversed(seen), reversed(places))).items())
     edges = [(-1, -1), *order, (count, sys.maxsize)]
-    for (before, begin), (after, end) in zip(edges, edges[1:]):
-        lost = after - before - 1
-        if any(begin < gap <= end for gap in gaps):
-            marked += lost
-        else:
-            silent += lost
-    return silent, marked
+    blocks = [(after - before - 1, begin, end) for (before, begin), (after, end) in zip(edges, edges[1:]) if after - before > 1]
+    marked = [block for block in blocks if any(block[1] < gap <= block[2] for gap in gaps)]
+    unused = [gap for gap in gaps if not any(begin < gap <= end for _, begin, end in marked)]
+    later = [block for block in blocks if block not in marked and any(gap > block[2] for gap in unused)]
+    silent = [block for block in blocks if block not in marked and block not in later]
+    return sum(block[0] for block in silent), sum(block[0] for block in marked), sum(block[0] for block in later)
 
 
 # -- the truth table
@@ -371,6 +373,7 @@ def measure_server(url: str, options: argparse.Namespace) -> list[Row]:
     seen = events(OnAnyServer, url, options.events, options.seeds)
     return [
         ("creates through faults", str(options.creates)),
+        ("  requests that were broken off", str(made["broken"])),
         ("  exist without their caller knowing", str(made["lost"])),
         ("  doubled", str(made["doubled"])),
         ("  with the id of a run that is not there", str(made["phantom"])),
@@ -380,6 +383,7 @@ def measure_server(url: str, options: argparse.Namespace) -> list[Row]:
         ("  cuts", str(seen["cuts"])),
         ("  lost without a word", str(seen["lost"])),
         ("  missing where the stream says so", str(seen["said to be missing"])),
+        ("  missing, and the stream says so later", str(seen["said later"])),
         ("  doubled", str(seen["doubled"])),
         ("  out of order", str(seen["out of order"])),
         ("  streams that ended in an error", str(seen["errors"])),
