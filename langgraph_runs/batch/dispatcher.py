@@ -80,9 +80,9 @@ class Dispatcher:
         self._tasks[future] = in_flight
         future.add_done_callback(self._done.put)
 
-    def delete_thread(self, thread_id: str) -> None:
-        """Delete a thread in a cleanup worker. Does not wait for it."""
-        self._clean_up(thread_id, self._runner.delete_thread)
+    def delete_thread(self, thread_id: str, *, ended: bool = False) -> None:
+        """Delete a thread in a cleanup worker, without waiting for it; see `TaskRunner.delete_thread`."""
+        self._clean_up(thread_id, lambda thread_id: self._runner.delete_thread(thread_id, ended=ended))
 
     def cancel_run(self, in_flight: InFlightTask, *, delete: bool, keep_successful: bool) -> None:
         """Cancel the run of a task in a cleanup worker, without waiting for it; see `TaskRunner.cancel_run`."""

@@ -222,8 +222,10 @@ class LedgerRecorder:
             self._store.remove_orphaned_threads(self._deleted)
         self._deleted.clear()
         self._claimed_elsewhere += claimed_elsewhere
-        for thread_id in filter(None, orphaned):
-            self._dispatcher.delete_thread(thread_id)
+        for thread_id, one in zip(orphaned, finished):
+            if thread_id is not None:
+                run = None if one.result is None else one.result.run
+                self._dispatcher.delete_thread(thread_id, ended=run is not None and run.finished)
         return startable
 
     def _claim(self, in_flight: InFlightTask) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 import attrs
 
 from .. import api
-from ..call import AbortSignal, RetryDetails, Scope, at_moments
+from ..call import AbortSignal, RetryDetails, Scope, at_moments, states_absence
 from ..errors import ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError, NotFoundError
 from ..http import NO_OPTIONS, Settings, Transport
 from ..models import Run, RunOutcome
@@ -27,8 +27,12 @@ from .task import Task, TaskResult
 __all__ = ["HookError", "HookGuard", "TaskRunner", "check_picklable", "run_task"]
 
 _log = logging.getLogger(__name__)
+#: Statuses of runs that are not paused, on any server.
+_NEVER_PAUSED = frozenset({"error", "timeout"})
 #: When a thread is checked for a run that may still arrive: seconds after the first check. The last check decides.
 _ARRIVAL_CHECKS = (0.0, 0.2, 0.5, 1.0, 2.0)
+#: When the runs of a thread are listed until all have ended after a cancel: seconds after the first list.
+_END_CHECKS = (0.0, 0.1, 0.3, 0.8, 2.0)
 #: Seconds for the cleanup after one input.
 _CLEANUP_TIMEOUT = 15.0
 
@@ -160,10 +164,12 @@ class TaskRunner:
         return []
 
     def _runs_on(self, thread_id: str, scope: Scope) -> List[Run]:
-        """Return the runs of a thread. A thread that does not exist has none."""
+        """Return the runs of a thread. A thread of which the server says that it does not exist has none."""
         try:
             return api.list_runs(self._transport, scope, thread_id, limit=10)
-        except NotFoundError:
+        except NotFoundError as error:
+            if not states_absence(error):
+                raise  # a gateway sends it while the server is away
             return []
 
     # -- cleanup
@@ -176,12 +182,19 @@ class TaskRunner:
         if isinstance(error, DeadlineExceededError):
             self.cancel_run(task.thread_id, delete=task.delete[1], may_still_arrive=run_id is None, keep_successful=False)
         elif outcome is not None and not outcome.paused and task.delete[error is not None]:
-            self.delete_thread(task.thread_id)
+            self.delete_thread(task.thread_id, ended=outcome.run is not None and outcome.run.finished)
 
-    def delete_thread(self, thread_id: str) -> bool:
-        """Delete a thread. Returns True if it is deleted; a failure is only logged."""
+    def delete_thread(self, thread_id: str, *, ended: bool = False) -> bool:
+        """Delete a thread. Returns True if it is deleted; a failure is only logged.
+
+        *ended*: its run is known to have ended, and not to be paused. Otherwise its runs are requested first, and the thread is
+        left if a run on it goes on or is paused.
+        """
         try:
             with self._transport.scope(_CLEANUP_TIMEOUT) as scope:
+                if not ended and not self._may_delete(thread_id, scope):
+                    _log.warning("the thread %s is left on the server: its run goes on, or waits for a human", thread_id)
+                    return False
                 return self._delete_thread(thread_id, scope)
         except LangGraphRunsError as error:
             _log.warning("the thread %s is left behind on the server: %s", thread_id, str(error))
@@ -191,15 +204,19 @@ class TaskRunner:
         """Cancel the runs of a thread and, with *delete*, delete the thread. Return True if the thread does not exist any more.
 
         With *may_still_arrive*, wait about a second for a run that is not on the thread yet. With *keep_successful*, do not delete
-        the thread if a run on it has succeeded. A failure is only logged.
+        the thread if a run on it has succeeded. The thread is deleted only when all its runs have ended. A failure is only logged.
         """
         checks = _ARRIVAL_CHECKS[:-1] if may_still_arrive else _ARRIVAL_CHECKS[:1]
         try:
             with self._transport.scope(_CLEANUP_TIMEOUT) as scope:
                 runs = self._wait_for_runs(thread_id, scope, checks)
-                ended = [run.finished or self._cancel(run, scope) for run in runs]
-                if not all(ended):
-                    runs = self._runs_on(thread_id, scope)  # a run ended before it was cancelled: find out how
+                unfinished = [run for run in runs if not run.finished]
+                cancelled = [self._cancel(run, scope) for run in unfinished]
+                if unfinished and (delete or not all(cancelled)):
+                    runs = self._wait_for_end(thread_id, scope)
+                if not all(run.finished for run in runs):
+                    _log.warning("the thread %s is left on the server: its run goes on", thread_id)
+                    return False
                 if not delete or (keep_successful and any(run.status == "success" for run in runs)):
                     return False
                 return self._delete_thread(thread_id, scope) if runs else True
@@ -214,6 +231,25 @@ class TaskRunner:
         except NotFoundError:
             return False
         return True
+
+    def _wait_for_end(self, thread_id: str, scope: Scope) -> List[Run]:
+        """Return the runs of a thread when all have ended, or as they are after a few seconds."""
+        runs: List[Run] = []
+        for _ in at_moments(scope, _END_CHECKS):
+            runs = self._runs_on(thread_id, scope)
+            if all(run.finished for run in runs):
+                break
+        return runs
+
+    def _may_delete(self, thread_id: str, scope: Scope) -> bool:
+        """Return True if all runs of a thread have ended, and none is paused."""
+        runs = self._runs_on(thread_id, scope)
+        if not all(run.finished for run in runs):
+            return False
+        if all(run.status in _NEVER_PAUSED for run in runs):
+            return True
+        thread = api.get_thread(self._transport, scope, thread_id)
+        return thread.status != "interrupted" or bool(thread.error)
 
     def _delete_thread(self, thread_id: str, scope: Scope) -> bool:
         try:

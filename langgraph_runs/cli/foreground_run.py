@@ -16,6 +16,7 @@ from .. import (
     Interrupt,
     LangGraphRunsError,
     NotFoundError,
+    Run,
     RunError,
 )
 from . import exit_codes
@@ -50,6 +51,8 @@ class ForegroundRun:
         self.run_id = run_id
         #: True if the thread is deleted when the run has ended.
         self.temporary = temporary
+        #: The run when it had ended, once that is known.
+        self.ended: Optional[Run] = None
         if run_id is not None:
             signals.run_is_known()
 
@@ -77,15 +80,29 @@ class ForegroundRun:
         return f"run {self.run_id} was cancelled"
 
     def delete_temporary_thread(self) -> None:
-        """Delete the thread if it was made for this run alone. A failure is printed as a warning."""
+        """Delete the thread if it was made for this run alone, which has ended and is not paused. A failure is only printed."""
         if not self.temporary:
             return
         try:
+            if not self._has_ended():
+                print_message(f"warning: the run's own thread {self.thread_id} is kept: its run is not known to have ended")
+                return
             self._client.threads.delete(self.thread_id, timeout=_CLEANUP_TIMEOUT)
         except NotFoundError:
             pass  # the thread was never created
         except LangGraphRunsError as error:
             print_message(f"warning: the run's own thread {self.thread_id} was not deleted: {error}")
+
+    def _has_ended(self) -> bool:
+        """Return True if the run is known to have ended, and not to be paused."""
+        if self.ended is not None:
+            return self.ended.finished
+        if self.run_id is None:
+            self._find_run()
+        if self.run_id is None:
+            return False
+        outcome = self._client.runs.join(self.thread_id, self.run_id, raise_error=False, timeout=_CLEANUP_TIMEOUT)
+        return outcome.run is not None and outcome.run.finished and not outcome.paused
 
     def _find_run(self) -> None:
         # The newest run of a thread is known to be this one only if the thread was made for this run.
@@ -125,7 +142,8 @@ def foreground_run(
                 raise
             # The output cannot be written. The run and its thread stay, so that the result is not lost.
             raise CommandError(f"{error}; to see the result: langgraph-runs join {thread_id} {run.run_id}", error.code) from error
-        except RunError:
+        except RunError as error:
+            run.ended = error.run
             run.delete_temporary_thread()
             raise
         run.delete_temporary_thread()

@@ -86,6 +86,7 @@ def run_join(args: argparse.Namespace) -> int:
 
 def print_outcome(outcome: RunOutcome, args: argparse.Namespace, run: ForegroundRun, assistant: Optional[str]) -> int:
     """Print how the run ended and return the exit code; raise the run's error if it failed."""
+    run.ended = outcome.run
     if outcome.paused:
         run.temporary = False  # the thread is needed to answer
     pretty = False if args.json else None

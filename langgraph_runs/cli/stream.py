@@ -60,6 +60,7 @@ def show(stream: RunStream[Any], args: argparse.Namespace, run: ForegroundRun, a
                 printer.show(event)  # type: ignore[arg-type]
         finally:
             printer.finish()
+        run.ended = None if stream.outcome is None else stream.outcome.run
         if not stream.paused:
             return exit_codes.OK
         run.temporary = False  # the thread is needed to answer

@@ -13,6 +13,7 @@ from langgraph_runs import (
     ConflictError,
     DeadlineExceededError,
     InvalidRequestError,
+    NotFoundError,
     RateLimitError,
     RetryDetails,
     RetryPolicy,
@@ -76,17 +77,49 @@ def test_a_failed_run_is_an_error_of_the_result() -> None:
 @pytest.mark.parametrize(
     ("delete", "answer", "requests"),
     [
-        ((True, False), {"n": 2}, [CREATE, DELETE]),
+        ((True, False), {"n": 2}, [CREATE, LIST, DELETE]),
         ((False, True), {"n": 2}, [CREATE]),
-        ((False, True), {"__error__": {"message": "m"}}, [CREATE, DELETE]),
+        ((False, True), {"__error__": {"message": "m"}}, [CREATE, LIST, DELETE]),
         ((True, True), {"__interrupt__": [{"value": "Send this?", "id": "1"}]}, [CREATE]),
     ],
     ids=["success", "success is kept", "failure", "paused"],
 )
 def test_the_thread_is_deleted_as_the_task_says(delete: Any, answer: Any, requests: List[str]) -> None:
-    runner, played, _ = runner_of(reply(answer, **IDS), Reply(204))
+    """The client of this test does not verify outcomes: the evidence that the run has ended is the list of its thread's runs."""
+    runner, played, _ = runner_of(reply(answer, **IDS), reply([run_json(status="error")]), Reply(204))
     runner.run(task_of(delete=delete))
     assert requests == played.asked
+
+
+RUNNING, SUCCEEDED = reply([run_json(status="running")]), reply([run_json(status="success")])
+THE_THREAD = f"GET /threads/{THREAD}"
+
+
+@pytest.mark.parametrize(
+    ("answers", "requests"),
+    [
+        ([RUNNING], [LIST]),
+        ([reply([run_json(status="error")]), Reply(204)], [LIST, DELETE]),
+        ([SUCCEEDED, reply({"thread_id": THREAD, "status": "idle"}), Reply(204)], [LIST, THE_THREAD, DELETE]),
+        ([SUCCEEDED, reply({"thread_id": THREAD, "status": "interrupted"})], [LIST, THE_THREAD]),
+        ([reply({"detail": f"Thread with ID {THREAD} not found"}, 404), Reply(204)], [LIST, DELETE]),
+        ([reply({"detail": "Not Found"}, 404)], [LIST]),
+        ([Reply(404, b"<html>no backend</html>")], [LIST]),
+    ],
+    ids=["running", "failed", "succeeded", "paused", "gone", "a 404 that says nothing", "a page"],
+)
+def test_a_thread_is_deleted_only_if_its_runs_are_known_to_have_ended(answers: List[Any], requests: List[str]) -> None:
+    """A run that goes on, or waits for a human, keeps its thread; so does one of which nothing is known."""
+    runner, played, _ = runner_of(*answers)
+    assert runner.delete_thread(THREAD) is (requests[-1] == DELETE)
+    assert requests == played.asked
+
+
+def test_a_cancelled_run_that_does_not_end_keeps_its_thread() -> None:
+    """The response to the cancel is no evidence that the run has stopped."""
+    runner, played, _ = runner_of(RUNNING, Reply(202), *[RUNNING] * 5)
+    assert not runner.cancel_run(THREAD, delete=True, may_still_arrive=False, keep_successful=False)
+    assert [LIST, CANCEL, *[LIST] * 5] == played.asked
 
 
 def test_a_run_that_exists_is_joined_and_not_created_again() -> None:
@@ -113,9 +146,16 @@ def test_an_input_is_created_if_no_run_has_arrived(may_still_arrive: bool, lists
 
 
 def test_an_input_is_created_on_a_thread_that_does_not_exist_yet() -> None:
-    runner, played, _ = runner_of(reply({"detail": "Not Found"}, 404), reply({"n": 2}, **IDS))
+    runner, played, _ = runner_of(reply({"detail": f"Thread with ID {THREAD} not found"}, 404), reply({"n": 2}, **IDS))
     assert runner.run(task_of(may_exist=True)).error is None
     assert [LIST, CREATE] == played.asked
+
+
+def test_an_input_is_not_created_again_after_a_404_that_says_nothing() -> None:
+    """A gateway sends one while the server is away."""
+    runner, played, _ = runner_of(reply({"detail": "Not Found"}, 404))
+    assert isinstance(runner.run(task_of(may_exist=True)).error, NotFoundError)
+    assert [LIST] == played.asked
 
 
 def test_a_run_that_ended_badly_is_superseded_if_it_is_to_be_run_again() -> None:
@@ -152,11 +192,12 @@ def test_an_input_over_its_timeout_is_cancelled_and_its_thread_deleted() -> None
         time.now += 10
         return reply({"detail": "the gateway gave up"}, 504)
 
-    runner, played, time = runner_of(late, reply([run_json(status="running")]), Reply(204), Reply(204))
+    ended = reply([run_json(status="interrupted")])
+    runner, played, time = runner_of(late, reply([run_json(status="running")]), Reply(204), ended, Reply(204))
     result = runner.run(task_of(timeout=5.0, delete=(False, True)))
     assert isinstance(result.error, DeadlineExceededError)
     assert 10.0 == result.seconds
-    assert [CREATE, LIST, CANCEL, DELETE] == played.asked
+    assert [CREATE, LIST, CANCEL, LIST, DELETE] == played.asked
 
 
 @pytest.mark.parametrize(("keep_successful", "requests"), [(False, [LIST, DELETE]), (True, [LIST])])
@@ -175,11 +216,11 @@ def test_a_cancel_that_came_too_late_finds_out_how_the_run_ended() -> None:
 
 def test_a_thread_that_cannot_be_deleted_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     runner, _, _ = runner_of(reply({"detail": "no"}, 403), reply({"detail": "Not Found"}, 404))
-    assert not runner.delete_thread(THREAD)
+    assert not runner.delete_thread(THREAD, ended=True)
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert f"the thread {THREAD} is left behind on the server" in record.getMessage()
     assert all(isinstance(argument, str) for argument in record.args or ())
-    assert runner.delete_thread(THREAD), "it is deleted already"
+    assert runner.delete_thread(THREAD, ended=True), "it is deleted already"
 
 
 def test_an_exception_of_the_hook_is_not_the_result_of_the_task() -> None:
