@@ -9,7 +9,7 @@ from ..errors import APIStatusError, BadRequestError, InternalServerError, Unpro
 from ..http import NO_OPTIONS, CommonOptions, Transport
 from ..models import ThreadState
 from ..serialization import decode_list
-from .own_response import own_json
+from .own_response import own_record
 from .paths import thread_path
 from .request import build, fetch_json, given
 
@@ -53,7 +53,7 @@ def get_history(
         request = build("POST", path, options, body={"limit": limit, **body, "before": before})
         try:
             # Sent once: a server that cannot interpret it may respond with 500.
-            states = decode_list(own_json(transport.send(request, scope)), ThreadState)
+            states = decode_list(own_record(transport.send(request, scope)), ThreadState)
         except _REFUSED:
             return _older(newest, before, limit, error)
     return _older(newest, before, limit, None) if _ignores(states, before) else states
@@ -67,7 +67,7 @@ def get_history_once(
     Not every server knows the filter: one ignores it, another responds with status 500.
     """
     request = build("POST", thread_path(thread_id, "history"), body={"limit": limit, "metadata": metadata})
-    return decode_list(own_json(transport.send(request, scope)), ThreadState)
+    return decode_list(own_record(transport.send(request, scope)), ThreadState)
 
 
 def _ignores(states: List[ThreadState], before: str) -> bool:

@@ -13,7 +13,7 @@ from ..http import Response, error_text
 from ..models import kind_of
 from ..serialization import decode_body
 
-__all__ = ["check_done", "check_json", "own_json"]
+__all__ = ["check_done", "check_json", "own_json", "own_record"]
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 #: The statuses with which servers confirm a cancel or a delete without a body.
@@ -44,10 +44,18 @@ def own_json(response: Response) -> Any:
         raise _not_own(response, why, error.problems[0]) from error
 
 
+def own_record(response: Response) -> Any:
+    """Return the JSON of a response that has records. Raise as `own_json` does, also for an object that only reports an error."""
+    value = own_json(response)
+    if _reports_error(value):
+        raise _not_own(response, f"it reports {_error_shown(value)}")
+    return value
+
+
 def check_json(response: Response, kind: type) -> None:
     """Return if *response* is the API's own, with a *kind* (list or dict) that reports no error. Else raise, as `own_json` does."""
-    value = own_json(response)
-    if not isinstance(value, kind) or _reports_error(value):
+    value = own_record(response)
+    if not isinstance(value, kind):
         raise _not_own(response, f"it is {kind_of(value)}: {_error_shown(value)}")
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..call import Scope, states_absence
-from ..errors import NotFoundError
+from ..errors import NotFoundError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Transport
-from ..serialization import encode
-from .own_response import check_done, own_json
+from ..models import ThreadState
+from ..serialization import decode, encode
+from .own_response import check_done, own_record
 
-__all__ = ["NO_BODY", "build", "fetch_json", "given", "run_once_or_absent", "search", "with_ids", "with_required"]
+__all__ = ["NO_BODY", "build", "fetch_json", "given", "run_once_or_absent", "search", "state_of", "with_ids", "with_required"]
 
 #: Distinguishes a request without a body from one whose body is null.
 NO_BODY: Any = object()
+_OF_A_STATE = frozenset({"values", "next", "tasks", "checkpoint"})
 
 
 def build(
@@ -38,7 +40,7 @@ def build(
 
 def fetch_json(transport: Transport, scope: Scope, request: Request) -> Any:
     """Send a request and return the parsed JSON of the response, which must be the API's own."""
-    return own_json(transport.call(request, scope))
+    return own_record(transport.call(request, scope))
 
 
 def run_once_or_absent(transport: Transport, scope: Scope, request: Request) -> None:
@@ -90,3 +92,11 @@ def with_ids(value: Any, **ids: Optional[str]) -> Any:
         return value
     missing = {name: known for name, known in ids.items() if known and not (isinstance(value.get(name), str) and value[name])}
     return {**value, **missing} if missing else value
+
+
+def state_of(value: Any) -> ThreadState:
+    """Return a state, given as parsed JSON. An object without any field of a state is none: it would look like an ended run."""
+    if isinstance(value, dict) and not value.keys() & _OF_A_STATE:
+        problem = "$.values: missing"
+        raise ResponseDecodeError(f"the response has another shape than promised: {problem}", problems=(problem,))
+    return decode(value, ThreadState)

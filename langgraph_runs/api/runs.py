@@ -11,7 +11,7 @@ from ..markers import has_metadata, is_in_metadata, marker_in
 from ..models import Run
 from ..serialization import decode, decode_list, encode, parse
 from ..server_traits import ServerTraits
-from .own_response import own_json
+from .own_response import own_record
 from .paths import ids_from, run_path, runs_path
 from .request import build, fetch_json, run_once_or_absent, with_ids, with_required
 
@@ -110,7 +110,7 @@ def list_marked_runs(
     options = CommonOptions(..., None, {**options.headers, "Cache-Control": "no-cache"}, options.params)
     request = build("GET", runs_path(thread_id), options, query=(("limit", limit), ("offset", offset)))
     response = transport.call(request, scope)
-    values = own_json(response)
+    values = own_record(response)
     runs = decode_list(values, Run)
     rows = [_marked(run, value) for run, value in zip(runs, values)]
     headers = response.headers
@@ -118,7 +118,7 @@ def list_marked_runs(
 
 
 def _runs_of(response: Response, thread_id: str, select: Sequence[str] = ()) -> List[Run]:
-    return _runs_in(with_required(own_json(response), select, {"run_id": "", "status": ""}), thread_id)
+    return _runs_in(with_required(own_record(response), select, {"run_id": "", "status": ""}), thread_id)
 
 
 def _runs_in(values: Any, thread_id: str) -> List[Run]:
@@ -228,7 +228,7 @@ def created_run(response: Response, thread_id: Optional[str]) -> MarkedRun:
 
     An id that is missing in the body is taken from the headers; the *thread_id* is that of the request, None for a stateless run.
     """
-    value = own_json(response)
+    value = own_record(response)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     ids = ids_from(response.headers)
@@ -248,7 +248,7 @@ def create_batch_request(body: bytes, options: CommonOptions = NO_OPTIONS, *, he
 
 def create_batch_response(response: Response) -> List[Run]:
     """Return the runs that a `create_batch_request` created."""
-    return decode_list(own_json(response), Run)
+    return decode_list(own_record(response), Run)
 
 
 def join_request(thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Request:

@@ -11,7 +11,7 @@ from ..markers import BATCH_ITEM, MARKER, marker_in
 from ..models import Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
 from .paths import thread_path
-from .request import build, fetch_json, given, run_once_or_absent, search, with_ids
+from .request import build, fetch_json, given, run_once_or_absent, search, state_of, with_ids
 
 __all__ = [
     "MarkedThread",
@@ -150,7 +150,7 @@ def get_state(
         path = thread_path(thread_id, "state", "checkpoint")
         body: Dict[str, Any] = {"checkpoint": _place(checkpoint), **({"subgraphs": True} if subgraphs else {})}
         try:
-            return decode(fetch_json(transport, scope, build("POST", path, options, body=body)), ThreadState)
+            return state_of(fetch_json(transport, scope, build("POST", path, options, body=body)))
         except BadRequestError:
             if not subgraphs:
                 raise
@@ -160,7 +160,7 @@ def get_state(
         rest = () if checkpoint_id is None else (path_segment(checkpoint_id),)
         query = [("subgraphs", "true")] if subgraphs else []
         request = build("GET", thread_path(thread_id, "state", *rest), options, query=query)
-    return decode(fetch_json(transport, scope, request), ThreadState)
+    return state_of(fetch_json(transport, scope, request))
 
 
 def update_state(

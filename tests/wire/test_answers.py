@@ -470,6 +470,19 @@ def test_a_page_where_json_is_due_is_not_the_apis(connect: Connect, call: Call, 
 
 
 @records
+def test_the_report_of_an_error_is_no_record(connect: Connect, call: Call) -> None:
+    """Gateways report errors as JSON with 200; an object without any field of a state is no state, whose run would look ended."""
+    for value in ({"error": "login required"}, {"detail": "Unauthorized", "status": 401}, {"success": False}):
+        with ScriptedServer(reply_json(200, value), routes=after(call)) as server:
+            error = _error(call, once(connect, server))
+        assert "is not the API's" in str(error), value
+        assert None is error.sent
+    if call.name == "threads.get_state":
+        with ScriptedServer(reply_json(200, {})) as server:
+            assert ("$.values: missing",) == _error(call, once(connect, server)).problems
+
+
+@records
 def test_another_shape_is_an_error(connect: Connect, call: Call) -> None:
     """JSON of another kind than promised is ResponseDecodeError with the place."""
     value: Any
