@@ -103,12 +103,12 @@ def busy(trial: Trial) -> Finding:
     try:
         trial.create(thread_id, trial.main, multitask_strategy="reject")
     except APIStatusError as error:
-        status = error.status_code
+        status, raised = error.status_code, type(error).__name__
     else:
         return differs("'reject' is ignored: a second run starts", "cannot prevent it, and returns the second run")
     expect(len(trial.runs_of(thread_id)) == 1, f"the server refused with {status}, and the thread has another run")
     if status != 409:
-        return differs(f"the refusal is {status} and not 409", f"raises the error of {status}")
+        return differs(f"the refusal is {status} and not 409", f"raises {raised}")
     return HOLDS
 
 

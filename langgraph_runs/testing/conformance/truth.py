@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict
 
 from ... import DeadlineExceededError, RunCancelledError, RunFailedError, RunTimedOutError
 from ...api import ids_from
-from .check import HOLDS, Finding, PromiseBroken, differs, expect, not_tried, promise
+from .check import HOLDS, Finding, NotTried, PromiseBroken, differs, expect, not_tried, promise
 from .trial import Trial
 from .ways import WAYS, ended, expect_error_each_way, status_of
 
@@ -78,16 +79,32 @@ def recursion_limit(trial: Trial) -> Finding:
 @promise("cancelled", "A cancelled run is RunCancelledError for each call that waits for it.", needs=("lasting",))
 def cancelled(trial: Trial) -> Finding:
     lasting = trial.graph("lasting")
-    thread_id = trial.thread()
-    run = trial.create(thread_id, lasting, stream_mode=["values"], stream_resumable=True)
-    with trial.client.runs.join_stream(thread_id, run.run_id) as stream:
-        if ended(trial.client, thread_id, run.run_id):
-            return not_tried("the run of the graph that lasts had ended already")
-        trial.client.runs.cancel(thread_id, run.run_id)
+    joined = trial.thread()
+    run = trial.create(joined, lasting, stream_mode=["values"], stream_resumable=True)
+    with trial.client.runs.join_stream(joined, run.run_id) as stream:
+        _cancel_active(trial, joined)
         _expect_cancelled("join_stream", lambda: list(stream))
-    _expect_cancelled("join", lambda: trial.client.runs.join(thread_id, run.run_id))
-    _expect_cancelled("join_stream of an ended run", lambda: list(trial.client.runs.join_stream(thread_id, run.run_id)))
+    _expect_cancelled("join", lambda: trial.client.runs.join(joined, run.run_id))
+    _expect_cancelled("join_stream of an ended run", lambda: list(trial.client.runs.join_stream(joined, run.run_id)))
+    streamed = trial.thread()
+    with trial.client.runs.stream(streamed, lasting.assistant_id, input=lasting.input) as stream:
+        _cancel_active(trial, streamed)
+        _expect_cancelled("stream", lambda: list(stream))
+    waited = trial.thread()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(trial.client.runs.wait, waited, lasting.assistant_id, input=lasting.input)
+        _cancel_active(trial, waited)
+        _expect_cancelled("wait", waiting.result)
     return HOLDS
+
+
+def _cancel_active(trial: Trial, thread_id: str) -> None:
+    """Cancel the run of a thread as soon as the server lists it as running."""
+    trial.until(lambda: any(run.get("status") != "pending" for run in trial.runs_of(thread_id)), seconds=10)
+    for run in trial.runs_of(thread_id):
+        if run.get("status") not in ("pending", "running"):
+            raise NotTried("the run of the graph that lasts had ended already")
+        trial.client.runs.cancel(thread_id, str(run.get("run_id")))
 
 
 def _expect_cancelled(name: str, call: Any) -> None:
