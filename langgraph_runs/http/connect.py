@@ -31,6 +31,7 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
     """
     scope = exchange.scope
     end = None if exchange.connect_timeout is None else time.monotonic() + exchange.connect_timeout
+    exchange.connect_by = end
     addresses = _resolve(conn._dns_host, conn.port, scope, end)
     failure: OSError = OSError("the name has no address")
     for index, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -43,8 +44,7 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
             left = None if end is None else max(0.0, end - time.monotonic())
             share = left if left is None else left / (len(addresses) - index)
             _try(sock, address, scope, share)
-            remaining = scope.io_timeout(None if end is None else max(0.001, end - time.monotonic()))
-            sock.settimeout(remaining)  # also bounds the TLS handshake
+            sock.settimeout(exchange.connecting_timeout())  # also bounds the TLS handshake
             if tls:
                 conn.handshaking = sock.dup()
             scope.attach(conn.handshaking if tls else sock)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import io
 import operator
 import socket
 from typing import Any, Dict, Mapping, Optional, Tuple
@@ -29,7 +30,7 @@ from .connect import dial
 from .exchange import Exchange
 from .pooled_response import PooledResponse
 from .response import HTTPResponse
-from .sockets import LimitedSocket
+from .sockets import LimitedSocket, limited_socket
 
 __all__ = ["LimitedConnection", "PlainConnection", "TLSConnection"]
 
@@ -102,9 +103,15 @@ class LimitedConnection:
             handshaking, self.handshaking = self.handshaking, None
             if handshaking is not None:
                 handshaking.close()
-        self._limited = LimitedSocket(self.sock)
+        self._limited = limited_socket(self.sock)
         if self.exchange is not None:
             self.exchange.scope.attach(self.sock)
+
+    def _tunnel(self) -> None:
+        """Request a tunnel from a proxy, within the time for connecting; http.client calls this."""
+        super()._tunnel()  # type: ignore[misc]
+        if self.exchange is not None:
+            self.sock.settimeout(self.exchange.connecting_timeout())  # of the TLS handshake that follows
 
     # -- the request
 
@@ -157,21 +164,19 @@ class LimitedConnection:
 
     def send(self, data: Any) -> None:
         exchange = self.exchange
-        if exchange is None or not isinstance(data, (bytes, bytearray, memoryview)):
+        if exchange is None or self._is_tunnelling or not isinstance(data, (bytes, bytearray, memoryview)):
             super().send(data)  # type: ignore[misc]
             return
         if self.sock is None:
             self.connect()
-        if not self._is_tunnelling:
-            # The CONNECT request for a tunnel through a proxy is not a part of the request.
-            body, self._body = self._body, None
-            if exchange.phase < Exchange.SENDING:
-                exchange.phase = Exchange.SENDING
-            if body is not None and len(body) > _SMALL:
-                self._send_all(exchange, data)
-                data = body
-            elif body is not None:
-                data = bytes(data) + body
+        body, self._body = self._body, None
+        if exchange.phase < Exchange.SENDING:
+            exchange.phase = Exchange.SENDING
+        if body is not None and len(body) > _SMALL:
+            self._send_all(exchange, data)
+            data = body
+        elif body is not None:
+            data = bytes(data) + body
         self._send_all(exchange, data)
 
     def _send_all(self, exchange: Exchange, data: Any) -> None:
@@ -187,7 +192,7 @@ class LimitedConnection:
         """The socket in use, for reads and writes within the limits of an exchange."""
         found = self._limited
         if found is None or found.sock is not self.sock:
-            found = self._limited = LimitedSocket(self.sock)
+            found = self._limited = limited_socket(self.sock)
         return found
 
     # -- the response
@@ -195,7 +200,10 @@ class LimitedConnection:
     def response_class(self, sock: Any, debuglevel: int = 0, *, method: Optional[str] = None) -> http.client.HTTPResponse:
         """Return the response object; http.client calls this for each response of the connection."""
         exchange = self.exchange
-        if exchange is None or self._requested is None or self._is_tunnelling:
+        if exchange is not None and self._is_tunnelling:
+            # The response to CONNECT. http.client reads it from the socket's file, and would wait anew for each of its bytes.
+            return http.client.HTTPResponse(_TunnelSocket(sock, exchange), debuglevel, method)  # type: ignore[arg-type]
+        if exchange is None or self._requested is None:
             return http.client.HTTPResponse(sock, debuglevel, method)
         return HTTPResponse(method=method or "GET", exchange=exchange, limited=self.limited())
 
@@ -214,6 +222,27 @@ def _skips(names: Tuple[Any, ...]) -> Tuple[bool, bool]:
     """Return whether ``Host`` and ``Accept-Encoding`` are among the names of headers, so that http.client must not add them."""
     lower = {(name if isinstance(name, str) else name.decode("ascii")).lower() for name in names}
     return "host" in lower, "accept-encoding" in lower
+
+
+class _TunnelSocket(io.RawIOBase):
+    """A file and its socket in one: reads from a socket that is being connected take the time that is left for connecting."""
+
+    def __init__(self, sock: Any, exchange: Exchange) -> None:
+        self._sock = sock
+        self._exchange = exchange
+
+    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
+        """Return a file that http.client reads from. It reads single bytes: what follows the response belongs to TLS."""
+        return io.BufferedReader(self, 1)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read at most as many bytes as *buffer* has room for."""
+        self._sock.settimeout(self._exchange.connecting_timeout())
+        count: int = self._sock.recv_into(buffer)
+        return count
 
 
 class PlainConnection(LimitedConnection, HTTPConnection):  # type: ignore[misc]

@@ -13,7 +13,7 @@ import requests
 import urllib3
 
 from ..call import UserCodeError, is_foreign, is_from_signal_handler, raise_foreign, with_causes
-from ..errors import APIConnectionError, APITimeoutError, LangGraphRunsError, RequestInfo, ResponseDecodeError
+from ..errors import APIConnectionError, APITimeoutError, LangGraphRunsError, RequestInfo, ResponseDecodeError, status_error
 from .exchange import Exchange
 
 __all__ = ["BELOW", "translate"]
@@ -30,6 +30,8 @@ BELOW = (
     EOFError,
     zlib.error,
 )
+#: The text of http.client's exception if a proxy refuses a tunnel. A 408, a 429 or a 5xx may be different a little later.
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (4(?!08|29)\d\d)(?: (.*))?\Z", re.DOTALL)
 #: Exceptions that say what happened to a request, whatever code has raised them: a user's adapter, or a mock.
 _REPORTS = (requests.RequestException, urllib3.exceptions.HTTPError)
 
@@ -60,6 +62,11 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
     chain = list(with_causes(error))
     sent = _sent(error, exchange)
     reason = _reason(chain)
+    refused = next((found for one in chain for found in [_TUNNEL_REFUSED.match(str(one))] if found is not None), None)
+    if refused is not None and sent is False:
+        status = int(refused.group(1))
+        message = f"the proxy opens no tunnel to the server: {refused.group(2) or 'refused'}"
+        return scope.identify(status_error(status)(message, status_code=status, request=info))
     if _is_timeout(chain):
         if sent is False:
             message = f"no connection within connect_timeout={exchange.connect_timeout} s: {reason}"

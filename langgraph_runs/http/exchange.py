@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Optional
 
 from ..call import Scope
@@ -16,7 +17,7 @@ class Exchange:
     request. A connection belongs to the exchange that is set on it. If that is None, it is not in use.
     """
 
-    __slots__ = ("connect_timeout", "idle_limit", "phase", "read_timeout", "scope")
+    __slots__ = ("connect_by", "connect_timeout", "idle_limit", "phase", "read_timeout", "scope")
 
     #: Phases, in order. UNKNOWN: the request goes through a connection that is not this package's.
     UNKNOWN, CONNECTING, SENDING, RESPONDED = range(4)
@@ -30,3 +31,12 @@ class Exchange:
         #: A connection that was idle for more seconds than this is not used.
         self.idle_limit = idle_limit
         self.phase = Exchange.UNKNOWN
+        #: The monotonic time at which the connection must be there, a proxy's tunnel and TLS included. None: no limit.
+        self.connect_by: Optional[float] = None
+
+    def connecting_timeout(self) -> Optional[float]:
+        """Return the seconds that the next step of connecting may take. Raise as `Scope.io_timeout`; None: no limit."""
+        left = None if self.connect_by is None else self.connect_by - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError("connecting took too long")
+        return self.scope.io_timeout(left)

@@ -16,7 +16,7 @@ from ..call import raise_foreign
 if TYPE_CHECKING:
     from .exchange import Exchange
 
-__all__ = ["LimitedSocket"]
+__all__ = ["LimitedSocket", "limited_socket"]
 
 #: In Linux's ``struct tcp_info``: the state of the connection, and the number of bytes received on it.
 _TCP_INFO = struct.Struct("=B127xQ")
@@ -92,12 +92,15 @@ class LimitedSocket:
 
     def _usable(self) -> Any:
         """Return the socket, non-blocking. Raise `ConnectionError` in a forked child of the process that connected it."""
-        sock = self.sock
-        if self.pid != os.getpid():
-            raise ConnectionAbortedError("the connection belongs to the parent process")
+        sock = self._own()
         if sock.gettimeout() != 0.0:
             sock.settimeout(0.0)
         return sock
+
+    def _own(self) -> Any:
+        if self.pid != os.getpid():
+            raise ConnectionAbortedError("the connection belongs to the parent process")
+        return self.sock
 
     def _wait(self, exchange: Exchange, event: int) -> None:
         """Wait until the socket is ready, for the time that the exchange allows."""
@@ -135,3 +138,33 @@ class LimitedSocket:
             except (OSError, struct.error) as error:
                 raise_foreign(error)
         return not self._ready(_POLLIN, 0)
+
+
+class NestedTLSSocket(LimitedSocket):
+    """A socket of urllib3 for TLS within TLS, as to a server behind a proxy that is reached with TLS itself.
+
+    It cannot be non-blocking: it would lose bytes. So each of its reads and writes blocks, for the time that the exchange allows.
+    """
+
+    __slots__ = ()
+
+    def receive(self, exchange: Exchange, size: int, *, soon: bool = False) -> bytes:
+        """See `LimitedSocket.receive`."""
+        data: bytes = self._blocking(exchange).recv(size) or b""  # it returns 0 at the end of the connection
+        self.received += len(data)
+        return data
+
+    def send(self, exchange: Exchange, data: Any) -> int:
+        """See `LimitedSocket.send`."""
+        count: int = self._blocking(exchange).send(data)
+        return count
+
+    def _blocking(self, exchange: Exchange) -> Any:
+        sock = self._own()
+        sock.settimeout(exchange.scope.io_timeout(exchange.read_timeout))
+        return sock
+
+
+def limited_socket(sock: Any) -> LimitedSocket:
+    """Return the reader and writer for a connected socket."""
+    return NestedTLSSocket(sock) if hasattr(sock, "sslobj") else LimitedSocket(sock)
