@@ -36,8 +36,12 @@ _BACKLOG = 1.0
 _TICK = 0.002
 #: How fast two clocks may drift apart, as a part of the time.
 _DRIFT = 0.001
-#: A server that ends a stream by itself does so this many seconds after the last event of a burst, or later.
+#: Servers whose ids are not times wait for further events before they end a stream: for more than this many seconds.
 _PAUSE = 0.05
+#: Servers whose ids are times end a run within this many seconds of its last event, if they are not busy.
+_TAIL = 0.003
+#: Kinds of events that a step sends before its state.
+_BEFORE_STATE = frozenset({"custom", "messages", "updates"})
 
 
 class Sign(Enum):
@@ -77,7 +81,7 @@ class EndEvidence:
         late = outlived is None and (time.time() - ended_at > _AT_ONCE or self._scope.attempts > 1)
         if late or self._connection.ended_by_connection or self._run.lag() > _BACKLOG:
             return Sign.STRONG
-        return Sign.UNPROVEN if self._has_burst_at_end(run, ended_at) else Sign.NONE
+        return Sign.UNPROVEN if self._may_have_followers(run, ended_at) else Sign.NONE
 
     def _outlived_connection(self, run: Run, ended_at: float) -> Optional[bool]:
         """Return True if the run ended after the connection, False if before; None if that is not known."""
@@ -97,26 +101,39 @@ class EndEvidence:
             return False
         return run.created_at.timestamp() - _TICK <= self._run.newest_time <= run.updated_at.timestamp() + _TICK
 
-    def _has_burst_at_end(self, run: Run, ended_at: float) -> bool:
-        """Return True if several events came in so short a time before the end that others may have followed them."""
+    def _may_have_followers(self, run: Run, ended_at: float) -> bool:
+        """Return True if the last events came so shortly before the end that others may have followed them."""
         if self._cursor.last is None:
             return False
         if run.updated_at is not None and self._has_times_of(run):
-            return self._run.has_burst_before(run.updated_at.timestamp())
-        return self._run.has_burst_within(ended_at - _PAUSE)
+            run_ended_at = run.updated_at.timestamp()
+            return run_ended_at - self._run.newest_time > _TAIL or self._run.has_burst_before(run_ended_at)
+        return self._run.has_events_since(ended_at - _PAUSE, burst=self._cursor.has_clock_ids)
 
-    def is_final(self, run: Run) -> bool:
-        """Return True if the last event is the final state of the run. Sends one request if it may be."""
+    def is_final(self, run: Run) -> Optional[bool]:
+        """Return True if the last event is the final state of the run, False if it is not, None if that is not known.
+
+        Sends one request if the last event is a state.
+        """
         last = self._run.last_event
-        if run.status != "success" or last is None or last.__class__ is not ValuesStreamEvent or last.event != "values":
-            return False
+        if run.status != "success" or last is None:
+            return None
+        if last.__class__ is not ValuesStreamEvent or last.event != "values":
+            return False if self.ends_before_state(run) else None
         if not isinstance(last.data, dict):
-            return False
+            return None
         try:
             state = api.get_state(self._transport, self._scope, run.thread_id)
         except (APIStatusError, APIConnectionError) as error:
             self._scope.check(error)
-            return False
+            return None
         if state.metadata.get("run_id") != run.run_id or state.next:
-            return False
+            return None
         return bool({key: value for key, value in last.data.items() if not key.startswith("__")} == state.values)
+
+    def ends_before_state(self, run: Run) -> bool:
+        """Return True if the stream has states, but does not end with one, as that of a run that has succeeded does."""
+        last = self._run.last_event
+        if run.status != "success" or last is None or not self._run.has_states or self._run.interrupts:
+            return False
+        return last.event in _BEFORE_STATE and not (isinstance(last.data, dict) and "__interrupt__" in last.data)

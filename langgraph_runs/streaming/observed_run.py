@@ -47,6 +47,8 @@ class ObservedRun:
         self._last: Optional[StreamEvent] = None
         #: The last event other than an end event, delivered or about to be.
         self.last_event: Optional[StreamEvent] = None
+        #: True if there was an event with a full state.
+        self.has_states = False
         #: The least delay of an event, in seconds from its time by the server's clock to its arrival by ours. Infinite if unknown.
         self.least_delay = math.inf
         #: When the stream was requested, by `time.time`, if the run did not exist before.
@@ -99,6 +101,7 @@ class ObservedRun:
             return
         if self._first is None:
             self._first = batch[0]
+        self.has_states = self.has_states or any(event.event == "values" for event in batch)
         for event in reversed(batch):
             if event.__class__ is not EndStreamEvent:
                 self.last_event = event
@@ -115,9 +118,11 @@ class ObservedRun:
         """The time of the last event whose id is a time, in seconds by the server's clock; 0 if there is none."""
         return self._times[-1] / 1000.0 if self._times else 0.0
 
-    def has_burst_within(self, begin: float) -> bool:
-        """Return True if several events came after *begin*, by `time.time`."""
-        return len(self._arrivals) == _BURST and self._arrivals[0] > begin
+    def has_events_since(self, begin: float, *, burst: bool) -> bool:
+        """Return True if events came after *begin*, by `time.time`; with *burst* only if there were several."""
+        if burst:
+            return len(self._arrivals) == _BURST and self._arrivals[0] > begin
+        return bool(self._arrivals) and self._arrivals[-1] > begin
 
     def has_burst_before(self, end: float) -> bool:
         """Return True if as much time before the last event as the run took after it had several events.

@@ -28,6 +28,7 @@ from ..runs import RunOutcomes, deleted_run_error, error_for
 from .connection import StreamConnection
 from .cursor import Cursor, Place
 from .end_evidence import EndEvidence, Sign
+from .events import MetadataStreamEvent
 from .observed_run import ObservedRun
 from .stream_config import Gap, StreamConfig
 
@@ -141,7 +142,8 @@ class StreamEnd:
 
     def _finish_if_complete(self, run: Run) -> None:
         """Finish, although the server did not send again what may be missing. Without evidence that nothing is, report a gap."""
-        if not self._is_unbroken() and not self._evidence.is_final(run):
+        final = self._evidence.is_final(run)
+        if final is False or (final is None and not self._is_unbroken()):
             self.note_gap(NOT_KEPT)
         self._finish(run)
 
@@ -229,7 +231,9 @@ class StreamEnd:
     def _is_unbroken(self) -> bool:
         """Return True if no event id is missing, and only a sign of missing events made the stream look incomplete."""
         counts = self._sign is Sign.STRONG and self._cursor.counting
-        return not self._ended_early and (self._sign is Sign.UNPROVEN or counts)
+        if self._ended_early or isinstance(self._run.last_event, MetadataStreamEvent):
+            return False
+        return self._sign is Sign.UNPROVEN or counts
 
     def _check_whether_all_published(self) -> None:
         # After the run has ended, no event comes twice, so that one more connection resolves all doubts.

@@ -671,7 +671,7 @@ def test_the_id_of_a_frame_without_data_is_sent(connect: Connect) -> None:
 
 def test_a_frame_without_data_gives_its_id_to_events_without_one(connect: Connect) -> None:
     head = ("metadata", {"run_id": RUN_ID}, None)
-    with ScriptedServer(sse(b"id: 5\n\n", head, ("custom", 1, "6"), run=RUN), routes=routes()) as server:
+    with ScriptedServer(sse(b"id: 5\n\n", head, ("custom", 1, "6"), run=RUN), routes=routes(), always=sse()) as server:
         with connect(server.url).runs.stream(THREAD_ID, "agent") as stream:
             assert ["5", "6"] == [event.id for event in stream]
 
@@ -703,7 +703,9 @@ def test_after_an_empty_id_a_stream_that_begins_later_has_a_gap(connect: Connect
 
 
 def test_the_id_that_the_caller_gave_holds_until_the_server_sends_one(connect: Connect) -> None:
-    with ScriptedServer(sse(("metadata", {"run_id": RUN_ID}, None), ("custom", 1, "6")), routes=routes()) as server:
+    with ScriptedServer(
+        sse(("metadata", {"run_id": RUN_ID}, None), ("custom", 1, "6")), routes=routes(), always=sse(("custom", 1, "6"))
+    ) as server:
         with connect(server.url).runs.join_stream(THREAD_ID, RUN_ID, last_event_id="5") as stream:
             assert [("5", "5"), ("6", "6")] == [(event.id, stream.last_event_id) for event in stream]
 

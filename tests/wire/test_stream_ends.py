@@ -94,9 +94,9 @@ def test_ids_without_a_gap_are_complete_after_a_clean_end(connect: Connect) -> N
 
 @pytest.mark.parametrize("rest", [b": heartbeat\r\n", b": half a comm", b":"])
 def test_a_clean_end_within_a_comment_is_no_cut(connect: Connect, rest: bytes) -> None:
-    with ScriptedServer(sse(*COUNTED, rest, run=RUN), routes=routes()) as server:
+    with ScriptedServer(sse(*COUNTED, rest, run=RUN), routes=routes(current=state())) as server:
         data, stream = events_of(connect(server.url))
-        assert ["POST", "GET"] == [request.method for request in server.requests]
+        assert 0 == sum(request.path == STREAM_PATH for request in server.requests)
 
     assert ([data for _, data, _ in COUNTED], []) == (data, stream.gaps)
 
@@ -246,3 +246,21 @@ def test_the_run_says_that_it_has_messages_which_are_not_kept(connect: Connect) 
             list(connect(server.url).runs.join_stream(THREAD_ID, RUN_ID, last_event_id="0"))
     with ScriptedServer(sse(frames[0]).then_cut(), routes=routes(run=run), always=sse(*frames)) as server:
         assert 2 == len(list(connect(server.url).runs.join_stream(THREAD_ID, RUN_ID, stream_mode="values", last_event_id="0")))
+
+
+@pytest.mark.parametrize("last", [("custom", 1, "2"), ("updates", {"__interrupt__": []}, "2")], ids=str)
+def test_a_stream_of_states_ends_with_a_state(connect: Connect, last: Any) -> None:
+    """A custom event after a state is not the end of a run that has succeeded, if the server cannot show that it is the last."""
+    frames = [*COUNTED[:2], last]
+    with ScriptedServer(sse(*frames, run=RUN), routes=routes(stream=sse())) as server:
+        data, stream = events_of(connect(server.url))
+
+    assert ([data for _, data, _ in frames], last[0] == "custom") == (data, bool(stream.gaps))
+
+
+def test_a_server_that_keeps_nothing_and_another_final_state_is_a_gap(connect: Connect) -> None:
+    """The gateway ended the body properly before the last state, and the server gives events to one reader only."""
+    with ScriptedServer(sse(*COUNTED[:2], run=RUN), routes=routes(current=state(), stream=sse())) as server:
+        data, stream = events_of(connect(server.url))
+
+    assert ([data for _, data, _ in COUNTED[:2]], 1) == (data, len(stream.gaps))
