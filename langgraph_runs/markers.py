@@ -11,7 +11,10 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 __all__ = [
     "BATCH_ITEM",
+    "KEPT",
     "MARKER",
+    "TEMPORARY",
+    "THREAD_USE",
     "has_metadata",
     "is_in_metadata",
     "marker_in",
@@ -24,6 +27,10 @@ __all__ = [
 MARKER = "langgraph_runs_request_id"
 #: The field of the metadata that has the position of a run in the request of `create_batch`, whose runs share a marker.
 BATCH_ITEM = "langgraph_runs_batch_item"
+#: The field of the metadata of a thread that the library made for one run, and its values: the library deletes the thread when the
+#: run has ended, or it stays for the caller.
+THREAD_USE, TEMPORARY, KEPT = "langgraph_runs_thread", "temporary", "kept"
+_FIELDS = (MARKER, BATCH_ITEM, THREAD_USE)
 
 #: Where servers show the metadata of a run or a thread.
 _PLACES: Tuple[Tuple[str, ...], ...] = (("metadata",), ("config", "metadata"), ("kwargs", "config", "metadata"))
@@ -69,7 +76,7 @@ def take_marker(*records: Dict[str, Any]) -> Optional[str]:
     for fields in records:
         for place in _PLACES:
             metadata = _at(fields, place)
-            if isinstance(metadata, dict) and (MARKER in metadata or BATCH_ITEM in metadata):
+            if isinstance(metadata, dict) and (MARKER in metadata or BATCH_ITEM in metadata or THREAD_USE in metadata):
                 marker = metadata.get(MARKER)
                 found = found or (marker if isinstance(marker, str) else None)
                 _clean(fields, list(place), metadata)
@@ -95,7 +102,7 @@ def without_marker(body: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _clean(fields: Dict[str, Any], place: List[str], metadata: Dict[str, Any]) -> None:
     """Replace the *metadata* at *place* by a copy without the fields of this module. What *fields* refers to is not changed."""
-    cleaned: Dict[str, Any] = {name: value for name, value in metadata.items() if name not in (MARKER, BATCH_ITEM)}
+    cleaned: Dict[str, Any] = {name: value for name, value in metadata.items() if name not in _FIELDS}
     while len(place) > 1:
         name = place.pop()
         cleaned = {**_at(fields, tuple(place)), name: cleaned}

@@ -14,7 +14,6 @@ from typing import (
     overload,
 )
 
-from ..errors import DeadlineExceededError
 from ..http import Transport, parse_call_options
 from ..models import Run
 from ..options import CallOptions, CreateOptions, ModeOption, StreamMode, StreamOptions, WaitOptions, documented
@@ -112,15 +111,14 @@ class RunStarts(Resource):
         the result is a `RunOutcome` instead, for failed runs too, and its ``paused`` and ``interrupts`` distinguish a pause by
         ``interrupt_before`` from an end. When the connection breaks, the run is joined again; it is never started twice.
 
-        With *thread_id* None the server deletes the run when it has ended, so that its status cannot be requested: a run that
-        was cancelled or timed out then looks like a success, unless ``on_completion="keep"``. Failures raise in any case.
+        With *thread_id* None the run gets a new thread, whose id the library chooses. The thread is deleted when the run has ended.
+        It stays if the run waits for a human, who answers on that thread (``on_run_created`` and ``outcome.run`` have its id), and
+        if it is not known that the run has ended, as after a timeout. ``on_completion="keep"`` keeps the thread in any case,
+        ``"delete"`` deletes it even if the run waits for a human. Deleting takes 2 seconds at most, and never fails the call.
         """
         start = prepare_start("wait", RunsWaitPayload, self._starter.creator, thread_id, assistant_id, payload, options)
         with start.options.scope(self._transport) as scope:
-            try:
-                return self._starter.waiter.result_of(self._starter.wait(start, scope), scope, options)
-            except DeadlineExceededError as error:
-                self._starter.waiter.raise_late(error, scope, options, lambda late: self._starter.find(start, late))
+            return self._starter.result_of(start, scope, options)
 
     @overload
     def stream(
@@ -237,8 +235,8 @@ class RunStarts(Resource):
         memory (``stream_resumable=True`` is sent unless you pass False; then a broken stream raises `StreamInterruptedError`).
         It never keeps events of the mode ``messages``, only of ``messages-tuple``.
 
-        With *thread_id* None, on servers that do not send the id of the run's thread, a broken stream raises
-        `StreamInterruptedError`, and a run that was cancelled or timed out looks like a success.
+        With *thread_id* None the run gets a new thread, as for `wait`. It is deleted when the stream has been read to its end. If
+        the stream is closed early, the run goes on, and its thread stays.
         """
         start = prepare_start("stream", RunsStreamPayload, self._starter.creator, thread_id, assistant_id, payload, options)
         return stream_new_run(self._starter, start, options)

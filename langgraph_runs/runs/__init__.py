@@ -8,6 +8,7 @@ from .create_batch import create_runs
 from .create_once import RunCreator
 from .graph_error import GraphError, reported_error
 from .outcome import RunOutcomes, deleted_run_error, error_for
+from .own_thread import Disposal, OwnThreads, ThreadPlan, new_thread_id
 from .pagination import Filters, list_newest, pages
 from .pause import interrupts_in, pause_of
 from .request_marker import RequestMarker
@@ -18,8 +19,10 @@ from .wait import RunWaiter
 
 __all__ = [
     "JOINING",
+    "Disposal",
     "Filters",
     "GraphError",
+    "OwnThreads",
     "PreparedStart",
     "RecoveredRun",
     "RequestMarker",
@@ -27,6 +30,7 @@ __all__ = [
     "RunOutcomes",
     "RunStarter",
     "RunWaiter",
+    "ThreadPlan",
     "cancel_runs",
     "check_client_options",
     "create_runs",
@@ -34,6 +38,7 @@ __all__ = [
     "error_for",
     "interrupts_in",
     "list_newest",
+    "new_thread_id",
     "pages",
     "pause_of",
     "prepare_start",

@@ -15,6 +15,7 @@ from ..options import OnGap, OnTimeout
 from ..payloads import RunsInvokePayload, merge_payload, names_of, to_body
 from ..validation import check_choice, check_id, check_known
 from .create_once import RunCreator
+from .own_thread import Disposal, ThreadPlan, choose_thread
 from .request_marker import RequestMarker
 
 __all__ = ["JOINING", "PreparedStart", "check_client_options", "prepare_start"]
@@ -44,7 +45,14 @@ class PreparedStart:
     on_run_created: Optional[Callable[[Any], None]]
     #: True if no other call creates runs on the thread, and the request has ``multitask_strategy="reject"``.
     own_thread: bool = False
+    #: What happens to the thread when the run has ended.
+    disposal: Disposal = Disposal.KEEP
     _reported: List[str] = attrs.field(factory=list)
+
+    @property
+    def plan(self) -> ThreadPlan:
+        """The thread of the call, and what happens to it afterwards."""
+        return ThreadPlan(self.thread_id, self.disposal)
 
     @property
     def survives_disconnect(self) -> bool:
@@ -84,6 +92,9 @@ def prepare_start(
 ) -> PreparedStart:
     """Return the start that the arguments of ``create``, ``wait`` or ``stream`` describe. Raise `InvalidRequestError`.
 
+    With *thread_id* None, ``wait`` and ``stream`` get a new thread, which no other call knows: see `own_thread`. For ``create`` the
+    server chooses a thread and deletes it when the run has ended, since nobody else would.
+
     *own_thread* says that no other call creates runs on the thread. The create then tells the server to refuse a second run while
     the first is unfinished, so that it may be sent again when nothing else shows whether an earlier attempt will be executed.
     """
@@ -96,11 +107,15 @@ def prepare_start(
     merged = merge_payload(cls, payload, {name: value for name, value in options.items() if name not in client_options}, call=call)
     resumable, fixed = _resumable(call, merged)
     body = to_body(merged, assistant_id=assistant, **fixed)
+    plan = ThreadPlan(thread, Disposal.KEEP)
+    if thread is None and call != "create":
+        plan, own_thread = choose_thread(body), True
     if own_thread:
         body["multitask_strategy"] = "reject"
     marker = creator.mark(body, common.headers)
-    request = api.start_request(call, thread, body, common, headers=marker.headers)
-    return PreparedStart(common, request, marker, thread, merged, resumable, options.get("on_run_created"), own_thread)
+    request = api.start_request(call, plan.thread_id, body, common, headers=marker.headers)
+    callback = options.get("on_run_created")
+    return PreparedStart(common, request, marker, plan.thread_id, merged, resumable, callback, own_thread, plan.disposal)
 
 
 @functools.cache

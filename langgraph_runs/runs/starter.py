@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
 
 import attrs
 
 from .. import api
 from ..call import Scope
-from ..errors import APIConnectionError, APIStatusError, CreateUncertainError, InternalServerError, ResponseDecodeError
+from ..errors import (
+    APIConnectionError,
+    APIStatusError,
+    CreateUncertainError,
+    DeadlineExceededError,
+    InternalServerError,
+    ResponseDecodeError,
+)
 from ..http import Response, Transport
 from ..models import Run, RunOutcome
 from ..server_traits import ServerTraits
 from .create_once import RunCreator
 from .outcome import RunOutcomes
+from .own_thread import Disposal, OwnThreads
 from .refusal import explained_refusals
 from .run_lookup import RecoveredRun
 from .start import PreparedStart
@@ -34,6 +42,7 @@ class RunStarter:
         self.outcomes = RunOutcomes(transport)
         self.creator = RunCreator(transport, self.traits, repeat_refused=repeat_refused)
         self.waiter = RunWaiter(transport, self.outcomes)
+        self.own_threads = OwnThreads(transport, self.outcomes)
 
     def create(self, start: PreparedStart, scope: Scope) -> Run:
         """Create a run and return it. Does not wait for its end."""
@@ -46,7 +55,36 @@ class RunStarter:
         return run
 
     def wait(self, start: PreparedStart, scope: Scope) -> RunOutcome:
-        """Start a run, wait until it has ended, and return its outcome. A broken connection is replaced by a join."""
+        """Start a run, wait until it has ended, and return its outcome. A broken connection is replaced by a join.
+
+        If the library made the thread, it is deleted when the run has ended for good.
+        """
+        outcome = self._wait(start, scope)
+        return self.finish(start, outcome, scope) or outcome
+
+    def result_of(self, start: PreparedStart, scope: Scope, options: Mapping[str, Any]) -> Any:
+        """Wait as `wait` does, and return what the caller chose: the values or the outcome. Raise the error of a run that failed.
+
+        When the time is over, cancel the run if the caller chose ``on_timeout="cancel"``.
+        """
+        try:
+            outcome = self.wait(start, scope)
+            return self.waiter.result_of(outcome, scope, options, pause_known=start.disposal is not Disposal.KEEP)
+        except DeadlineExceededError as error:
+            if options.get("on_timeout") != "cancel" or start.disposal is Disposal.KEEP:
+                self.waiter.raise_late(error, scope, options, lambda late: self.find(start, late))
+            self.own_threads.cancel_late(start.plan)
+            raise
+
+    def finish(self, start: PreparedStart, outcome: Optional[RunOutcome], scope: Scope) -> Optional[RunOutcome]:
+        """Delete the thread of *start* if the library made it and its run has ended. Return *outcome* with any pause found.
+
+        Blocks for a short time; raises nothing.
+        """
+        options = start.options
+        return self.own_threads.finish(start.plan, outcome, scope, options=options.headers_only, signal=options.signal)
+
+    def _wait(self, start: PreparedStart, scope: Scope) -> RunOutcome:
         if start.thread_id is not None and self.traits.names_run_in_wait is False and start.survives_disconnect:
             run = self.create(attrs.evolve(start, request=api.create_instead_of_wait(start.request)), scope)
             return self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only)
@@ -67,7 +105,7 @@ class RunStarter:
             start.report(first.run_id, first.thread_id)
         elif start.thread_id is not None and scope.run_id is not None:
             self.traits.names_run_in_wait = True
-        return self.waiter.finish(first, scope, stateless=start.thread_id is None, options=start.options, find=find)
+        return self.waiter.finish(first, scope, options=start.options, find=find)
 
     def find(self, start: PreparedStart, scope: Scope) -> Optional[Run]:
         """Return the run of *start*, which may have been created, if it is on its thread; None if it cannot be found."""

@@ -81,7 +81,6 @@ class RunWaiter:
         first: Union[Response, RecoveredRun],
         scope: Scope,
         *,
-        stateless: bool,
         options: CommonOptions = NO_OPTIONS,
         find: Optional[Callable[[], Optional[Run]]] = None,
     ) -> RunOutcome:
@@ -93,7 +92,7 @@ class RunWaiter:
         if not isinstance(first, Response):
             if scope.run_id is None or scope.thread_id is None:
                 raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
-            return self._join_to_end(scope, options, stateless=stateless)
+            return self._join_to_end(scope, options)
         run = find() if find is not None and scope.run_id is None else None
         if run is not None:
             scope.note_run(run_id=run.run_id, thread_id=run.thread_id)
@@ -109,21 +108,24 @@ class RunWaiter:
                 outcome = self._joined_outcome(run, _Joined(None, run, error), scope)
                 if outcome.exact:
                     return outcome
-            return self._join_to_end(scope, options, stateless=stateless)
+            return self._join_to_end(scope, options)
         if run is None:
-            run = self._request_run(scope, result, stateless=stateless)
+            run = self._request_run(scope, result)
         if run is None:
             return self._unverified(result, scope)
         if run.finished:
             return self._outcome(run, result, scope)
         # Some servers respond before the run has ended. Join until it has.
         scope.sleep(polling_wait(1))
-        return self._join_to_end(scope, options, stateless=stateless)
+        return self._join_to_end(scope, options)
 
-    def result_of(self, outcome: RunOutcome, scope: Scope, options: Mapping[str, Any]) -> Any:
-        """Return the values of *outcome*, or raise its error; with ``raise_error=False``, return *outcome* itself."""
+    def result_of(self, outcome: RunOutcome, scope: Scope, options: Mapping[str, Any], *, pause_known: bool = False) -> Any:
+        """Return the values of *outcome*, or raise its error; with ``raise_error=False``, return *outcome* itself.
+
+        *pause_known* says that *outcome* tells whether the run waits for a human, so that no request is needed to find out.
+        """
         if options.get("raise_error", True) is False:
-            if outcome.succeeded and not outcome.paused:
+            if outcome.succeeded and not outcome.paused and not pause_known:
                 return self._outcomes.look_for_pause(outcome, scope.thread_id, scope)
             return outcome
         error = error_for(outcome)
@@ -145,12 +147,12 @@ class RunWaiter:
 
     # -- joining
 
-    def _join_to_end(self, scope: Scope, options: CommonOptions, *, stateless: bool = False) -> RunOutcome:
+    def _join_to_end(self, scope: Scope, options: CommonOptions) -> RunOutcome:
         """Join the run of the scope until it has ended, and return its outcome."""
         rounds = unreadable = 0
         while True:
             joined = self._join(scope, options)
-            run = joined.run or self._request_run(scope, joined.result, stateless=stateless)
+            run = joined.run or self._request_run(scope, joined.result)
             if run is None:
                 assert joined.result is not None
                 return self._unverified(joined.result, scope)
@@ -258,7 +260,7 @@ class RunWaiter:
             return unknown_outcome(result.value)
         return RunOutcome(status="success", values=result.value)
 
-    def _request_run(self, scope: Scope, result: Optional[_Result], *, stateless: bool) -> Optional[Run]:
+    def _request_run(self, scope: Scope, result: Optional[_Result]) -> Optional[Run]:
         """Return the run, or None if it cannot be requested or need not be."""
         not_found = result is not None and result.reported is not None and result.reported.is_not_found
         if scope.run_id is None or scope.thread_id is None:
@@ -268,16 +270,6 @@ class RunWaiter:
         try:
             return self._outcomes.run(scope.thread_id, scope.run_id, scope)
         except NotFoundError as error:
-            if stateless:
-                if not_found:
-                    raise scope.identify(
-                        APIConnectionError(
-                            "the connection broke, and the stateless run was deleted with its result before it was joined "
-                            'again; on_completion="keep" prevents that',
-                            sent=True,
-                        )
-                    ) from error
-                return None  # the server deletes a stateless run when it has ended
             if not not_found and self._outcomes.is_thread_absent(scope.thread_id, scope):
                 return None  # a stateless run that was joined by its ids
             values = None if result is None else result.values

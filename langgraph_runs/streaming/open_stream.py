@@ -8,7 +8,7 @@ from .. import api
 from ..errors import APIStatusError, InvalidRequestError
 from ..http import CommonOptions
 from ..payloads import modes_of
-from ..runs import PreparedStart, RecoveredRun, RunStarter
+from ..runs import Disposal, PreparedStart, RecoveredRun, RunStarter
 from .connection import REFUSES_FILTER
 from .cursor import FROM_START, Cursor, is_from_start
 from .mode_filter import ModeFilter
@@ -45,6 +45,8 @@ def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[s
         on_run_created=start.on_run_created,
         find=lambda: starter.creator.find(start.thread_id, start.marker, scope),
         dies_with_connection=not start.survives_disconnect,
+        finish=None if start.disposal is Disposal.KEEP else lambda outcome: starter.finish(start, outcome, scope),
+        cancel_late=(lambda: starter.own_threads.cancel_late(start.plan)) if start.own_thread else None,
     )
     return RunStream(starter.transport, starter.outcomes, scope, config)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple
 import attrs
 
 from ..http import NO_OPTIONS, CommonOptions
-from ..models import Run
+from ..models import Run, RunOutcome
 from .cursor import Cursor
 from .mode_filter import ModeFilter
 
@@ -56,6 +56,11 @@ class StreamConfig:
     find: Optional[Callable[[], Optional[Run]]] = None
     #: True if the server cancels the run when its connection breaks (``on_disconnect="cancel"``).
     dies_with_connection: bool = False
+    #: Called once with how the run ended, or None if that could not be requested. Returns it with any pause found, and deletes the
+    #: thread if the library made it and the run has ended for good.
+    finish: Optional[Callable[[Optional[RunOutcome]], Optional[RunOutcome]]] = None
+    #: Cancels the run when the time of the call is over, and deletes the thread if the library made it.
+    cancel_late: Optional[Callable[[], None]] = None
 
     @property
     def on_given_thread(self) -> bool:

@@ -297,12 +297,14 @@ class StreamEnd:
     def _finish_unverified(self) -> None:
         self.finished = True
         failure = self._run.failure()
-        if failure is not None:
-            self._end_with(failure)
+        self._end_with(failure)
 
-    def _end_with(self, outcome: RunOutcome) -> None:
+    def _end_with(self, outcome: Optional[RunOutcome]) -> None:
+        if self._config.finish is not None:
+            outcome = self._config.finish(outcome)
+            self._looked_for_pause = True
         self.outcome = outcome
-        error = error_for(outcome)
+        error = None if outcome is None else error_for(outcome)
         if error is not None and self._config.raise_error:
             raise self._scope.identify(error)
 
@@ -320,4 +322,7 @@ class StreamEnd:
     def cancel_if_late(self, error: BaseException) -> None:
         """Cancel the run if *error* is a `DeadlineExceededError` and the caller chose ``on_timeout="cancel"``."""
         if isinstance(error, DeadlineExceededError) and self._config.on_timeout == "cancel":
-            self._outcomes.cancel_late(self._scope.thread_id, self._scope.run_id)
+            if self._config.cancel_late is not None:
+                self._config.cancel_late()
+            else:
+                self._outcomes.cancel_late(self._scope.thread_id, self._scope.run_id)
