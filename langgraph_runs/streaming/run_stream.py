@@ -86,7 +86,7 @@ class RunStream(Generic[E], Iterator[E]):
 
     @property
     def thread_id(self) -> Optional[str]:
-        """The thread's id; None for a stateless stream on a server that does not send it."""
+        """The thread's id. For a stream without a *thread_id*, the thread that the library has chosen."""
         return self._scope.thread_id
 
     @property
@@ -285,7 +285,7 @@ class RunStream(Generic[E], Iterator[E]):
         if thread_id is None or run_id is None:
             raise self._scope.identify(
                 StreamInterruptedError(
-                    "the run cannot be cancelled: the server did not send its thread's id", events_seen=self.events_seen
+                    "the run cannot be cancelled: the server did not send the ids of the run", events_seen=self.events_seen
                 )
             )
         with self._transport.scope() as scope:

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 from .. import Client, InvalidRequestError
 from .._public import name_public
-from ..markers import without_marker
+from ..markers import THREAD_USE, without_marker
 from .dialect import Dialect
 from .fake_langgraph import FakeLangGraph
 from .fake_run import FakeRun, Program
@@ -20,8 +20,8 @@ from .scripts import Script, check_json
 
 __all__ = ["FakeRuns", "fake_server"]
 
-#: The status of the response to an unexpected request: no server sends it, and no client repeats the request.
-_UNSCRIPTED = 599
+#: The status of the response to an unexpected request: it says that nothing was done, so that no client looks for a run.
+_UNSCRIPTED = 501
 #: The timeout of the clients in seconds, so that a test fails instead of hanging.
 _TIMEOUT = 20.0
 #: The ends of the paths of POST requests that change nothing.
@@ -107,7 +107,7 @@ class FakeRuns(FakeLangGraph):
 
     def program_for(self, request: Request, body: dict[str, Any]) -> Union[Program, Reply]:
         """See `FakeLangGraph`."""
-        fields = {**body, "thread_id": _thread_of(request, self.dialect.prefix)}
+        fields = {**body, "thread_id": None if _has_own_thread(body) else _thread_of(request, self.dialect.prefix)}
         fitting = [slot for slot in self._slots if slot.fits(fields)]
         slot = next((slot for slot in fitting if not slot.repeat), fitting[0] if fitting else None)
         if slot is not None:
@@ -153,8 +153,8 @@ class FakeRuns(FakeLangGraph):
         """Assert that a run was started with these *fields*, exactly *times* times if that is given; return the first such run.
 
         *fields* are fields of the request's body, such as ``assistant_id``, ``input``, ``command``, ``metadata`` or
-        ``stream_mode``, and ``thread_id``, which is None for a stateless run. Other fields may have any value. `unittest.mock.ANY`
-        matches any value that was sent.
+        ``stream_mode``, and ``thread_id``, which is None if the caller gave none. Other fields may have any value.
+        `unittest.mock.ANY` matches any value that was sent.
         """
         runs = self.started
         found = [run for run in runs if not _differing(fields, _request_of(run))]
@@ -220,9 +220,11 @@ class FakeRuns(FakeLangGraph):
     def assert_no_more_requests(self) -> None:
         """Assert that all requests that start, change or end something were matched by an assertion before this one.
 
-        Requests that only read do not count, since a client reads how its runs ended.
+        Requests that only read do not count, since a client reads how its runs ended. Neither do those with which a client deletes
+        the threads of its runs without a *thread_id*.
         """
-        left = [r for r in self.requests if id(r) not in self._asserted and _changes(r)]
+        own = {f"{self.dialect.prefix}/threads/{run.thread_id}" for run in self.started if _has_own_thread(run.body)}
+        left = [r for r in self.requests if id(r) not in self._asserted and _changes(r) and r.path not in own]
         if left:
             raise AssertionError("\n".join(["requests that no assertion has matched:", *(f"  {_line(r)}" for r in left)]))
 
@@ -269,7 +271,13 @@ def _thread_of(request: Request, prefix: str) -> Optional[str]:
 
 
 def _request_of(run: FakeRun) -> dict[str, Any]:
-    return {**without_marker(run.body), "thread_id": None if run.temporary else run.thread_id}
+    return {**without_marker(run.body), "thread_id": None if run.temporary or _has_own_thread(run.body) else run.thread_id}
+
+
+def _has_own_thread(body: dict[str, Any]) -> bool:
+    """Return True if the caller of the client named no thread, so that the client chose one."""
+    metadata = body.get("metadata")
+    return isinstance(metadata, dict) and THREAD_USE in metadata
 
 
 def _differing(fields: dict[str, Any], sent: dict[str, Any]) -> list[str]:

@@ -71,7 +71,6 @@ def _streamed(stream: Any) -> list[Any]:
 
 
 ON_THREAD = (THREAD_ID, "agent")
-STATELESS = (None, "agent")
 RUN = (THREAD_ID, RUN_ID)
 GOOD_RUN = reply_json(200, run_json(), run_headers(THREAD_ID, RUN_ID))
 GOOD_STREAM = sse(*EVENTS, run=RUN)
@@ -80,7 +79,7 @@ NOTHING = reply(204)
 
 CALLS: tuple[Call, ...] = (
     Call("create", "POST", f"{T}/runs", lambda c, **o: c.runs.create(*ON_THREAD, **o), GOOD_RUN, "create"),
-    Call("create_stateless", "POST", "/runs", lambda c, **o: c.runs.create(*STATELESS, **o), GOOD_RUN, "create"),
+    Call("create_stateless", "POST", "/runs", lambda c, **o: c.runs.create(None, "agent", **o), GOOD_RUN, "create"),
     Call(
         "create_batch",
         "POST",
@@ -90,18 +89,8 @@ CALLS: tuple[Call, ...] = (
         "create",
     ),
     Call("wait", "POST", f"{T}/runs/wait", lambda c, **o: c.runs.wait(*ON_THREAD, **o), GOOD_WAIT, "create"),
-    Call("wait_stateless", "POST", "/runs/wait", lambda c, **o: c.runs.wait(*STATELESS, **o), GOOD_WAIT, "create"),
     Call(
         "stream", "POST", f"{T}/runs/stream", lambda c, **o: _streamed(c.runs.stream(*ON_THREAD, **o)), GOOD_STREAM, "create", "sse"
-    ),
-    Call(
-        "stream_stateless",
-        "POST",
-        "/runs/stream",
-        lambda c, **o: _streamed(c.runs.stream(*STATELESS, **o)),
-        GOOD_STREAM,
-        "create",
-        "sse",
     ),
     Call("list", "GET", f"{T}/runs", lambda c, **o: c.runs.list(THREAD_ID, **o), reply_json(200, [run_json()])),
     Call("iter", "GET", f"{T}/runs", lambda c, **o: list(c.runs.iter(THREAD_ID, **o)), reply_json(200, [run_json()])),

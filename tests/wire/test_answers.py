@@ -558,7 +558,7 @@ def test_bodies_are_utf8_whatever_they_claim(connect: Connect, call: Call) -> No
             assert "ü€😀\u2028" == found.extra["note"]
 
 
-@pytest.mark.parametrize("name", ["wait", "wait_stateless", "join"])
+@pytest.mark.parametrize("name", ["wait", "join"])
 @pytest.mark.parametrize("value", [None, 0, False, "", "text", [], [1, 2], {}, {"ü€😀\u2028\u0085": [None]}, 2**64 - 1, 1.5])
 def test_values_may_be_any_json(connect: Connect, name: str, value: Any) -> None:
     """wait and join return what the graph returned, whatever it is."""
@@ -570,7 +570,7 @@ def test_values_may_be_any_json(connect: Connect, name: str, value: Any) -> None
     assert [value, type(value)] == [found, type(found)]
 
 
-@pytest.mark.parametrize("name", ["wait", "wait_stateless", "join"])
+@pytest.mark.parametrize("name", ["wait", "join"])
 @pytest.mark.parametrize("before", ["", "\n" * 1000, " \r\n\t\n", "\n"])
 def test_newlines_before_the_values_are_skipped(connect: Connect, name: str, before: str) -> None:
     """The server's keep-alive newlines are no part of the response."""
@@ -803,7 +803,7 @@ def test_both_lengths_are_not_misread(connect: Connect) -> None:
 # -- streams that are none
 
 
-@pytest.mark.parametrize("name", ["stream", "stream_stateless", "join_stream"])
+@pytest.mark.parametrize("name", ["stream", "join_stream"])
 @pytest.mark.parametrize("kind", ["text/html", "application/json", "text/plain; charset=utf-8", "text/event-stream-not", "x"])
 def test_another_content_type_is_no_stream(connect: Connect, name: str, kind: str) -> None:
     """A 200 that is no event stream is ResponseDecodeError, with run and thread; not an empty stream, and no second run."""
@@ -917,7 +917,7 @@ def test_without_verifying_the_body_is_the_result(connect: Connect) -> None:
 # -- known before the body
 
 
-@pytest.mark.parametrize("name", ["create", "wait", "wait_stateless", "stream"])
+@pytest.mark.parametrize("name", ["create", "wait", "stream"])
 def test_on_run_created_is_called_before_the_body(connect: Connect, name: str) -> None:
     """on_run_created is called once, with the ids of the headers, while the body has not yet come."""
     told = threading.Event()
@@ -947,7 +947,7 @@ def test_on_run_created_of_a_stateless_create_waits_for_the_thread_id(connect: C
     assert [{"run_id": RUN_ID, "thread_id": THREAD_ID}] == heard
 
 
-@pytest.mark.parametrize("name", ["create", "wait", "stream", "wait_stateless", "create_stateless"])
+@pytest.mark.parametrize("name", ["create", "wait", "stream", "create_stateless"])
 def test_on_run_created_is_called_once_after_refusals(connect: Connect, name: str) -> None:
     """It is not called for refused attempts, and once for the attempt that succeeded."""
     heard: list[Any] = []

@@ -265,7 +265,7 @@ def test_a_429_is_waited_for_and_repeated() -> None:
         fake.script(rate_limited(retry_after=30), rate_limited(), succeeds({"n": 1}))
         assert {"n": 1} == fake.client().runs.wait(None, "agent")
         fake.assert_started(times=1)
-        fake.assert_requested("POST", "/runs/wait", times=3)
+        fake.assert_requested("POST", "/threads/*/runs/wait", times=3)
 
 
 def test_a_repeated_429_is_an_error_with_retry_after() -> None:
@@ -509,8 +509,9 @@ def posted(**options: Any) -> FakeRuns:
 
 def test_requests_are_recorded_completely() -> None:
     """Method, path, body and headers; a key is in no repr."""
-    request = posted().requests[0]
-    assert ("POST", "/runs/wait", {"n": 1}, "secret-key") == (
+    fake = posted()
+    request = fake.requests[0]
+    assert ("POST", f"/threads/{fake.started[0].thread_id}/runs/wait", {"n": 1}, "secret-key") == (
         request.method,
         request.path,
         request.json()["input"],
@@ -533,11 +534,11 @@ def test_assert_started_shows_the_runs_that_were_started() -> None:
     fake = posted()
     with pytest.raises(AssertionError) as caught:
         fake.assert_started(input={"n": 3}, metadata={"k": "v"})
-    thread_id = fake.started[1].thread_id
+    first, second = (run.thread_id for run in fake.started)
     assert [
         "no run was started with input={'n': 3}, metadata={'k': 'v'}",
-        "  1. POST /runs/wait: input was {'n': 1}",
-        f"  2. POST /threads/{thread_id}/runs/wait: input was {{'n': 2}}; metadata was not sent",
+        f"  1. POST /threads/{first}/runs/wait: input was {{'n': 1}}",
+        f"  2. POST /threads/{second}/runs/wait: input was {{'n': 2}}; metadata was not sent",
     ] == str(caught.value).splitlines()
     with pytest.raises(AssertionError, match="2 runs, not 1, were started"):
         fake.assert_started(times=1)
@@ -549,13 +550,13 @@ def test_assert_started_shows_the_runs_that_were_started() -> None:
 
 def test_assert_requested_shows_the_requests() -> None:
     fake = posted()
-    assert fake.requests[0] is fake.assert_requested("POST", "/runs/wait")
+    assert fake.requests[0] is fake.assert_requested("POST", "/threads/*/runs/wait")
     with pytest.raises(AssertionError) as caught:
-        fake.assert_requested("POST", "/runs/wait", json={})
-    assert "no request POST /runs/wait with {}; there were:" == str(caught.value).splitlines()[0]
+        fake.assert_requested("POST", "/threads/*/runs/wait", json={})
+    assert "no request POST /threads/*/runs/wait with {}; there were:" == str(caught.value).splitlines()[0]
     assert "secret" not in str(caught.value)
-    with pytest.raises(AssertionError, match="1 requests, not 2,"):
-        fake.assert_requested("POST", "/runs/wait", times=2)
+    with pytest.raises(AssertionError, match="2 requests, not 3,"):
+        fake.assert_requested("POST", "/threads/*/runs/wait", times=3)
     with fake_server() as empty, pytest.raises(AssertionError, match="there were: none"):
         empty.assert_requested("GET", "/ok")
 
@@ -584,7 +585,7 @@ def test_a_run_without_a_script_is_an_error_and_fails_the_test() -> None:
         AssertionError, match="no script for a run with assistant_id='agent', thread_id=None, input={'n': 1}; give it"
     ):
         with fake_server() as fake:
-            with pytest.raises(InternalServerError, match=r"599: there is no script .*fake\.script"):
+            with pytest.raises(InternalServerError, match=r"501: there is no script .*fake\.script"):
                 fake.client().runs.wait(None, "agent", input={"n": 1})
             assert 1 == len(fake.requests)
 
@@ -603,7 +604,7 @@ def test_an_unknown_endpoint_is_an_error() -> None:
             import urllib.error
             import urllib.request
 
-            with pytest.raises(urllib.error.HTTPError, match="599"):
+            with pytest.raises(urllib.error.HTTPError, match="501"):
                 urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{fake.url}/store")
 
 

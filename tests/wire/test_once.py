@@ -186,8 +186,7 @@ def test_many_threads_under_faults(connect: Connect, seed: int) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
-@pytest.mark.parametrize("way", ["create", "wait", "stream"])
-def test_a_stateless_run_is_found_by_its_marker_or_uncertain(connect: Connect, way: str, reset: bool) -> None:
+def test_a_stateless_create_is_found_by_its_marker_or_uncertain(connect: Connect, reset: bool) -> None:
     """Its thread, which the server has made, has the marker. If there is none, the run may have ended: nothing is sent again."""
     gate = threading.Event()
 
@@ -201,7 +200,7 @@ def test_a_stateless_run_is_found_by_its_marker_or_uncertain(connect: Connect, w
             gate.clear()
             before = len(server.created)
             proxy.arm(fault, when=b"POST /runs")
-            starter = Starter(way)
+            starter = Starter("create")
             threading.Timer(1.0, gate.set).start()
             starter(client, thread_id=None, if_not_exists=None)
             made = server.created[before:]
@@ -213,6 +212,28 @@ def test_a_stateless_run_is_found_by_its_marker_or_uncertain(connect: Connect, w
                 assert str(uuid.UUID(starter.error.request_id)) == starter.error.request_id
                 assert starter.error.sent is not False and starter.error.__cause__ is not None
                 assert [] == starter.told
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
+@pytest.mark.parametrize("way", ["wait", "stream"])
+def test_a_stateless_call_makes_one_run_through_faults(connect: Connect, way: str, reset: bool) -> None:
+    """Its run is looked up on the thread that the library has chosen, and the thread is deleted afterwards."""
+    with FakeLangGraph(burst, Dialect(stateless=False)) as server, CuttingProxy(server.url) as proxy:
+        client = hasty(connect(proxy.url))
+        for fault in (
+            cut_request(5, reset=reset),
+            swallow(reset=reset),
+            cut_response(9, reset=reset),
+            cut_response(450, reset=reset),
+        ):
+            before = len(server.created)
+            proxy.arm(fault, when=b"POST /threads")
+            starter = Starter(way)
+            starter(client, thread_id=None, if_not_exists=None)
+            assert starter.error is None
+            assert [starter.run_id] == [run.run_id for run in server.created[before:]]
+            assert [server.created[-1].thread_id] == [told["thread_id"] for told in starter.told]
+            assert {} == server.threads
 
 
 @pytest.mark.parametrize("fault", [cut_request(40), swallow(), cut_response(50)], ids=["request", "swallow", "response"])
@@ -636,7 +657,7 @@ def test_the_headers_name_the_run_before_the_fault(connect: Connect) -> None:
 
 
 def test_a_stateless_wait_is_joined_when_its_headers_had_come(connect: Connect) -> None:
-    """Location tells the temporary thread: the result is fetched there, and no second run is made."""
+    """The result is fetched on the thread that the library has chosen, and no second run is made."""
     gate = threading.Event()
 
     def slow(run: FakeRun) -> Any:
@@ -645,11 +666,10 @@ def test_a_stateless_wait_is_joined_when_its_headers_had_come(connect: Connect) 
 
     with FakeLangGraph(slow, Dialect(heartbeat=0.02)) as server, CuttingProxy(server.url) as proxy:
         client = hasty(connect(proxy.url))
-        proxy.arm(cut_response(450), when=b"POST /runs/wait")
+        proxy.arm(cut_response(450), when=b"POST /threads")
         result: list[Any] = []
         thread = threading.Thread(target=lambda: result.append(client.runs.wait(None, "agent")))
         thread.start()
-        # not before the join is answered: the server deletes a stateless run with its end
         proxy.wait_until(lambda: any(b"/join" in turn.first and turn.response for turn in proxy._turns), "a join")
         gate.set()
         thread.join()

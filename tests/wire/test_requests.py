@@ -475,7 +475,7 @@ def test_falsy_values_are_sent(connect: Connect, call: Call, option: str, falsy:
 
 
 @pytest.mark.parametrize("on_disconnect", ["cancel", "continue"])
-@pytest.mark.parametrize("name", ["wait", "wait_stateless", "stream", "stream_stateless"])
+@pytest.mark.parametrize("name", ["wait", "stream"])
 def test_on_disconnect_is_sent(connect: Connect, name: str, on_disconnect: str) -> None:
     """wait and stream send on_disconnect; for a run that ends with its connection, stream_resumable is not sent."""
     body = sent_body(connect, named(name), on_disconnect=on_disconnect)

@@ -570,12 +570,12 @@ def test_a_location_that_leads_elsewhere_is_not_followed(connect: Connect, kind:
 )
 @pytest.mark.parametrize("prefix", ["", "/api", "/a/b"])
 def test_a_location_of_this_server_is_joined_below_the_prefix(connect: Connect, prefix: str, location: str) -> None:
-    """A stateless stream goes on at its Location, which may or may not name origin and mount prefix."""
+    """A stream goes on at its Location, which may or may not name origin and mount prefix."""
     path = f"/runs/{RUN_ID}/stream"
     with ScriptedServer(always=reply(404)) as server:
         sent = location.format(path=path, own=server.url, OWN=server.url.replace("http", "HTTP"), prefix=prefix)
         server._script = [sse(ONE, headers={"Location": sent}).then_cut(), sse(ONE, TWO)]
-        with hasty(connect(server.url + prefix)).runs.stream(None, "agent") as stream:
+        with hasty(connect(server.url + prefix, verify_outcome=False)).runs.stream(THREAD_ID, "agent") as stream:
             assert [0, 1] == [event.data["i"] for event in stream]
         assert f"{prefix}{path}" == server.requests[1].target
 
@@ -723,45 +723,17 @@ def test_equal_tokens_of_one_millisecond_are_exact_when_the_run_has_ended(connec
 # -- stateless
 
 
-def test_a_stateless_stream_that_cannot_be_resumed(connect: Connect) -> None:
-    """Its Location is 404 on this server: after all that was received comes StreamInterruptedError, and no second run."""
-    gate = threading.Event()
+@pytest.mark.parametrize("locations", [True, False], ids=["located", "not located"])
+def test_a_stateless_stream_is_resumed_on_its_own_thread(connect: Connect, locations: bool) -> None:
+    """The library has chosen the thread, so that the run is found there. The thread is deleted at the end of the stream."""
+    with FakeLangGraph(burst, Dialect(locations=locations, stateless=False)) as server:
+        server.cuts = iter([(2, "fin"), (9, "rst")])
+        with hasty(connect(server.url)).runs.stream(None, "agent", input={"n": 20}, stream_mode="custom") as stream:
+            got = [event.data["i"] for event in stream if event.event == "custom"]
 
-    def slow(run: FakeRun) -> Any:
-        run.emit("custom", {"i": 0})
-        run.wait(gate)
-        return {}
-
-    with FakeLangGraph(slow, Dialect(locations=False)) as server:
-        server.cuts = iter([(2, "fin")])
-        client = hasty(connect(server.url))
-        got = []
-        with pytest.raises(StreamInterruptedError) as caught:
-            for event in client.runs.stream(None, "agent", stream_mode="custom"):
-                got.append(event.event)
-        gate.set()
-
-    assert ["metadata", "custom"] == got
-    assert 1 == len(server.created)
-    assert 2 == caught.value.events_seen
-    assert server.created[0].run_id == caught.value.run_id
-
-
-@pytest.mark.parametrize("framing", ["chunked", "close"])
-def test_a_stateless_stream_to_its_end(connect: Connect, framing: str) -> None:
-    """If the end of the body is known, it is taken for the end of the run, which cannot be requested."""
-    head = {"Location": f"/runs/{RUN_ID}/stream", "Content-Location": f"/runs/{RUN_ID}"}
-    with ScriptedServer(sse(("values", {"n": 1}, "1-0"), headers=head, framing=framing), always=reply(404)) as server:
-        stream = hasty(connect(server.url)).runs.stream(None, "agent")
-        try:
-            assert [{"n": 1}] == [event.data for event in stream]
-            ended = True
-        except StreamInterruptedError:
-            ended = False
-        assert 1 == sum(request.method == "POST" for request in server.requests)
-
-    # a body that ends with its connection may have been cut, and nothing shows whether it was
-    assert ended or framing == "close"
+        assert list(range(20)) == got
+        assert [stream.run_id] == [run.run_id for run in server.created]
+        assert {} == server.threads
 
 
 # -- what cannot be replayed

@@ -15,7 +15,6 @@ from typing import Any, Callable, cast
 import pytest
 
 from langgraph_runs import (
-    APIConnectionError,
     CheckpointsStreamEvent,
     Client,
     CustomStreamEvent,
@@ -29,19 +28,17 @@ from langgraph_runs import (
     MessagesStreamEvent,
     MetadataStreamEvent,
     ResponseDecodeError,
-    RetryPolicy,
     RunCancelledError,
     RunFailedError,
     RunStream,
     RunTimedOutError,
     StreamEvent,
-    StreamInterruptedError,
     TasksStreamEvent,
     UpdatesStreamEvent,
     ValuesStreamEvent,
 )
 
-from .calls import EVENTS, hasty, named
+from .calls import EVENTS, named
 from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, Paused
 from .scripted import (
     RUN_ID,
@@ -89,7 +86,7 @@ def received(connect: Connect, *events: Any, status: str = "success", **how: Any
 
 @pytest.mark.parametrize("newline", ["\r\n", "\n", "\r"], ids=["CRLF", "LF", "CR"])
 @pytest.mark.parametrize("framing", ["chunked", "close", "length"])
-@pytest.mark.parametrize("name", ["stream", "stream_stateless", "join_stream"])
+@pytest.mark.parametrize("name", ["stream", "join_stream"])
 def test_each_event_is_delivered_before_the_next_is_sent(connect: Connect, name: str, framing: str, newline: str) -> None:
     """The server sends an event only when the one before has been delivered: nothing waits for a buffer to fill."""
     seen = [threading.Event() for _ in range(4)]
@@ -701,12 +698,12 @@ def test_cancelling_in_a_way_that_there_is_not(connect: Connect) -> None:
         opened.close()
 
 
-def test_cancelling_where_the_thread_is_unknown(connect: Connect) -> None:
-    """A stateless stream whose thread the server did not name cannot be cancelled: an error says so."""
-    with ScriptedServer(sse(("metadata", {"run_id": RUN_ID})).then_stall()) as server:
+def test_cancelling_where_the_run_is_unknown(connect: Connect) -> None:
+    """A stream whose run the server has not named yet cannot be cancelled: an error says so."""
+    with ScriptedServer(sse(("custom", 1)).then_stall()) as server:
         with connect(server.url).runs.stream(None, "agent") as opened:
             next(opened)
-            with pytest.raises(LangGraphRunsError, match="thread"):
+            with pytest.raises(LangGraphRunsError, match="did not send the ids of the run"):
                 opened.cancel()
             assert 1 == len(server.requests)
 
@@ -785,20 +782,6 @@ def test_random_streams_in_random_pieces(connect: Connect, seed: int) -> None:
 
 
 # -- without the ids of the run
-
-
-@pytest.mark.parametrize("ending", ["then_cut", "then_reset"])
-def test_a_cut_stateless_stream_is_an_error(connect: Connect, ending: str) -> None:
-    """The run cannot be requested, and nothing can be resumed: StreamInterruptedError after what was received."""
-    got = []
-    with ScriptedServer(getattr(sse(("metadata", {"run_id": RUN_ID}), ("custom", 1)), ending)(), always=reply(404)) as server:
-        with pytest.raises(StreamInterruptedError) as caught:
-            for e in hasty(connect(server.url, retry=RetryPolicy(attempts=2))).runs.stream(None, "agent"):
-                got.append(e.event)
-        assert 1 == sum(request.method == "POST" for request in server.requests)
-    assert ["metadata", "custom"] == got
-    assert (2, RUN_ID) == (caught.value.events_seen, caught.value.run_id)
-    assert isinstance(caught.value, APIConnectionError)
 
 
 def test_without_verifying_an_error_event_still_raises(connect: Connect) -> None:

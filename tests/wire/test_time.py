@@ -274,7 +274,7 @@ def test_attempts_share_the_time(connect: Connect) -> None:
     assert 3 <= len(server.requests) <= 6
 
 
-@pytest.mark.parametrize("name", ["stream", "stream_stateless", "join_stream"])
+@pytest.mark.parametrize("name", ["stream", "join_stream"])
 @pytest.mark.parametrize("what", ["events", "heartbeats"])
 def test_a_deadline_bounds_a_stream_that_goes_on(connect: Connect, name: str, what: str) -> None:
     """A stream that says something all the time is ended by its time; what came before was delivered."""
@@ -291,7 +291,7 @@ def test_a_deadline_bounds_a_stream_that_goes_on(connect: Connect, name: str, wh
     assert THREAD_ID == error.thread_id
 
 
-@pytest.mark.parametrize("name", ["wait", "wait_stateless", "join"])
+@pytest.mark.parametrize("name", ["wait", "join"])
 def test_a_deadline_carries_the_run(connect: Connect, name: str) -> None:
     """wait and join that ran out of time tell run and thread, so that the run can be joined later."""
     drip = Reply("drip", headers=(*waiting(value=1, run=RUN).headers,), items=endless(b"\n"), framing="chunked")
