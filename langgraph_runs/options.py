@@ -179,7 +179,9 @@ class InvokeOptions(CallOptions, InputOptions, RunOptions, total=False):
     checkpoint: Annotated[Any, "Where in the thread's history to start: a `Checkpoint`, or its object."]
     checkpoint_id: Annotated[Optional[str], "The same, by id alone."]
     on_completion: Annotated[
-        Optional[OnCompletion], "Stateless runs: whether their temporary thread is deleted (default) or kept afterwards."
+        Optional[OnCompletion],
+        "Without a *thread_id*: whether the thread of the run is kept, or deleted when the run has ended (default). Given "
+        "``delete``, `wait` and `stream` delete the thread of a paused run too.",
     ]
     multitask_strategy: Annotated[
         Optional[MultitaskStrategy],

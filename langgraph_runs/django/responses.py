@@ -46,8 +46,7 @@ def stream_response(
             configuration and other data that may be secret.
         heartbeat: Seconds within which a disconnected browser is noticed. While the run sends no events, a comment is sent every
             *heartbeat* / 2 seconds.
-        on_disconnect: What happens to the run if the browser disconnects before it ends: ``"cancel"`` or ``"continue"``. A
-            stateless run whose thread id is unknown can only be cancelled by the same option of ``client.runs.stream``.
+        on_disconnect: What happens to the run if the browser disconnects before it ends: ``"cancel"`` or ``"continue"``.
         show_errors: Whether to send the message of the graph's exception to the browser, which may contain secrets.
 
     The last event is one of these:
@@ -74,14 +73,6 @@ def stream_response(
         raise InvalidRequestError(f"heartbeat={heartbeat!r}: give seconds, above 0 and at most {_LONGEST_HEARTBEAT:g}")
     if isinstance(stream, ResumedStream) and stream.stream is None:
         return HttpResponse(status=204)
-    if on_disconnect == "cancel" and isinstance(stream, RunStream) and stream.thread_id is None:
-        if not stream._config.dies_with_connection:
-            stream.close()
-            raise InvalidRequestError(
-                "on_disconnect='cancel': the thread of this run is not known, so it could not be cancelled; give"
-                " on_disconnect='cancel' to client.runs.stream too, or a thread_id, or 'continue' here"
-            )
-        on_disconnect = "continue"  # the server cancels it as soon as the stream is closed
     reader = StreamReader(stream, cancel=on_disconnect == "cancel")
     starts_run = isinstance(stream, RunStream) and stream._config.run_id is None
     frames = _Frames(reader, transform or browser_event, seconds / 2, show_errors, repeatable=not starts_run)

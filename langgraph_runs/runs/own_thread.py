@@ -62,7 +62,7 @@ class ThreadPlan(NamedTuple):
 
 
 def new_thread_id() -> str:
-    """Return the id of a new thread. It is not derived from the time or the machine, so that nobody else can have chosen it."""
+    """Return the id of a new thread. It is random, so that no other program can have chosen it."""
     return str(uuid.uuid4())
 
 

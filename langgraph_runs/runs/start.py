@@ -93,7 +93,7 @@ def prepare_start(
     """Return the start that the arguments of ``create``, ``wait`` or ``stream`` describe. Raise `InvalidRequestError`.
 
     With *thread_id* None, ``wait`` and ``stream`` get a new thread, which no other call knows: see `own_thread`. For ``create`` the
-    server chooses a thread and deletes it when the run has ended, since nobody else would.
+    server chooses a thread, and deletes it when the run has ended: no call of the library waits for that.
 
     *own_thread* says that no other call creates runs on the thread. The create then tells the server to refuse a second run while
     the first is unfinished, so that it may be sent again when nothing else shows whether an earlier attempt will be executed.

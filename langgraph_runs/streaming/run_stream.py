@@ -60,7 +60,7 @@ class RunStream(Generic[E], Iterator[E]):
         self._fault: Optional[BaseException] = None
         self._last: Optional[StreamEvent] = None
         self._reading = threading.Lock()
-        self._closed = False
+        self._closed = self._cancelled = False
         self._pid = os.getpid()
         #: The last full state that was streamed, or None.
         self.values: Any = None
@@ -278,6 +278,8 @@ class RunStream(Generic[E], Iterator[E]):
     def cancel(self, *, action: CancelAction = "interrupt", wait: bool = False) -> None:
         """Cancel the run, from any thread. The stream then ends with `RunCancelledError`. If the run has ended, do nothing.
 
+        If the stream was started without a thread, and is closed before or after this call, the thread is deleted.
+
         *action* and *wait* are as in ``runs.cancel``.
         """
         check_choice("action", action, get_args(CancelAction))
@@ -293,9 +295,22 @@ class RunStream(Generic[E], Iterator[E]):
                 api.cancel_run(self._transport, scope, thread_id, run_id, wait=wait, action=action)
             except NotFoundError:
                 return
+        self._cancelled = True
+        if self._closed and self._config.finish is not None:
+            self._end.cancel()
 
     def close(self) -> None:
-        """Close the connection; the run goes on. In another thread that iterates, the iteration ends without an error."""
+        """Close the connection; the run goes on. In another thread that iterates, the iteration ends without an error.
+
+        If the run was cancelled, by `cancel` or by ``on_disconnect="cancel"``, and the stream was started without a thread, the
+        thread is deleted. This waits until the run has stopped, for 3 seconds at most.
+        """
+        ended = self._released
+        self._disconnect()
+        if not ended and self._config.finish is not None and (self._cancelled or self._config.dies_with_connection):
+            self._end.cancel()
+
+    def _disconnect(self) -> None:
         self._closed = True
         if self._pid == os.getpid():
             self._scope.interrupt("the stream was closed")
@@ -320,7 +335,7 @@ class RunStream(Generic[E], Iterator[E]):
 
     def __del__(self) -> None:
         if not getattr(self, "_released", True):
-            self.close()
+            self._disconnect()
 
     def __repr__(self) -> str:
         state = "ended" if self._released or self._end.finished else "open"

@@ -322,7 +322,11 @@ class StreamEnd:
     def cancel_if_late(self, error: BaseException) -> None:
         """Cancel the run if *error* is a `DeadlineExceededError` and the caller chose ``on_timeout="cancel"``."""
         if isinstance(error, DeadlineExceededError) and self._config.on_timeout == "cancel":
-            if self._config.cancel_late is not None:
-                self._config.cancel_late()
-            else:
-                self._outcomes.cancel_late(self._scope.thread_id, self._scope.run_id)
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel the run, and delete its thread if the library made it. Blocks for 3 seconds at most. A failure is only logged."""
+        if self._config.cancel_late is not None:
+            self._config.cancel_late()
+        else:
+            self._outcomes.cancel_late(self._scope.thread_id, self._scope.run_id)

@@ -524,20 +524,19 @@ def test_messages_of_an_unknown_shape_are_not_sent(data: Any) -> None:
 # -- how it is called
 
 
-def test_a_run_that_could_not_be_cancelled_is_refused_at_once(site: Make) -> None:
-    """On a server that does not tell the thread of a stateless run; unless the server itself cancels it."""
+@pytest.mark.parametrize("options", [{}, {"on_disconnect": "cancel"}], ids=["continue", "cancel"])
+def test_a_run_without_a_thread_is_cancelled_and_its_thread_deleted(site: Make, options: Any) -> None:
+    """The library has chosen the thread, so that it can do both, on servers too that do not name the thread."""
     one = site(Held())
     one.server.dialect = type(one.server.dialect)(locations=False)
 
-    with pytest.raises(InvalidRequestError, match=r"give on_disconnect='cancel' to client\.runs\.stream too"):
-        stream_response(one.client.runs.stream(None, "agent", input={}, stream_mode="custom"))
-
-    stream = one.client.runs.stream(None, "agent", input={}, stream_mode="custom", on_disconnect="cancel")
-    response = stream_response(stream)
-    assert next(iter(response))
+    response = stream_response(one.client.runs.stream(None, "agent", input={}, stream_mode="custom", **options))
+    frames = iter(response)
+    while b"metadata" not in next(frames):
+        pass
     response.close()
     wait_until(one.run.cancelled.is_set, "the cancel")
-    assert [] == [request.path for request in one.server.requests if request.path.endswith("/cancel")]
+    wait_until(lambda: not one.server.threads, "the end of the thread")
 
 
 def test_the_end_of_the_process_cancels_a_run_that_is_streamed() -> None:
