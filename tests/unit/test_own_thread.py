@@ -83,13 +83,12 @@ def test_the_thread_of_a_paused_run_stays() -> None:
 
 
 def test_a_pause_that_has_the_status_of_a_cancel_keeps_the_thread() -> None:
-    """Some servers give a run that asks a human the status of a cancelled one."""
-    client, played = client_of(
-        STREAMED, reply(run_json(status="interrupted")), *[reply(ASKS)] * 3, reply({"thread_id": "t", "metadata": {}})
-    )
-    with client.runs.stream(None, "agent", input={}, raise_error=False) as stream:
-        list(stream)
-    assert DELETE not in asked(played)
+    """Some servers give a run that asks a human the status of a cancelled one; the values have its question."""
+    asking = reply({"n": 1, "__interrupt__": [{"value": "sure?"}]}, **IDS)
+    run = reply(run_json(status="interrupted", output={"n": 1, "__interrupt__": [{"value": "sure?"}]}))
+    client, played = client_of(asking, run, reply({"thread_id": "t", "metadata": {}}))
+    assert client.runs.wait(None, "agent", input={}, raise_error=False).paused
+    assert [POST, GET, KEEP] == asked(played)
 
 
 @pytest.mark.parametrize(
