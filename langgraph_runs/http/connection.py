@@ -185,6 +185,8 @@ class LimitedConnection:
         left = data if len(data) <= _SLICE else memoryview(data)
         while left:
             sent = limited.send(exchange, left[:_SLICE])
+            if not sent:
+                return  # the response has come, an error probably; the connection is not used again
             left = memoryview(left)[sent:] if sent < len(left) else b""
         self.is_reusable = True
 

@@ -78,16 +78,25 @@ class LimitedSocket:
             self._wait(exchange, event)
 
     def send(self, exchange: Exchange, data: Any) -> int:
-        """Send some of *data* and return the number of bytes sent. Raise as `receive`."""
+        """Send some of *data* and return the number of bytes sent. Raise as `receive`.
+
+        Return 0 if the server takes no more bytes and has sent some: its response has come before the whole request was sent.
+        """
         sock = self._usable()
         exchange.scope.io_timeout(None)  # raises if the call must end
+        # What arrives within TLS may be a message of TLS itself.
+        early = 0 if self._is_tls else _POLLIN
+        waited = False
         while True:
             try:
                 count: int = sock.send(data)
                 return count
             except _WOULD_BLOCK as error:
                 raise_foreign(error)
-                event = _POLLIN if isinstance(error, ssl.SSLWantReadError) else _POLLOUT
+                event = _POLLIN if isinstance(error, ssl.SSLWantReadError) else _POLLOUT | early
+            if waited and early and self._ready(_POLLIN, 0):
+                return 0
+            waited = True
             self._wait(exchange, event)
 
     def _usable(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import socket
 import threading
 import time
 import uuid
@@ -17,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from langgraph_runs import (
     AbortController,
     AbortedError,
+    APIStatusError,
     Client,
     DeadlineExceededError,
     InvalidRequestError,
@@ -972,3 +974,34 @@ def test_cookies_of_the_server_are_kept_in_a_users_session(connect: Connect) -> 
         client.close()
         if session is not None:
             session.close()
+
+
+@pytest.mark.parametrize("status", [401, 413])
+def test_a_response_that_comes_before_the_request_was_sent_is_read(connect: Connect, status: int) -> None:
+    """The server reads no more of the large body, and keeps the connection open: the client must not wait for it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    done = threading.Event()
+    body = b'{"detail":"no"}'
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as sock:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += sock.recv(1024)
+            sock.sendall(
+                b"HTTP/1.1 %d No\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body)) + body
+            )
+            done.wait(30)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        client = connect(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(APIStatusError, match="no") as caught:
+            client.runs.create(THREAD_ID, "agent", input={"text": "x" * 20_000_000})
+        assert time.monotonic() - began < 10
+    finally:
+        done.set()
+        thread.join()
+    assert (status, 1) == (caught.value.status_code, caught.value.attempts)
