@@ -43,12 +43,16 @@ class ServerTraits:
     #: evidence that a create which is sent again makes no second run.
     keeps_strategy: Optional[bool] = None
 
-    def note_created(self, *, shows_marker: bool, in_metadata: bool, keeps_strategy: bool) -> None:
+    def note_created(self, *, shows_marker: bool, in_metadata: bool, strategy: Optional[str]) -> None:
         """Note what the server shows of a create with the run that it has made."""
-        self.keeps_strategy = keeps_strategy
+        self.note_strategy(strategy)
         if self.shows_marker is None or shows_marker:
             self.shows_marker = shows_marker
             self.keeps_run_metadata = in_metadata
+
+    def note_strategy(self, strategy: Optional[str]) -> None:
+        """Note the ``multitask_strategy`` of a run that this client has created; None if the run does not show it."""
+        self.keeps_strategy = strategy is not None
 
     def note_order(self, newest_first: Optional[bool]) -> None:
         """Note the order that a list has shown; None if it has shown none."""

@@ -52,7 +52,7 @@ class MarkedRun(NamedTuple):
         traits.note_created(
             shows_marker=self.marker == marker,
             in_metadata=self.in_metadata,
-            keeps_strategy=self.run.multitask_strategy is not None,
+            strategy=self.run.multitask_strategy,
         )
 
 

@@ -17,6 +17,7 @@ from requests.auth import AuthBase
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import prepend_scheme_if_needed, select_proxy
+from urllib3.exceptions import NewConnectionError
 
 from ..errors import RequestInfo
 from .body import ByteStream
@@ -140,7 +141,10 @@ class LimitedAdapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         if url[:5].lower() == "https":
-            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+            try:
+                super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+            except OSError as error:  # a file is missing: nothing was sent
+                raise NewConnectionError(conn, str(error)) from error
 
     def request_url(self, request: Any, proxies: Any) -> str:
         if not proxies:

@@ -105,7 +105,10 @@ class RunStarter:
             start.report(first.run_id, first.thread_id)
         elif start.thread_id is not None and scope.run_id is not None:
             self.traits.names_run_in_wait = True
-        return self.waiter.finish(first, scope, options=start.options, find=find)
+        outcome = self.waiter.finish(first, scope, options=start.options, find=find)
+        if outcome.run is not None:
+            self.traits.note_strategy(outcome.run.multitask_strategy)
+        return outcome
 
     def find(self, start: PreparedStart, scope: Scope) -> Optional[Run]:
         """Return the run of *start*, which may have been created, if it is on its thread; None if it cannot be found."""

@@ -10,7 +10,7 @@ from typing import Any, Deque, Optional, Tuple
 
 import attrs
 
-from ..call import Scope, user_code
+from ..call import Scope
 from ..errors import LangGraphRunsError
 from ..models import Interrupt, RunOutcome
 from ..runs import GraphError, interrupts_in, reported_error
@@ -33,7 +33,6 @@ class ObservedRun:
     def __init__(self, scope: Scope, config: StreamConfig) -> None:
         self._scope = scope
         self._config = config
-        self._announced = False
         #: Class and message from the last error event; None if there was no error event.
         self.reported_error: Optional[GraphError] = None
         #: True if an event said that the stream is complete.
@@ -62,12 +61,9 @@ class ObservedRun:
     # -- its ids
 
     def announce(self) -> None:
-        """Call ``on_run_created``, once, when the run's id is known."""
-        callback = self._config.on_run_created
-        if callback is not None and self._scope.run_id is not None and not self._announced:
-            self._announced = True
-            with user_code():
-                callback({"run_id": self._scope.run_id, "thread_id": self._scope.thread_id})
+        """Report the run to the caller when its id is known."""
+        if self._config.report is not None and self._scope.run_id is not None:
+            self._config.report(self._scope.run_id, self._scope.thread_id)
 
     def find(self) -> None:
         """Look for the run on its thread if neither headers nor events have named it. Sends a few requests at most."""

@@ -42,7 +42,7 @@ def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[s
         on_gap=options.get("on_gap") or "error",
         on_timeout=options.get("on_timeout"),
         raise_error=options.get("raise_error", True) is not False,
-        on_run_created=start.on_run_created,
+        report=start.report,
         find=lambda: starter.creator.find(start.thread_id, start.marker, scope),
         dies_with_connection=not start.survives_disconnect,
         finish=None if start.disposal is Disposal.KEEP else lambda outcome: starter.finish(start, outcome, scope),

@@ -51,7 +51,8 @@ class StreamConfig:
     on_gap: str = "error"
     on_timeout: Optional[str] = None
     raise_error: bool = True
-    on_run_created: Optional[Callable[[Any], None]] = None
+    #: Called with the ids of the run when they are known, perhaps repeatedly; None for a stream that starts no run.
+    report: Optional[Callable[[str, Optional[str]], None]] = None
     #: Looks for the run on its thread, for a server whose response does not name the run.
     find: Optional[Callable[[], Optional[Run]]] = None
     #: True if the server cancels the run when its connection breaks (``on_disconnect="cancel"``).

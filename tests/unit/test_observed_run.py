@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 
 import pytest
 
@@ -21,16 +21,16 @@ def observed(scope: Optional[Scope] = None, **config: Any) -> ObservedRun:
     return ObservedRun(scope or Scope(Deadline(None)), StreamConfig(open_first=lambda: None, **options))
 
 
-def test_the_ids_of_the_run_are_on_the_scope_and_announced_once() -> None:
-    announced: List[Dict[str, Any]] = []
+def test_the_ids_of_the_run_are_on_the_scope_and_reported_when_they_are_known() -> None:
+    reported: List[Any] = []
     scope = Scope(Deadline(None))
-    run = observed(scope, on_run_created=announced.append)
+    run = observed(scope, report=lambda *ids: reported.append(ids))
     run.announce()
-    assert [] == announced
+    assert [] == reported
     for run_id in ("r1", "r2"):
         run.note(MetadataStreamEvent("metadata", {"run_id": run_id}))
     run.announce()
-    assert [{"run_id": "r1", "thread_id": "t"}] == announced
+    assert {("r1", "t")} == set(reported)
     assert ("r1", "t") == (scope.run_id, scope.thread_id)
 
 

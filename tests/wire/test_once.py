@@ -19,7 +19,9 @@ from langgraph_runs import (
     LangGraphRunsError,
     RetryPolicy,
     Run,
+    RunsCreatePayload,
 )
+from langgraph_runs.runs import prepare_start
 
 from .calls import CREATES, QUICK, Call, after, hasty, named
 from .cutting_proxy import CuttingProxy, Fault, cut_request, cut_response, refuse, seeded, stall_request, stall_response, swallow
@@ -313,7 +315,105 @@ def test_a_refused_create_is_not_looked_up(connect: Connect, call: Call, status:
         assert 1 == len(server.requests)
 
 
+def test_a_missing_file_of_certificates_is_found_before_anything_is_sent() -> None:
+    client = hasty(Client("https://127.0.0.1:9", api_key=None, verify="/no/such/ca.pem", retry=QUICK))
+    with pytest.raises(APIConnectionError, match="could not connect") as caught:
+        client.runs.create(THREAD_ID, "agent")
+    assert (False, QUICK.attempts) == (caught.value.sent, caught.value.attempts)
+    assert not isinstance(caught.value, CreateUncertainError)
+
+
 # -- what gateways say
+
+
+#: In front of a server that is away, or does not have a route.
+GATEWAY_404 = {
+    "page": reply(404, "<html>nginx</html>", {"Content-Type": "text/html"}),
+    "json": reply_json(404, {"detail": "Not Found"}),
+}
+
+
+@pytest.mark.parametrize("way", ["create", "wait", "stream"])
+@pytest.mark.parametrize("answer", GATEWAY_404.values(), ids=GATEWAY_404)
+def test_a_404_of_a_gateway_does_not_show_that_there_is_no_run(connect: Connect, way: str, answer: Reply) -> None:
+    """The server has created the run; the gateway answers every look-up with a 404. A second run is not made."""
+    posts: list[Request] = []
+
+    def create(request: Request) -> Reply:
+        posts.append(request)
+        return drop_before_answer()
+
+    place = f"/threads/{THREAD_ID}/runs{'' if way == 'create' else '/' + way}"
+    with ScriptedServer(routes={("POST", place): create}, always=answer) as server:
+        starter = Starter(way)
+        starter(hasty(connect(server.url)), thread_id=THREAD_ID)
+    assert isinstance(starter.error, CreateUncertainError)
+    assert 1 == len(posts)
+
+
+@pytest.mark.parametrize("status", [408, 504, 522, 524])
+@pytest.mark.parametrize("way", ["create", "wait", "stream"])
+def test_a_create_that_arrives_after_its_timeout_is_not_sent_again(connect: Connect, way: str, status: int) -> None:
+    """The list is complete and empty, and yet the server executes the create later: after a timeout absence is never known."""
+    posts: list[Request] = []
+
+    def gateway(request: Request) -> Reply:
+        posts.append(request)
+        return reply(status, "<html>timeout</html>", {"Content-Type": "text/html"})
+
+    place = f"/threads/{THREAD_ID}/runs{'' if way == 'create' else '/' + way}"
+    with ScriptedServer(routes={("POST", place): gateway, ("GET", "/threads/*/runs"): listing()}) as server:
+        starter = Starter(way)
+        starter(hasty(connect(server.url)), thread_id=THREAD_ID)
+    assert isinstance(starter.error, CreateUncertainError)
+    assert 1 == len(posts)
+
+
+@pytest.mark.parametrize("refusal", [409, 422])
+def test_on_a_thread_of_its_own_the_refusal_of_the_server_leads_to_the_run(connect: Connect, refusal: int) -> None:
+    """The create is sent again, with ``reject``, if the server is known to keep the strategy; the run of the first attempt is found."""
+    posts: list[Request] = []
+
+    def create(request: Request) -> Reply:
+        posts.append(request)
+        if len(posts) == 1:
+            return reply(504)
+        return reply_json(refusal, {"detail": "Thread is already running a task."})
+
+    def runs(request: Request) -> Reply:
+        return listing(ours(posts[0])) if len(posts) == 2 else listing()
+
+    with ScriptedServer(routes={("POST", "/threads/*/runs"): create, ("GET", "/threads/*/runs"): runs}) as server:
+        client = hasty(connect(server.url))
+        starter = client.runs._starter
+        starter.traits.keeps_strategy = True
+        start = prepare_start("create", RunsCreatePayload, starter.creator, THREAD_ID, "agent", None, {}, own_thread=True)
+        with start.options.scope(client._transport) as scope:
+            assert RUN_ID == starter.create(start, scope).run_id
+    assert ["reject", "reject"] == [request.json()["multitask_strategy"] for request in posts]
+
+
+@pytest.mark.parametrize("keeps_strategy", [None, False])
+def test_a_server_that_may_ignore_the_strategy_gets_no_second_create_after_a_timeout(
+    connect: Connect, keeps_strategy: Optional[bool]
+) -> None:
+    with ScriptedServer(reply(504), routes={("GET", "/threads/*/runs"): listing()}) as server:
+        client = hasty(connect(server.url))
+        starter = client.runs._starter
+        starter.traits.keeps_strategy = keeps_strategy
+        start = prepare_start("create", RunsCreatePayload, starter.creator, THREAD_ID, "agent", None, {}, own_thread=True)
+        with start.options.scope(client._transport) as scope, pytest.raises(CreateUncertainError):
+            starter.create(start, scope)
+        assert 1 == sum(request.method == "POST" for request in server.requests)
+
+
+def test_a_look_up_has_the_callers_headers_and_not_the_request_id(connect: Connect) -> None:
+    with ScriptedServer(
+        drop_before_answer(), routes={("GET", "/threads/*/runs"): lambda _: listing(ours(server.requests[0]))}
+    ) as server:
+        connect(server.url).runs.create(THREAD_ID, "agent", headers={"Authorization": "Bearer mine"})
+        look = server.requests[1]
+    assert ("Bearer mine", None) == (look.header("Authorization"), look.header("x-request-id"))
 
 
 def listing(*runs: Any) -> Reply:
