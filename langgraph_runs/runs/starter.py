@@ -119,7 +119,7 @@ class RunStarter:
 
     def _find_after_wait(self, start: PreparedStart, scope: Scope) -> Optional[Run]:
         """Return the run of a wait whose response did not name it."""
-        if start.thread_id is None or not self.transport.settings.verify_outcome:
+        if start.thread_id is None:
             return None
         found = self.find(start, scope)
         if found is not None:

@@ -93,14 +93,20 @@ class RunWaiter:
             if scope.run_id is None or scope.thread_id is None:
                 raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
             return self._join_to_end(scope, options)
-        run = find() if find is not None and scope.run_id is None else None
-        if run is not None:
-            scope.note_run(run_id=run.run_id, thread_id=run.thread_id)
+        run: Optional[Run] = None
+
+        def look_up() -> None:
+            nonlocal run
+            run = find() if find is not None and scope.run_id is None else None
+            if run is not None:
+                scope.note_run(run_id=run.run_id, thread_id=run.thread_id)
+
         try:
             result = _read(first)
         except ResponseDecodeError as error:
             # The body ended early, or a gateway has replaced it.
             scope.identify(error)
+            look_up()
             run = run or self._run_after(error, scope)
             if run is None:
                 raise
@@ -109,6 +115,8 @@ class RunWaiter:
                 if outcome.exact:
                     return outcome
             return self._join_to_end(scope, options)
+        if self._transport.settings.verify_outcome or result.value in (None, {}):
+            look_up()  # an empty response that does not name the run says nothing about it
         if run is None:
             run = self._request_run(scope, result)
         if run is None:

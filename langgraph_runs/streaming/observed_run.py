@@ -8,8 +8,6 @@ from collections import deque
 from itertools import islice
 from typing import Any, Deque, Optional, Tuple
 
-import attrs
-
 from ..call import Scope
 from ..errors import LangGraphRunsError
 from ..models import Interrupt, RunOutcome
@@ -144,12 +142,6 @@ class ObservedRun:
         return delays[1] - delays[0]
 
     # -- its outcome
-
-    def with_interrupts(self, outcome: RunOutcome) -> RunOutcome:
-        """Return *outcome*, paused if the run succeeded and its events had open questions."""
-        if outcome.succeeded and self.interrupts:
-            return attrs.evolve(outcome, interrupts=self.interrupts, paused=True)
-        return outcome
 
     def failure(self) -> Optional[RunOutcome]:
         """Return the outcome that the error event reports, or None if there was no error event."""

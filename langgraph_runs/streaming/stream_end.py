@@ -291,8 +291,10 @@ class StreamEnd:
 
     def _finish(self, run: Run) -> None:
         self.finished = True
-        outcome = self._outcomes.outcome_of(run, self._scope, values=self._run.values, reported=self._run.reported_error)
-        self._end_with(self._run.with_interrupts(outcome))
+        outcome = self._outcomes.outcome_of(
+            run, self._scope, values=self._run.values, reported=self._run.reported_error, seen=self._run.interrupts
+        )
+        self._end_with(outcome)
 
     def _finish_unverified(self) -> None:
         self.finished = True

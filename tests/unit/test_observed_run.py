@@ -7,7 +7,7 @@ from typing import Any, List, Optional
 
 import pytest
 
-from langgraph_runs import ErrorStreamEvent, MetadataStreamEvent, RunOutcome, StreamEvent, ValuesStreamEvent
+from langgraph_runs import ErrorStreamEvent, MetadataStreamEvent, StreamEvent, ValuesStreamEvent
 from langgraph_runs.call import Scope
 from langgraph_runs.call.deadline import Deadline
 from langgraph_runs.streaming.cursor import Cursor
@@ -65,15 +65,12 @@ def test_an_end_event_is_remembered() -> None:
     assert True is run.has_end_event
 
 
-def test_open_questions_make_a_success_a_pause() -> None:
+def test_open_questions_are_remembered() -> None:
     """Each counts once, in whichever mode it came."""
     run = observed()
     for _ in range(2):
         run.note(ValuesStreamEvent("values", {"__interrupt__": [{"value": "Send this?", "id": "i1"}]}))
     assert ["Send this?"] == [interrupt.value for interrupt in run.interrupts]
-    paused = run.with_interrupts(RunOutcome(status="success"))
-    assert (True, run.interrupts) == (paused.paused, paused.interrupts)
-    assert False is run.with_interrupts(RunOutcome(status="error")).paused
 
 
 @pytest.mark.parametrize(("first", "last", "lag"), [("0-0", "5000-0", 3.0), (None, "5000-0", 0.0), ("0-0", None, 0.0)])
