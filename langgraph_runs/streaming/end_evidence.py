@@ -39,7 +39,11 @@ _DRIFT = 0.001
 #: Servers whose ids are not times wait for further events before they end a stream: for more than this many seconds.
 _PAUSE = 0.05
 #: Servers whose ids are times end a run within this many seconds of its last event, if they are not busy.
-_TAIL = 0.003
+_TAIL = 0.010
+#: A server may note the end of a run this many seconds after it has ended the stream, if the event ids are its times.
+_NOTED_LATER = 0.005
+#: The same if only the durations can be compared. What is missing then could not be requested again: so this is generous.
+_NOTED_MUCH_LATER = 1.0
 #: Kinds of events that a step sends before its state.
 _BEFORE_STATE = frozenset({"custom", "messages", "updates"})
 
@@ -88,12 +92,13 @@ class EndEvidence:
         if run.updated_at is None or run.created_at is None:
             return None
         if self._has_times_of(run):
-            return run.updated_at.timestamp() > ended_at - self._run.least_delay
+            return run.updated_at.timestamp() > ended_at - self._run.least_delay + _NOTED_LATER
         if self._run.requested_at is None:
             return None
         # The stream was requested before the run was created, so that it lasts longer than the run.
         lasted = ended_at - self._run.requested_at
-        return (run.updated_at - run.created_at).total_seconds() > lasted * (1 + _DRIFT)
+        later = _NOTED_MUCH_LATER if self._cursor.last is None else 0.0
+        return (run.updated_at - run.created_at).total_seconds() > lasted * (1 + _DRIFT) + later
 
     def _has_times_of(self, run: Run) -> bool:
         """Return True if the event ids are times between the creation and the end of the run: of the same clock."""

@@ -22,7 +22,7 @@ __all__ = ["CHECKED_KINDS", "ObservedRun"]
 CHECKED_KINDS = frozenset({ErrorStreamEvent, EndStreamEvent, MetadataStreamEvent})
 
 #: That many events in a short time are a burst.
-_BURST = 4
+_BURST = 16
 
 
 class ObservedRun:

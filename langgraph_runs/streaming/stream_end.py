@@ -69,6 +69,8 @@ class StreamEnd:
         self._rest_requested_at = -1
         #: The sign of missing events for which it was opened.
         self._sign = Sign.NONE
+        #: The run, if it had ended when that connection was opened.
+        self._ended_run: Optional[Run] = None
         #: True if the run is known to have published all its events before the next connection is opened.
         self._all_published = False
         #: True if no further connection is opened.
@@ -87,7 +89,7 @@ class StreamEnd:
             return
         ended_at = time.time()
         try:
-            run = self._request_run(at_end=True)
+            run = self._ended_run or self._request_run(at_end=True)
         except NotFoundError:
             raise
         except (APIConnectionError, APIStatusError) as error:
@@ -127,7 +129,7 @@ class StreamEnd:
         elif sign is Sign.UNPROVEN and not self._cursor.has_clock_ids and self._evidence.is_final(run):
             self._finish(run)
         else:
-            self._rest_requested_at, self._sign = self._cursor.admitted, sign
+            self._rest_requested_at, self._sign, self._ended_run = self._cursor.admitted, sign, run
             self._fetch_rest(run)
 
     def _lacks_all_events(self) -> bool:

@@ -126,12 +126,12 @@ def test_a_clean_end_after_the_end_of_the_run_costs_no_further_request(connect: 
 
 def test_after_a_burst_one_more_connection_looks_for_further_events(connect: Connect) -> None:
     """The run went on for as long as the burst took, so that others may have followed."""
-    frames = [("custom", {"i": number}, f"1795224633880-{number}") for number in range(8)]
+    frames = [("custom", {"i": number}, f"1795224633880-{number}") for number in range(24)]
     run = reply_json(200, run_json(created_at=CREATED, updated_at=ENDED))
-    with ScriptedServer(sse(*frames[:5], run=RUN), routes=routes(run=run, stream=sse(*frames))) as server:
+    with ScriptedServer(sse(*frames[:20], run=RUN), routes=routes(run=run, stream=sse(*frames))) as server:
         data, stream = events_of(connect(server.url))
 
-    assert ([{"i": number} for number in range(8)], []) == (data, stream.gaps)
+    assert ([{"i": number} for number in range(24)], []) == (data, stream.gaps)
 
 
 @pytest.mark.parametrize("seconds", [100.0, 0.0])
