@@ -273,7 +273,7 @@ class StreamInterruptedError(APIConnectionError):
 
 
 class CreateUncertainError(APIConnectionError):
-    """The run may exist or not: the connection broke after the request was sent, and looking the run up did not decide it.
+    """The run may exist or not: no response of the server came, and looking the run up did not decide it.
 
     The request was not repeated. To find the run, list the runs of the thread and compare ``run.request_id`` with *request_id*.
 
@@ -281,7 +281,7 @@ class CreateUncertainError(APIConnectionError):
     '0d9f'
     """
 
-    #: The ``x-request-id`` that was sent with the create.
+    #: The id of the create, which its run shows as ``request_id``.
     request_id: Optional[str] = None
 
     def __init__(self, message: str, *, request_id: Optional[str] = None, **context: Any) -> None:

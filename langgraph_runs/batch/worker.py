@@ -144,8 +144,9 @@ class TaskRunner:
             "if_not_exists": "create",
             "multitask_strategy": "reject",
         }
+        creator = self._starter.creator
         start = prepare_start(
-            "wait", RunsWaitPayload, self._starter.creator, task.thread_id, task.assistant_id, task.payload, options
+            "wait", RunsWaitPayload, creator, task.thread_id, task.assistant_id, task.payload, options, own_thread=True
         )
         return self._starter.wait(start, scope)
 
