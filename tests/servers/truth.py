@@ -228,7 +228,8 @@ class _Player:
         if "custom" in call:
             options["stream_mode"] = "custom"
         if "from the start" in call:
-            options["last_event_id"] = "-1"
+            # A server may have kept no event, and the stream says so: what is judged here is how the run ended.
+            options.update(last_event_id="-1", on_gap="mark")
         if call.startswith("join"):
             cell.stream = runs.join_stream(str(cell.thread_id), str(cell.run_id), **options)
         else:
