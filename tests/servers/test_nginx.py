@@ -57,7 +57,7 @@ def test_a_stream_that_is_silent_for_longer_than_the_read_timeout(any_server: Ru
     with (
         behind(any_server.url, read_timeout=0.7, buffering=buffering) as client,
         client.runs.stream(
-            thread_id, "work", input={"seconds": 4, "tick": 1}, stream_mode=["custom", "values"], on_gap="mark"
+            thread_id, "work", input={"seconds": 3.5, "tick": 1}, stream_mode=["custom", "values"], on_gap="mark"
         ) as stream,
     ):
         events = list(stream)
