@@ -253,7 +253,7 @@ class RunsClient(RunStarts):
         waiter = self._starter.waiter
         with self._call("join", options, thread_id=thread_id, run_id=run_id, further=JOINING) as (scope, common):
             try:
-                return waiter.result_of(waiter.join(thread_id, run_id, scope, common), scope, options)
+                return waiter.result_of(waiter.join(thread_id, run_id, scope, common), scope, options, pause_known=True)
             except DeadlineExceededError as error:
                 waiter.raise_late(error, scope, options)
 
