@@ -63,7 +63,7 @@ def configure_batch(parser: argparse.ArgumentParser) -> None:
         "--on-interrupt",
         choices=ENDINGS,
         default="cancel",
-        help="what to do with unfinished runs on Ctrl-C, SIGTERM or after --timeout (cancel); "
+        help="what to do with unfinished runs on Ctrl-C, SIGTERM, SIGHUP or after --timeout (cancel); "
         "after detach, the same command with the same --ledger continues them",
     )
     add_lock(parser)

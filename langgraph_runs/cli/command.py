@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import Callable, Iterator, List, NamedTuple, NoReturn, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from . import exit_codes
 
-__all__ = ["Command", "CommandError", "HelpFormatter", "Parser", "add_command"]
+__all__ = ["LOG_TIMESTAMPS", "Command", "CommandError", "HelpFormatter", "add_command"]
+
+#: The option of every command that `console.stderr_with_times` carries out.
+LOG_TIMESTAMPS = "--log-timestamps"
 
 
 class CommandError(Exception):
@@ -51,14 +54,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that prints a usage error as one line, without the usage text."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(exit_codes.USAGE, f"langgraph-runs: {' '.join(message.split())}; see `{self.prog} --help`\n")
-
-
-def add_command(commands: argparse._SubParsersAction[Parser], command: Command) -> None:
+def add_command(commands: argparse._SubParsersAction[Any], command: Command) -> None:
     """Add a parser for *command* to the parsers of its group."""
     name = command.name.split()[-1]
     parser = commands.add_parser(
@@ -70,6 +66,9 @@ def add_command(commands: argparse._SubParsersAction[Parser], command: Command) 
         allow_abbrev=False,
     )
     command.configure(parser)
+    parser.add_argument_group("messages").add_argument(
+        LOG_TIMESTAMPS, action="store_true", help="begin each line on stderr with the time, for logs of cron"
+    )
     # The default usage text would list all options, which the help page lists anyway.
     parser.usage = " ".join(["%(prog)s", *_positionals(parser), "[options]"])
     parser.set_defaults(command=command, parser=parser)

@@ -85,7 +85,8 @@ def log_shown(args: argparse.Namespace) -> Iterator[None]:
     log = logging.getLogger("langgraph_runs")
     before = log.level
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    # With --log-timestamps, stderr itself begins each line with the time.
+    handler.setFormatter(logging.Formatter(f"{'' if args.log_timestamps else '%(asctime)s '}%(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import errno
 import io
 import json
 import os
 import shutil
+import stat
 import sys
 from typing import Any, Iterator, Optional, Sequence
 
@@ -25,7 +28,11 @@ __all__ = [
     "prepare_streams",
     "print_json",
     "print_table",
-    "discard_output",
+    "CheckedOutput",
+    "discard",
+    "finish_streams",
+    "TimedLines",
+    "stderr_with_times",
     "styled",
     "terminal_width",
 ]
@@ -36,12 +43,55 @@ _WIDTH = 100
 
 def prepare_streams() -> None:
     """Make stdout and stderr usable if they are closed, or in an encoding that lacks most characters."""
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-        elif isinstance(stream, io.TextIOWrapper) and descriptor == 1:
-            stream.reconfigure(errors="replace")
+    if sys.stdout is None:
+        # Open for reading only, so that each write fails as it does on a closed file. A command that prints nothing succeeds.
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")  # noqa: SIM115
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def finish_streams() -> None:
+    """Flush stdout and stderr. If that fails, discard the rest: the interpreter would print an error and exit with code 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            discard(stream)
+
+
+class TimedLines:
+    """A text stream that puts the time before each line: in ISO 8601, as local time with its offset to UTC."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._at_start = True
+
+    def write(self, text: str) -> int:
+        """Write text, which may be a part of a line or several lines."""
+        for line in text.splitlines(keepends=True):
+            if self._at_start:
+                now = datetime.datetime.now(datetime.timezone.utc).astimezone()
+                self._stream.write(f"{now.isoformat(timespec='milliseconds')} ")
+            self._stream.write(line)
+            self._at_start = line.endswith("\n")
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def stderr_with_times(shown: bool) -> Iterator[None]:
+    """Within the block, each line on stderr begins with the time if *shown* is true."""
+    plain = sys.stderr
+    if shown:
+        sys.stderr = TimedLines(plain)
+    try:
+        yield
+    finally:
+        sys.stderr = plain
 
 
 def print_message(text: str) -> None:
@@ -50,10 +100,10 @@ def print_message(text: str) -> None:
         print(f"langgraph-runs: {escape_controls(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
 
-def discard_output() -> None:
-    """Redirect stdout to the null device, so that the flush of the interpreter at exit prints no error."""
-    with contextlib.suppress(OSError, ValueError):  # stdout is not a file, or is closed: nothing will be flushed
-        target = sys.stdout.fileno()
+def discard(stream: Any) -> None:
+    """Redirect a stream to the null device, so that the flush of the interpreter at exit prints no error."""
+    with contextlib.suppress(OSError, ValueError):  # it is not a file, or is closed: nothing will be flushed
+        target = stream.fileno()
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, target)
         os.close(devnull)
@@ -61,14 +111,28 @@ def discard_output() -> None:
 
 @contextlib.contextmanager
 def writing_output() -> Iterator[None]:
-    """Turn an `OSError` of the block into a `CommandError`, except for a ``BrokenPipeError``, which is raised unchanged."""
+    """Turn an `OSError` of the block into a `CommandError`, except for a ``BrokenPipeError``, which is raised unchanged.
+
+    For a terminal that was closed it raises a ``BrokenPipeError`` too: the output has no reader any more.
+    """
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        discard_output()
-        raise CommandError(f"the output cannot be written: {error.strerror or error}", exit_codes.FAILED) from error
+        was_closed = error.errno == errno.EIO and _is_device(sys.stdout)
+        discard(sys.stdout)
+        if was_closed:
+            raise BrokenPipeError(errno.EPIPE, "the terminal was closed") from error
+        reason = "stdout is closed" if error.errno == errno.EBADF else error.strerror or error
+        raise CommandError(f"the output cannot be written: {reason}", exit_codes.FAILED) from error
+
+
+def _is_device(stream: Any) -> bool:
+    try:
+        return stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)  # isatty() is False after the terminal was closed
+    except (OSError, ValueError):
+        return False
 
 
 def write_output(text: str) -> None:
@@ -76,6 +140,24 @@ def write_output(text: str) -> None:
     with writing_output():
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+class CheckedOutput:
+    """Stdout as a stream for other packages, whose writes raise as `write_output` does."""
+
+    def write(self, text: str) -> int:
+        """Write to stdout."""
+        with writing_output():
+            return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        """Flush stdout."""
+        with writing_output():
+            sys.stdout.flush()
+
+    def isatty(self) -> bool:
+        """Return True if stdout is a terminal."""
+        return sys.stdout.isatty()
 
 
 def is_terminal() -> bool:

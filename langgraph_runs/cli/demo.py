@@ -7,11 +7,11 @@ import contextlib
 import importlib.util
 import os
 import sys
-from typing import Iterator
+from typing import Any, Iterator
 
 from . import exit_codes
 from .command import Command
-from .console import print_message
+from .console import CheckedOutput, print_message
 
 __all__ = ["COMMAND", "configure_demo", "run_demo", "without_proxy_for"]
 
@@ -51,14 +51,15 @@ def run_demo(args: argparse.Namespace) -> int:
     if reason is not None:
         print_message(reason)
         return exit_codes.USAGE
+    output: Any = CheckedOutput()
     try:
         with without_proxy_for("127.0.0.1"):
             if args.web:
                 from ..demo.web import serving
 
-                serving.run(sys.stdout, port=args.port or 0, open_page=args.open, log=args.log)
+                serving.run(output, port=args.port or 0, open_page=args.open, log=args.log)
             else:
-                tour.run(tour.Screen.on(sys.stdout), log=args.log)
+                tour.run(tour.Screen.on(output), log=args.log)
     except DevServerError as error:
         print_message(str(error))
         if error.log:

@@ -58,15 +58,15 @@ OF_A_STARTED_RUN: Tuple[int, ...] = (FAILED, PAUSED, TIMED_OUT, UNREACHABLE, REF
 #: The meaning of each exit code, for the help pages.
 MEANINGS: Dict[int, str] = {
     OK: "success",
-    FAILED: "the run failed or was cancelled",
+    FAILED: "the run failed or was cancelled, or the output cannot be written",
     USAGE: "usage error: wrong arguments, or the server rejected the request (400, 404, 422)",
     PAUSED: "the run waits for a human",
     TIMED_OUT: "not done within --timeout, or within the server's own limit for a run",
     UNREACHABLE: "the server could not be reached, or gave no usable response",
-    REFUSED: "the server refused the API key (401, 403)",
+    REFUSED: "the server refused the API key (401, 403), or the proxy requires a login (407)",
     NOT_CONFORMING: "a promise of this library does not hold on the server (doctor --conformance)",
     BUSY: "busy, nothing was started: --lock is held, the thread has a run (409), or too many requests (429)",
-    INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
+    INTERRUPTED: "interrupted by Ctrl-C, SIGTERM or SIGHUP",
     BROKEN_PIPE: "the reader of the output has closed it (`| head`)",
 }
 

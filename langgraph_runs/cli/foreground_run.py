@@ -63,6 +63,7 @@ class ForegroundRun:
 
     def end_early(self, ending: str) -> str:
         """Cancel the run, or leave it running if *ending* is ``detach``; return a sentence that says what was done."""
+        self._signals.ending = True
         if self.run_id is None:
             self._find_run()
         if self.run_id is None:

@@ -81,7 +81,7 @@ def add_endings(parser: argparse.ArgumentParser, *, default: str) -> None:
         "--on-interrupt",
         choices=ENDINGS,
         default=default,
-        help=f"what to do with the run on Ctrl-C, SIGTERM, or when the output is closed ({default}); a second Ctrl-C quits at once",
+        help=f"what to do with the run on Ctrl-C, SIGTERM, SIGHUP, or when the output is closed ({default}); a second Ctrl-C quits",
     )
 
 

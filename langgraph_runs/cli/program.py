@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from typing import Dict, Optional, Sequence
+from typing import Any, Dict, NoReturn, Optional, Sequence
 
 from .. import APIStatusError, CreateUncertainError, LangGraphRunsError, __version__
 from . import batch, completion, demo, doctor, exit_codes, ledger, prune, run, runs, stream, threads, watch
-from .command import Command, CommandError, HelpFormatter, Parser, add_command
+from .command import LOG_TIMESTAMPS, Command, CommandError, HelpFormatter, add_command
 from .connection import log_shown
-from .console import discard_output, prepare_streams, print_message
+from .console import discard, finish_streams, prepare_streams, print_message, stderr_with_times, write_output, writing_output
 from .signals import Signals
 
 __all__ = ["COMMANDS", "execute", "parser"]
@@ -21,6 +21,20 @@ GROUPS: Dict[str, str] = {
     "ledger": "show and change the file that batch --ledger writes",
     "threads": "create, show and delete threads (the state that runs work on)",
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that prints a usage error as one line, without the usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        print_message(f"{message}; see `{self.prog} --help`")
+        self.exit(exit_codes.USAGE)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is not None and file is sys.stderr:
+            super()._print_message(message, file)
+        else:  # a page of --help or --version; argparse would ignore that it cannot be written
+            write_output(message)
 
 
 def parser() -> Parser:
@@ -79,7 +93,7 @@ COMMANDS: Sequence[Command] = (
 )
 
 
-def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments. ``key=value`` pairs may stand before, between and after the options."""
     args, rest = parser().parse_known_args(argv)
     if rest:
@@ -93,6 +107,16 @@ def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
 def execute(argv: Optional[Sequence[str]] = None) -> int:
     """Run one command and return its exit code. *argv* does not include the program's name; the default is ``sys.argv[1:]``."""
     prepare_streams()
+    arguments = sys.argv[1:] if argv is None else argv
+    # The option is known before the arguments are parsed, for usage errors.
+    with stderr_with_times(LOG_TIMESTAMPS in arguments):
+        try:
+            return _executed(arguments)
+        finally:
+            finish_streams()
+
+
+def _executed(argv: Sequence[str]) -> int:
     with Signals() as signals:
         args = None
         try:
@@ -100,12 +124,13 @@ def execute(argv: Optional[Sequence[str]] = None) -> int:
             args.signals = signals
             with log_shown(args):
                 code: int = args.command.run(args)
-            sys.stdout.flush()
+            with writing_output():
+                sys.stdout.flush()
             return code
         except KeyboardInterrupt:
             return exit_codes.INTERRUPTED
         except BrokenPipeError:
-            discard_output()
+            discard(sys.stdout)
             return exit_codes.BROKEN_PIPE
         except CommandError as error:
             print_message(str(error))

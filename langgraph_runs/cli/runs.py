@@ -54,10 +54,13 @@ def run_create(args: argparse.Namespace) -> int:
         options["stream_resumable"] = True
     with locked(args), client_of(args) as client:
         run = client.runs.create(thread_id, args.assistant, timeout=args.timeout, **options)
-    if args.ids:
-        write_output(f"{run.thread_id} {run.run_id}\n")
-    else:
-        print_json(described(run))
+    try:
+        if args.ids:
+            write_output(f"{run.thread_id} {run.run_id}\n")
+        else:
+            print_json(described(run))
+    except CommandError as error:
+        raise CommandError(f"{error}; the run was created: langgraph-runs join {run.thread_id} {run.run_id}", error.code) from error
     return exit_codes.OK
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first signal ends the command in an orderly way, the second one ends the process at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first signal ends the command in an orderly way, the second one ends the process at once."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ __all__ = ["Signals"]
 
 #: Seconds to wait for the id of a run that is being created, so that the run can be cancelled.
 _ID_TIMEOUT = 1.5
+#: The signal of a terminal that was closed; Windows does not have it.
+_HANGUP: Optional[int] = getattr(signal, "SIGHUP", None)
 
 
 class Signals:
-    """The handler of SIGINT and SIGTERM while this context is entered.
+    """The handler of SIGINT, SIGTERM and SIGHUP while this context is entered.
 
     Outside of a call, a signal raises `KeyboardInterrupt`. Within `during_call` it fires `signal` instead, which was passed to the
     call, so that the call raises an `AbortedError` that knows the run. The handler runs between any two steps of the program and
@@ -33,6 +35,8 @@ class Signals:
         self._queue: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._run_is_known = threading.Event()
         self._in_call = False
+        #: True while the run is being cancelled, or the command ends in another way.
+        self.ending = False
         self._count = 0
         self._previous_handlers: Dict[int, Any] = {}
 
@@ -72,6 +76,8 @@ class Signals:
             self._controller.abort("interrupted")
 
     def _handle(self, signum: int, frame: Optional[FrameType]) -> None:
+        if signum == _HANGUP and (self._count or self.ending):
+            return  # when a terminal is closed, the system sends one, and the shell may send another
         self._count += 1
         if self._count > 1:
             os._exit(exit_codes.INTERRUPTED)
@@ -82,8 +88,8 @@ class Signals:
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                # A shell starts background jobs with SIGINT ignored; it stays ignored.
+            for signum in filter(None, (signal.SIGINT, signal.SIGTERM, _HANGUP)):
+                # A shell starts background jobs with SIGINT ignored, and nohup a command with SIGHUP ignored; it stays ignored.
                 if signal.getsignal(signum) is not signal.SIG_IGN:
                     self._previous_handlers[signum] = signal.signal(signum, self._handle)
         return self

@@ -47,6 +47,8 @@ def test_bash_completes_commands_options_and_values() -> None:
         "langgraph-runs run agent --on-interrupt ": (["cancel", "detach"], ["--url"]),
         "langgraph-runs list --status e": (["error"], ["success"]),
         "langgraph-runs prune --status ": (["error", "timeout"], ["running"]),
+        "langgraph-runs batch --log": (["--log-timestamps"], ["--lock"]),
+        "langgraph-runs ledger show --log": (["--log-timestamps"], []),
         "langgraph-runs completion ": (["bash", "zsh", "fish"], ["run"]),
         "langgraph-runs run --input-file ": ([], ["--url", "run"]),
     }

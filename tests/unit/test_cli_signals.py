@@ -10,6 +10,8 @@ import pytest
 
 from langgraph_runs.cli.signals import Signals
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def test_a_signal_raises_outside_of_calls_and_aborts_a_call() -> None:
     signals = Signals()
@@ -28,18 +30,30 @@ def test_a_signal_raises_outside_of_calls_and_aborts_a_call() -> None:
 
 
 def test_the_previous_handlers_are_restored() -> None:
-    before = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(signum) for signum in HANDLED]
     with Signals():
-        assert before != [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+        assert not set(before) & {signal.getsignal(signum) for signum in HANDLED}
 
-    assert before == [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    assert before == [signal.getsignal(signum) for signum in HANDLED]
 
 
-def test_an_ignored_signal_stays_ignored() -> None:
-    """As it is in a job that a shell has put into the background."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
+def test_an_ignored_signal_stays_ignored(signum: int) -> None:
+    """As it is in a job that a shell has put into the background, and under nohup."""
+    before = signal.signal(signum, signal.SIG_IGN)
     try:
         with Signals():
-            assert signal.SIG_IGN is signal.getsignal(signal.SIGINT)
+            assert signal.SIG_IGN is signal.getsignal(signum)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signum, before)
+
+
+def test_sighup_while_the_run_is_being_cancelled_changes_nothing() -> None:
+    """A terminal that was closed ends the output first, and sends the signal then."""
+    with Signals() as signals:
+        signals.ending = True
+        os.kill(os.getpid(), signal.SIGHUP)
+        signals.ending = False
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGHUP)
+            threading.Event().wait(10)
