@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ..call import AbortController
 from ..errors import AbortedError, LangGraphRunsError
+from ..models import Run
 from .task import InFlightTask, Task, TaskResult
 from .thread_pool import DaemonThreadPool
 from .worker import HookError, TaskRunner, run_task
@@ -80,9 +81,9 @@ class Dispatcher:
         self._tasks[future] = in_flight
         future.add_done_callback(self._done.put)
 
-    def delete_thread(self, thread_id: str, *, ended: bool = False) -> None:
+    def delete_thread(self, thread_id: str, *, run: Optional[Run] = None) -> None:
         """Delete a thread in a cleanup worker, without waiting for it; see `TaskRunner.delete_thread`."""
-        self._clean_up(thread_id, lambda thread_id: self._runner.delete_thread(thread_id, ended=ended))
+        self._clean_up(thread_id, lambda thread_id: self._runner.delete_thread(thread_id, run=run))
 
     def cancel_run(self, in_flight: InFlightTask, *, delete: bool, keep_successful: bool) -> None:
         """Cancel the run of a task in a cleanup worker, without waiting for it; see `TaskRunner.cancel_run`."""

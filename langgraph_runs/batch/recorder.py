@@ -224,8 +224,7 @@ class LedgerRecorder:
         self._claimed_elsewhere += claimed_elsewhere
         for thread_id, one in zip(orphaned, finished):
             if thread_id is not None:
-                run = None if one.result is None else one.result.run
-                self._dispatcher.delete_thread(thread_id, ended=run is not None and run.finished)
+                self._dispatcher.delete_thread(thread_id, run=None if one.result is None else one.result.run)
         return startable
 
     def _claim(self, in_flight: InFlightTask) -> bool:

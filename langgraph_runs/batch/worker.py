@@ -8,31 +8,22 @@ neither other inputs nor a ledger.
 from __future__ import annotations
 
 import functools
-import logging
 import pickle
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 import attrs
 
-from .. import api
-from ..call import AbortSignal, RetryDetails, Scope, at_moments, states_absence
-from ..errors import ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError, NotFoundError
+from ..call import AbortSignal, RetryDetails, Scope
+from ..errors import ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError
 from ..http import NO_OPTIONS, Settings, Transport
 from ..models import Run, RunOutcome
 from ..payloads import RunsWaitPayload
-from ..runs import RunStarter, error_for, prepare_start
+from ..runs import ARRIVAL_CHECKS, RunStarter, error_for, prepare_start
 from ..server_traits import ServerTraits
 from .task import Task, TaskResult
 
 __all__ = ["HookError", "HookGuard", "TaskRunner", "check_picklable", "run_task"]
 
-_log = logging.getLogger(__name__)
-#: Statuses of runs that are not paused, on any server.
-_NEVER_PAUSED = frozenset({"error", "timeout"})
-#: When a thread is checked for a run that may still arrive: seconds after the first check. The last check decides.
-_ARRIVAL_CHECKS = (0.0, 0.2, 0.5, 1.0, 2.0)
-#: When the runs of a thread are listed until all have ended after a cancel: seconds after the first list.
-_END_CHECKS = (0.0, 0.1, 0.3, 0.8, 2.0)
 #: Seconds for the cleanup after one input.
 _CLEANUP_TIMEOUT = 15.0
 
@@ -70,6 +61,7 @@ class TaskRunner:
         self._starter = RunStarter(transport, traits, repeat_refused=False)
         self._waiter = self._starter.waiter
         self._outcomes = self._starter.outcomes
+        self._own_threads = self._starter.own_threads
         self._pickled: Optional[bytes] = None
         self._connect = connect
 
@@ -152,26 +144,9 @@ class TaskRunner:
 
     def _find_run(self, task: Task, scope: Scope) -> Optional[Run]:
         """Return the run on the thread of *task*, or None. Of several, return one that succeeded, else one that is not finished."""
-        checks = _ARRIVAL_CHECKS if task.may_still_arrive else _ARRIVAL_CHECKS[:1]
-        runs = self._wait_for_runs(task.thread_id, scope, checks)
+        checks = ARRIVAL_CHECKS if task.may_still_arrive else ARRIVAL_CHECKS[:1]
+        runs = self._own_threads.wait_for_runs(task.thread_id, scope, checks)
         return min(runs, key=lambda run: (run.status != "success", run.finished)) if runs else None
-
-    def _wait_for_runs(self, thread_id: str, scope: Scope, checks: Sequence[float]) -> List[Run]:
-        """Return the runs of a thread as soon as there are any. *checks*: when to check, in seconds after the first check."""
-        for _ in at_moments(scope, checks):
-            runs = self._runs_on(thread_id, scope)
-            if runs:
-                return runs
-        return []
-
-    def _runs_on(self, thread_id: str, scope: Scope) -> List[Run]:
-        """Return the runs of a thread. A thread of which the server says that it does not exist has none."""
-        try:
-            return api.list_runs(self._transport, scope, thread_id, limit=10)
-        except NotFoundError as error:
-            if not states_absence(error):
-                raise  # a gateway sends it while the server is away
-            return []
 
     # -- cleanup
 
@@ -183,81 +158,21 @@ class TaskRunner:
         if isinstance(error, DeadlineExceededError):
             self.cancel_run(task.thread_id, delete=task.delete[1], may_still_arrive=run_id is None, keep_successful=False)
         elif outcome is not None and not outcome.paused and task.delete[error is not None]:
-            self.delete_thread(task.thread_id, ended=outcome.run is not None and outcome.run.finished)
+            self.delete_thread(task.thread_id, run=outcome.run)
 
-    def delete_thread(self, thread_id: str, *, ended: bool = False) -> bool:
-        """Delete a thread. Returns True if it is deleted; a failure is only logged.
-
-        *ended*: its run is known to have ended, and not to be paused. Otherwise its runs are requested first, and the thread is
-        left if a run on it goes on or is paused.
-        """
-        try:
-            with self._transport.scope(_CLEANUP_TIMEOUT) as scope:
-                if not ended and not self._may_delete(thread_id, scope):
-                    _log.warning("the thread %s is left on the server: its run goes on, or waits for a human", thread_id)
-                    return False
-                return self._delete_thread(thread_id, scope)
-        except LangGraphRunsError as error:
-            _log.warning("the thread %s is left behind on the server: %s", thread_id, str(error))
-            return False
+    def delete_thread(self, thread_id: str, *, run: Optional[Run] = None) -> bool:
+        """Delete a thread if its runs have ended and none is paused; see `OwnThreads.delete`."""
+        return self._own_threads.delete(thread_id, _CLEANUP_TIMEOUT, run)
 
     def cancel_run(self, thread_id: str, *, delete: bool, may_still_arrive: bool, keep_successful: bool) -> bool:
-        """Cancel the runs of a thread and, with *delete*, delete the thread. Return True if the thread does not exist any more.
-
-        With *may_still_arrive*, wait about a second for a run that is not on the thread yet. With *keep_successful*, do not delete
-        the thread if a run on it has succeeded. The thread is deleted only when all its runs have ended. A failure is only logged.
-        """
-        checks = _ARRIVAL_CHECKS[:-1] if may_still_arrive else _ARRIVAL_CHECKS[:1]
-        try:
-            with self._transport.scope(_CLEANUP_TIMEOUT) as scope:
-                runs = self._wait_for_runs(thread_id, scope, checks)
-                unfinished = [run for run in runs if not run.finished]
-                cancelled = [self._cancel(run, scope) for run in unfinished]
-                if unfinished and (delete or not all(cancelled)):
-                    runs = self._wait_for_end(thread_id, scope)
-                if not all(run.finished for run in runs):
-                    _log.warning("the thread %s is left on the server: its run goes on", thread_id)
-                    return False
-                if not delete or (keep_successful and any(run.status == "success" for run in runs)):
-                    return False
-                return self._delete_thread(thread_id, scope) if runs else True
-        except LangGraphRunsError as error:
-            _log.warning("the thread %s, and perhaps its run, is left behind on the server: %s", thread_id, str(error))
-            return False
-
-    def _cancel(self, run: Run, scope: Scope) -> bool:
-        """Cancel a run and wait until it has ended. Return False if it had ended before, or if it was deleted."""
-        try:
-            api.cancel_run(self._transport, scope, run.thread_id, run.run_id, wait=True)
-        except NotFoundError:
-            return False
-        return True
-
-    def _wait_for_end(self, thread_id: str, scope: Scope) -> List[Run]:
-        """Return the runs of a thread when all have ended, or as they are after a few seconds."""
-        runs: List[Run] = []
-        for _ in at_moments(scope, _END_CHECKS):
-            runs = self._runs_on(thread_id, scope)
-            if all(run.finished for run in runs):
-                break
-        return runs
-
-    def _may_delete(self, thread_id: str, scope: Scope) -> bool:
-        """Return True if all runs of a thread have ended, and none is paused."""
-        runs = self._runs_on(thread_id, scope)
-        if not all(run.finished for run in runs):
-            return False
-        if all(run.status in _NEVER_PAUSED for run in runs):
-            return True
-        thread = api.get_thread(self._transport, scope, thread_id)
-        return thread.status != "interrupted" or bool(thread.error)
-
-    def _delete_thread(self, thread_id: str, scope: Scope) -> bool:
-        try:
-            api.delete_thread(self._transport, scope, thread_id)
-        except NotFoundError:
-            pass  # it is deleted already
-        return True
+        """Cancel the runs of a thread and, with *delete*, delete the thread; see `OwnThreads.cancel`."""
+        return self._own_threads.cancel(
+            thread_id,
+            delete=delete,
+            may_still_arrive=may_still_arrive,
+            keep_successful=keep_successful,
+            timeout=_CLEANUP_TIMEOUT,
+        )
 
 
 def _may_pause(payload: RunsWaitPayload) -> bool:

@@ -8,7 +8,7 @@ from .create_batch import create_runs
 from .create_once import RunCreator
 from .graph_error import GraphError, reported_error
 from .outcome import RunOutcomes, deleted_run_error, error_for
-from .own_thread import Disposal, OwnThreads, ThreadPlan, new_thread_id
+from .own_thread import ARRIVAL_CHECKS, Disposal, OwnThreads, ThreadPlan, new_thread_id
 from .pagination import Filters, list_newest, pages
 from .pause import interrupts_in, pause_of
 from .request_marker import RequestMarker
@@ -18,6 +18,7 @@ from .starter import RunStarter
 from .wait import RunWaiter
 
 __all__ = [
+    "ARRIVAL_CHECKS",
     "JOINING",
     "Disposal",
     "Filters",

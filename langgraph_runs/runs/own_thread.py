@@ -5,7 +5,7 @@ connection, joined, and asked how it ended. The server deletes nothing by itself
 
 The evidence for deleting a thread: the server says that each of its runs has ended, and the state of the thread shows that none of
 them waits for a human. A thread for which there is no such evidence stays. It has the field `THREAD_USE` in its metadata, by which
-``langgraph-runs prune --left-behind`` finds it.
+``langgraph-runs prune --thread-metadata`` finds it, on servers that keep the metadata of a thread that is created with its run.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _FINISH_TIMEOUT = 2.0
 _LATE_TIMEOUT = 3.0
 #: When a thread is checked for a run that may still arrive: seconds after the first check. The last check decides.
 ARRIVAL_CHECKS = (0.0, 0.2, 0.5, 1.0, 2.0)
+#: When a thread is checked for the end of a run that was cancelled: seconds after the first check.
+_END_CHECKS = (0.0, 0.1, 0.3, 0.8, 2.0)
 #: How many runs are listed of a thread that was made for one run.
 _PAGE = 10
 #: The statuses of a run that has ended, and that does not go on.
@@ -146,14 +148,31 @@ class OwnThreads:
             run = runs[0] if len(runs) == 1 else None
         return run if run is not None and run.status in ENDED else None
 
-    def delete(self, thread_id: str, timeout: float) -> bool:
-        """Delete a thread. Returns True if it is deleted; a failure is only logged."""
+    def delete(self, thread_id: str, timeout: float, run: Optional[Run] = None) -> bool:
+        """Delete a thread, unless a run on it may go on or waits for a human. Return True if it is deleted.
+
+        *run* is the only run on the thread, if it is known; otherwise the runs are listed. A failure is only logged.
+        """
         try:
             with self._transport.scope(timeout) as scope:
+                if not self._is_over(thread_id, run, scope):
+                    _log.warning("the thread %s is left on the server: its run goes on, or waits for a human", thread_id)
+                    return False
                 return self._delete(thread_id, scope)
         except LangGraphRunsError as error:
             _log.warning("the thread %s is left behind on the server: %s", thread_id, str(error))
             return False
+
+    def _is_over(self, thread_id: str, run: Optional[Run], scope: Scope) -> bool:
+        """Return True if all runs of a thread have ended, and none waits for a human."""
+        runs = self.runs_on(thread_id, scope) if run is None else [run]
+        if not all(run.status in ENDED for run in runs):
+            return False
+        may_be_paused = [run for run in runs if run.status in _MAY_BE_PAUSED]
+        if not may_be_paused:
+            return True
+        state = api.get_state(self._transport, scope, thread_id)
+        return all(pause_of(run, state=state) is None for run in may_be_paused)
 
     def _delete(self, thread_id: str, scope: Scope, options: CommonOptions = NO_OPTIONS) -> bool:
         try:
@@ -182,33 +201,42 @@ class OwnThreads:
         """Cancel the runs of a thread and, with *delete*, delete the thread. Return True if the thread does not exist any more.
 
         With *may_still_arrive*, wait about a second for a run that is not on the thread yet. With *keep_successful*, do not delete
-        the thread if a run on it has succeeded. A failure is only logged.
+        the thread if a run on it has succeeded. The thread is deleted only when all its runs have ended. A failure is only logged.
         """
         checks = ARRIVAL_CHECKS[:-1] if may_still_arrive else ARRIVAL_CHECKS[:1]
         try:
             with self._transport.scope(timeout) as scope:
                 runs = self.wait_for_runs(thread_id, scope, checks)
-                if not all(run.finished for run in runs):
-                    for run in runs:
-                        if not run.finished:
-                            self._cancel(run, scope)
-                    runs = self.runs_on(thread_id, scope)  # how they have ended, which is not always how they were told to
-                if not delete or (keep_successful and any(run.status == "success" for run in runs)):
-                    return False
+                unfinished = [run for run in runs if not run.finished]
+                cancelled = [self._cancel(run, scope) for run in unfinished]
+                if unfinished and (delete or not all(cancelled)):
+                    runs = self._wait_for_end(thread_id, scope)
                 if not all(run.status in ENDED for run in runs):
-                    _log.warning("the thread %s is left behind on the server: its run may not have ended", thread_id)
+                    _log.warning("the thread %s is left on the server: its run goes on", thread_id)
+                    return False
+                if not delete or (keep_successful and any(run.status == "success" for run in runs)):
                     return False
                 return self._delete(thread_id, scope) if runs else True
         except LangGraphRunsError as error:
             _log.warning("the thread %s, and perhaps its run, is left behind on the server: %s", thread_id, str(error))
             return False
 
-    def _cancel(self, run: Run, scope: Scope) -> None:
-        """Cancel a run and wait until it has ended. Does nothing if it has ended before."""
+    def _cancel(self, run: Run, scope: Scope) -> bool:
+        """Cancel a run and wait until it has ended. Return False if it had ended before, or if it was deleted."""
         try:
             api.cancel_run(self._transport, scope, run.thread_id, run.run_id, wait=True)
         except (NotFoundError, ConflictError):
-            pass  # the runs of the thread are listed again: they tell whether it has ended
+            return False
+        return True
+
+    def _wait_for_end(self, thread_id: str, scope: Scope) -> List[Run]:
+        """Return the runs of a thread when all have ended, or as they are after a few seconds."""
+        runs: List[Run] = []
+        for _ in at_moments(scope, _END_CHECKS):
+            runs = self.runs_on(thread_id, scope)
+            if all(run.finished for run in runs):
+                break
+        return runs
 
     # -- its runs
 
@@ -221,7 +249,7 @@ class OwnThreads:
         return []
 
     def runs_on(self, thread_id: str, scope: Scope) -> List[Run]:
-        """Return the runs of a thread. A thread that does not exist has none."""
+        """Return the runs of a thread. A thread of which the server says that it does not exist has none."""
         try:
             return api.list_runs(self._transport, scope, thread_id, limit=_PAGE)
         except NotFoundError as error:

@@ -41,7 +41,7 @@ class Runner:
             raise self.error
         return TaskResult(run_id=task.thread_id)
 
-    def delete_thread(self, thread_id: str, *, ended: bool = False) -> bool:
+    def delete_thread(self, thread_id: str, *, run: Any = None) -> bool:
         if self.error is not None:
             raise self.error
         self.deleted.append(thread_id)

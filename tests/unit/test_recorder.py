@@ -29,7 +29,7 @@ class Dispatcher:
     def cleaning(self) -> int:
         return len(self.deleted)
 
-    def delete_thread(self, thread_id: str, *, ended: bool = False) -> None:
+    def delete_thread(self, thread_id: str, *, run: Any = None) -> None:
         self.on_delete()
         self.deleted.append(thread_id)
 

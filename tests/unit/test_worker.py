@@ -92,7 +92,7 @@ def test_the_thread_is_deleted_as_the_task_says(delete: Any, answer: Any, reques
 
 
 RUNNING, SUCCEEDED = reply([run_json(status="running")]), reply([run_json(status="success")])
-THE_THREAD = f"GET /threads/{THREAD}"
+STATE = f"GET /threads/{THREAD}/state"
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ THE_THREAD = f"GET /threads/{THREAD}"
     [
         ([RUNNING], [LIST]),
         ([reply([run_json(status="error")]), Reply(204)], [LIST, DELETE]),
-        ([SUCCEEDED, reply({"thread_id": THREAD, "status": "idle"}), Reply(204)], [LIST, THE_THREAD, DELETE]),
-        ([SUCCEEDED, reply({"thread_id": THREAD, "status": "interrupted"})], [LIST, THE_THREAD]),
+        ([SUCCEEDED, reply({"values": {}, "next": []}), Reply(204)], [LIST, STATE, DELETE]),
+        ([SUCCEEDED, reply({"values": {}, "next": ["review"]})], [LIST, STATE]),
         ([reply({"detail": f"Thread with ID {THREAD} not found"}, 404), Reply(204)], [LIST, DELETE]),
         ([reply({"detail": "Not Found"}, 404)], [LIST]),
         ([Reply(404, b"<html>no backend</html>")], [LIST]),
@@ -215,12 +215,13 @@ def test_a_cancel_that_came_too_late_finds_out_how_the_run_ended() -> None:
 
 
 def test_a_thread_that_cannot_be_deleted_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    runner, _, _ = runner_of(reply({"detail": "no"}, 403), reply({"detail": "Not Found"}, 404))
-    assert not runner.delete_thread(THREAD, ended=True)
+    failed, gone = reply([run_json(status="error")]), reply({"detail": f"Thread with ID {THREAD} not found"}, 404)
+    runner, _, _ = runner_of(failed, reply({"detail": "no"}, 403), failed, gone)
+    assert not runner.delete_thread(THREAD)
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert f"the thread {THREAD} is left behind on the server" in record.getMessage()
     assert all(isinstance(argument, str) for argument in record.args or ())
-    assert runner.delete_thread(THREAD, ended=True), "it is deleted already"
+    assert runner.delete_thread(THREAD), "it is deleted already"
 
 
 def test_an_exception_of_the_hook_is_not_the_result_of_the_task() -> None:
