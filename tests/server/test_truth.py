@@ -426,6 +426,27 @@ def test_a_stateless_success_is_told(client: Client, entry: str) -> None:
     assert 7 == values["echo"]
 
 
+@pytest.mark.parametrize("entry", ["wait", "stream"])
+def test_a_stateless_run_that_was_cancelled_is_an_error(client: Client, gate: Gate, entry: str) -> None:
+    """The library has chosen the thread, so that the run can be requested; the thread is deleted afterwards."""
+    created: list[Any] = []
+    options: dict[str, Any] = {"input": gate.input(), "on_run_created": created.append, "timeout": PATIENCE}
+
+    def run() -> Any:
+        if entry == "wait":
+            return client.runs.wait(None, "gated", **options)
+        return list(client.runs.stream(None, "gated", **options))
+
+    with ThreadPoolExecutor() as pool:
+        ending = pool.submit(run)
+        gate.wait_begun()
+        client.runs.cancel(created[0]["thread_id"], created[0]["run_id"])
+        with pytest.raises(RunCancelledError):
+            ending.result(PATIENCE)
+    with pytest.raises(NotFoundError):
+        client.threads.get(created[0]["thread_id"])
+
+
 @pytest.mark.parametrize("entry", ["wait", "join", "join_stream"])
 def test_a_stateless_run_that_was_cancelled_is_told_when_it_is_kept(client: Client, gate: Gate, entry: str) -> None:
     """With on_completion="keep" a cancelled run raises as one on a thread does."""
