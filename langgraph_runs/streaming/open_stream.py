@@ -10,6 +10,7 @@ from ..http import CommonOptions
 from ..payloads import modes_of
 from ..runs import Disposal, PreparedStart, RecoveredRun, RunStarter
 from .connection import REFUSES_FILTER
+from .counted_ids import count_of
 from .cursor import FROM_START, Cursor, is_from_start
 from .mode_filter import ModeFilter
 from .run_stream import RunStream
@@ -68,7 +69,8 @@ def stream_existing_run(
         start = FROM_START
     modes = modes_of(stream_mode)
     mode_filter = ModeFilter(modes)
-    if starter.traits.filters_streams is False:
+    if starter.traits.filters_streams is False or (start not in (None, FROM_START) and count_of(str(start)) is not None):
+        # Ids that count the events show missing ones only if the server leaves none out.
         mode_filter.filter_here()
     query: List[Tuple[str, Any]] = []
     cancels = options.get("cancel_on_disconnect") or False
@@ -93,7 +95,7 @@ def stream_existing_run(
         open_first=open_first,
         thread_id=thread_id,
         run_id=run_id,
-        cursor=Cursor(from_start=False, start=start, modes=modes, joined=True, filtered=bool(modes)),
+        cursor=Cursor(from_start=False, start=start, modes=modes, joined=True, filtered=mode_filter.is_sent),
         query=query,
         mode_filter=mode_filter,
         options=common,

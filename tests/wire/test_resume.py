@@ -629,6 +629,24 @@ def test_the_newest_location_is_followed(connect: Connect) -> None:
     assert [STREAM_PATH, *[f"{STREAM_PATH}?part=2"] * 3] == opened
 
 
+def test_a_join_after_an_id_that_counts_requests_no_filter_and_so_notices_missing_events(connect: Connect) -> None:
+    """With a filter of the server ids jump, so that a jump would be no evidence. Other modes are left out here."""
+    events = [("custom", {"i": number}, f"run_event_{number}") for number in range(13, 16)]
+    replies = {"gap": sse(*events, ("end", None, "run_event_16")), "complete": sse(("values", {}, "run_event_12"), *events)}
+    for name, reply in replies.items():
+        with ScriptedServer(reply, routes=routes(), always=sse(("end", None, "run_event_16"))) as server:
+            last = "run_event_8" if name == "gap" else "run_event_11"
+            client = hasty(connect(server.url))
+            with client.runs.join_stream(THREAD_ID, RUN_ID, stream_mode="custom", last_event_id=last) as stream:
+                if name == "gap":
+                    with pytest.raises(StreamInterruptedError):
+                        list(stream)
+                else:
+                    assert [13, 14, 15] == [event.data["i"] for event in stream if event.event == "custom"]
+                    assert [] == stream.gaps
+            assert [""] * len(server.requests) == [request.query for request in server.requests]
+
+
 def test_the_query_of_a_join_and_that_of_a_location_are_both_sent(connect: Connect) -> None:
     """The modes that the caller chose count for more than those in Location."""
     location = {"Location": f"{STREAM_PATH}?token=x&stream_mode=values", "Content-Location": RUN_PATH}
