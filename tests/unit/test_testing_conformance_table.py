@@ -87,4 +87,4 @@ def test_the_table_in_the_readme_has_the_rows_of_the_command() -> None:
     promises = [check.promise.rstrip(".") for checks in CATALOG.values() for check in checks]
     assert promises == [text.strip() for text in found.split("|") if text.strip()]
     verdicts = {verdict for line in rows if line[0] != " " for verdict in re.split(r"\s{2,}", line[:place].strip())}
-    assert verdicts <= {verdict.value for verdict in Verdict}
+    assert verdicts <= {"holds", "differs", "not tried"}, "a promise is broken, or the table has another word"

@@ -633,8 +633,8 @@ def test_a_join_after_an_id_that_counts_requests_no_filter_and_so_notices_missin
     """With a filter of the server ids jump, so that a jump would be no evidence. Other modes are left out here."""
     events = [("custom", {"i": number}, f"run_event_{number}") for number in range(13, 16)]
     replies = {"gap": sse(*events, ("end", None, "run_event_16")), "complete": sse(("values", {}, "run_event_12"), *events)}
-    for name, reply in replies.items():
-        with ScriptedServer(reply, routes=routes(), always=sse(("end", None, "run_event_16"))) as server:
+    for name, response in replies.items():
+        with ScriptedServer(response, routes=routes(), always=sse(("end", None, "run_event_16"))) as server:
             last = "run_event_8" if name == "gap" else "run_event_11"
             client = hasty(connect(server.url))
             with client.runs.join_stream(THREAD_ID, RUN_ID, stream_mode="custom", last_event_id=last) as stream:
