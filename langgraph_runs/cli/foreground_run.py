@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import uuid
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence
 
 from .. import (
@@ -19,6 +18,7 @@ from .. import (
     Run,
     RunError,
 )
+from ..runs import new_thread_id
 from . import exit_codes
 from .command import CommandError
 from .console import print_message, shorten
@@ -33,12 +33,11 @@ _CLEANUP_TIMEOUT = 5.0
 def on_temporary_thread(options: Dict[str, Any]) -> str:
     """Return the id of a new thread for one run, and set the *options* that create it with the run.
 
-    The id is chosen here, so that the run can be looked up after a broken connection and is never created twice. A run without a
-    thread could not be looked up: the server forgets the outcome of such a run together with the run.
+    The id is chosen here, so that the run can be looked up after a broken connection, and cancelled before its id is known.
     """
     options["if_not_exists"] = "create"
     options["multitask_strategy"] = "reject"
-    return str(uuid.uuid4())
+    return new_thread_id()
 
 
 class ForegroundRun:
