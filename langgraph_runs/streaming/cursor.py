@@ -106,6 +106,7 @@ class Cursor:
         self._kept = True
         # The place before an event whose number follows no other, while it is not known whether the ids count by one.
         self._suspect: Optional[Place] = None
+        self._suspect_jumped = 0
         # The last id at which events were missing, and the number of connections that were tried for them.
         self._tries: Tuple[Optional[str], int] = (None, 0)
         # The events that wait for missing ones, by number; and for how many seconds.
@@ -337,8 +338,8 @@ class Cursor:
             self._replay = self._replay_for(own_id)
             self._waited = 0.0
             self._suspect_jump(own_id)
-        elif self._suspect is not None and own_id == self._delivered.following:
-            # The ids count by one after all, so that events are missing.
+        elif self._suspect is not None and self._is_small_step(own_id):
+            # The ids grow by less than they jumped before, so that events are missing.
             self.gap, self._gap_place, self._suspect = True, self._suspect, None
         replay = self._replay
         if own_id == self._delivered.last:
@@ -368,6 +369,10 @@ class Cursor:
             self._replay, self._waited = CountedIds(prefix, newest, self._held), 0.0
         return self._replay.is_new(event, data, own_id)
 
+    def _is_small_step(self, own_id: str) -> bool:
+        count, before = count_of(own_id), count_of(self._delivered.last or "")
+        return count is not None and before is not None and 0 < count[1] - before[1] < self._suspect_jumped
+
     def _suspect_jump(self, own_id: str) -> None:
         """Note the place before the first event of a connection if it may follow missing events."""
         delivered = self._delivered
@@ -375,10 +380,11 @@ class Cursor:
         if count is None or delivered.counting is not None or self._filtered:
             return
         if delivered.last is None and self.from_start:
-            suspect = count[1] > 1
+            suspect, self._suspect_jumped = count[1] > 1, count[1]
         else:
             before = count_of(delivered.last_id or "")
             suspect = before is not None and count[0] == before[0] and count[1] > before[1] + 1
+            self._suspect_jumped = count[1] - before[1] if before is not None else 0
         self._suspect = self.place if suspect else None
 
     def _replay_for(self, own_id: str) -> _Replay:
