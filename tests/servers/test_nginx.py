@@ -62,7 +62,8 @@ def test_a_stream_that_is_silent_for_longer_than_the_read_timeout(any_server: Ru
     ):
         events = list(stream)
     seen = [event.data["i"] for event in events if event.event == "custom"]
-    assert [0, 1, 2, 3] == seen or stream.gaps and sorted(set(seen)) == seen
+    # The graph may write more than four: its last sleep may end a moment early.
+    assert (len(seen) >= 4 and list(range(len(seen))) == seen) or (stream.gaps and sorted(set(seen)) == seen)
     assert stream.outcome is not None and stream.outcome.succeeded
     assert 1 == len(runs_of(any_server.url, thread_id))
 
