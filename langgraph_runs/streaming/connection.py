@@ -59,6 +59,8 @@ class StreamConnection:
         self.fault: Optional[LangGraphRunsError] = None
         #: True if only the end of the connection marked the end of the last body, so that a broken connection would look the same.
         self.ended_by_connection = False
+        #: How many connections brought a response with events.
+        self.opened = 0
         #: True if this connection began the stream: its response was not lost.
         self.began = False
         #: True if the server answered without a body (204).
@@ -140,6 +142,7 @@ class StreamConnection:
             )
         self._location = _target_of(body.headers.get("location"), self._transport.base_url) or self._location
         self._body = body
+        self.opened += 1
         self.without_body = body.status == 204
         self._parser = EventParser(max_event_bytes=self._transport.settings.max_event_bytes)
 

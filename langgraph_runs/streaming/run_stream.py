@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -36,6 +37,7 @@ from .stream_end import NOT_KEPT, StreamEnd
 __all__ = ["RunStream"]
 
 E = TypeVar("E", bound=StreamEvent, covariant=True)
+_log = logging.getLogger(__name__)
 
 
 class RunStream(Generic[E], Iterator[E]):
@@ -61,7 +63,7 @@ class RunStream(Generic[E], Iterator[E]):
         self._last: Optional[StreamEvent] = None
         self._reading = threading.Lock()
         self._closed = self._cancelled = False
-        self._pid = os.getpid()
+        self._began = time.monotonic()
         #: The last full state that was streamed, or None.
         self.values: Any = None
         #: The number of events delivered so far.
@@ -73,7 +75,7 @@ class RunStream(Generic[E], Iterator[E]):
             self._release()
             carrier.unwrap()
         except BaseException as error:
-            self._release()
+            self._release(type(error).__name__)
             self._end.cancel_if_late(error)
             raise
 
@@ -145,10 +147,10 @@ class RunStream(Generic[E], Iterator[E]):
                 event: StreamEvent = self._ready.popleft()
                 return event
             except StopIteration:
-                self._release()
+                self._release(self._end.summary())
                 raise
             except AbortedError:
-                self._release()
+                self._release("closed" if self._closed else "AbortedError")
                 if self._closed:
                     raise StopIteration from None
                 raise
@@ -156,7 +158,7 @@ class RunStream(Generic[E], Iterator[E]):
                 self._release()
                 carrier.unwrap()
             except BaseException as error:
-                self._release()
+                self._release(type(error).__name__)
                 self._end.cancel_if_late(error)
                 raise
 
@@ -174,7 +176,7 @@ class RunStream(Generic[E], Iterator[E]):
 
     def _read(self) -> None:
         """Read once. If the connection has ended, decide what that means."""
-        if os.getpid() != self._pid:
+        if os.getpid() != self._scope.pid:
             raise InvalidRequestError("this stream belongs to the parent process; open one in this process with join_stream")
         self._end.after_error_event()
         if self._end.finished:
@@ -312,7 +314,7 @@ class RunStream(Generic[E], Iterator[E]):
 
     def _disconnect(self) -> None:
         self._closed = True
-        if self._pid == os.getpid():
+        if self._scope.pid == os.getpid():
             self._scope.interrupt("the stream was closed")
         if self._reading.acquire(blocking=False):
             try:
@@ -320,12 +322,18 @@ class RunStream(Generic[E], Iterator[E]):
             finally:
                 self._reading.release()
 
-    def _release(self) -> None:
-        self._released = True
+    def _release(self, how: str = "closed") -> None:
+        """Let go of everything. *how* the stream ended is logged, the first time only."""
+        ended, self._released = not self._released, True
         self._ready.clear()
         self._fault = None
         self._connection.close()
         self._scope.close()
+        opened = self._connection.opened
+        if ended and opened and _log.isEnabledFor(logging.INFO):
+            seconds = time.monotonic() - self._began
+            text = "the stream of run %s: %s after %d events, %.3f s and %d reconnects"
+            _log.info(text, self.run_id, how, self.events_seen, seconds, opened - 1)
 
     def __enter__(self) -> RunStream[E]:
         return self

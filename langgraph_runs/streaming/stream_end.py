@@ -303,6 +303,12 @@ class StreamEnd:
         failure = self._run.failure()
         self._end_with(failure)
 
+    def summary(self) -> str:
+        """Return how the run of a stream that has ended without an error ended, for the log."""
+        if self.outcome is None:
+            return "ended"
+        return "paused" if self.outcome.paused else self.outcome.status or "ended"
+
     def _end_with(self, outcome: Optional[RunOutcome]) -> None:
         if self._config.finish is not None:
             outcome = self._config.finish(outcome)

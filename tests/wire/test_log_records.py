@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
 from typing import Any, Callable
 
 import pytest
 
-from langgraph_runs import Client, CreateUncertainError, DeadlineExceededError, LangGraphRunsError
+from langgraph_runs import AbortController, Client, CreateUncertainError, DeadlineExceededError, LangGraphRunsError
 
 from .calls import Call, after, calls, named
 from .fake_langgraph import FakeLangGraph, FakeRun
@@ -71,6 +73,58 @@ def test_a_stream_that_reconnects(connect: Connect, caplog: pytest.LogCaptureFix
             assert list(range(20)) == [one.data["i"] for one in stream if one.event == "custom"]
     assert 2 <= sum("after" in record.getMessage() for record in own(caplog))
     check(own(caplog))
+    (ended,) = ends(caplog)
+    again = sum(request.method == "GET" and request.path.endswith("/stream") for request in server.requests)
+    shown = rf"the stream of run {stream.run_id}: success after {stream.events_seen} events, \d+\.\d{{3}} s and {again} reconnects"
+    assert re.fullmatch(shown, ended)
+
+
+def ends(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The lines at INFO that say how a stream ended."""
+    records = [record for record in own(caplog) if record.name.endswith("run_stream") and record.levelno == logging.INFO]
+    return [record.getMessage() for record in records]
+
+
+@pytest.mark.parametrize(
+    "how", ["success", "closed", "left", "RunFailedError", "StreamInterruptedError", "AbortedError", "refused"]
+)
+def test_the_end_of_a_stream_is_logged_once(connect: Connect, caplog: pytest.LogCaptureFixture, how: str) -> None:
+    """With its outcome. A stream that could not be started is logged by its request."""
+    caplog.set_level(logging.INFO, "langgraph_runs")
+    events = [("metadata", {"run_id": RUN_ID}), ("custom", {"text": CONTENT})]
+    first = sse(*events, run=(THREAD_ID, RUN_ID))
+    run = run_json("error" if how == "RunFailedError" else "success")
+    routes: dict[tuple[str, str], Route] = {
+        ("POST", "/threads/*/runs/stream"): reply(422) if how == "refused" else first,
+        ("GET", "/threads/*/runs/*"): reply_json(200, run),
+        ("GET", "/threads/*/runs/*/join"): reply_json(200, {"__error__": {"error": "ValueError", "message": CONTENT}}),
+        ("GET", "/threads/*/state"): reply_json(200, {"values": {}, "next": [], "tasks": []}),
+        ("POST", "/threads/*/history"): reply_json(200, []),
+        ("GET", "/threads/*"): reply_json(200, {"thread_id": THREAD_ID, "status": "error", "values": {}}),
+        ("GET", "/threads/*/runs"): reply_json(200, [run]),
+    }
+    if how == "StreamInterruptedError":
+        routes[("POST", "/threads/*/runs/stream")] = first.then_cut()
+        routes[("GET", "/threads/*/runs/*")] = drop_before_answer()
+        routes[("GET", "/threads/*/runs/*/stream")] = drop_before_answer()
+    controller = AbortController()
+    with ScriptedServer(routes=routes) as server, contextlib.suppress(LangGraphRunsError):
+        with connect(server.url).runs.stream(THREAD_ID, "agent", signal=controller.signal) as stream:
+            for event in stream:
+                if event.event == "custom" and how in ("closed", "left", "AbortedError"):
+                    if how == "closed":
+                        stream.close()
+                    if how == "AbortedError":
+                        controller.abort()
+                    if how == "left":
+                        break
+    check(own(caplog))
+    if how == "refused":
+        assert [] == ends(caplog)
+        return
+    (line,) = ends(caplog)
+    shown = "closed" if how == "left" else how
+    assert re.fullmatch(rf"the stream of run {RUN_ID}: {shown} after 2 events, \d+\.\d{{3}} s and 0 reconnects", line)
 
 
 def test_the_attempts_of_a_join_are_all_counted(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
