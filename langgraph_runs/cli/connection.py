@@ -8,13 +8,13 @@ import logging
 import sys
 from typing import Any, Dict, Iterator
 
-from .. import Client, RetryPolicy
+from .. import APIStatusError, Client, LangGraphRunsError, RetryPolicy
 from . import exit_codes
 from .command import CommandError
 from .console import print_message
 from .values import count, limit
 
-__all__ = ["add_connection", "client_of", "log_shown"]
+__all__ = ["add_connection", "client_of", "log_shown", "proxy_remedy"]
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +60,19 @@ def client_of(args: argparse.Namespace, **options: Any) -> Client:
     if args.ca_file is not None:
         given["verify"] = args.ca_file
     return Client(args.url, **given)
+
+
+def proxy_remedy(error: LangGraphRunsError) -> str:
+    """Return what to do about an error of the proxy in front of the server, or "" if it is not known to be the proxy's.
+
+    >>> proxy_remedy(APIStatusError("Proxy Authentication Required", status_code=407))
+    "the proxy requires a login: put it into the proxy's URL, http://user:password@host:port"
+    """
+    if not isinstance(error, APIStatusError):
+        return ""
+    if error.status_code == 407:
+        return "the proxy requires a login: put it into the proxy's URL, http://user:password@host:port"
+    return "does the proxy allow this server?" if error.message.startswith("the proxy opens no tunnel") else ""
 
 
 def read_key(path: str) -> str:

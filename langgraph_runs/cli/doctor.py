@@ -27,7 +27,7 @@ from ..http import Response, http_date, split_login
 from . import exit_codes
 from .command import Command
 from .conformance import check_conformance_options, configure_conformance, run_conformance
-from .connection import add_connection, client_of
+from .connection import add_connection, client_of, proxy_remedy
 from .console import escape_controls, print_json, write_output
 from .values import limit
 
@@ -191,11 +191,11 @@ def remedy_for(error: LangGraphRunsError, url: str, *, proxied: bool) -> str:
     parts = urllib.parse.urlsplit(url)
     where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     text = str(error).lower()
+    if proxy_remedy(error):
+        return proxy_remedy(error)
     if isinstance(error, (AuthenticationError, PermissionDeniedError)):
         return "give a key in LANGGRAPH_API_KEY or --api-key-file; perhaps a gateway in front of the server requires it"
     if isinstance(error, APIStatusError):
-        if error.status_code == 407:
-            return "the proxy requires a login: put it into the proxy's URL, http://user:password@host:port"
         if isinstance(error, NotFoundError):
             return "another program responds there: does --url lack the server's mount prefix, or have the wrong port?"
         if error.status_code < 400:
@@ -203,10 +203,12 @@ def remedy_for(error: LangGraphRunsError, url: str, *, proxied: bool) -> str:
         return "the server, or a gateway in front of it, has failed: see its log, or try again later"
     if isinstance(error, ResponseDecodeError):
         return "another program responds there: is it a LangGraph server?"
-    if "certificate" in text:
+    if "does not use tls" in text:
+        return "the server does not use TLS at this port, it probably speaks plain http: try http:// in --url"
+    if "certificate verify failed" in text:
         return "its certificate is not trusted here: give the certificate of its CA with --ca-file, or set REQUESTS_CA_BUNDLE"
     if "ssl" in text or "tls" in text:
-        return "the server does not use TLS at this port, or the TLS handshake failed: try http:// in --url"
+        return "the TLS handshake failed: is it https at this port? try http:// in --url"
     if proxied:
         return "is the proxy right? if not, unset it, or name the server in NO_PROXY"
     if isinstance(error, APITimeoutError):

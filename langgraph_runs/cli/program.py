@@ -10,7 +10,7 @@ from typing import Any, Dict, NoReturn, Optional, Sequence
 from .. import APIStatusError, CreateUncertainError, LangGraphRunsError, __version__
 from . import batch, completion, demo, doctor, exit_codes, ledger, prune, run, runs, stream, threads, watch
 from .command import LOG_TIMESTAMPS, Command, CommandError, HelpFormatter, add_command
-from .connection import log_shown
+from .connection import log_shown, proxy_remedy
 from .console import discard, finish_streams, prepare_streams, print_message, stderr_with_times, write_output, writing_output
 from .signals import Signals
 
@@ -147,6 +147,8 @@ def with_remedy(error: LangGraphRunsError) -> str:
     code = exit_codes.code_of(error)
     if isinstance(error, CreateUncertainError) and error.thread_id is not None:
         return f"{error}; request id {error.request_id}; to look for it: langgraph-runs list {error.thread_id} --created-after 1h"
+    if proxy_remedy(error):
+        return f"{error}; {proxy_remedy(error)}"
     if code == exit_codes.REFUSED:
         return f"{error}; give a key that may do this in LANGGRAPH_API_KEY or --api-key-file"
     if code == exit_codes.UNREACHABLE and error.attempts and getattr(error, "sent", True) is False:

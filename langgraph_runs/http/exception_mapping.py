@@ -32,6 +32,8 @@ BELOW = (
 )
 #: The text of http.client's exception if a proxy refuses a tunnel. A 408, a 429 or a 5xx may be different a little later.
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (4(?!08|29)\d\d)(?: (.*))?\Z", re.DOTALL)
+#: OpenSSL's reasons if the first bytes of the peer are not TLS: it takes text for a version and a length.
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"})
 #: Exceptions that say what happened to a request, whatever code has raised them: a user's adapter, or a mock.
 _REPORTS = (requests.RequestException, urllib3.exceptions.HTTPError)
 
@@ -76,10 +78,19 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
     if any(isinstance(e, (urllib3.exceptions.DecodeError, requests.exceptions.ContentDecodingError, zlib.error)) for e in chain):
         problem = f"$: cannot be decompressed ({reason})"
         return scope.identify(ResponseDecodeError("the response cannot be decompressed", problems=(problem,), request=info))
-    if any(isinstance(e, ssl.SSLError) for e in chain) and sent is False:
-        reason = f"TLS: {reason}; for a private certificate authority give verify='/path/to/ca.pem'"
+    tls = next((e for e in reversed(chain) if isinstance(e, ssl.SSLError)), None)
+    if tls is not None and sent is False:
+        reason = f"TLS: {reason}{_tls_remedy(tls)}"
     verb = "could not connect" if sent is False else "the connection broke"
     return scope.identify(APIConnectionError(f"{verb}: {reason}", sent=sent, request=info))
+
+
+def _tls_remedy(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "; for a private certificate authority give verify='/path/to/ca.pem'"
+    if error.reason in _NOT_TLS:
+        return "; the server does not use TLS at this port: is it http:// there?"
+    return ""
 
 
 def _sent(error: BaseException, exchange: Exchange) -> Optional[bool]:

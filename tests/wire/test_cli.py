@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import email.utils
 import os
 import signal
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,6 +33,7 @@ from .scripted import (
 
 RUN = (THREAD_ID, RUN_ID)
 ONCE = ("--attempts", "1")
+LOGIN = "; the proxy requires a login: put it into the proxy's URL, http://user:password@host:port"
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +71,22 @@ def test_each_response_has_its_exit_code_and_one_line(answer: Reply, code: int, 
 
     assert code == ended.code
     assert told in one_line(ended)
+
+
+@pytest.mark.parametrize(("status", "told"), [(407, LOGIN), (403, "; does the proxy allow this server?")])
+def test_a_proxy_that_refuses_a_tunnel_is_exit_code_6_and_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, status: int, told: str
+) -> None:
+    """The remedy is not a key for the server."""
+    with ScriptedServer(always=reply(status)) as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.origin)
+        ended = Commands("https://runs.example.com")("get", *RUN)
+        examined = Commands("https://runs.example.com")("doctor")
+
+    assert (6, ["CONNECT", "CONNECT"]) == (ended.code, [request.method for request in server.requests])
+    assert one_line(ended).endswith(told)
+    assert (6, "") == (examined.code, examined.err)
+    assert examined.out.splitlines()[-1].strip() == told[2:]
 
 
 def test_an_unreachable_server_is_exit_code_5_with_a_remedy() -> None:
@@ -217,6 +237,48 @@ def test_doctor_has_a_remedy_for_a_closed_port_and_for_a_port_without_tls() -> N
         plain = Commands(server.url.replace("http://", "https://"))("doctor", *ONCE, "--connect-timeout", "300ms")
     assert 5 == plain.code
     assert "try http:// in --url" in plain.out
+
+
+@contextlib.contextmanager
+def speaking_first(greeting: bytes) -> Iterator[str]:
+    """A server that sends a response, or the greeting of another protocol, as soon as it has read anything."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b"+OK ready\r\n"], ids=["http", "other"]
+)
+def test_https_to_a_port_without_tls_is_told_so(greeting: bytes) -> None:
+    """Certificates have nothing to do with it."""
+    with speaking_first(greeting) as url:
+        examined = Commands(url)("doctor", *ONCE)
+        ended = Commands(url)("get", *RUN, *ONCE)
+
+    assert (5, 5) == (examined.code, ended.code)
+    assert (
+        examined.out.splitlines()[-1].strip()
+        == "the server does not use TLS at this port, it probably speaks plain http: try http:// in --url"
+    )
+    assert "the server does not use TLS at this port: is it http:// there?" in ended.err
+    for text in (examined.out, ended.err):
+        assert "certificate" not in text
+        assert "--ca-file" not in text
 
 
 def test_doctor_judges_a_server_without_ok_by_what_it_has() -> None:
