@@ -205,6 +205,8 @@ def remedy_for(error: LangGraphRunsError, url: str, *, proxied: bool) -> str:
         return "another program responds there: is it a LangGraph server?"
     if "does not use tls" in text:
         return "the server does not use TLS at this port, it probably speaks plain http: try http:// in --url"
+    if "certificate is for another name" in text:
+        return "give --url with a name that the certificate has"
     if "certificate verify failed" in text:
         return "its certificate is not trusted here: give the certificate of its CA with --ca-file, or set REQUESTS_CA_BUNDLE"
     if "ssl" in text or "tls" in text:

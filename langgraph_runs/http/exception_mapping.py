@@ -34,6 +34,8 @@ BELOW = (
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (4(?!08|29)\d\d)(?: (.*))?\Z", re.DOTALL)
 #: OpenSSL's reasons if the first bytes of the peer are not TLS: it takes text for a version and a length.
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"})
+#: X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL.
+_OTHER_NAME = frozenset({62, 64})
 #: Exceptions that say what happened to a request, whatever code has raised them: a user's adapter, or a mock.
 _REPORTS = (requests.RequestException, urllib3.exceptions.HTTPError)
 
@@ -86,9 +88,12 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
 
 
 def _tls_remedy(error: ssl.SSLError) -> str:
+    # Errors that Python itself raises do not have all attributes.
+    if getattr(error, "verify_code", None) in _OTHER_NAME:
+        return "; the certificate is for another name than that in the url"
     if isinstance(error, ssl.SSLCertVerificationError):
         return "; for a private certificate authority give verify='/path/to/ca.pem'"
-    if error.reason in _NOT_TLS:
+    if getattr(error, "reason", None) in _NOT_TLS:
         return "; the server does not use TLS at this port: is it http:// there?"
     return ""
 

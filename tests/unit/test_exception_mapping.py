@@ -258,6 +258,34 @@ def test_each_fault_has_its_error_and_sent(error: BaseException, cls: Any, sent:
     assert (THREAD, RUN, 1) == (caught.value.thread_id, caught.value.run_id, caught.value.attempts)
 
 
+def other_name() -> ssl.SSLError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed: Hostname mismatch")
+    error.verify_message = "Hostname mismatch"
+    error.verify_code = 62
+    return error
+
+
+@pytest.mark.parametrize(
+    ("tls", "text"),
+    [
+        (ssl.SSLError("no reason"), "could not connect: TLS: no reason ["),
+        (
+            ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed"),
+            "for a private certificate authority give verify=",
+        ),
+        (other_name(), "the certificate is for another name than that in the url ["),
+    ],
+    ids=["without a reason", "unknown authority", "another name"],
+)
+def test_a_failed_handshake_has_the_remedy_of_its_reason(tls: ssl.SSLError, text: str) -> None:
+    """Python raises some of these errors without the attributes of OpenSSL's."""
+    error = connection_error(NEW.NewConnectionError(POOL, "x"))
+    error.__cause__ = tls
+    with pytest.raises(APIConnectionError) as caught:
+        never_again(error).ok()
+    assert text in str(caught.value)
+
+
 def test_addresses_of_objects_are_not_shown() -> None:
     """urllib3 names its connections by their place in memory; our text does not."""
     error = connection_error(NEW.NewConnectionError(urllib3.connection.HTTPConnection("server"), "refused"))
