@@ -268,7 +268,7 @@ def other_name() -> ssl.SSLError:
 @pytest.mark.parametrize(
     ("tls", "text"),
     [
-        (ssl.SSLError("no reason"), "could not connect: TLS: no reason ["),
+        (ssl.SSLError("no reason"), "could not connect: TLS: HTTPConnectionPool(host='server', port=None): x ["),
         (
             ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed"),
             "for a private certificate authority give verify=",
