@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from . import aegra, javascript, nginx, python
-from .processes import ENVIRONMENT, INSTALL_LIMIT, START_LIMIT, Unavailable, tail
+from .processes import ENVIRONMENT, INSTALL_LIMIT, START_LIMIT, Unavailable
 
 __all__ = ["SERVERS", "start"]
 
@@ -38,18 +38,17 @@ STOP_LIMIT = 30.0
 @contextlib.contextmanager
 def start(name: str) -> Iterator[str]:
     """Run the server of that name in other processes, and yield its URL. Raises `Unavailable` if this machine cannot run it."""
-    with tempfile.TemporaryDirectory(prefix="langgraph-runs-serve-") as directory:
-        log = Path(directory) / "log"
-        with open(log, "wb") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.servers.serve", name],
-                cwd=CHECKOUT,
-                env=ENVIRONMENT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-            )
+    # Without a name: nothing is left of it, however this process ends.
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.servers.serve", name],
+            cwd=CHECKOUT,
+            env=ENVIRONMENT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
         assert process.stdin is not None and process.stdout is not None
         try:
             ready = select.select([process.stdout], [], [], INSTALL_LIMIT + START_LIMIT)[0]
@@ -57,7 +56,9 @@ def start(name: str) -> Iterator[str]:
             if "unavailable" in status:
                 raise Unavailable(status["unavailable"])
             if "url" not in status:
-                raise RuntimeError(f"the server {name} did not start: {status.get('error') or tail(log)}")
+                log.seek(0)
+                end = log.read()[-3000:].decode(errors="replace")
+                raise RuntimeError(f"the server {name} did not start: {status.get('error') or end}")
             yield status["url"]
         finally:
             process.stdin.close()
