@@ -66,7 +66,7 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
     chain = list(with_causes(error))
     sent = _sent(error, exchange)
     reason = _reason(chain)
-    refused = next((found for one in chain for found in [_TUNNEL_REFUSED.match(str(one))] if found is not None), None)
+    refused = next((found for one in chain for found in [_TUNNEL_REFUSED.match(_text(one))] if found is not None), None)
     if refused is not None and sent is False:
         status = int(refused.group(1))
         message = f"the proxy opens no tunnel to the server: {refused.group(2) or 'refused'}"
