@@ -56,7 +56,11 @@ def split_login(url: str) -> Tuple[str, Optional[str]]:
 
 #: How many times JSON may be written as text inside JSON.
 _NESTED = 3
-_PAGE = re.compile(r"\s*<(!doctype|html|\?xml|head|body|!--)", re.IGNORECASE)
+#: Some programs send a part of a page, such as ``<h1>Not Found</h1>``.
+_PAGE = re.compile(
+    r"\s*<(?:!--|!doctype|\?xml|(?:html|head|body|title|meta|link|style|script|h[1-6]|p|pre|div|span|center|table|b|br|hr)\b)",
+    re.IGNORECASE,
+)
 
 
 def _message(parsed: Any, depth: int) -> str:
@@ -123,6 +127,8 @@ def error_text(parsed: Any) -> str:
 
     >>> error_text({"detail": "Not Found"}), error_text({"error": "E", "message": "m"}), error_text("<html><b>Bad &amp; late</b>")
     ('Not Found', 'E: m', 'Bad & late')
+    >>> error_text("<h1>Not Found: &lt;runs&gt;</h1>"), error_text("<runs> is no path")
+    ('Not Found: <runs>', '<runs> is no path')
     >>> error_text({"detail": '{"error": "GraphRecursionError", "message": "Recursion limit reached"}'})
     'GraphRecursionError: Recursion limit reached'
     """
