@@ -241,7 +241,7 @@ class _TunnelSocket(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read at most as many bytes as *buffer* has room for."""
+        """Read at most as many bytes as *buffer* can hold."""
         self._sock.settimeout(self._exchange.connecting_timeout())
         count: int = self._sock.recv_into(buffer)
         return count

@@ -323,7 +323,7 @@ class RunStream(Generic[E], Iterator[E]):
                 self._reading.release()
 
     def _release(self, how: str = "closed") -> None:
-        """Let go of everything. *how* the stream ended is logged, the first time only."""
+        """Close the connection and the scope. The first time, log *how* the stream ended."""
         ended, self._released = not self._released, True
         self._ready.clear()
         self._fault = None
