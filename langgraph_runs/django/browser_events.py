@@ -26,11 +26,11 @@ from .. import (
     RunFailedError,
     RunTimedOutError,
     StreamEvent,
+    StreamInterruptedError,
     UpdatesStreamEvent,
     ValuesStreamEvent,
 )
 from ..serialization import encode
-from .resume import PositionLostError
 
 __all__ = ["HEARTBEAT", "browser_event", "code_of", "error_frame", "event_frame", "frame", "is_retryable"]
 
@@ -149,7 +149,7 @@ def code_of(error: BaseException) -> str:
         return "timed_out"
     if isinstance(error, RunError):
         return "failed"
-    if isinstance(error, PositionLostError):
+    if isinstance(error, StreamInterruptedError) and not is_retryable(error):
         return "gap"
     if isinstance(error, NotFoundError):
         return "not_found"
@@ -162,8 +162,9 @@ def is_retryable(error: BaseException) -> bool:
     """Return True if the run may still go on."""
     if isinstance(error, APIStatusError):
         return isinstance(error, (RateLimitError, InternalServerError))
-    final = (PositionLostError, ResponseDecodeError)
-    return isinstance(error, (APIConnectionError, AbortedError)) and not isinstance(error, final)
+    if isinstance(error, StreamInterruptedError):
+        return error.__cause__ is not None  # else events are missing, and will be missing from the next response too
+    return isinstance(error, (APIConnectionError, AbortedError)) and not isinstance(error, ResponseDecodeError)
 
 
 def error_frame(error: BaseException, *, show: bool = False, retry: bool = False) -> bytes:

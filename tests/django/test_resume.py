@@ -148,7 +148,8 @@ def test_a_browser_that_received_the_end_gets_a_204(start: Start) -> None:
     assert 204 == response.status_code
 
 
-def test_a_run_without_ids_has_an_end_event(start: Start) -> None:
+def test_a_run_whose_events_are_not_kept_has_a_gap_and_an_end(start: Start) -> None:
+    """A browser that reconnected would get no more: it is told so, and that the response is the last."""
     begun, held = threading.Event(), threading.Event()
 
     def program(run: FakeRun) -> Any:
@@ -163,8 +164,9 @@ def test_a_run_without_ids_has_an_end_event(start: Start) -> None:
     held.set()
     events = EventParser().feed(b"".join(body))
 
-    assert ["end"] == [event.event for event in events]
-    assert 204 == site.open(run_id, events[0].own_id).status_code
+    assert ["error", "end"] == [event.event for event in events]
+    assert ("gap", False) == (json.loads(events[0].data)["code"], json.loads(events[0].data)["retry"])
+    assert 204 == site.open(run_id, events[1].own_id).status_code
 
 
 def test_a_failed_run_is_an_error_again_after_a_reconnect(start: Start) -> None:

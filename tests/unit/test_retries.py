@@ -106,7 +106,8 @@ def test_a_refusal_pauses_all_inputs_for_the_time_that_the_server_requests() -> 
         (status(429), RunPresence.ABSENT),
         (status(503, retry_after=1.0), RunPresence.ABSENT),
         (APIConnectionError("refused", sent=False), RunPresence.ABSENT),
-        (status(500), RunPresence.MAY_EXIST),
+        (status(500), RunPresence.MAY_STILL_ARRIVE),  # of a gateway, perhaps
+        (APIStatusError("no", status_code=500, body={"detail": "no"}), RunPresence.MAY_EXIST),
         (status(502), RunPresence.MAY_STILL_ARRIVE),
         (APIConnectionError("cut", sent=True), RunPresence.MAY_STILL_ARRIVE),
     ],
