@@ -99,10 +99,10 @@ class RunStream(Generic[E], Iterator[E]):
     @property
     def interrupts(self) -> Tuple[Interrupt, ...]:
         """The open questions to a human. If the stream's modes hide them, one request is sent once the stream has ended."""
-        if not self._run.interrupts:
-            self._end.look_for_pause()
-        found = self.outcome.interrupts if self.outcome is not None else ()
-        return self._run.interrupts or found
+        if self._run.interrupts:
+            return self._run.interrupts
+        outcome = self.outcome
+        return outcome.interrupts if outcome is not None else ()
 
     @property
     def paused(self) -> bool:
@@ -111,7 +111,11 @@ class RunStream(Generic[E], Iterator[E]):
 
     @property
     def outcome(self) -> Optional[RunOutcome]:
-        """How the run ended. None before the end of the stream, and if the run could not be requested."""
+        """How the run ended. None before the end of the stream, and if the run could not be requested.
+
+        The first use after a success sends one request, to find out if the run waits for a human.
+        """
+        self._end.look_for_pause()
         return self._end.outcome
 
     @property

@@ -260,8 +260,10 @@ def check_error(way: str, cell: Cell, error: Optional[BaseException]) -> None:
     assert isinstance(error, LangGraphRunsError), f"returned {cell.value!r}"
     assert (cell.run_id, cell.thread_id) == (error.run_id, error.thread_id)
     if way in GONE:
-        assert isinstance(error, NotFoundError)
-        assert 404 == error.status_code
+        # The server streams what it has kept of a deleted run, without its end: that events are missing is an error before the
+        # run is requested.
+        assert isinstance(error, (NotFoundError, StreamInterruptedError))
+        assert not isinstance(error, NotFoundError) or 404 == error.status_code
         return
     assert isinstance(error, RunError) and error.run is not None
     # The server writes checkpoints behind the run's back: on a busy machine a cancel may come before the first is there.
@@ -618,14 +620,13 @@ def test_an_error_event_that_was_missed_is_fetched(
 @pytest.mark.parametrize("mode", ["values", "custom"])
 @pytest.mark.parametrize("entry", ["wait", "stream"])
 def test_the_truth_costs_one_get(server: DevServer, thread_id: str, entry: str, mode: Any, verify: bool) -> None:
-    """After a wait or a stream the run is asked once, and nothing else is; verify_outcome=False leaves that out."""
+    """After a wait or a stream the run is requested once, and nothing else is; verify_outcome=False leaves that out."""
     witness = Witness(server.url, verify_outcome=verify)
     if entry == "wait":
         assert 7 == witness.client.runs.wait(thread_id, "echo", input={"value": 7}, stream_mode=mode)["echo"]
     else:
         stream = witness.client.runs.stream(thread_id, "echo", input={"value": 7}, stream_mode=mode)
-        follow(Cell(thread_id), stream)
-        assert verify == (stream.outcome is not None)
+        assert "metadata" in [event.event for event in stream]
     first, *rest = witness.asked(thread_id)
     witness.close()
     assert f"POST /threads/{thread_id}/runs/{entry}" == first

@@ -843,6 +843,7 @@ def test_a_stream_whose_headers_were_lost_is_joined_from_its_start(connect: Conn
     routes: dict[tuple[str, str], Any] = {
         ("GET", "/threads/*/runs"): runs,
         ("GET", "/threads/*/runs/*"): reply_json(200, run_json()),
+        ("GET", "/threads/*/state"): reply_json(200, {"values": {"n": 1}, "next": [], "metadata": {"run_id": RUN_ID}}),
     }
     with ScriptedServer(reset_before_answer(), sse(*events), routes=routes) as server:
         got = [event.data for event in connect(server.url).runs.stream(THREAD_ID, "agent")]
