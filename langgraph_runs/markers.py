@@ -101,11 +101,19 @@ def without_marker(body: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _clean(fields: Dict[str, Any], place: List[str], metadata: Dict[str, Any]) -> None:
-    """Replace the *metadata* at *place* by a copy without the fields of this module. What *fields* refers to is not changed."""
+    """Replace the *metadata* at *place* by a copy without the fields of this module. What *fields* refers to is not changed.
+
+    The metadata of a config that have nothing else are left out: the caller gave none.
+    """
     cleaned: Dict[str, Any] = {name: value for name, value in metadata.items() if name not in _FIELDS}
     while len(place) > 1:
         name = place.pop()
-        cleaned = {**_at(fields, tuple(place)), name: cleaned}
+        above = dict(_at(fields, tuple(place)))
+        if cleaned or name != "metadata":
+            above[name] = cleaned
+        else:
+            del above[name]
+        cleaned = above
     fields[place[0]] = cleaned
 
 

@@ -29,6 +29,7 @@ from langgraph_runs import (
     RunsInvokePayload,
     RunsStreamPayload,
     RunsWaitPayload,
+    StreamInterruptedError,
 )
 from langgraph_runs.devserver import DevServer
 
@@ -384,12 +385,13 @@ def test_checkpoint_forks_the_thread(start: Way, spelling: str) -> None:
 
 
 def test_stream_resumable_keeps_the_events(start: Way, thread_id: str) -> None:
-    """A resumable run's events can be had again after its end; of one that is not, nothing can."""
+    """The events of a resumable run can be had again after its end; of one that is not, nothing can, and that is an error."""
     kept = start(thread_id, "burst", input={"n": 3}, stream_mode="custom", stream_resumable=True)
     lost = start(thread_id, "burst", input={"n": 3}, stream_mode="custom", stream_resumable=False)
 
     assert [{"i": 0}, {"i": 1}, {"i": 2}] == [e.data for e in replay(start.client, kept) if e.mode == "custom"]
-    assert [] == [e.data for e in replay(start.client, lost)]
+    with pytest.raises(StreamInterruptedError, match="cut after 0 events"):
+        list(replay(start.client, lost))
 
 
 def test_stream_mode_decides_what_is_streamed(start: Way, thread_id: str) -> None:

@@ -631,7 +631,9 @@ def test_the_truth_costs_one_get(server: DevServer, thread_id: str, entry: str, 
     witness.close()
     assert f"POST /threads/{thread_id}/runs/{entry}" == first
     run_id = Client(server.url, api_key=None).runs.list(thread_id)[0].run_id
-    assert ([f"GET /threads/{thread_id}/runs/{run_id}"] if verify else []) == rest
+    run = f"GET /threads/{thread_id}/runs/{run_id}"
+    # On a busy machine the end of a stream may come so late that events may be missing. One more connection shows that none are.
+    assert ([run] if verify else []) == rest or (entry == "stream" and verify and [run, f"{run}/stream"] == rest)
 
 
 @pytest.mark.parametrize("entry", ["wait", "stream"])

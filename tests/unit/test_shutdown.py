@@ -34,7 +34,7 @@ class Runner:
         self.cancelled: List[str] = []
         self.on_cancel: Optional[Tuple[Future[Any], TaskResult]] = None
 
-    def delete_thread(self, thread_id: str, *, ended: bool = False) -> bool:
+    def delete_thread(self, thread_id: str, *, run: Any = None) -> bool:
         self.deleted.append(thread_id)
         return True
 

@@ -9,6 +9,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -165,6 +166,14 @@ def test_sighup_is_ignored_under_nohup() -> None:
     assert 1 == cancels(server)
 
 
+#: Makes the standard input the terminal of the session, and runs the program in the arguments.
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @pytest.mark.parametrize("command", ["run", "stream"])
 def test_a_terminal_that_is_closed_cancels_the_run(command: str) -> None:
     """The system sends SIGHUP, and every write to the terminal fails."""
@@ -190,14 +199,22 @@ def test_a_terminal_that_is_closed_cancels_the_run(command: str) -> None:
     }
     with ScriptedServer(routes=routes) as server:
         arguments = [*PROGRAM, command, "agent", "--thread", THREAD_ID, "--url", server.url]
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execve(arguments[0], arguments, Commands(server.url).environment(TERM="xterm"))
+        terminal, other = pty.openpty()
+        # The program becomes the leader of a session whose terminal this is. (A fork of this process, with its threads, might hang.)
+        process = subprocess.Popen(
+            [sys.executable, "-c", ON_TERMINAL, *arguments],
+            stdin=other,
+            stdout=other,
+            stderr=other,
+            start_new_session=True,
+            env=Commands(server.url).environment(TERM="xterm"),
+        )
+        os.close(other)
         assert begun.wait(TIMEOUT)
         if command == "stream":
             os.read(terminal, 100)
         os.close(terminal)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        code = process.wait(TIMEOUT)
 
     assert code in (130, 141)
     assert 1 == cancels(server)

@@ -140,7 +140,13 @@ def save_messages(client: Client, run: Run) -> None:
     """Add the messages of a cancelled run to the thread: the user's message, and the text so far, marked as stopped."""
     written: Dict[str, str] = {}
     with client.runs.join_stream(
-        run.thread_id, run.run_id, stream_mode="messages-tuple", last_event_id="0", raise_error=False, timeout=10
+        run.thread_id,
+        run.run_id,
+        stream_mode="messages-tuple",
+        last_event_id="0",
+        raise_error=False,
+        on_gap="mark",  # a run that was stopped before it began has no events
+        timeout=10,
     ) as stream:
         for piece in filter(None, map(for_the_page, stream)):
             written[piece["id"]] = written.get(piece["id"], "") + piece["text"]
