@@ -147,6 +147,11 @@ class Transport:
         self._shared.enter(scope)
         return scope
 
+    @property
+    def is_closed(self) -> bool:
+        """True after `close`: then no call may begin."""
+        return self._shared.closed
+
     def close(self) -> None:
         """End every call in progress, which then raises `AbortedError`, and close all connections."""
         self._shared.close()

@@ -113,7 +113,7 @@ class RunStream(Generic[E], Iterator[E]):
     def outcome(self) -> Optional[RunOutcome]:
         """How the run ended. None before the end of the stream, and if the run could not be requested.
 
-        The first use after a success sends one request, to find out if the run waits for a human.
+        The first use after a success sends one request, to find out if the run waits for a human; none after the client was closed.
         """
         self._end.look_for_pause()
         return self._end.outcome

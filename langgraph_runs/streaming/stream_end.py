@@ -321,10 +321,10 @@ class StreamEnd:
     def look_for_pause(self) -> None:
         """Find out if the run stopped for a human, unless the outcome already says so, and note it in the outcome.
 
-        Sends one request, the first time only. Does nothing while the outcome is unknown.
+        Sends one request, the first time only. Does nothing while the outcome is unknown, and after the client was closed.
         """
         outcome = self.outcome
-        if outcome is not None and not outcome.paused and not self._looked_for_pause:
+        if outcome is not None and not outcome.paused and not self._looked_for_pause and not self._transport.is_closed:
             self._looked_for_pause = True
             with self._transport.scope() as scope:
                 self.outcome = self._outcomes.look_for_pause(outcome, self._scope.thread_id, scope)

@@ -657,3 +657,19 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with fake_server() as fake:
         assert fake.client().ok()
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_the_outcome_of_a_stream_may_be_read_after_its_client_was_closed(closed: bool) -> None:
+    """It says then what is known without a further request; before, whether the run waits for a human too."""
+    with fake_server() as fake:
+        fake.script(pauses("Send this?"))
+        client = fake.client()
+        with client.runs.stream(client.threads.create().thread_id, "agent", stream_mode="custom") as stream:
+            list(stream)
+        if closed:
+            client.close()
+        outcome = stream.outcome
+
+    assert outcome is not None and outcome.succeeded
+    assert outcome.paused is not closed
