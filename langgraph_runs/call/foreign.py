@@ -10,6 +10,7 @@ import functools
 import os
 import signal
 import sys
+from types import TracebackType
 from typing import Any, Callable, FrozenSet, Iterator, List, Optional, Tuple, Type
 
 __all__ = ["is_foreign", "is_from_signal_handler", "raise_foreign", "with_causes"]
@@ -23,6 +24,8 @@ _LIBRARIES: FrozenSet[str] = frozenset(
 )
 _STANDARD: Optional[FrozenSet[str]] = getattr(sys, "stdlib_module_names", None)  # from Python 3.10 on
 _STANDARD_PLACE = os.path.dirname(os.__file__) + os.sep
+#: The modules that connect, read and write. What they call may be replaced by code of others, which passes errors of sockets on.
+_ON_SOCKETS = frozenset({"langgraph_runs.http.connect", "langgraph_runs.http.sockets"})
 #: At most this many causes are examined.
 _MOST = 20
 
@@ -31,6 +34,7 @@ def is_foreign(error: BaseException) -> bool:
     """Return True if *error* was raised by code that carries out no call: a signal handler, a hook, or a tracing function.
 
     An exception without a traceback was not raised, so it is not foreign. One that a function in C raised counts for its caller.
+    Below an operation on a socket there may be a guard or a tracer, so that only a signal handler is foreign there.
 
     >>> is_foreign(OSError("not raised"))
     False
@@ -38,15 +42,22 @@ def is_foreign(error: BaseException) -> bool:
     trace = error.__traceback__
     if trace is None:
         return False
+    on_socket = _module_of(trace) in _ON_SOCKETS
     while trace.tb_next is not None:
         trace = trace.tb_next
-    file = trace.tb_frame.f_code.co_filename
-    name = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        on_socket = on_socket or _module_of(trace) in _ON_SOCKETS
+    file, name = trace.tb_frame.f_code.co_filename, _module_of(trace).partition(".")[0]
     if name in _LIBRARIES or (not name and file.startswith("<")):  # cattrs generates functions without a module
         return False
     if _STANDARD is not None:
-        return name not in _STANDARD
-    return not file.startswith(("<frozen ", _STANDARD_PLACE)) or "site-packages" in file or "dist-packages" in file
+        is_other = name not in _STANDARD
+    else:
+        is_other = not file.startswith(("<frozen ", _STANDARD_PLACE)) or "site-packages" in file or "dist-packages" in file
+    return is_other and (not on_socket or is_from_signal_handler(error))
+
+
+def _module_of(trace: TracebackType) -> str:
+    return str(trace.tb_frame.f_globals.get("__name__", ""))
 
 
 def is_from_signal_handler(error: BaseException) -> bool:

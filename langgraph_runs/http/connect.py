@@ -65,8 +65,8 @@ def _try(sock: socket.socket, address: Any, scope: Scope, seconds: Optional[floa
     try:
         sock.connect(address)
         return
-    except (BlockingIOError, InterruptedError):
-        pass
+    except (BlockingIOError, InterruptedError) as error:
+        raise_foreign(error)
     end = None if seconds is None else time.monotonic() + seconds
     while True:
         tick = scope.io_timeout(_TICK)

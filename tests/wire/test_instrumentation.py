@@ -6,6 +6,7 @@ import contextlib
 import functools
 import http.client
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from langgraph_runs import APIConnectionError, APITimeoutError, Client, NotFoundError, ResponseDecodeError, RetryPolicy
 
 from .calls import EVENTS, named
-from .scripted import RUN_ID, THREAD_ID, ScriptedServer, reply, reply_json, run_json, stall
+from .scripted import RUN_ID, THREAD_ID, ScriptedServer, closed_port, reply, reply_json, reset_before_answer, run_json, stall
 
 Connect = Callable[..., Client]
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -227,3 +228,20 @@ def test_vcr(connect: Connect, tmp_path: Path, used_before: bool) -> None:
     assert 4 + len(before) == len(server.requests)
     with pytest.raises(APIConnectionError):
         client.runs.get(THREAD_ID, RUN_ID)
+
+
+@pytest.mark.parametrize("name", ["connect", "recv", "send"])
+def test_an_error_of_a_wrapped_socket_is_one_of_the_connection(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Guards and tracers of other libraries wrap these methods: the errors that they pass on are those of the socket."""
+    method = getattr(socket.socket, name)
+
+    def wrapped(self: Any, *args: Any) -> Any:
+        return method(self, *args)
+
+    monkeypatch.setattr(socket.socket, name, wrapped, raising=False)
+    with ScriptedServer(reset_before_answer(), reply_json(200, {"ok": True})) as server:
+        assert connect(server.url, retry=RetryPolicy(attempts=2, wait_initial=0.01)).ok()
+    with closed_port() as url, pytest.raises(APIConnectionError):
+        connect(url, retry=RetryPolicy(attempts=1)).ok()
