@@ -21,3 +21,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return execute(argv)
     except KeyboardInterrupt:
         return 130
+    finally:
+        # CPython notes a KeyboardInterrupt that leaves an `exec` of source text, such as that of namedtuple in an import. Although
+        # the exception was handled, it ends a program that was started with ``-m`` by SIGINT, and not with its exit code. The next
+        # `exec` resets the note.
+        exec("")

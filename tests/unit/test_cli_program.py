@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -170,3 +171,23 @@ def test_every_exit_code_has_a_meaning() -> None:
     used = {code for command in COMMANDS for code in command.exits}
 
     assert used <= set(exit_codes.MEANINGS)
+
+
+INTERRUPTED = """
+import sys
+from langgraph_runs import cli
+from langgraph_runs.cli import program
+
+def execute(argv):
+    exec("raise KeyboardInterrupt")  # as within an import that makes a namedtuple
+
+program.execute = execute
+sys.exit(cli.main([]))
+"""
+
+
+def test_a_ctrl_c_within_generated_code_has_the_usual_exit_code(tmp_path: Path) -> None:
+    """Started with -m, CPython would end the process by SIGINT after it, although the exception was handled."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED, encoding="utf-8")
+    done = python("-m", "interrupted", env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), CHECKOUT])})
+    assert (130, "", "") == (done.returncode, done.stdout, done.stderr)
