@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, List
 
 import pytest
 
@@ -390,3 +390,44 @@ def test_a_ledger_can_be_read_while_it_is_written(ledger: Ledger, writer: Ledger
         reader.join(20)
     assert [0] == seen
     assert 1 == len(list(ledger.entries()))
+
+
+def test_a_new_file_may_be_opened_by_several_at_the_same_time(tmp_path: Path) -> None:
+    """SQLite refuses one of two connections that set the journal mode at once, without waiting for the other."""
+    errors: List[LedgerError] = []
+
+    def open_it(path: Path, barrier: threading.Barrier) -> None:
+        barrier.wait()
+        try:
+            SqliteFile(path, create=True).close()
+        except LedgerError as error:
+            errors.append(error)
+
+    for number in range(60):
+        barrier = threading.Barrier(8)
+        threads = [threading.Thread(target=open_it, args=(tmp_path / f"{number}.sqlite", barrier)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [] == errors
+
+
+@pytest.mark.parametrize(("refusals", "text"), [(3, "database is locked"), (1, "disk I/O error")])
+def test_only_a_lock_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int, text: str) -> None:
+    left = [sqlite3.OperationalError(text)] * refusals
+    one = SqliteFile.one
+
+    def refused(self: SqliteFile, statement: str, values: Any = ()) -> Any:
+        if statement == "PRAGMA journal_mode=WAL" and left:
+            error = left.pop()
+            raise LedgerError(f"the ledger: {error}") from error
+        return one(self, statement, values)
+
+    monkeypatch.setattr(SqliteFile, "one", refused)
+    if text == "database is locked":
+        SqliteFile(tmp_path / "jobs.sqlite", create=True).close()
+    else:
+        with pytest.raises(LedgerError, match="disk I/O error"):
+            SqliteFile(tmp_path / "jobs.sqlite", create=True)
+    assert [] == left

@@ -11,6 +11,7 @@ import contextlib
 import os
 import pathlib
 import threading
+import time
 from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 from ...errors import InvalidRequestError, LedgerError
@@ -22,6 +23,8 @@ _APPLICATION = 0x4C47524C
 _VERSION = 1
 #: Seconds that a transaction waits for transactions of other processes. Each of those takes milliseconds.
 _BUSY_TIMEOUT = 60.0
+#: Seconds between two attempts at what SQLite refuses at once while another connection has the lock.
+_LOCKED_PAUSE = 0.01
 #: Two names in the file stay as they were in the first version, so that existing files stay readable: the table of orphaned
 #: threads, and the column that says whether a failed input is run again (`Claim.rerun_failed`). ``place`` is the index of an input.
 ORPHANED_THREADS, RERUN_FAILED = "litter", "redo"
@@ -90,12 +93,26 @@ class SqliteFile:
             raise LedgerError(f"{self.path!r} is a database, but not a ledger; give another path")
         if version > _VERSION:
             raise LedgerError(f"the ledger {self.path!r} was made by a newer version of langgraph_runs: update it here too")
-        if self.one("PRAGMA journal_mode=WAL") != ("wal",):
+        if not self._use_wal():
             raise LedgerError(f"the ledger {self.path!r} is on a file system without shared memory: put it on a local disk")
         for pragma in ("synchronous=FULL", "fullfsync=1", "temp_store=1", "temp.journal_mode=OFF"):
             self.run(f"PRAGMA {pragma}")
         if application != _APPLICATION:
             self._create_tables()
+
+    def _use_wal(self) -> bool:
+        """Set the journal mode. Return False if the file system does not support it.
+
+        SQLite does not wait for `_BUSY_TIMEOUT` if two connections set the mode of a new file at the same time, but refuses one.
+        """
+        end = time.monotonic() + _BUSY_TIMEOUT
+        while True:
+            try:
+                return self.one("PRAGMA journal_mode=WAL") == ("wal",)
+            except LedgerError as error:
+                if "locked" not in str(error.__cause__) or time.monotonic() >= end:
+                    raise
+            time.sleep(_LOCKED_PAUSE)
 
     def _create_tables(self) -> None:
         with self.transaction():
