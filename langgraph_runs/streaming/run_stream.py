@@ -215,7 +215,7 @@ class RunStream(Generic[E], Iterator[E]):
         """Queue the new ones among *parsed*. Written for speed: the loop runs once for each event."""
         cursor, queue, now = self._config.cursor, self._ready.append, time.time()
         admitted = cursor.admitted
-        admit, kinds = cursor.admit, KINDS
+        admit = cursor.admit
         omits = self._config.mode_filter.omits if self._config.mode_filter.is_here else None
         for name, text, own_id in parsed:
             new = admit(name, text, own_id)
@@ -223,16 +223,7 @@ class RunStream(Generic[E], Iterator[E]):
                 self._end.note_gap(NOT_KEPT, place=cursor.take_gap())
             if not new or (omits is not None and omits(name)):
                 continue
-            cls = kinds.get(name) or event_class(name)
-            try:
-                data = parse(text) if text else None
-            except ValueError as error:
-                raise_foreign(error)
-                data = self._plain_text(cls, name, text, error)
-            event = build_event(cls, name, data, own_id or cursor.last_id, text, now)
-            if cls in CHECKED_KINDS or (data.__class__ is dict and "__interrupt__" in data):
-                self._note(event)
-            queue(event)
+            queue(self._event(name, text, own_id or cursor.last_id, now))
             if cursor.released:
                 self._queue_released()
         if cursor.gap:
@@ -252,15 +243,20 @@ class RunStream(Generic[E], Iterator[E]):
         for name, text, own_id in self._config.cursor.take_released():
             if omits is not None and omits(name):
                 continue
-            cls = KINDS.get(name) or event_class(name)
-            try:
-                data = parse(text) if text else None
-            except ValueError as error:
-                data = self._plain_text(cls, name, text, error)
-            event = build_event(cls, name, data, own_id, text, now)
-            if cls in CHECKED_KINDS or (data.__class__ is dict and "__interrupt__" in data):
-                self._note(event)
-            self._ready.append(event)
+            self._ready.append(self._event(name, text, own_id, now))
+
+    def _event(self, name: str, text: str, event_id: Optional[str], now: float) -> StreamEvent:
+        """Return a new event, and note what it says about the run."""
+        cls = KINDS.get(name) or event_class(name)
+        try:
+            data = parse(text) if text else None
+        except ValueError as error:
+            raise_foreign(error)
+            data = self._plain_text(cls, name, text, error)
+        event = build_event(cls, name, data, event_id, text, now)
+        if cls in CHECKED_KINDS or (data.__class__ is dict and "__interrupt__" in data):
+            self._note(event)
+        return event
 
     def _note(self, event: StreamEvent) -> None:
         self._run.note(event)
