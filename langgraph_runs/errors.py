@@ -29,9 +29,11 @@ characters at most; the attributes themselves (``body``, ``message``, ``problems
 """
 
 import types
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, TypeVar
 
 from .models import Run
+
+S = TypeVar("S", bound="APIStatusError")
 
 __all__ = [
     "APIConnectionError",
@@ -322,6 +324,11 @@ class ResponseDecodeError(APIConnectionError):
         self.status_code = status_code
         self.body = body
 
+    @classmethod
+    def _of_shape(cls, *problems: str) -> "ResponseDecodeError":
+        """Return the error for JSON of another shape than the API documents."""
+        return cls(f"the response has another shape than promised: {shortened('; '.join(problems))}", problems=problems)
+
 
 class APIStatusError(LangGraphRunsError):
     """The server responded with a status that is not a success. Redirects (3xx) are not followed and raise it too.
@@ -362,6 +369,19 @@ class APIStatusError(LangGraphRunsError):
         self.headers = dict(headers or {})
         self.request_id = request_id
         self.retry_after = retry_after
+
+    def _restated(self, cls: Type[S], message: str) -> S:
+        """Return an error of another class about the same response, for a status that means something else than its number says."""
+        return cls(
+            message,
+            status_code=self.status_code,
+            body=self.body,
+            headers=self.headers,
+            request_id=self.request_id,
+            retry_after=self.retry_after,
+            request=self.request,
+            attempts=self.attempts,
+        )
 
 
 class BadRequestError(APIStatusError):

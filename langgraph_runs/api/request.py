@@ -97,6 +97,5 @@ def with_ids(value: Any, **ids: Optional[str]) -> Any:
 def state_of(value: Any) -> ThreadState:
     """Return a state, given as parsed JSON. An object without any field of a state is none: it would look like an ended run."""
     if isinstance(value, dict) and not value.keys() & _OF_A_STATE:
-        problem = "$.values: missing"
-        raise ResponseDecodeError(f"the response has another shape than promised: {problem}", problems=(problem,))
+        raise ResponseDecodeError._of_shape("$.values: missing")
     return decode(value, ThreadState)

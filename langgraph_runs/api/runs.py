@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..call import Scope
-from ..errors import APIConnectionError, APIStatusError, ConflictError, NotFoundError, ResponseDecodeError
+from ..errors import ConflictError, NotFoundError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
 from ..markers import has_metadata, is_in_metadata, marker_in
 from ..models import Run
@@ -76,8 +76,7 @@ def get_run(transport: Transport, scope: Scope, thread_id: str, run_id: str, opt
     value = fetch_json(transport, scope, build("GET", run_path(thread_id, run_id), options))
     run = decode(with_ids(value, thread_id=thread_id), Run)
     if not run.status:
-        problem = "$.status: expected a string"
-        raise ResponseDecodeError(f"the response has another shape than promised: {problem}", problems=(problem,))
+        raise ResponseDecodeError._of_shape("$.status: expected a string")
     return run
 
 
@@ -151,7 +150,7 @@ def cancel_run(
         if not has_ended:
             raise
         if not repeated:
-            raise _ended(error) from error
+            raise error._restated(NotFoundError, f"the run has ended: {error.message}") from error
     except ResponseDecodeError:
         # The response to a cancel that waits has values of the graph, of any shape. What it waited for is seen from the run.
         if not (wait and _has_ended(transport, scope, thread_id, run_id, options)):
@@ -159,23 +158,7 @@ def cancel_run(
 
 
 def _has_ended(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions) -> bool:
-    try:
-        return get_run(transport, scope, thread_id, run_id, options.headers_only).finished
-    except (APIConnectionError, APIStatusError) as error:
-        scope.check(error)
-        return False
-
-
-def _ended(error: ConflictError) -> NotFoundError:
-    return NotFoundError(
-        f"the run has ended: {error.message}",
-        status_code=error.status_code,
-        body=error.body,
-        headers=error.headers,
-        request_id=error.request_id,
-        request=error.request,
-        attempts=error.attempts,
-    )
+    return scope.unless_failed(lambda: get_run(transport, scope, thread_id, run_id, options.headers_only).finished, False)
 
 
 def cancel_runs(

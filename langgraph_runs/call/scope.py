@@ -10,14 +10,25 @@ import os
 import socket
 import threading
 from types import TracebackType
-from typing import Any, Callable, Iterable, List, Optional, Type
+from typing import Any, Callable, Iterable, List, Optional, Type, TypeVar, Union
 
-from ..errors import AbortedError, APIConnectionError, DeadlineExceededError, LangGraphRunsError, RequestInfo, shortened
+from ..errors import (
+    AbortedError,
+    APIConnectionError,
+    APIStatusError,
+    DeadlineExceededError,
+    LangGraphRunsError,
+    RequestInfo,
+    shortened,
+)
 from .abort import AbortSignal
 from .deadline import Deadline
 from .user_errors import UserCodeError, user_code
 
 __all__ = ["Scope"]
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 #: Seconds (23 days). Sockets and locks refuse waits that are much longer.
 _LONGEST = 2_000_000.0
@@ -147,6 +158,17 @@ class Scope:
             raise after if type(error) is type(after) else error  # *after* has the request and the cause
         finally:
             del error, after  # this frame is in the traceback of what is raised
+
+    def unless_failed(self, work: Callable[[], T], default: D) -> Union[T, D]:
+        """Return the result of *work*, which sends requests; *default* if the server gave no usable or no good response.
+
+        For a question whose answer is unknown then. Raise if the call must end.
+        """
+        try:
+            return work()
+        except (APIConnectionError, APIStatusError) as error:
+            self.check(error)
+            return default
 
     def note_run(self, run_id: Optional[str] = None, thread_id: Optional[str] = None) -> None:
         """Note the ids of the run that the call is about. Ids that are known already stay."""

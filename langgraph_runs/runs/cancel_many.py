@@ -56,12 +56,5 @@ def _cancel_each(
 
 def _without_route(error: APIStatusError) -> APIStatusError:
     """Return an error that is no `NotFoundError`: a route that does not exist does not say that no run matches."""
-    return APIStatusError(
-        f"the server may not be able to cancel runs by their status ({error.message}): give thread_id and run_ids",
-        status_code=error.status_code,
-        body=error.body,
-        headers=error.headers,
-        request_id=error.request_id,
-        request=error.request,
-        attempts=error.attempts,
-    )
+    message = f"the server may not be able to cancel runs by their status ({error.message}): give thread_id and run_ids"
+    return error._restated(APIStatusError, message)

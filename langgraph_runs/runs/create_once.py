@@ -97,11 +97,7 @@ class RunCreator:
         """Return the run of a create that succeeded, and whose response did not name the run; None if it cannot be found."""
         if thread_id is None:
             return None
-        try:
-            return RunLookup(self._transport, self.traits, thread_id, marker).find(scope)
-        except (APIConnectionError, APIStatusError) as error:
-            scope.check(error)
-            return None
+        return scope.unless_failed(lambda: RunLookup(self._transport, self.traits, thread_id, marker).find(scope), None)
 
 
 class _Creation:

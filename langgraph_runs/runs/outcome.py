@@ -9,7 +9,7 @@ state of the run.
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import attrs
 
@@ -28,7 +28,7 @@ from ..errors import (
 from ..http import Transport
 from ..models import Interrupt, Run, RunOutcome, Thread, ThreadState
 from .graph_error import GraphError, error_in_run, error_in_state, reported_error
-from .pause import own_output, pause_of, with_questions
+from .pause import Pause, own_output, pause_of, with_questions
 
 __all__ = ["RunOutcomes", "deleted_run_error", "error_for", "unknown_outcome"]
 
@@ -65,24 +65,12 @@ class RunOutcomes:
             scope.check(error)
             states = []
             if self._transport.is_transient(error) and getattr(error, "status_code", None) != 500:
-                states = self._history(thread_id, metadata, scope)
-            states = states or self._current_state(thread_id, scope)
+                states = scope.unless_failed(
+                    lambda: api.get_history(self._transport, scope, thread_id, limit=1, metadata=metadata), []
+                )
+            states = states or scope.unless_failed(lambda: [api.get_state(self._transport, scope, thread_id)], [])
         # A server that does not know the filter returns the newest state, whichever run wrote it.
         return next((state for state in states if state.metadata.get("run_id") == run_id), None)
-
-    def _history(self, thread_id: str, metadata: Dict[str, Any], scope: Scope) -> List[ThreadState]:
-        try:
-            return api.get_history(self._transport, scope, thread_id, limit=1, metadata=metadata)
-        except (APIStatusError, APIConnectionError) as error:
-            scope.check(error)
-            return []
-
-    def _current_state(self, thread_id: str, scope: Scope) -> List[ThreadState]:
-        try:
-            return [api.get_state(self._transport, scope, thread_id)]
-        except (APIStatusError, APIConnectionError) as error:
-            scope.check(error)
-            return []
 
     def is_thread_absent(self, thread_id: str, scope: Scope) -> bool:
         """Return True if the server says that the thread does not exist: it deletes that of a stateless run which has ended."""
@@ -99,12 +87,11 @@ class RunOutcomes:
 
     def only_run(self, thread_id: str, scope: Scope) -> Optional[Run]:
         """Return the run of a thread that has exactly one, or None."""
-        try:
-            runs = api.list_runs(self._transport, scope, thread_id, limit=_FEW_RUNS)
-        except (APIStatusError, APIConnectionError) as error:
-            scope.check(error)
-            return None
+        runs = self._runs(thread_id, scope, _FEW_RUNS)
         return runs[0] if len(runs) == 1 else None
+
+    def _runs(self, thread_id: str, scope: Scope, limit: int) -> List[Run]:
+        return scope.unless_failed(lambda: api.list_runs(self._transport, scope, thread_id, limit=limit), [])
 
     def _newest(self, thread_id: str, scope: Scope) -> Optional[Run]:
         """Return the newest run of the thread; None if it is not known.
@@ -112,11 +99,7 @@ class RunOutcomes:
         Servers list the newest run first, or the oldest. A full page shows the newest run only if its first run is the newest one.
         """
         for limit in (_FEW_RUNS, _MANY_RUNS):
-            try:
-                runs = api.list_runs(self._transport, scope, thread_id, limit=limit)
-            except (APIStatusError, APIConnectionError) as error:
-                scope.check(error)
-                return None
+            runs = self._runs(thread_id, scope, limit)
             newest = _newest_of(runs)
             if newest is None or len(runs) < limit or newest is runs[0]:
                 return newest
@@ -141,7 +124,7 @@ class RunOutcomes:
             values = own_output(run)  # an empty object says nothing of a run that did not succeed
         if run.status == "success":
             pause = pause_of(run, values=values, seen=seen)
-            return _outcome(run, values, pause.interrupts if pause else (), paused=pause is not None)
+            return _outcome(run, values, pause)
         if run.status == "interrupted":
             paused = self._if_paused(run, values, seen, scope)
             if paused is not None:
@@ -174,19 +157,17 @@ class RunOutcomes:
             return None
         if values is None and state is not None:
             values = state.values
-        return _outcome(run, with_questions(values, pause), pause.interrupts, paused=True)
+        return _outcome(run, with_questions(values, pause), pause)
 
     def _thread_of_newest(self, run: Run, scope: Scope) -> Optional[Thread]:
         """Return the thread if *run* is its newest run, so that its status is due to the run; else None."""
         thread: Optional[Thread] = None
-        try:
-            for _ in at_moments(scope, _THREAD_CHECKS):
-                thread = api.get_thread(self._transport, scope, run.thread_id)
-                if thread.status != "busy":
-                    break
-        except (APIStatusError, APIConnectionError) as error:
-            scope.check(error)
-            return None
+        for _ in at_moments(scope, _THREAD_CHECKS):
+            thread = scope.unless_failed(lambda: api.get_thread(self._transport, scope, run.thread_id), None)
+            if thread is None:
+                return None
+            if thread.status != "busy":
+                break
         return thread if self.is_newest(run.thread_id, run.run_id, scope) is True else None
 
     def look_for_pause(self, outcome: RunOutcome, thread_id: Optional[str], scope: Scope) -> RunOutcome:
@@ -216,7 +197,7 @@ class RunOutcomes:
             if thread is None or joined is None:
                 return RunOutcome(status=run.status, run=run, exact=False)
             pause = pause_of(run, values=joined, thread=thread)
-            return _outcome(run, with_questions(joined, pause), pause.interrupts if pause else (), paused=pause is not None)
+            return _outcome(run, with_questions(joined, pause), pause)
         values = joined
         changed = not isinstance(joined, dict) or {k: v for k, v in joined.items() if not k.startswith("__")} != state.values
         if changed or not isinstance(state.values, dict) or not any(state.values.values()):
@@ -227,7 +208,7 @@ class RunOutcomes:
         if changed:
             values = state.values
         pause = pause_of(run, values=values, state=state)
-        return _outcome(run, with_questions(values, pause), pause.interrupts if pause else (), paused=pause is not None)
+        return _outcome(run, with_questions(values, pause), pause)
 
     def cancel_late(
         self, thread_id: Optional[str], run_id: Optional[str], find: Optional[Callable[[Scope], Optional[Run]]] = None
@@ -256,16 +237,15 @@ class RunOutcomes:
             return None
         if of_thread is not None and of_thread.says_why:
             return of_thread
-        try:
-            found = reported_error(api.get_thread(self._transport, scope, run.thread_id).error)
-        except (APIStatusError, APIConnectionError) as error:
-            scope.check(error)
-            return None
+        thread = scope.unless_failed(lambda: api.get_thread(self._transport, scope, run.thread_id), None)
+        found = None if thread is None else reported_error(thread.error)
         return found if found is not None and found.says_why else None
 
 
-def _outcome(run: Run, values: Any, interrupts: Tuple[Interrupt, ...], *, paused: bool) -> RunOutcome:
-    return RunOutcome(status="success", values=values, run=run, interrupts=interrupts, paused=paused)
+def _outcome(run: Run, values: Any, pause: Optional[Pause]) -> RunOutcome:
+    """Return the outcome of a run that has succeeded, or is paused."""
+    interrupts = () if pause is None else pause.interrupts
+    return RunOutcome(status="success", values=values, run=run, interrupts=interrupts, paused=pause is not None)
 
 
 def _of_own_record(run: Run, state: Optional[ThreadState]) -> Optional[GraphError]:

@@ -43,7 +43,7 @@ def explained_refusals(transport: Transport, scope: Scope, thread_id: Optional[s
             scope.attempts = attempts  # the requests above have counted theirs
         if cls is UnprocessableEntityError:
             raise
-        raise scope.identify(_as(cls, error, message)) from error
+        raise scope.identify(error._restated(cls, message)) from error
 
 
 def _explanation(
@@ -63,16 +63,3 @@ def _explanation(
     except (APIStatusError, APIConnectionError) as second:
         scope.check(second)
     return UnprocessableEntityError, error.message
-
-
-def _as(cls: Type[APIStatusError], error: APIStatusError, message: str) -> APIStatusError:
-    return cls(
-        message,
-        status_code=error.status_code,
-        body=error.body,
-        headers=error.headers,
-        request_id=error.request_id,
-        retry_after=error.retry_after,
-        request=error.request,
-        attempts=error.attempts,
-    )

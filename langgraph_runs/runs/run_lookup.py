@@ -14,7 +14,7 @@ import attrs
 
 from .. import api
 from ..call import Scope, states_absence
-from ..errors import APIConnectionError, APIStatusError, NotFoundError
+from ..errors import NotFoundError
 from ..http import NO_OPTIONS, CommonOptions, Transport
 from ..models import UNFINISHED, Run
 from ..server_traits import ServerTraits
@@ -154,12 +154,10 @@ class RunLookup:
 
     def _is_thread_absent(self, scope: Scope) -> bool:
         """Return True if the server itself says that it does not have the thread, in response to a question that it can answer."""
-        try:
-            found = api.search_threads(self._transport, scope, self._options, limit=1, ids=[self._thread_id])
-        except (APIConnectionError, APIStatusError) as error:
-            scope.check(error)
-            return False
-        return all(_plain_id(thread.thread_id) != _plain_id(self._thread_id) for thread in found)
+        found = scope.unless_failed(
+            lambda: api.search_threads(self._transport, scope, self._options, limit=1, ids=[self._thread_id]), None
+        )
+        return found is not None and all(_plain_id(thread.thread_id) != _plain_id(self._thread_id) for thread in found)
 
 
 class StatelessLookup:

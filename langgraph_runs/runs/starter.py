@@ -9,8 +9,6 @@ import attrs
 from .. import api
 from ..call import Scope
 from ..errors import (
-    APIConnectionError,
-    APIStatusError,
     CreateUncertainError,
     DeadlineExceededError,
     InternalServerError,
@@ -131,12 +129,10 @@ class RunStarter:
         """Return the run of a wait to which the server responded with status 500, if there is one; else None."""
         if error.status_code != 500 or start.thread_id is None:
             return None
-        run_id = api.ids_from(error.headers).run_id
-        try:
-            return self.find(start, scope) if run_id is None else self.outcomes.run(start.thread_id, run_id, scope)
-        except (APIConnectionError, APIStatusError) as second:
-            scope.check(second)
-            return None
+        thread_id, run_id = start.thread_id, api.ids_from(error.headers).run_id
+        if run_id is None:
+            return scope.unless_failed(lambda: self.find(start, scope), None)
+        return scope.unless_failed(lambda: self.outcomes.run(thread_id, run_id, scope), None)
 
     def open(self, start: PreparedStart, scope: Scope) -> Union[ByteStream, RecoveredRun]:
         """Start a run for a stream and return the open response, or the run if the response was lost."""

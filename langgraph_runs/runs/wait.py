@@ -221,13 +221,10 @@ class RunWaiter:
         else:
             is_broken = isinstance(error, ResponseDecodeError) or self._transport.is_transient(error)
             may_have_ended = isinstance(error, APIConnectionError) and error.sent is not False and is_broken
-        if not may_have_ended or scope.thread_id is None or scope.run_id is None:
+        thread_id, run_id = scope.thread_id, scope.run_id
+        if not may_have_ended or thread_id is None or run_id is None:
             return None
-        try:
-            return self._outcomes.run(scope.thread_id, scope.run_id, scope)
-        except (APIConnectionError, APIStatusError) as second:
-            scope.check(second)
-            return None
+        return scope.unless_failed(lambda: self._outcomes.run(thread_id, run_id, scope), None)
 
     # -- the outcome
 

@@ -89,8 +89,7 @@ def decode(value: Any, cls: Type[T], *, path: str = "$") -> T:
 def decode_list(value: Any, cls: Type[T], *, path: str = "$") -> List[T]:
     """Return *value*, a list in parsed JSON, as a list of *cls*; see `decode`."""
     if not isinstance(value, list):
-        problem = f"{path}: expected a list, not {kind_of(value)}"
-        raise ResponseDecodeError(f"the response has another shape than promised: {problem}", problems=(problem,))
+        raise ResponseDecodeError._of_shape(f"{path}: expected a list, not {kind_of(value)}")
     return [decode(item, cls, path=f"{path}[{index}]") for index, item in enumerate(value)]
 
 

@@ -28,7 +28,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from ..call import raise_foreign
-from ..errors import ResponseDecodeError, shortened
+from ..errors import ResponseDecodeError
 from ..models import Interrupt, kind_of
 from ..times import parse_time
 
@@ -49,9 +49,7 @@ def structure(value: Any, cls: Type[T], path: str) -> T:
     except Exception as error:  # cattrs raises groups of what its hooks raised; each of these is a problem with the shape
         raise_foreign(error)
         problems = tuple(_problems(error, path)) or (f"{path}: {error}",)
-        raise ResponseDecodeError(
-            f"the response has another shape than promised: {shortened('; '.join(problems))}", problems=problems
-        ) from error
+        raise ResponseDecodeError._of_shape(*problems) from error
 
 
 def _problems(error: BaseException, path: str) -> Iterator[str]:

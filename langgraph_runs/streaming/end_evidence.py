@@ -18,7 +18,6 @@ from typing import Optional
 
 from .. import api
 from ..call import Scope
-from ..errors import APIConnectionError, APIStatusError
 from ..http import Transport
 from ..models import Run
 from .connection import StreamConnection
@@ -127,12 +126,8 @@ class EndEvidence:
             return False if self.ends_before_state(run) else None
         if not isinstance(last.data, dict):
             return None
-        try:
-            state = api.get_state(self._transport, self._scope, run.thread_id)
-        except (APIStatusError, APIConnectionError) as error:
-            self._scope.check(error)
-            return None
-        if state.metadata.get("run_id") != run.run_id or state.next:
+        state = self._scope.unless_failed(lambda: api.get_state(self._transport, self._scope, run.thread_id), None)
+        if state is None or state.metadata.get("run_id") != run.run_id or state.next:
             return None
         return bool({key: value for key, value in last.data.items() if not key.startswith("__")} == state.values)
 

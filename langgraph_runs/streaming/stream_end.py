@@ -240,12 +240,7 @@ class StreamEnd:
     def _check_whether_all_published(self) -> None:
         # After the run has ended, no event comes twice, so that one more connection resolves all doubts.
         if self._transport.settings.verify_outcome and not self._all_published:
-            try:
-                run = self._request_run()
-            except (APIStatusError, APIConnectionError) as error:
-                self._scope.check(error)
-            else:
-                self._note_status(run)
+            self._note_status(self._scope.unless_failed(self._request_run, None))
 
     def _note_status(self, run: Optional[Run]) -> None:
         self._all_published = run is not None and run.status in _ALL_PUBLISHED

@@ -18,7 +18,7 @@ import pytest
 from langgraph_runs import AbortController
 from langgraph_runs.call.deadline import Deadline
 from langgraph_runs.call.scope import Scope
-from langgraph_runs.errors import AbortedError, DeadlineExceededError, NotFoundError
+from langgraph_runs.errors import AbortedError, APIConnectionError, DeadlineExceededError, InvalidRequestError, NotFoundError
 
 from .played import Time
 
@@ -356,3 +356,24 @@ def test_a_signal_handler_may_interrupt_at_any_line(method: str, line: int, shut
     assert (method == "interrupt" or count >= line) is scope.interrupted
     if method == "attach" and scope.interrupted:
         assert shut  # the socket does not stay up
+
+
+def test_a_question_without_a_good_response_has_the_default() -> None:
+    """But a call that must end ends, and other exceptions pass."""
+    scope = Scope(Deadline(None))
+
+    def failing(error: BaseException) -> Callable[[], int]:
+        def work() -> int:
+            raise error
+
+        return work
+
+    assert 7 == scope.unless_failed(lambda: 7, None)
+    for error in (APIConnectionError("cut", sent=True), NotFoundError("no", status_code=404)):
+        assert None is scope.unless_failed(failing(error), None)
+    for other in (KeyError("a bug"), InvalidRequestError("wrong")):
+        with pytest.raises(type(other)):
+            scope.unless_failed(failing(other), None)
+    scope.interrupt("enough")
+    with pytest.raises(AbortedError):
+        scope.unless_failed(failing(NotFoundError("no", status_code=404)), None)
