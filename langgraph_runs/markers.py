@@ -91,9 +91,6 @@ def without_marker(body: Mapping[str, Any]) -> Dict[str, Any]:
     """
     left = dict(body)
     if take_marker(left) is not None:
-        config = left.get("config")
-        if isinstance(config, dict) and config.get("metadata") == {}:
-            left["config"] = {name: value for name, value in config.items() if name != "metadata"}
         for name in ("metadata", "config"):
             if left.get(name) == {}:
                 del left[name]

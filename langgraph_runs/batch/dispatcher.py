@@ -1,4 +1,4 @@
-"""Hands tasks to an executor and collects their results; deletes threads and cancels runs in a few cleanup workers.
+"""Passes tasks to an executor and collects their results; deletes threads and cancels runs in a few cleanup workers.
 
 Finished tasks and cleanups come back through one queue, on which the iterating thread waits. The dispatcher knows the tasks in
 flight, but neither which inputs come next nor what their results mean.

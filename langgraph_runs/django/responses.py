@@ -55,7 +55,7 @@ def stream_response(
       EventSource, which would reconnect otherwise. If it does reconnect, `resume_stream` ends it with a 204.
     - ``error`` with ``{"code": ..., "message": ..., "retry": false}``, then ``end``: the run failed, was cancelled, and so on.
     - ``error`` with ``"retry": true`` and no ``end``: the server could not be reached, the stream's timeout has expired, or
-      this process is about to end. The browser should reconnect. It is not told to if *stream* has started the run, since the
+      this process is about to end. The browser should reconnect. It must not do so if *stream* has started the run, since the
       same request would start a second one: then ``retry`` is false, and an ``end`` with the status ``unknown`` follows. The run
       may go on; `resume_stream` continues it.
 

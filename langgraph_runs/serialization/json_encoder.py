@@ -207,17 +207,22 @@ def _in_order(values: Any) -> List[Any]:
         return list(values)
 
 
+def _refuse_missing(value: Any) -> None:
+    """Raise `TypeError` for a missing value, as the NaT of pandas is, a datetime. Only such a value differs from itself."""
+    differs = value != value
+    if differs.any() if hasattr(differs, "any") else differs:  # of numpy, perhaps an array
+        raise TypeError("NaT, a missing value, has no JSON form; use None or a string")
+
+
 def _moment(value: Any) -> str:
-    if value != value:  # the NaT of pandas, which is a datetime; only a missing value differs from itself
-        raise TypeError(f"{value!r}, a missing value, has no JSON form; use None or a string")
+    _refuse_missing(value)
     text: str = value.isoformat()
     return text
 
 
 def _duration(value: datetime.timedelta) -> str:
     """Return a duration as ISO 8601 text, in days and seconds, as pydantic writes it."""
-    if value != value:
-        raise TypeError(f"{value!r}, a missing value, has no JSON form; use None or a string")
+    _refuse_missing(value)
     sign, rest = ("-", -value) if value < datetime.timedelta(0) else ("", value)
     days = f"{rest.days}D" if rest.days else ""
     seconds = f"{rest.seconds}.{rest.microseconds:06}".rstrip("0").rstrip(".") if rest.microseconds else str(rest.seconds)
@@ -228,9 +233,7 @@ def _from_numpy(value: Any) -> Any:
     """Return a numpy scalar as a number, an array as a list."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if kind in ("M", "m"):
-        differs = value != value
-        if differs.any() if hasattr(differs, "any") else differs:
-            raise TypeError("NaT, a missing value, has no JSON form; use None or a string")
+        _refuse_missing(value)
         value = value.astype(f"{kind}8[us]")  # times with nanoseconds would become whole numbers
     return value.tolist()
 
