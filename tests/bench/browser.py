@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..wire.cutting_proxy import CuttingProxy
+from langgraph_runs.testing.cutting_proxy import CuttingProxy
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TIMEOUT = 30.0

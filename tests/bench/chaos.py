@@ -29,11 +29,11 @@ from typing import Any, Callable, Optional
 import langgraph_runs
 from langgraph_runs import Client, RetryPolicy
 from langgraph_runs.devserver import DevServer
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, Fault, Turn, seeded
 
 from ..server.conftest import ALL_GRAPHS
 from ..servers.plain import ask, new_thread
 from ..servers.serve import SERVERS, start
-from ..wire.cutting_proxy import CuttingProxy, Fault, Turn, seeded
 
 Row = tuple[str, str]
 

@@ -25,8 +25,7 @@ from typing import Any
 
 from langgraph_runs import Client, Ledger, RetryPolicy, RunsCreatePayload
 from langgraph_runs.devserver import DevServer
-
-from ..wire.cutting_proxy import CuttingProxy, seeded
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, seeded
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GRAPHS = {"echo": f"{ROOT / 'tests' / 'server' / 'graphs.py'}:echo"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import logging
@@ -23,6 +24,7 @@ from langgraph_runs.django import browser_event, responses, stream_reader, strea
 from langgraph_runs.streaming.events import StreamEvent, event_class
 from langgraph_runs.streaming.sse import EventParser, ServerSentEvent
 
+from .. import waiting
 from ..wire.fake_langgraph import FakeLangGraph, FakeRun, GraphFailure
 from .gunicorn import ROOT
 
@@ -34,11 +36,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL + 1)
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
-        time.sleep(0.005)
+wait_until = functools.partial(waiting.wait_until, seconds=PATIENCE, pause=0.005)
 
 
 class Site:

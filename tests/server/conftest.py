@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
 from langgraph_runs import Client
 from langgraph_runs.devserver import DevServer, unavailable_reason
 
+from .. import waiting
 from ..wire.scripted import ScriptedServer, reply
 from .shared import shared_server
 from .ways import Way
@@ -38,15 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """Ask until the answer is true, and return it; fail the test when it does not come true."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        answer = condition()
-        if answer:
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE} s for {what}")
+wait_until = functools.partial(waiting.wait_until, seconds=PATIENCE)
 
 
 @pytest.fixture(autouse=True)

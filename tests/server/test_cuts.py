@@ -21,8 +21,7 @@ from langgraph_runs import (
     StreamInterruptedError,
 )
 from langgraph_runs.devserver import DevServer
-
-from ..wire.cutting_proxy import PASS, CuttingProxy, Fault, Turn, seeded, swallow
+from langgraph_runs.testing.cutting_proxy import PASS, CuttingProxy, Fault, Turn, seeded, swallow
 
 #: So patient that only a real fault ends a call: what is measured is that nothing is lost, not when we give up.
 PATIENT = RetryPolicy(attempts=20, wait_initial=0.01, wait_max=0.2, budget=None)

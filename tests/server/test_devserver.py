@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import pickle
@@ -11,7 +12,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Any, Iterator, List
 import pytest
 
 from langgraph_runs.devserver import DevServer, DevServerError
+
+from .. import waiting
 
 pytestmark = [
     pytest.mark.server,
@@ -75,11 +77,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until(condition: Any, what: str, timeout: float = 30.0) -> None:
-    give_up = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < give_up, f"still not so after {timeout} s: {what}"
-        time.sleep(0.02)
+wait_until = functools.partial(waiting.wait_until, seconds=30.0)
 
 
 def gone(pid: int) -> bool:
@@ -325,8 +323,8 @@ def test_no_process_or_directory_is_left_however_the_program_ends(graph: str, en
 
         assert expected == program.wait(20)
 
-    wait_until(lambda: gone(int(pid_text)), "the server's process is gone", 3)
-    wait_until(lambda: not Path(directory).exists(), "its directory is gone", 3)
+    wait_until(lambda: gone(int(pid_text)), "the server's process is gone", seconds=3)
+    wait_until(lambda: not Path(directory).exists(), "its directory is gone", seconds=3)
 
 
 def test_a_program_that_is_killed_while_the_server_starts_leaves_nothing(tmp_path: Path) -> None:
@@ -340,7 +338,7 @@ def test_a_program_that_is_killed_while_the_server_starts_leaves_nothing(tmp_pat
         wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "the graph is imported")
         program.kill()
 
-    wait_until(lambda: gone(int((tmp_path / "pid").read_text())), "the server's process is gone", 3)
+    wait_until(lambda: gone(int((tmp_path / "pid").read_text())), "the server's process is gone", seconds=3)
 
 
 def test_a_fork_of_the_program_does_not_end_the_server(graph: str) -> None:
@@ -366,7 +364,7 @@ def test_processes_that_the_graph_started_end_with_the_server(tmp_path: Path) ->
         helper = int((tmp_path / "pid").read_text())
         assert not gone(helper)
 
-    wait_until(lambda: gone(helper), "the helper is gone", 3)
+    wait_until(lambda: gone(helper), "the helper is gone", seconds=3)
 
 
 def test_the_log_can_be_kept(graph: str, tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ import pytest
 
 from langgraph_runs import Client, InvalidRequestError
 from langgraph_runs.devserver import DevServer
-
-from ..wire.cutting_proxy import CuttingProxy
+from langgraph_runs.testing.cutting_proxy import CuttingProxy
 
 forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

@@ -25,8 +25,8 @@ from langgraph_runs import (
     RunOutcome,
 )
 from langgraph_runs.devserver import DevServer
+from langgraph_runs.testing.cutting_proxy import CuttingProxy
 
-from ..wire.cutting_proxy import CuttingProxy
 from ..wire.scripted import ScriptedServer
 from .conftest import Gate, wait_until
 

@@ -29,8 +29,8 @@ from langgraph_runs import (
     ValuesStreamEvent,
 )
 from langgraph_runs.devserver import DevServer
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, cut_response
 
-from ..wire.cutting_proxy import CuttingProxy, cut_response
 from .conftest import Gate, wait_until
 
 #: Stream mode, the names that its events have, and their class.

@@ -34,8 +34,8 @@ from langgraph_runs.testing import (
     unauthorized,
     unavailable,
 )
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, cut_response
 
-from ..wire.cutting_proxy import CuttingProxy, cut_response
 from .conftest import Gate, wait_until
 
 PATIENCE = 30.0

@@ -30,8 +30,8 @@ from langgraph_runs import (
     StreamInterruptedError,
 )
 from langgraph_runs.devserver import DevServer
+from langgraph_runs.testing.cutting_proxy import CuttingProxy
 
-from ..wire.cutting_proxy import CuttingProxy
 from .conftest import ALL_GRAPHS, HERE, PATIENCE, Gate, wait_until
 
 GRAPHS = {**ALL_GRAPHS, "ending": f"{HERE / 'endings.py'}:ending"}

@@ -10,11 +10,11 @@ import attrs
 import pytest
 
 from langgraph_runs import Client, RetryPolicy
+from langgraph_runs.testing.cutting_proxy import CuttingProxy
 
 from ..conftest import servers_are_wanted
 from ..server.conftest import _silent_environment  # noqa: F401
 from ..server.shared import shared_url
-from ..wire.cutting_proxy import CuttingProxy
 from .processes import ENVIRONMENT, Unavailable
 from .serve import SERVERS, start
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import time
 import urllib.error
 import urllib.request
-from typing import Any, Callable, Optional
+from typing import Any, Optional
+
+from .. import waiting
 
 __all__ = ["ask", "find_run", "new_thread", "runs_of", "wait_until"]
 
@@ -53,12 +55,4 @@ def find_run(url: str, key: str) -> Optional[dict[str, Any]]:
     return None
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """Ask until the answer is true, and return it."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        answer = condition()
-        if answer:
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"waited {PATIENCE:g} s for {what}")
+wait_until = functools.partial(waiting.wait_until, seconds=PATIENCE, pause=0.05)

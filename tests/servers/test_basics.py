@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from langgraph_runs import Client, RunFailedError
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, cut_response, swallow
 
-from ..wire.cutting_proxy import CuttingProxy, cut_response, swallow
 from .conftest import RunningServer
 from .serve import start
 

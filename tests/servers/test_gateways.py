@@ -9,6 +9,7 @@ from typing import Any, Optional
 import pytest
 
 from langgraph_runs import Client, CreateUncertainError, LangGraphRunsError, RunError
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, swallow
 
 from ..gateways import (
     BackendAway,
@@ -24,7 +25,6 @@ from ..gateways import (
     RateLimit,
     creates,
 )
-from ..wire.cutting_proxy import CuttingProxy, swallow
 from .conftest import PATIENCE, QUICK, RunningServer
 from .plain import ask, new_thread, runs_of, wait_until
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from langgraph_runs import Client, DeadlineExceededError, NotFoundError, RunFailedError
-
-from ..wire.cutting_proxy import CuttingProxy, cut_response, swallow
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, cut_response, swallow
 
 FAILS = {"fail": "value"}
 

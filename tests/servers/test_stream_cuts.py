@@ -10,8 +10,8 @@ from typing import Any, Callable, Optional
 import pytest
 
 from langgraph_runs import Client, CreateUncertainError, RunStream, StreamEvent
+from langgraph_runs.testing.cutting_proxy import PASS, CuttingProxy, Fault, Turn
 
-from ..wire.cutting_proxy import PASS, CuttingProxy, Fault, Turn
 from .conftest import PATIENCE, QUICK, RunningServer
 
 #: Graph, input, stream modes.

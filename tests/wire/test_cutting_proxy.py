@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .cutting_proxy import (
+from langgraph_runs.testing.cutting_proxy import (
     PASS,
     CuttingProxy,
     Fault,
@@ -22,6 +22,7 @@ from .cutting_proxy import (
     stall_response,
     swallow,
 )
+
 from .scripted import ScriptedServer, reply
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"

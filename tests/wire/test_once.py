@@ -22,9 +22,19 @@ from langgraph_runs import (
     RunsCreatePayload,
 )
 from langgraph_runs.runs import prepare_start
+from langgraph_runs.testing.cutting_proxy import (
+    CuttingProxy,
+    Fault,
+    cut_request,
+    cut_response,
+    refuse,
+    seeded,
+    stall_request,
+    stall_response,
+    swallow,
+)
 
 from .calls import CREATES, QUICK, Call, after, hasty, named
-from .cutting_proxy import CuttingProxy, Fault, cut_request, cut_response, refuse, seeded, stall_request, stall_response, swallow
 from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, burst
 from .scripted import (
     RUN_ID,

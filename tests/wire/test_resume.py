@@ -20,9 +20,9 @@ from langgraph_runs import (
     RunStream,
     StreamInterruptedError,
 )
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, Fault, Turn, cut_response, seeded, swallow
 
 from .calls import hasty
-from .cutting_proxy import CuttingProxy, Fault, Turn, cut_response, seeded, swallow
 from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, GraphFailure, burst
 from .scripted import (
     RUN_ID,
