@@ -56,6 +56,7 @@ NOT_IMPORTED = {
     "langgraph_runs.devserver.child": "is a script of the server's process",
     "langgraph_runs.demo.graph": "is imported by the server's process only",
     "langgraph_runs.demo.web.graph": "is imported by the server's process only",
+    "langgraph_runs.testing.conformance.graphs": "is imported by the server's process only",
 }
 #: Modules that need Django.
 OF_DJANGO = ("langgraph_runs.django", "langgraph_runs.demo.web")

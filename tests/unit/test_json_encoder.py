@@ -294,7 +294,7 @@ def test_a_missing_value_is_refused_with_its_path() -> None:
         {"row": {"when": NotATime(1, 1, 1)}}
     )
     np = pytest.importorskip("numpy")
-    for missing in (np.datetime64("NaT"), np.timedelta64("NaT", "s"), np.array(["2026-01-01", "NaT"], dtype="datetime64[s]")):
+    for missing in (np.datetime64("NaT", "s"), np.timedelta64("NaT", "s"), np.array(["2026-01-01", "NaT"], dtype="datetime64[s]")):
         assert "$.when: NaT, a missing value, has no JSON form; use None or a string" == refusal({"when": missing})
 
 
