@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any, Callable
 
-__all__ = ["wait_until"]
+__all__ = ["PROMPT", "wait_until"]
+
+#: Seconds within which a call that does not hang returns on any machine, however busy. What hangs takes longer than this, or for
+#: ever. How quick a call is on an idle machine is measured by tests.bench.
+PROMPT = 10.0
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float, *, pause: float = 0.02) -> Any:

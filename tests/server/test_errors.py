@@ -28,6 +28,7 @@ from langgraph_runs import (
 )
 from langgraph_runs.devserver import DevServer
 
+from ..waiting import PROMPT
 from .conftest import Gate
 
 ALICE, BOB, READER, HOG = "key-of-alice", "key-of-bob", "key-of-a-reader", "key-of-a-hog"
@@ -95,7 +96,7 @@ def test_too_many_requests_carry_the_time_to_wait(as_user: Callable[..., Client]
         start(as_user(HOG), call, None, timeout=5.0)
 
     assert (7.0, "enough", 1) == (caught.value.retry_after, caught.value.message, caught.value.attempts)
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 4.5  # it has 5 seconds
 
 
 def test_what_belongs_to_somebody_else_is_not_found(as_user: Callable[..., Client]) -> None:
@@ -221,7 +222,7 @@ def test_a_busy_thread_is_a_conflict(client: Client, thread_id: str, call: str) 
         start(client, call, thread_id, multitask_strategy="reject")
 
     assert (409, 1) == (caught.value.status_code, caught.value.attempts)
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < PROMPT
     assert 1 == len(client.runs.list(thread_id))
 
 
