@@ -120,3 +120,20 @@ def test_a_cancel_that_waits_has_values_of_any_shape() -> None:
         client, _ = client_of(values, *unknown)
         with pytest.raises(ResponseDecodeError, match="of the graph"):
             client.runs.cancel(THREAD, RUN, wait=True)
+
+
+#: What the Python server sent for ``webhook="http://127.0.0.1/x"``.
+WEBHOOK_REFUSED = Reply(
+    422, b'{"detail":"Webhook host blocked: loopback IP range"}', {"content-type": "application/json", "server": "uvicorn"}
+)
+
+
+@starts
+def test_a_refused_webhook_names_the_setting_of_the_server(start: Callable[[Client], Any]) -> None:
+    """The message stays the server's; no further request is sent."""
+    client, played = client_of(WEBHOOK_REFUSED)
+    with pytest.raises(UnprocessableEntityError, match=r"blocked: loopback IP range; which addresses .*disable_loopback") as caught:
+        start(client)
+
+    assert "Webhook host blocked: loopback IP range" == caught.value.message
+    assert 1 == len(played.requests)
