@@ -121,7 +121,7 @@ class Client:
         unknown = [name for name in options if name not in CHANGEABLE]
         if unknown:
             raise InvalidRequestError(f"with_options({unknown[0]}=...): can change {', '.join(CHANGEABLE)}; else make a client")
-        copy = object.__new__(Client)
+        copy = object.__new__(type(self))
         copy._made_with = self._made_with
         copy._connect = self._connect
         copy._use_transport(self._transport.with_settings(self._transport.settings.changed(options)), self._traits)

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "langgraph_runs"
 #: From top to bottom, and in a line from left to right: a package or module imports only what comes after it.
 LAYERS = """
 __main__
-cli demo testing django devserver
+cli demo testing django devserver compat
 __init__
 client
 resources
@@ -26,7 +26,19 @@ server_traits fields validation errors models markers times _public _version _pr
 
 #: The modules that may import a library, by the library. A package stands for all its modules. No other library is imported.
 IMPORTERS: Dict[str, Set[str]] = {
-    "attrs": {"batch", "call", "client", "fields", "http", "models", "payloads", "runs", "serialization", "server_traits"}
+    "attrs": {
+        "batch",
+        "call",
+        "client",
+        "compat.records",
+        "fields",
+        "http",
+        "models",
+        "payloads",
+        "runs",
+        "serialization",
+        "server_traits",
+    }
     | {"streaming", "django.browser_events", "django.webhooks", "testing.conformance.results"},
     "cattrs": {"serialization.records"},
     "orjson": {"serialization.json_decoder", "serialization.json_encoder"},
@@ -38,6 +50,7 @@ IMPORTERS: Dict[str, Set[str]] = {
     "typing_extensions": {"client", "resources"},
     "pytest": {"testing.plugin"},
     "django": {"django", "demo"},
+    "langgraph_sdk": {"compat.client"},  # for types alone; where it is installed, compat.errors finds its classes by name
 }
 
 #: Imports that are not made until they are needed, with what they would cost every program.

@@ -70,7 +70,7 @@ def modules() -> List[str]:
 
 MODULES = modules()
 #: Programs and integrations: their files have the name of the package in front where the core has the same name.
-_PROGRAMS = ("cli", "demo", "devserver", "django", "testing")
+_PROGRAMS = ("cli", "compat", "demo", "devserver", "django", "testing")
 _CORE = Counter(name.split(".")[-1] for name in MODULES if not name.startswith(_PROGRAMS))
 _PLAIN = Counter(name.split(".")[-1] for name in MODULES)
 
