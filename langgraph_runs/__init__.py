@@ -62,7 +62,7 @@ from .streaming import (
 )
 
 if _typing.TYPE_CHECKING:
-    from .batch import BatchResult, Ledger, LedgerEntry, MapProgress, RunMap
+    from .batch import BatchResult, Ledger, LedgerEntry, MapProgress, RunMap, read_table
 
 __all__ = [
     "APIConnectionError",
@@ -130,12 +130,13 @@ __all__ = [
     "UpdatesStreamEvent",
     "ValuesStreamEvent",
     "__version__",
+    "read_table",
 ]
 
 _name_public(__name__, [item for name, item in globals().items() if name in __all__])
 
 #: Names that are imported on first use: `batch` takes a tenth of the time of importing this package, and only maps need it.
-_LATE = frozenset({"BatchResult", "Ledger", "LedgerEntry", "MapProgress", "RunMap"})
+_LATE = frozenset({"BatchResult", "Ledger", "LedgerEntry", "MapProgress", "RunMap", "read_table"})
 
 
 def __getattr__(name: str) -> _typing.Any:

@@ -47,6 +47,7 @@ IMPORTERS: Dict[str, Set[str]] = {
     "sseclient": {"streaming.sse"},
     "tenacity": {"call.retry"},
     "tqdm": {"batch.progress"},
+    "pyarrow": {"batch.tables.arrow"},
     "typing_extensions": {"client", "resources"},
     "pytest": {"testing.plugin"},
     "django": {"django", "demo"},
@@ -71,6 +72,9 @@ LAZY: Set[Tuple[str, str]] = {
     ("http.headers", "html"),  # few responses are pages
     ("batch.thread_pool", "concurrent.futures"),  # only maps use it
     ("batch.ledger.sqlite_file", "sqlite3"),  # only ledgers do
+    ("batch.tables.arrow", "pyarrow"),  # an extra, and large
+    ("batch.tables.arrow", "pyarrow.dataset"),
+    ("batch.tables.arrow", "pyarrow.parquet"),
     ("batch.progress", "tqdm"),  # an extra, and only for a bar
     ("testing.network", "http.connection"),  # brings urllib3
     ("testing.webhook_request", "django"),  # Django itself, which is an extra

@@ -36,6 +36,8 @@ EXCEPTIONS: Dict[str, str] = {
         batch.run_map batch.scheduler""",
     "a ledger as a whole: unit/test_ledger.py": """
         batch.ledger.reader batch.ledger.sqlite_file batch.ledger.store batch.ledger.writer""",
+    "files and tables as inputs: unit/test_read_table.py, unit/test_dataframes.py": """
+        batch.tables.arrow batch.tables.files batch.tables.sources""",
     "objects with fields, by the options that take them: unit/test_payloads.py, unit/test_json_encoder.py": "fields",
     "arguments, by the calls that check them: unit/test_payloads.py, unit/test_deadline.py, unit/test_client.py": "validation",
     "commands, as programs: wire/test_cli.py, server/test_cli.py, server/test_cli_processes.py": """

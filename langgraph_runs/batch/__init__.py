@@ -9,7 +9,8 @@ from .ledger import STATUSES, Ledger, LedgerEntry
 from .progress import MapProgress
 from .results import BatchResult
 from .run_map import MapCalls, RunMap
+from .tables import read_table
 
-__all__ = ["STATUSES", "BatchResult", "Ledger", "LedgerEntry", "MapCalls", "MapConfig", "MapProgress", "RunMap"]
+__all__ = ["STATUSES", "BatchResult", "Ledger", "LedgerEntry", "MapCalls", "MapConfig", "MapProgress", "RunMap", "read_table"]
 
 name_public("langgraph_runs", [BatchResult, Ledger, LedgerEntry, MapProgress, RunMap])

@@ -1,11 +1,14 @@
-"""Reads the inputs of a map one at a time, with their keys, payloads and digests. Sends nothing."""
+"""Reads the inputs of a map one at a time, with their keys, payloads and digests. Sends nothing.
+
+An input that cannot be used becomes an `Item` with an error, which is the result of that input; the others are run.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import uuid
-from typing import Any, Callable, Iterable, Mapping, Optional, Sized
+import operator
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Tuple
 
 import attrs
 
@@ -14,6 +17,8 @@ from ..models import Run
 from ..payloads import RunsInvokePayload, RunsWaitPayload, merge_payload, to_body
 from ..serialization import encode, parse
 from ..validation import check_id, check_known
+from .keys import key_text
+from .tables import is_table
 
 __all__ = ["InputReader", "Item", "RunsToJoin"]
 
@@ -65,12 +70,13 @@ class InputReader:
         self._digests = digests
         self._next = 0
         #: The number of inputs, or None if it is not known.
-        self.total: Optional[int] = len(inputs) if isinstance(inputs, Sized) else None
+        self.total = _length(inputs)
 
     def read(self) -> Optional[Item]:
         """Return the next input, or None at the end.
 
-        Blocks as long as the iterable of the user does. Exceptions of the iterable and of the ``key`` function are raised here.
+        Blocks as long as the iterable of the user does. Exceptions of the iterable and of the ``key`` function are raised here. An
+        error of the library in place of an input, as `read_table` yields for a row that cannot be read, is the error of the item.
         """
         try:
             given = next(self._inputs)
@@ -78,18 +84,18 @@ class InputReader:
             return None
         index = self._next
         self._next += 1
-        key: Any = None
-        if self._key is not None:
-            key = self._key(given)
-        elif isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str):
-            key, given = given
-        has_key = self._key is not None or key is not None
-        checked_key = None
+        key: Optional[str] = None
+        of_function = None if self._key is None or isinstance(given, LangGraphRunsError) else self._key(given)
         try:
-            checked_key = _checked_key(key) if has_key else None
-            return Item(index=index, given=given, key=checked_key, payload=self._payload(given), digest=self._digest(given))
+            if self._key is None:
+                key, given = _split_pair(given)
+            elif not isinstance(given, LangGraphRunsError):
+                key = key_text(of_function)
+            if isinstance(given, LangGraphRunsError):
+                return Item(index=index, given=None, key=key, error=given)
+            return Item(index=index, given=given, key=key, payload=self._payload(given), digest=self._digest(given))
         except InvalidRequestError as error:
-            return Item(index=index, given=given, key=checked_key, error=InvalidRequestError(f"inputs[{index}]: {error._text}"))
+            return Item(index=index, given=given, key=key, error=InvalidRequestError(f"inputs[{index}]: {error._text}"))
 
     def _payload(self, given: Any) -> RunsWaitPayload:
         if not isinstance(given, RunsInvokePayload):
@@ -120,7 +126,7 @@ class RunsToJoin:
         self._runs = iter(runs)
         self._next = 0
         #: The number of runs, or None if it is not known.
-        self.total: Optional[int] = len(runs) if isinstance(runs, Sized) else None
+        self.total = _length(runs)
 
     def read(self) -> Optional[Item]:
         """Return the next run, or None at the end. Exceptions of the iterable are raised here."""
@@ -145,13 +151,26 @@ class RunsToJoin:
 def _check_iterable(name: str, given: Any) -> None:
     if isinstance(given, Mapping):
         raise InvalidRequestError(f"{name}: give its items(), pairs of a key and an input, not the dict itself")
+    if is_table(given):
+        # The iterator of a table yields the names of its columns, or the columns, and not its rows.
+        raise InvalidRequestError(f"{name}: give read_table(...) of the {type(given).__name__}, which yields its rows")
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise InvalidRequestError(f"{name}: give a list, a generator or another iterable, not {type(given).__name__}")
 
 
-def _checked_key(key: Any) -> str:
-    if isinstance(key, (int, uuid.UUID)) and not isinstance(key, bool):
-        key = str(key)
-    if not isinstance(key, str) or not key or "\0" in key or not key.isprintable():
-        raise InvalidRequestError(f"the key {key!r}: give text that is not empty and has only printable characters")
-    return key
+def _length(given: Any) -> Optional[int]:
+    """Return the number of items of *given*, or None if it is not known."""
+    length = -1 if isinstance(given, Iterator) else operator.length_hint(given, -1)
+    return None if length < 0 else length
+
+
+def _split_pair(given: Any) -> Tuple[Optional[str], Any]:
+    """Return the key and the input of a tuple of two, or None and *given* itself. Raise for a tuple of two without a key."""
+    if not isinstance(given, tuple) or len(given) != 2:
+        return None, given
+    try:
+        return key_text(given[0]), given[1]
+    except InvalidRequestError as error:
+        raise InvalidRequestError(
+            f"a tuple of two is a key and an input, and {error._text}; if both are the input, give a list"
+        ) from None

@@ -1,0 +1,158 @@
+"""Rows of Parquet files and of Arrow tables. An importer of pyarrow, which is of the extra ``tables``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any, Iterator, Optional, Sequence
+
+from ...call import is_from_signal_handler, raise_foreign
+from ...errors import InvalidRequestError
+from .files import BinaryFile
+from .sources import Row, Source, check_columns
+
+__all__ = ["ArrowRows", "ParquetRows", "import_pyarrow"]
+
+#: Rows that are converted to Python objects at a time.
+_BATCH = 1000
+
+
+def import_pyarrow(purpose: str) -> Any:
+    """Return pyarrow. Raise `InvalidRequestError` that names the extra if it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.dataset
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InvalidRequestError(f'{purpose} needs pyarrow: pip install "langgraph_runs[tables]"') from error
+    return pyarrow
+
+
+class ArrowRows(Source):
+    """A table, record batch, reader of record batches or dataset of Arrow, or what gives one by the Arrow C stream interface."""
+
+    has_missing = True
+
+    def __init__(self, given: Any, name: str = "the table") -> None:
+        self.name = name
+        self._pyarrow = import_pyarrow(name)
+        self._given = given
+        if hasattr(given, "to_batches"):  # a table or a dataset, which gives its rows again and again
+            schema = given.schema
+        elif hasattr(given, "__arrow_c_array__"):
+            self._given = self._pyarrow.Table.from_batches([self._pyarrow.record_batch(given)])
+            schema = self._given.schema
+        else:
+            self._given = self._pyarrow.RecordBatchReader.from_stream(given)
+            schema = self._given.schema
+        self._names = self.columns = check_columns(name, list(schema.names))
+
+    def count(self) -> Optional[int]:
+        """Return the number of rows, which a reader of record batches does not know."""
+        if hasattr(self._given, "count_rows"):  # of a dataset
+            return int(self._given.count_rows())
+        rows = getattr(self._given, "num_rows", None)
+        return rows if isinstance(rows, int) else None
+
+    def rows(self, columns: Optional[Sequence[str]]) -> Iterator[Row]:
+        """Yield the rows."""
+        wanted = self._names if columns is None else list(columns)
+        yield from _rows_of(self.name, self._batches(wanted), wanted, self._pyarrow)
+
+    def _batches(self, wanted: Sequence[str]) -> Iterator[Any]:
+        if hasattr(self._given, "scanner"):
+            # One batch and one file ahead of the map, and not as many as there are cores.
+            yield from self._given.to_batches(columns=wanted, batch_size=_BATCH, batch_readahead=1, fragment_readahead=1)
+        elif hasattr(self._given, "to_batches"):
+            yield from self._given.select(wanted).to_batches(max_chunksize=_BATCH)
+        else:
+            yield from self._given
+
+
+class ParquetRows(Source):
+    """A Parquet file, or a directory of Parquet files as Spark writes it."""
+
+    has_missing = True
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+        self._pyarrow = import_pyarrow(path)
+        self._dataset: Optional[ArrowRows] = None
+        self._count: Optional[int]
+        with _errors_of(path, self._pyarrow):
+            if os.path.isdir(path):
+                self._dataset = ArrowRows(self._pyarrow.dataset.dataset(path, format="parquet", partitioning="hive"), path)
+                self._names, self._count = self._dataset._names, self._dataset.count()
+            else:
+                with BinaryFile(path).open():
+                    pass  # its message for a file that is not there is that of the other formats
+                with self._pyarrow.parquet.ParquetFile(path) as file:
+                    self._names, self._count = check_columns(path, list(file.schema_arrow.names)), int(file.metadata.num_rows)
+        self.columns = self._names
+
+    def count(self) -> Optional[int]:
+        """Return the number of rows."""
+        return self._count
+
+    def rows(self, columns: Optional[Sequence[str]]) -> Iterator[Row]:
+        """Yield the rows; of the file, those columns and a few pages are in memory."""
+        if self._dataset is not None:
+            yield from self._dataset.rows(columns)
+            return
+        wanted = self._names if columns is None else list(columns)
+        with _errors_of(self.name, self._pyarrow):
+            file = self._pyarrow.parquet.ParquetFile(self.name)
+        with file:
+            yield from _rows_of(self.name, file.iter_batches(batch_size=_BATCH, columns=wanted), wanted, self._pyarrow)
+
+
+def _rows_of(name: str, batches: Iterator[Any], wanted: Sequence[str], pyarrow: Any) -> Iterator[Row]:
+    number = 0
+    iterator = iter(batches)
+    while True:
+        with _errors_of(name, pyarrow):
+            batch = next(iterator, None)
+        if batch is None:
+            return
+        for first in range(0, batch.num_rows, _BATCH):
+            part = batch.slice(first, _BATCH)
+            for row in _converted(part, wanted):
+                yield f"row {number}", row
+                number += 1
+
+
+def _converted(batch: Any, wanted: Sequence[str]) -> Iterator[Any]:
+    columns = [batch.column(batch.schema.get_field_index(name)) for name in wanted]
+    try:
+        cells = [column.to_pylist(maps_as_pydicts="strict") for column in columns]
+    except (ValueError, KeyError, OverflowError):  # a time with nanoseconds, or a date before the year 1
+        yield from _converted_by_cell(columns, wanted, batch.num_rows)
+        return
+    if not columns:
+        cells = []
+        yield from ({} for _ in range(batch.num_rows))
+    for row in zip(*cells):
+        yield dict(zip(wanted, row))
+
+
+def _converted_by_cell(columns: Sequence[Any], wanted: Sequence[str], count: int) -> Iterator[Any]:
+    for number in range(count):
+        row = {}
+        problem = None
+        for name, column in zip(wanted, columns):
+            try:
+                row[name] = column[number].as_py(maps_as_pydicts="strict")
+            except (ValueError, KeyError, OverflowError) as error:
+                problem = problem or InvalidRequestError(
+                    f"column {name!r}: this {column.type} has no form in Python ({type(error).__name__}); convert the column first"
+                )
+        yield row if problem is None else problem
+
+
+@contextlib.contextmanager
+def _errors_of(name: str, pyarrow: Any) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pyarrow.ArrowException) as error:
+        raise_foreign(error, foreign=is_from_signal_handler)
+        raise InvalidRequestError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
