@@ -42,7 +42,10 @@ AGENT = Path(__file__).with_name("docs_agent.py")
 URL = "http://localhost:2024"
 
 DJANGO = importlib.util.find_spec("django") is not None
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")  # modules that use Django need some settings
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings_rows")  # modules that use Django need some settings
+
+if DJANGO:
+    importlib.import_module("django").setup()  # models can be imported only after it
 
 #: The command that starts a server for the examples.
 START_SERVER = """\
@@ -135,7 +138,7 @@ def use_django_settings(namespace: Dict[str, Any], stack: contextlib.ExitStack) 
         found["ROOT_URLCONF"] = types.ModuleType("document_urls")
         found["ROOT_URLCONF"].urlpatterns = namespace.pop("urlpatterns")
     if found:
-        importlib.import_module("django").setup()
+        importlib.import_module("django.core.management").call_command("migrate", verbosity=0)
         stack.enter_context(importlib.import_module("django.test").override_settings(**found))
 
 
@@ -401,6 +404,8 @@ def docstrings() -> Iterator[Tuple[str, str]]:
             yield f"{name}.{key}", getattr(value, "__doc__", None) or ""
             if inspect.isclass(value):
                 for inner, function in vars(value).items():
+                    if type(function).__module__.startswith("django."):
+                        continue  # the descriptor of a model's field
                     yield f"{name}.{key}.{inner}", getattr(function, "__doc__", None) or ""
 
 

@@ -21,7 +21,7 @@ resources
 batch streaming runs
 api http serialization
 payloads options call
-server_traits fields validation errors models markers times _public _version _program _late_imports
+server_traits fields validation exit_codes errors models markers times _public _version _program _late_imports
 """
 
 #: The modules that may import a library, by the library. A package stands for all its modules. No other library is imported.
@@ -78,6 +78,7 @@ LAZY: Set[Tuple[str, str]] = {
     ("batch.progress", "tqdm"),  # an extra, and only for a bar
     ("testing.network", "http.connection"),  # brings urllib3
     ("testing.webhook_request", "django"),  # Django itself, which is an extra
+    ("django.runs.apps", "django.runs.recording"),  # models, which cannot be imported before all apps are loaded
     ("call.retry", "tenacity"),  # brings asyncio with it
 }
 

@@ -18,8 +18,8 @@ from .. import (
     LangGraphRunsError,
     NotFoundError,
     PermissionDeniedError,
+    exit_codes,
 )
-from . import exit_codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of
 from .console import print_json, print_message, writing_output

@@ -6,7 +6,7 @@ import argparse
 import textwrap
 from typing import Any, Callable, Iterator, List, NamedTuple, Sequence, Tuple
 
-from . import exit_codes
+from .. import exit_codes
 
 __all__ = ["LOG_TIMESTAMPS", "Command", "CommandError", "HelpFormatter", "add_command"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
-from . import exit_codes
+from .. import exit_codes
 from .command import Command
 from .console import write_output
 

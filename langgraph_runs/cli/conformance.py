@@ -9,7 +9,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Tuple
 
-from . import exit_codes
+from .. import exit_codes
 from .command import CommandError
 from .connection import client_of
 from .console import escape_controls, print_json, print_message, write_output

@@ -8,8 +8,7 @@ import logging
 import sys
 from typing import Any, Dict, Iterator
 
-from .. import APIStatusError, Client, LangGraphRunsError, RetryPolicy
-from . import exit_codes
+from .. import APIStatusError, Client, LangGraphRunsError, RetryPolicy, exit_codes
 from .command import CommandError
 from .console import print_message
 from .values import count, limit

@@ -13,8 +13,8 @@ import stat
 import sys
 from typing import Any, Iterator, Optional, Sequence
 
+from .. import exit_codes
 from ..serialization import encode, parse
-from . import exit_codes
 from .command import CommandError
 
 __all__ = [

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, Iterator
 
-from . import exit_codes
+from .. import exit_codes
 from .command import Command
 from .console import CheckedOutput, print_message
 

@@ -20,11 +20,11 @@ from .. import (
     PermissionDeniedError,
     ResponseDecodeError,
     __version__,
+    exit_codes,
 )
 from ..api import PROBES, probe
 from ..client import KEY_VARIABLES
 from ..http import Response, http_date, split_login
-from . import exit_codes
 from .command import Command
 from .conformance import check_conformance_options, configure_conformance, run_conformance
 from .connection import add_connection, client_of, proxy_remedy

@@ -17,9 +17,9 @@ from .. import (
     NotFoundError,
     Run,
     RunError,
+    exit_codes,
 )
 from ..runs import new_thread_id
-from . import exit_codes
 from .command import CommandError
 from .console import print_message, shorten
 from .signals import Signals

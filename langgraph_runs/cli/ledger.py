@@ -6,9 +6,8 @@ import argparse
 import itertools
 from typing import Any, Dict
 
-from .. import Ledger
+from .. import Ledger, exit_codes
 from ..batch import STATUSES
-from . import exit_codes
 from .command import Command
 from .console import escape_controls, print_json, shorten, terminal_width, write_output
 from .values import count

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Iterator
 
-from . import exit_codes
+from .. import exit_codes
 from .command import CommandError
 
 if sys.platform != "win32":

@@ -7,8 +7,8 @@ import sys
 import traceback
 from typing import Any, Dict, NoReturn, Optional, Sequence
 
-from .. import APIStatusError, CreateUncertainError, LangGraphRunsError, __version__
-from . import batch, completion, demo, doctor, exit_codes, ledger, prune, run, runs, stream, threads, watch
+from .. import APIStatusError, CreateUncertainError, LangGraphRunsError, __version__, exit_codes
+from . import batch, completion, demo, doctor, ledger, prune, run, runs, stream, threads, watch
 from .command import LOG_TIMESTAMPS, Command, CommandError, HelpFormatter, add_command
 from .connection import log_shown, proxy_remedy
 from .console import discard, finish_streams, prepare_streams, print_message, stderr_with_times, write_output, writing_output

@@ -6,9 +6,8 @@ import argparse
 import datetime
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import Client, NotFoundError, Run
+from .. import Client, NotFoundError, Run, exit_codes
 from ..models import THREAD_STATUSES
-from . import exit_codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of
 from .console import print_json, print_message, write_output

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict, Optional
 
-from .. import RunOutcome
+from .. import RunOutcome, exit_codes
 from ..runs import error_for
-from . import exit_codes
 from .command import Command
 from .connection import add_connection, client_of
 from .console import as_json, print_json, print_message

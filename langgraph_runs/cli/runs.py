@@ -9,10 +9,9 @@ import typing
 import uuid
 from typing import Any, Dict, Iterable, List, Optional
 
-from .. import Client, NotFoundError, Run
+from .. import Client, NotFoundError, Run, exit_codes
 from ..models import RUN_STATUSES
 from ..options import CancelAction, OnCompletion
-from . import exit_codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of
 from .console import as_json, is_terminal, print_json, print_message, print_table, write_output

@@ -10,8 +10,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Dict, Iterator, Optional, Type
 
-from .. import AbortController, AbortSignal
-from . import exit_codes
+from .. import AbortController, AbortSignal, exit_codes
 
 __all__ = ["Signals"]
 

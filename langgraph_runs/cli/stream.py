@@ -6,8 +6,7 @@ import argparse
 import json
 from typing import Any, Dict, List, Optional
 
-from .. import RunStream, StreamEvent
-from . import exit_codes
+from .. import RunStream, StreamEvent, exit_codes
 from .command import Command
 from .connection import add_connection, client_of
 from .console import escape_controls, is_terminal, print_json, print_message, shorten, styled, terminal_width, write_output

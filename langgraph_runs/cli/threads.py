@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict
 
-from .. import NotFoundError, Thread
+from .. import NotFoundError, Thread, exit_codes
 from ..models import THREAD_STATUSES
-from . import exit_codes
 from .command import Command
 from .connection import add_connection, client_of
 from .console import as_json, is_terminal, print_json, print_table, write_output

@@ -13,7 +13,7 @@ import re
 import sys
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from . import exit_codes
+from .. import exit_codes
 from .command import CommandError
 
 __all__ = [

@@ -7,8 +7,7 @@ import datetime
 import time
 from typing import Dict, List, Optional, Sequence, Set
 
-from .. import Run
-from . import exit_codes
+from .. import Run, exit_codes
 from .command import Command
 from .connection import add_connection, client_of
 from .console import is_terminal, print_json, styled, table, write_output

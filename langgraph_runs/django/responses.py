@@ -9,11 +9,12 @@ from typing import Any, Callable, Iterable, Iterator, List, Literal, Optional, S
 from django.db import connections
 from django.http import HttpResponse, StreamingHttpResponse
 
-from .. import AbortedError, InvalidRequestError, LangGraphRunsError, RunStream, StreamEvent
+from .. import AbortedError, InvalidRequestError, LangGraphRunsError, RunError, RunStream, StreamEvent
 from ..serialization import encode
 from ..validation import check_seconds
 from .browser_events import HEARTBEAT, browser_event, code_of, error_frame, event_frame, frame, is_retryable
 from .resume import Position, ResumedStream
+from .run_records import record_stream_end
 from .stream_reader import EndItem, EventItem, GapItem, Item, StreamReader
 
 __all__ = ["browser_event", "stream_response"]
@@ -144,13 +145,21 @@ class _Frames(Iterator[bytes]):
         if isinstance(item, GapItem):
             return frame("gap", encode({"message": item.reason}))
         if isinstance(item, EndItem):
+            self._record_end()
             return self._end(item.data, item.position)
         if not isinstance(item.error, LangGraphRunsError):
             _log.error("a run's stream raised", exc_info=item.error)
         else:
             level = logging.INFO if isinstance(item.error, AbortedError) else logging.WARNING
             _log.log(level, "a run's stream ended: %s (run %s)", code_of(item.error), item.error.run_id)
+            if isinstance(item.error, RunError):
+                self._record_end()
         return self._error(item.error, item.position)
+
+    def _record_end(self) -> None:
+        """Update the record of the run, if the site has an app that keeps records. In this thread, whose connections are closed."""
+        record_stream_end(self._reader.run_id)
+        _close_database_connections()
 
     def _event(self, item: EventItem) -> bytes:
         event, position = item

@@ -119,6 +119,11 @@ class StreamReader:
         self._close_stream()
 
     @property
+    def run_id(self) -> Optional[str]:
+        """The id of the stream's run, or None if it is not known."""
+        return getattr(self._stream, "run_id", None)
+
+    @property
     def alive(self) -> bool:
         """True if the thread is running."""
         return self._thread is not None and self._thread.is_alive()

@@ -4,7 +4,8 @@ The server does not sign its webhooks, so a request must carry a secret: in the 
 the server's configuration adds to all webhooks. It is compared in constant time, before the body is read.
 
 The server sends a webhook up to three times, about two seconds apart, until the response is a 2xx. The signal is sent once per run:
-while it is being sent, and for a day afterwards, the run is recorded in Django's cache. If a receiver raises, the response is a
+while it is being sent, and for a day afterwards, the run is recorded in Django's cache, or in its row if the site has the app
+`langgraph_runs.django.runs` and the run has one. If a receiver raises, the response is a
 500, the record is deleted, and the server's next attempt calls all receivers again.
 
 The body of a webhook does not say whether the run is paused: the Python server sends the status "success", and the values without
@@ -33,6 +34,7 @@ from ..runs import interrupts_in, reported_error
 from ..serialization import decode, decode_body
 from .clients import get_client
 from .configurations import SettingsError, configurations, option
+from .run_records import RunRecords, records_of
 
 __all__ = ["run_finished", "webhook", "webhook_path", "webhook_url"]
 
@@ -98,7 +100,8 @@ def webhook(request: HttpRequest, name: str = "default", token: str = "") -> Htt
     except (ResponseDecodeError, UnreadablePostError) as error:
         _log.warning("a webhook was refused: %s", error)
         return _response(400, "the body is not a run")
-    return _send_once(name, run, outcome)
+    records = records_of(name, run)
+    return _send_once(name, run, outcome) if records is None else _record(records, name, outcome)
 
 
 # -- the secret
@@ -172,6 +175,21 @@ def _with_pause(name: str, outcome: RunOutcome) -> RunOutcome:
 # -- the signal, once per run
 
 
+def _record(records: RunRecords, name: str, outcome: RunOutcome) -> HttpResponse:
+    """Let the records of the run send the signal, and decide whether it was sent before."""
+    try:
+        outcome = _with_pause(name, outcome)
+    except LangGraphRunsError as error:
+        return _pause_unknown(outcome, error)
+    return _response(200, "done") if records.ended(name, outcome) else _response(500, "a receiver raised")
+
+
+def _pause_unknown(outcome: RunOutcome, error: LangGraphRunsError) -> HttpResponse:
+    run_id = outcome.run.run_id if outcome.run is not None else None
+    _log.warning("a webhook was refused: it is not known whether run %s is paused: %s", run_id, error)
+    return _response(503, "the LangGraph server did not say whether the run is paused", {"Retry-After": str(_RETRY_AFTER)})
+
+
 def _send_once(name: str, run: Run, outcome: RunOutcome) -> HttpResponse:
     cache = caches[option(name, "WEBHOOK_CACHE")]
     key = "langgraph_runs:webhook:" + hashlib.sha256(f"{name}\0{run.run_id}".encode("utf-8", "replace")).hexdigest()
@@ -183,8 +201,7 @@ def _send_once(name: str, run: Run, outcome: RunOutcome) -> HttpResponse:
         outcome = _with_pause(name, outcome)
     except LangGraphRunsError as error:
         cache.delete(key)
-        _log.warning("a webhook was refused: it is not known whether run %s is paused: %s", run.run_id, error)
-        return _response(503, "the LangGraph server did not say whether the run is paused", {"Retry-After": str(_RETRY_AFTER)})
+        return _pause_unknown(outcome, error)
     except BaseException:
         cache.delete(key)
         raise

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 collect_ignore_glob = []
 if importlib.util.find_spec("django") is None:
@@ -11,5 +17,48 @@ if importlib.util.find_spec("django") is None:
 else:
     import django
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings_rows")
     django.setup()
+
+
+@pytest.fixture(autouse=True)
+def _no_records(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The views have no records of runs, as in a site without the app of the rows, unless the test has the fixture `database`."""
+    if "database" not in request.fixturenames:
+        monkeypatch.setattr("langgraph_runs.django.run_records._registered", [])
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A database in a file, with the tables of the project."""
+    from django.core.management import call_command
+    from django.db import connections
+    from django.db.backends.signals import connection_created
+
+    def hurry(sender: Any, connection: Any, **kwargs: Any) -> None:
+        connection.cursor().execute("PRAGMA synchronous = OFF")
+
+    path = tmp_path_factory.mktemp("database") / "rows.sqlite3"
+    given = connections.settings["default"]
+    before = given["NAME"]
+    connections.close_all()
+    connection_created.connect(hurry)
+    given["NAME"] = connections["default"].settings_dict["NAME"] = str(path)
+    call_command("migrate", verbosity=0)
+    connections.close_all()
+    yield path
+    connections.close_all()
+    connection_created.disconnect(hurry)
+    given["NAME"] = connections["default"].settings_dict["NAME"] = before
+
+
+@pytest.fixture
+def database(tables: Path, tmp_path: Path) -> Iterator[Path]:
+    """The tables, as they were made. Transactions are real ones, so that functions for after the commit run."""
+    from django.db import connections
+
+    copy = tmp_path / "empty.sqlite3"
+    shutil.copy(tables, copy)
+    yield tables
+    connections.close_all()
+    shutil.copy(copy, tables)

@@ -27,7 +27,8 @@ class Gunicorn:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._options = options
-        self._env = {**os.environ, "TEST_LANGGRAPH_URL": langgraph_url, "PYTHONPATH": str(ROOT), **(env or {})}
+        settings = {"DJANGO_SETTINGS_MODULE": "tests.django.settings"}
+        self._env = {**os.environ, **settings, "TEST_LANGGRAPH_URL": langgraph_url, "PYTHONPATH": str(ROOT), **(env or {})}
         self._env.pop("PYTHONWARNINGS", None)
         self._process: Optional[subprocess.Popen[bytes]] = None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_runs.cli import exit_codes
+from langgraph_runs import exit_codes
 from langgraph_runs.cli.program import COMMANDS
 from langgraph_runs.devserver import DevServer
 

@@ -24,7 +24,7 @@ from langgraph_runs import errors
 from langgraph_runs.demo import web
 
 pytest.importorskip("django")
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")  # as the other tests of Django have it
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings_rows")  # as the other tests of Django have it
 
 CHECKOUT = str(Path(langgraph_runs.__file__).resolve().parent.parent)
 TEMPLATE = Path(web.__file__).parent / "templates" / "chat.html"

@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from langgraph_runs.cli import exit_codes
+from langgraph_runs import exit_codes
 from langgraph_runs.cli.command import CommandError
 from langgraph_runs.cli.options import run_options
 from langgraph_runs.cli.program import parse

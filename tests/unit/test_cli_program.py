@@ -11,9 +11,8 @@ from typing import Any, List
 import pytest
 
 import langgraph_runs
-from langgraph_runs import cli
+from langgraph_runs import cli, exit_codes
 from langgraph_runs._version import __version__
-from langgraph_runs.cli import exit_codes
 from langgraph_runs.cli.command import Command
 from langgraph_runs.cli.program import COMMANDS, parser
 from langgraph_runs.errors import LangGraphRunsError

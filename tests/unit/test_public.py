@@ -43,7 +43,7 @@ NOT_PICKLED = {
 
 
 def public_classes() -> Iterator[Any]:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings_rows")
     for package in PACKAGES:
         if package == "langgraph_runs.django" and importlib.util.find_spec("django") is None:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Tuple
 
-from .. import (
+from .errors import (
     AbortedError,
     APIConnectionError,
     APIStatusError,

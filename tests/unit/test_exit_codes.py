@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from langgraph_runs import errors
-from langgraph_runs.cli import exit_codes
+from langgraph_runs import errors, exit_codes
 
 
 def status(code: int) -> errors.APIStatusError:

@@ -1,0 +1,5 @@
+"""The tables of the app."""
+
+from __future__ import annotations
+
+__all__ = ()

@@ -1,0 +1,125 @@
+"""One pass over all rows that are not up to date: what ``manage.py langgraph_runs sync`` does."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from ... import APIConnectionError, LangGraphRunsError, NotFoundError
+from ..clients import get_client
+from .outcomes import carry_out_cancel, deliver, post, refresh
+from .posting import LEASE
+from .statuses import ENDED, Status
+from .transitions import claim_some, note
+
+if TYPE_CHECKING:
+    from .models import AgentRun
+
+__all__ = ["Sync"]
+
+#: Rows that are claimed at a time. Fewer than can be worked through before the claims expire.
+_PAGE = 20
+
+
+class Sync:
+    """One pass. `changes` does the work and yields a line for each row that it has changed; *errors* then has what went wrong.
+
+    Several passes may run at the same time: each row is worked on by one of them.
+
+    Arguments:
+        rows: The rows to look at.
+        check_after: Started runs are requested that were not requested in these seconds.
+        delete_threads_after: The threads of rows that have ended longer ago than this are deleted; None: no thread is.
+    """
+
+    def __init__(
+        self, rows: QuerySet[AgentRun], *, check_after: float, delete_threads_after: Optional[datetime.timedelta] = None
+    ) -> None:
+        self._rows = rows
+        self._began = timezone.now()
+        self._check_after = datetime.timedelta(seconds=check_after)
+        self._delete_after = delete_threads_after
+        self.errors: List[LangGraphRunsError] = []
+        #: Rows whose receivers of `run_finished` raised.
+        self.failed_receivers = 0
+        #: Servers that could not be reached, with the error. They get no further request in this pass.
+        self._unreachable: Dict[str, LangGraphRunsError] = {}
+
+    def changes(self) -> Iterator[str]:
+        """Do the work, and yield a line of text for each change, when it was made."""
+        cancelling = Q(cancel_requested_at__isnull=False)
+        yield from self._each(self._rows.filter(status=Status.QUEUED), lambda row: post(row, claimed=True))
+        yield from self._each(self._rows.filter(cancelling, status=Status.STARTED), carry_out_cancel)
+        yield from self._each(self._rows.filter(self._is_due(), status=Status.STARTED), refresh)
+        self._report()
+        if self._delete_after is not None:
+            yield from self._deleted_threads(self._began - self._delete_after)
+
+    def _is_due(self) -> Q:
+        before = self._began - self._check_after
+        return Q(checked_at__lt=before) | Q(checked_at__isnull=True, started_at__lt=before)
+
+    def _each(self, rows: QuerySet[AgentRun], work: Callable[[AgentRun], bool]) -> Iterator[str]:
+        """Do *work* for each of the rows that no other process has, and yield a line for each one whose status has changed."""
+        keys = list(rows.order_by("changed_at", "pk").values_list("pk", flat=True))
+        for first in range(0, len(keys), _PAGE):
+            reachable = rows.exclude(server__in=list(self._unreachable))
+            for row in claim_some(reachable.filter(pk__in=keys[first : first + _PAGE]), LEASE, _PAGE):
+                old = row.status
+                self._try(row, work)
+                if row.status != old:
+                    yield _line(row, old)
+
+    def _try(self, row: AgentRun, work: Callable[[AgentRun], bool]) -> None:
+        """Do *work*, unless the row's server is known to be unreachable, and give the claim back."""
+        sent_before = row.was_claimed
+        if row.server in self._unreachable:
+            note(row, claimed_until=self._began if sent_before else None)
+            return
+        try:
+            work(row)
+        except LangGraphRunsError as error:
+            self.errors.append(error)
+            if isinstance(error, APIConnectionError):
+                self._unreachable[row.server] = error
+        if row.status == Status.STARTED:
+            note(row, claimed_until=None)
+
+    def _report(self) -> None:
+        """Send `run_finished` for the runs whose end was stored by a process that was killed before it sent it."""
+        for row in self._rows.filter(unreported=True).iterator():
+            if not deliver(row):
+                self.failed_receivers += 1
+
+    def _deleted_threads(self, before: datetime.datetime) -> Iterator[str]:
+        """Delete the threads that were made for rows which have ended before this moment."""
+        old = self._rows.filter(status__in=ENDED, finished_at__lt=before, own_thread_ids__isnull=False, unreported=False)
+        for row in old.iterator():
+            if row.server in self._unreachable:
+                continue
+            try:
+                for thread_id in row.own_thread_ids or []:
+                    _delete_thread(row, thread_id)
+            except LangGraphRunsError as error:
+                self.errors.append(error)
+                if isinstance(error, APIConnectionError):
+                    self._unreachable[row.server] = error
+                continue
+            count = len(row.own_thread_ids or [])
+            if note(row, own_thread_ids=None):
+                yield f"{row.pk} {row.status}: deleted {count} thread{'s' if count > 1 else ''}"
+
+
+def _delete_thread(row: AgentRun, thread_id: str) -> None:
+    try:
+        get_client(row.server).threads.delete(thread_id)
+    except NotFoundError:
+        pass  # it was deleted before
+
+
+def _line(row: AgentRun, old: str) -> str:
+    error = f": {row.error}" if row.error and row.status in ENDED else ""
+    return f"{row.pk} {old} -> {row.status}{error}"
