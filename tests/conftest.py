@@ -58,18 +58,31 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         except importlib.metadata.PackageNotFoundError:
             found.append(f"no {name}")
     header = [f"{platform.python_implementation()}: {', '.join(found)}"]
-    if not servers_are_wanted(config):
+    if not is_wanted(config, "servers"):
         header.append("the tests on servers other than the Python one are left out; with them alone: pytest -m servers")
+    if not is_wanted(config, "hosts"):
+        header.append("the tests in web servers, task queues and other hosts are left out; with them alone: pytest -m hosts")
     return header
 
 
-def servers_are_wanted(config: pytest.Config) -> bool:
-    """True if the command names the tests in tests/servers, by their marker or their path."""
-    directory = Path(__file__).parent / "servers"
+def is_wanted(config: pytest.Config, name: str) -> bool:
+    """True if the command names the tests in ``tests/<name>``, by their marker or their path."""
+    directory = Path(__file__).parent / name
     named = (Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args)
-    return any(directory == path or directory in path.parents for path in named) or "servers" in re.findall(
+    return any(directory == path or directory in path.parents for path in named) or name in re.findall(
         r"\w+", config.option.markexpr
     )
+
+
+def leave_out_unless_wanted(config: pytest.Config, items: list[pytest.Item], name: str) -> None:
+    """Mark the tests in ``tests/<name>`` with that name, and leave them out unless the command names them."""
+    directory = Path(__file__).parent / name
+    tests = [item for item in items if directory in item.path.parents]
+    for item in tests:
+        item.add_marker(getattr(pytest.mark, name))
+    if tests and not is_wanted(config, name):
+        items[:] = [item for item in items if directory not in item.path.parents]
+        config.hook.pytest_deselected(items=tests)
 
 
 def _is_here(address: Any) -> bool:

@@ -7,7 +7,9 @@ reads slowly, the queue is full and the reader thread waits, so memory is bounde
 
 from __future__ import annotations
 
+import _thread
 import atexit
+import contextlib
 import logging
 import os
 import signal
@@ -246,8 +248,10 @@ def end_streams_at(*signals: int) -> None:
 
 def _add_handler(number: int, previous: Any) -> None:
     def handle(received: int, frame: Any) -> None:
-        # In another thread: the interrupted thread may hold the lock of a reader.
-        threading.Thread(target=_stop_all, name="langgraph-runs-stop").start()
+        # In another thread: the interrupted thread may hold the lock of a reader. `threading.Thread.start` would wait for it, which
+        # gevent forbids where it calls signal handlers. If there can be no other thread, the streams end with the process.
+        with contextlib.suppress(RuntimeError):
+            _thread.start_new_thread(_stop_all, ())
         if callable(previous):
             previous(received, frame)
         elif previous == signal.SIG_DFL:

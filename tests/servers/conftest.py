@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import attrs
 import pytest
@@ -12,13 +11,12 @@ import pytest
 from langgraph_runs import Client, RetryPolicy
 from langgraph_runs.testing.cutting_proxy import CuttingProxy
 
-from ..conftest import servers_are_wanted
+from ..conftest import leave_out_unless_wanted
 from ..server.conftest import _silent_environment  # noqa: F401
 from ..server.shared import shared_url
 from .processes import ENVIRONMENT, Unavailable
 from .serve import SERVERS, start
 
-HERE = Path(__file__).parent
 NAMES = ("python", "javascript", "aegra")
 #: If it is set, a server that this machine cannot run fails its tests instead of skipping them.
 REQUIRED_VARIABLE = "LANGGRAPH_RUNS_TEST_SERVERS_REQUIRED"
@@ -29,12 +27,7 @@ QUICK = RetryPolicy(attempts=8, wait_initial=0.02, wait_max=0.2, budget=None)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    tests = [item for item in items if HERE in item.path.parents]
-    for item in tests:
-        item.add_marker(pytest.mark.servers)
-    if tests and not servers_are_wanted(config):
-        items[:] = [item for item in items if HERE not in item.path.parents]
-        config.hook.pytest_deselected(items=tests)
+    leave_out_unless_wanted(config, items, "servers")
 
 
 @attrs.frozen
