@@ -14,7 +14,7 @@ from .errors import InvalidRequestError
 from .http import CHANGEABLE, SETTINGS, SessionFactory, Settings, Transport, check_key, parse_call_options, split_login
 from .models import ServerInfo
 from .options import CallOptions, documented
-from .resources import AssistantsClient, RunsClient, ThreadsClient
+from .resources import AssistantsClient, CronsClient, RunsClient, StoreClient, ThreadsClient
 from .server_traits import ServerTraits
 from .validation import check_count
 
@@ -31,15 +31,16 @@ _DEFAULT_URL = "http://localhost:2024"
 
 
 class Client:
-    """The runs, threads and assistants of a LangGraph server. One client serves all threads of a program, also after a fork.
+    """The runs, threads, assistants, crons and store of a LangGraph server. One client serves all threads, also after a fork.
 
     >>> client = Client("http://localhost:2024", api_key=None, timeout=60)
     >>> client
     Client('http://localhost:2024', api_key=None, timeout=60.0)
     >>> client.close()
 
-    ``client.runs``, ``client.threads`` and ``client.assistants`` hold the calls. No request is made before the first call. Close
-    the client, or use it in a ``with`` block, to close its connections. A pickle of it holds the key.
+    ``client.runs``, ``.threads``, ``.assistants``, ``.crons`` and ``.store`` hold the calls; ``client.request`` is for any other
+    endpoint. No request is made before the first call. Close the client, or use it in a ``with`` block, to close its connections.
+    A pickle of it holds the key.
 
     Arguments:
         url: The server's URL, with its mount prefix if it has one. Not given: the variable LANGGRAPH_API_URL, else
@@ -106,6 +107,10 @@ class Client:
         self.threads = ThreadsClient(transport)
         #: The assistants of the server: the graphs that can be run.
         self.assistants = AssistantsClient(transport)
+        #: The crons of the server: schedules on which it starts runs.
+        self.crons = CronsClient(transport)
+        #: The store of the server: objects that all threads share.
+        self.store = StoreClient(transport)
 
     def with_options(self, **options: Any) -> Client:
         """Return a copy that shares the connections, with other timeouts, retries, headers or limits.
@@ -146,6 +151,30 @@ class Client:
         common = parse_call_options("info", options)
         with common.scope(self._transport) as scope:
             return api.get_info(self._transport, scope, common)
+
+    @documented(CallOptions)
+    def request(
+        self, method: str, path: str, *, json: Any = None, idempotent: Optional[bool] = None, **options: Unpack[CallOptions]
+    ) -> Any:
+        """Send a request to any endpoint of the server, and return the parsed JSON of the response; None if it has no body.
+
+        *path* is the part after the client's URL, with each part encoded; the query is given as *params*. *json* is the body: what
+        can be an input of a run; None for no body.
+
+        *idempotent*: whether the request may be sent again after a failure that leaves open whether the server has executed it.
+        Default: True for GET, PUT and DELETE, False for POST and PATCH.
+
+        Connection, key, timeouts, retries and errors are those of the other calls. A response that is not JSON, such as the page of
+        a gateway, raises `ResponseDecodeError`. What the JSON says, an error for instance, is not examined.
+        """
+        method, path = api.check_method(method), api.check_path(path)
+        if idempotent is not None and not isinstance(idempotent, bool):
+            raise InvalidRequestError("idempotent: give True or False")
+        common = parse_call_options("request", options)
+        body = {} if json is None else {"body": json}
+        with common.scope(self._transport) as scope:
+            repeat = api.is_idempotent(method) if idempotent is None else idempotent
+            return api.request_json(self._transport, scope, method, path, common, idempotent=repeat, **body)
 
     def close(self) -> None:
         """Close the connections and end the calls that are under way in any thread: they raise `AbortedError`.

@@ -277,7 +277,8 @@ class StreamInterruptedError(APIConnectionError):
 class CreateUncertainError(APIConnectionError):
     """The run may exist or not: no response of the server came, and looking the run up did not decide it.
 
-    The request was not repeated. To find the run, list the runs of the thread and compare ``run.request_id`` with *request_id*.
+    The request was not repeated. To find the run, list the runs of the thread and compare ``run.request_id`` with *request_id*; to
+    find a cron, search the crons and compare ``cron.request_id``.
 
     >>> CreateUncertainError("the run may have been created", request_id="0d9f").request_id
     '0d9f'

@@ -4,6 +4,7 @@ Editors and type checkers read the types, ``help()`` shows the documentation, wh
 the server was observed to behave.
 """
 
+import datetime
 import inspect
 from typing import (
     Annotated,
@@ -27,6 +28,9 @@ from .call import AbortSignal
 __all__ = [
     "CallOptions",
     "CreateOptions",
+    "CronOptions",
+    "CronSettings",
+    "CronUpdateOptions",
     "InvokeOptions",
     "JoinOptions",
     "JoinStreamOptions",
@@ -35,6 +39,7 @@ __all__ = [
     "RunCreateMetadata",
     "StreamMode",
     "StreamOptions",
+    "ThreadCronOptions",
     "WaitOptions",
     "documented",
     "option_docs",
@@ -114,8 +119,8 @@ class InputOptions(TypedDict, total=False):
     ]
 
 
-class RunOptions(TypedDict, total=False):
-    """Options of a run, for `create`, `wait`, `stream`, and for each run of `map`."""
+class RunSettings(TypedDict, total=False):
+    """Options of each run, whether a call or a cron starts it."""
 
     stream_subgraphs: Annotated[Optional[bool], "Whether subgraphs stream as well; their events carry a namespace."]
     stream_resumable: Annotated[
@@ -136,14 +141,19 @@ class RunOptions(TypedDict, total=False):
         Union[Literal["*"], Sequence[str], None],
         "Nodes to pause after: a list of names, or ``'*'`` for all. `map` keeps the threads of paused runs.",
     ]
-    feedback_keys: Annotated[Optional[Sequence[str]], "Keys to make feedback URLs for; needs LangSmith on the server."]
     webhook: Annotated[Optional[str], "Absolute http(s) URL that the server posts the finished run to."]
-    after_seconds: Annotated[Optional[float], "Seconds that the server waits before it starts the run."]
-    langsmith_tracing: Annotated[Optional[Mapping[str, Any]], "``project_name`` and ``example_id`` for the server's tracing."]
     durability: Annotated[
         Optional[Durability],
         "When checkpoints are written: ``sync`` before the next step, ``async`` (default) beside it, ``exit`` only at the end.",
     ]
+
+
+class RunOptions(RunSettings, total=False):
+    """Options of a run, for `create`, `wait`, `stream`, and for each run of `map`."""
+
+    feedback_keys: Annotated[Optional[Sequence[str]], "Keys to make feedback URLs for; needs LangSmith on the server."]
+    after_seconds: Annotated[Optional[float], "Seconds that the server waits before it starts the run."]
+    langsmith_tracing: Annotated[Optional[Mapping[str, Any]], "``project_name`` and ``example_id`` for the server's tracing."]
     strict_resume: Annotated[
         Optional[bool], "Whether resuming with nothing to resume is an error, on servers that know the option."
     ]
@@ -230,6 +240,48 @@ class JoinStreamOptions(JoinOptions, total=False):
         "Continue after this event of a resumable run; ``'0'`` for all from its start. None: only the events from now on.",
     ]
     on_gap: _OnGapOption
+
+
+class CronSettings(CallOptions, RunSettings, ModeOption, total=False):
+    """Options of ``crons.update``, and of the calls that create crons."""
+
+    input: Annotated[Any, "The input of each run: any JSON value, usually an object."]
+    timezone: Annotated[
+        Union[str, datetime.tzinfo, None],
+        "The time zone of *schedule*: an IANA name such as ``Europe/Berlin``, or a ``tzinfo`` object. Default: UTC.",
+    ]
+    enabled: Annotated[Optional[bool], "False: no runs are started until it is enabled. Default of a new cron: True."]
+
+
+class ThreadCronOptions(CronSettings, total=False):
+    """Options of ``crons.create_for_thread``."""
+
+    multitask_strategy: Annotated[
+        Optional[MultitaskStrategy],
+        "What to do when the thread of a run is busy: ``enqueue`` (default), ``reject``, ``interrupt`` or ``rollback``.",
+    ]
+    end_time: Annotated[Union[datetime.datetime, str, None], "When it stops: an aware datetime, or ISO 8601 text. Default: never."]
+
+
+_OnRunCompletedOption = Annotated[
+    Optional[OnCompletion], "What happens to the thread of a run when the run has ended: ``delete`` (default) or ``keep``."
+]
+
+
+class CronOptions(ThreadCronOptions, total=False):
+    """Options of ``crons.create``."""
+
+    on_run_completed: _OnRunCompletedOption
+
+
+class CronUpdateOptions(CronSettings, total=False):
+    """Options of ``crons.update``."""
+
+    schedule: Annotated[Optional[str], "Minute, hour, day of the month, month and day of the week: ``0 9 * * 1-5``."]
+    end_time: Annotated[
+        Union[datetime.datetime, str, None], "When it stops: an aware datetime, or ISO 8601 text. None: it does not stop any more."
+    ]
+    on_run_completed: _OnRunCompletedOption
 
 
 def option_docs(options: Type[Any]) -> Dict[str, str]:

@@ -10,7 +10,7 @@ It replies to the last message, token by token. The context of a run changes wha
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
@@ -18,6 +18,7 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
+from typing_extensions import TypedDict  # of which the server can make a schema on every Python
 
 ANSWER = "Because the Earth turns under two bulges of water."
 #: Seconds of one wait; the run can be cancelled between two of them.

@@ -31,7 +31,9 @@ from langgraph_runs import Client, RetryPolicy, errors
 from langgraph_runs.cli import program
 from langgraph_runs.devserver import DevServer, unavailable_reason
 from langgraph_runs.resources.assistants import AssistantsClient
+from langgraph_runs.resources.crons import CronsClient
 from langgraph_runs.resources.runs import RunsClient
+from langgraph_runs.resources.store import StoreClient
 from langgraph_runs.resources.threads import ThreadsClient
 
 from .readme import CHAPTERS, DOCUMENTS, README, ROOT, Block, Document, all_blocks, logging_restored
@@ -272,6 +274,8 @@ CALLS = [
     *(f"client.runs.{name}(" for name in methods(RunsClient)),
     *(f"client.threads.{name}(" for name in methods(ThreadsClient)),
     *(f"client.assistants.{name}(" for name in methods(AssistantsClient)),
+    *(f"client.crons.{name}(" for name in methods(CronsClient)),
+    *(f"client.store.{name}(" for name in methods(StoreClient)),
     *(f"client.{name}(" for name in methods(Client) if name != "close"),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ..call import Scope
 from ..errors import APIStatusError, BadRequestError, InternalServerError, UnprocessableEntityError
@@ -12,6 +12,7 @@ from ..serialization import decode_list
 from .own_response import own_record
 from .paths import thread_path
 from .request import build, fetch_json, given
+from .select import selected
 
 __all__ = ["get_history", "get_history_once"]
 
@@ -31,14 +32,30 @@ def get_history(
     before: Optional[str] = None,
     metadata: Optional[Mapping[str, Any]] = None,
     checkpoint: Any = None,
+    select: Sequence[str] = (),
 ) -> List[ThreadState]:
     """Return at most *limit* states, newest first: those older than the checkpoint with the id *before*, if it is given.
 
-    If the server takes *before* in none of the known forms, or ignores it, more states are requested and filtered here.
+    If the server takes *before* in none of the known forms, or ignores it, more states are requested and filtered here. Fields that
+    *select* does not name are left out, if it is given.
     """
-    path = thread_path(thread_id, "history")
     body: Dict[str, Any] = given(metadata=metadata, checkpoint=checkpoint)
+    if select:
+        # The ids of checkpoints show whether the server ignores *before*.
+        body["select"] = [*select, *(["checkpoint"] if before is not None and "checkpoint" not in select else [])]
+    states = _get(transport, scope, thread_path(thread_id, "history"), options, limit, before, body)
+    return [selected(state, select) for state in states]
 
+
+def _get(
+    transport: Transport,
+    scope: Scope,
+    path: str,
+    options: CommonOptions,
+    limit: int,
+    before: Optional[str],
+    body: Mapping[str, Any],
+) -> List[ThreadState]:
     def newest(number: int) -> List[ThreadState]:
         request = build("POST", path, options, body={"limit": number, **body})
         return decode_list(fetch_json(transport, scope, request), ThreadState)

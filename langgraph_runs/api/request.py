@@ -7,11 +7,23 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..call import Scope, states_absence
 from ..errors import NotFoundError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Transport
-from ..models import ThreadState
+from ..models import ThreadState, kind_of
 from ..serialization import decode, encode
 from .own_response import check_done, own_record
 
-__all__ = ["NO_BODY", "build", "fetch_json", "given", "run_once_or_absent", "search", "state_of", "with_ids", "with_required"]
+__all__ = [
+    "NO_BODY",
+    "build",
+    "count",
+    "fetch_json",
+    "given",
+    "run_once_or_absent",
+    "search",
+    "search_request",
+    "state_of",
+    "with_ids",
+    "with_required",
+]
 
 #: Distinguishes a request without a body from one whose body is null.
 NO_BODY: Any = object()
@@ -62,9 +74,21 @@ def search(
 
     The *filters* are fields of the request body. A filter that is None is not sent.
     """
-    body = {"limit": limit, "offset": offset, **given(**filters)}
-    rows = fetch_json(transport, scope, build("POST", path, options, body=body))
+    rows = fetch_json(transport, scope, search_request(path, options, limit=limit, offset=offset, **filters))
     return with_required(rows, filters.get("select"), {id_field: ""})
+
+
+def search_request(path: str, options: CommonOptions, *, limit: int, offset: int, **filters: Any) -> Request:
+    """Return the request of `search`."""
+    return build("POST", path, options, body={"limit": limit, "offset": offset, **given(**filters)})
+
+
+def count(transport: Transport, scope: Scope, path: str, options: CommonOptions, **filters: Any) -> int:
+    """Return how many objects match the *filters*. A filter that is None is not sent."""
+    value = fetch_json(transport, scope, build("POST", path, options, body=given(**filters)))
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ResponseDecodeError._of_shape(f"$: expected a whole number, not {kind_of(value)}")
+    return value
 
 
 def given(**fields: Any) -> Dict[str, Any]:

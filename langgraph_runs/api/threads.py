@@ -10,20 +10,26 @@ from ..http import NO_OPTIONS, CommonOptions, Transport, path_segment
 from ..markers import BATCH_ITEM, MARKER, marker_in
 from ..models import Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
+from ..stored import ThreadsPruned
+from .own_response import check_done
 from .paths import thread_path
-from .request import build, fetch_json, given, run_once_or_absent, search, state_of, with_ids
+from .request import build, count, fetch_json, given, run_once_or_absent, search, state_of, with_ids
+from .select import selected
 
 __all__ = [
     "MarkedThread",
     "copy_thread",
+    "count_threads",
     "create_thread",
     "delete_thread",
     "get_state",
     "get_thread",
+    "prune_threads",
     "search_marked_threads",
     "search_threads",
     "update_state",
     "update_thread",
+    "update_thread_minimal",
 ]
 
 Ttl = Union[int, float, Mapping[str, Any], None]
@@ -95,6 +101,21 @@ def update_thread(
     return _written(fetch_json(transport, scope, build("PATCH", thread_path(thread_id), options, body=body)), thread_id)
 
 
+def update_thread_minimal(
+    transport: Transport,
+    scope: Scope,
+    thread_id: str,
+    options: CommonOptions = NO_OPTIONS,
+    *,
+    metadata: Mapping[str, Any],
+    ttl: Ttl = None,
+) -> None:
+    """Do as `update_thread`, but ask the server to respond without a body."""
+    options = CommonOptions(..., None, {**options.headers, "Prefer": "return=minimal"}, options.params)
+    body = given(metadata=metadata, ttl=_ttl(ttl))
+    check_done(transport.call(build("PATCH", thread_path(thread_id), options, body=body), scope))
+
+
 def delete_thread(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> None:
     """Delete a thread with its runs."""
     run_once_or_absent(transport, scope, build("DELETE", thread_path(thread_id), options))
@@ -111,6 +132,20 @@ def search_threads(
     """Return the threads that match the *filters*; see `search`."""
     rows = search(transport, scope, "/threads/search", options, "thread_id", limit=limit, offset=offset, **filters)
     return decode_list(rows, Thread)
+
+
+def count_threads(transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS, **filters: Any) -> int:
+    """Return the number of threads that match the *filters*."""
+    return count(transport, scope, "/threads/count", options, **filters)
+
+
+def prune_threads(
+    transport: Transport, scope: Scope, options: CommonOptions = NO_OPTIONS, *, thread_ids: Sequence[str], strategy: str
+) -> ThreadsPruned:
+    """Delete threads, or their older checkpoints. The number is None if an earlier attempt may have pruned some of them."""
+    body = {"thread_ids": list(thread_ids), **({} if strategy == "delete" else {"strategy": strategy})}
+    pruned = decode(fetch_json(transport, scope, build("POST", "/threads/prune", options, body=body)), ThreadsPruned)
+    return ThreadsPruned(pruned_count=None, extra=pruned.extra) if scope.may_have_been_executed else pruned
 
 
 class MarkedThread(NamedTuple):
@@ -144,13 +179,20 @@ def get_state(
     checkpoint: AtCheckpoint = None,
     checkpoint_id: Optional[str] = None,
     subgraphs: bool = False,
+    select: Sequence[str] = (),
 ) -> ThreadState:
-    """Return the current state, or the state at a checkpoint."""
+    """Return the current state, or the state at a checkpoint. Fields that *select* does not name are left out, if it is given."""
+
+    def state_from(value: Any) -> ThreadState:
+        return selected(decode(value, ThreadState), select) if select else state_of(value)
+
     if checkpoint is not None:
         path = thread_path(thread_id, "state", "checkpoint")
         body: Dict[str, Any] = {"checkpoint": _place(checkpoint), **({"subgraphs": True} if subgraphs else {})}
+        if select:
+            body["select"] = list(select)
         try:
-            return state_of(fetch_json(transport, scope, build("POST", path, options, body=body)))
+            return state_from(fetch_json(transport, scope, build("POST", path, options, body=body)))
         except BadRequestError:
             if not subgraphs:
                 raise
@@ -158,9 +200,9 @@ def get_state(
         request = build("POST", path, options, body={**body, "subgraphs": "true"})
     else:
         rest = () if checkpoint_id is None else (path_segment(checkpoint_id),)
-        query = [("subgraphs", "true")] if subgraphs else []
+        query = [*([("subgraphs", "true")] if subgraphs else []), *(("select", name) for name in select)]
         request = build("GET", thread_path(thread_id, "state", *rest), options, query=query)
-    return state_of(fetch_json(transport, scope, request))
+    return state_from(fetch_json(transport, scope, request))
 
 
 def update_state(

@@ -35,7 +35,7 @@ _GATEWAYS = frozenset({502, 503, 504, *range(520, 531)})
 #: Statuses with which a server or a gateway says that it has waited too long.
 _TIMEOUTS = frozenset({408, 499, 504, 522, 524})
 #: A 404 of the API names what does not exist: "Thread with ID 0d9f not found", "Run not found", "No runs found to cancel".
-_NAMES_THE_ABSENT = re.compile(r"\b(threads?|runs?|assistants?)\b", re.IGNORECASE)
+_NAMES_THE_ABSENT = re.compile(r"\b(threads?|runs?|assistants?|crons?|items?)\b", re.IGNORECASE)
 #: A 404 of a gateway, or for an unknown route, is about a page or a path, or is markup.
 _IS_ABOUT_A_PAGE = re.compile(
     r"[/<>]|\b(routes?|ur[il]s?|paths?|pages?|endpoints?|methods?|hosts?|upstreams?|backends?|services?|servers?|applications?)\b",
@@ -130,7 +130,7 @@ def is_timeout(error: LangGraphRunsError) -> bool:
 
 
 def states_absence(error: LangGraphRunsError) -> bool:
-    """Return True if *error* is the API's own statement that a run, thread or assistant does not exist.
+    """Return True if *error* is the API's own statement that a run, a thread, an assistant, a cron or an item does not exist.
 
     A 404 alone is no evidence: a gateway sends one while the server is away, and so does a server that does not have the route.
     The evidence is its text, which names the kind of thing that does not exist. Texts such as ``Not Found``, pages, and texts about

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, List, Literal, Mapping, Optional, Sequence, Union, overload
 
 from .. import api
 from ..errors import InvalidRequestError
 from ..models import THREAD_STATUSES, Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..options import CallOptions, documented
-from ..validation import check_choice, check_count, check_id
+from ..runs import prune_threads
+from ..stored import ThreadsPruned
+from ..validation import check_choice, check_count, check_id, shown
 from .resource import Resource, check_search
 
 if TYPE_CHECKING:
@@ -70,6 +72,39 @@ class ThreadsClient(Resource):
         with self._call("get", options, thread_id=thread_id) as (scope, common):
             return api.get_thread(self._transport, scope, thread_id, common, include=include or ())
 
+    @overload
+    def update(
+        self,
+        thread_id: str,
+        *,
+        metadata: Mapping[str, Any],
+        ttl: Union[int, float, Mapping[str, Any], None] = None,
+        return_minimal: Literal[False] = False,
+        **options: Unpack[CallOptions],
+    ) -> Thread: ...
+
+    @overload
+    def update(
+        self,
+        thread_id: str,
+        *,
+        metadata: Mapping[str, Any],
+        ttl: Union[int, float, Mapping[str, Any], None] = None,
+        return_minimal: Literal[True],
+        **options: Unpack[CallOptions],
+    ) -> None: ...
+
+    @overload
+    def update(
+        self,
+        thread_id: str,
+        *,
+        metadata: Mapping[str, Any],
+        ttl: Union[int, float, Mapping[str, Any], None] = None,
+        return_minimal: bool,
+        **options: Unpack[CallOptions],
+    ) -> Optional[Thread]: ...
+
     @documented(CallOptions)
     def update(
         self,
@@ -77,12 +112,19 @@ class ThreadsClient(Resource):
         *,
         metadata: Mapping[str, Any],
         ttl: Union[int, float, Mapping[str, Any], None] = None,
+        return_minimal: bool = False,
         **options: Unpack[CallOptions],
-    ) -> Thread:
-        """Merge *metadata* into the metadata of the thread and return the thread. Other keys stay. *ttl* is in minutes."""
+    ) -> Optional[Thread]:
+        """Merge *metadata* into the metadata of the thread and return the thread. Other keys stay. *ttl* is in minutes.
+
+        *return_minimal*: the server need not send the thread, and None is returned.
+        """
         metadata = _object("metadata", metadata)
         thread_id = check_id("thread_id", thread_id)
         with self._call("update", options, thread_id=thread_id) as (scope, common):
+            if return_minimal:
+                api.update_thread_minimal(self._transport, scope, thread_id, common, metadata=metadata, ttl=ttl)
+                return None
             return api.update_thread(self._transport, scope, thread_id, common, metadata=metadata, ttl=ttl)
 
     @documented(CallOptions)
@@ -128,9 +170,7 @@ class ThreadsClient(Resource):
         if metadata is not None:
             metadata = _object("metadata", metadata)
         if ids is not None:
-            if isinstance(ids, str):
-                raise InvalidRequestError(f"ids={ids!r}: give a list of ids")
-            ids = [check_id(f"ids[{index}]", thread_id) for index, thread_id in enumerate(ids)]
+            ids = _ids("ids", ids)
         with self._call("search", options) as (scope, common):
             return api.search_threads(
                 self._transport,
@@ -149,6 +189,42 @@ class ThreadsClient(Resource):
             )
 
     @documented(CallOptions)
+    def count(
+        self,
+        *,
+        metadata: Optional[Mapping[str, Any]] = None,
+        values: Optional[Mapping[str, Any]] = None,
+        status: Optional[str] = None,
+        **options: Unpack[CallOptions],
+    ) -> int:
+        """Return how many threads there are whose metadata and values contain those given, and that have a *status*."""
+        if status is not None:
+            check_choice("status", status, THREAD_STATUSES)
+        if metadata is not None:
+            metadata = _object("metadata", metadata)
+        with self._call("count", options) as (scope, common):
+            return api.count_threads(self._transport, scope, common, metadata=metadata, values=values, status=status)
+
+    @documented(CallOptions)
+    def prune(
+        self,
+        thread_ids: Sequence[str],
+        *,
+        strategy: Literal["delete", "keep_latest"] = "delete",
+        **options: Unpack[CallOptions],
+    ) -> ThreadsPruned:
+        """Delete several threads, or with ``strategy="keep_latest"`` their history, of which the newest state stays.
+
+        Threads that do not exist are left out. Return how many there were as ``.pruned_count``; it is None if that is not known,
+        since the response to an earlier attempt was lost. A server that does not delete several threads at once gets a request for
+        each. This does not stop a run that is running: cancel it first.
+        """
+        check_choice("strategy", strategy, ("delete", "keep_latest"))
+        ids = _ids("thread_ids", thread_ids)
+        with self._call("prune", options) as (scope, common):
+            return prune_threads(self._transport, scope, common, thread_ids=ids, strategy=strategy)
+
+    @documented(CallOptions)
     def get_state(
         self,
         thread_id: str,
@@ -156,12 +232,17 @@ class ThreadsClient(Resource):
         checkpoint_id: Optional[str] = None,
         *,
         subgraphs: bool = False,
+        select: Optional[Sequence[str]] = None,
         **options: Unpack[CallOptions],
     ) -> ThreadState:
         """Return the current state, or the state at a *checkpoint* or *checkpoint_id*.
 
         With *subgraphs* the tasks carry the state of their subgraphs. A thread without a run has empty values.
+
+        *select*: the fields to return; ``"values.messages"`` for one of the values. The others are None or empty, which says
+        nothing about the thread. If the server sends all fields, they are left out here.
         """
+        fields = _selection(select)
         if checkpoint_id is not None:
             check_id("checkpoint_id", checkpoint_id)
         thread_id = check_id("thread_id", thread_id)
@@ -174,6 +255,7 @@ class ThreadsClient(Resource):
                 checkpoint=checkpoint,
                 checkpoint_id=checkpoint_id,
                 subgraphs=subgraphs,
+                select=fields,
             )
 
     @documented(CallOptions)
@@ -213,13 +295,15 @@ class ThreadsClient(Resource):
         before: Union[str, Checkpoint, ThreadState, Mapping[str, Any], None] = None,
         metadata: Optional[Mapping[str, Any]] = None,
         checkpoint: Union[Checkpoint, Mapping[str, Any], None] = None,
+        select: Optional[Sequence[str]] = None,
         **options: Unpack[CallOptions],
     ) -> List[ThreadState]:
         """Return at most *limit* states, newest first; filtered by *before* and *metadata* (``{"run_id": ...}``).
 
         *before* is a state, a checkpoint or the id of one; only older states are returned. If the server cannot do that, more
-        states are requested, and the newer ones are left out here.
+        states are requested, and the newer ones are left out here. *select* is as in `get_state`.
         """
+        fields = _selection(select)
         check_count("limit", limit, least=1)
         before_id = None if before is None else _checkpoint_id(before)
         thread_id = check_id("thread_id", thread_id)
@@ -233,7 +317,25 @@ class ThreadsClient(Resource):
                 before=before_id,
                 metadata=metadata,
                 checkpoint=checkpoint,
+                select=fields,
             )
+
+
+def _ids(name: str, value: Any) -> List[str]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidRequestError(f"{name}={shown(value)}: give a list of ids")
+    return [check_id(f"{name}[{index}]", thread_id) for index, thread_id in enumerate(value)]
+
+
+def _selection(select: Optional[Sequence[str]]) -> List[str]:
+    if select is None:
+        return []
+    if isinstance(select, str) or not isinstance(select, Sequence):
+        raise InvalidRequestError(f"select={shown(select)}: give a list of fields")
+    for index, name in enumerate(select):
+        if not isinstance(name, str) or not name.startswith("values."):
+            check_choice(f"select[{index}]", name, api.STATE_FIELDS)
+    return list(select)
 
 
 def _object(name: str, value: Any) -> Mapping[str, Any]:

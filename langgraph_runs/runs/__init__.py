@@ -6,6 +6,7 @@ Knows what requests and responses mean. Uses `http` for sending them, and `call`
 from .cancel_many import cancel_runs
 from .create_batch import create_runs
 from .create_once import RunCreator
+from .cron_creation import create_cron
 from .graph_error import GraphError, reported_error
 from .outcome import RunOutcomes, deleted_run_error, error_for
 from .own_thread import ARRIVAL_CHECKS, Disposal, OwnThreads, ThreadPlan, new_thread_id
@@ -15,6 +16,7 @@ from .request_marker import RequestMarker
 from .run_lookup import RecoveredRun
 from .start import JOINING, PreparedStart, check_client_options, prepare_start
 from .starter import RunStarter
+from .thread_pruning import prune_threads
 from .wait import RunWaiter
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "RunWaiter",
     "ThreadPlan",
     "cancel_runs",
+    "create_cron",
     "check_client_options",
     "create_runs",
     "deleted_run_error",
@@ -43,5 +46,6 @@ __all__ = [
     "pages",
     "pause_of",
     "prepare_start",
+    "prune_threads",
     "reported_error",
 ]

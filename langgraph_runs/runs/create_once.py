@@ -241,7 +241,9 @@ class _Creation:
         return uncertain_error(why, error, self._marker, self._scope)
 
 
-def uncertain_error(why: str, error: LangGraphRunsError, marker: RequestMarker, scope: Scope) -> LangGraphRunsError:
+def uncertain_error(
+    why: str, error: LangGraphRunsError, marker: RequestMarker, scope: Scope, *, what: str = "the run"
+) -> LangGraphRunsError:
     """Return the error for a create that failed with *error*, where it is unknown, for the reason *why*, whether it was executed.
 
     A status that the API itself has sent is returned as it is, since it is more precise.
@@ -249,7 +251,7 @@ def uncertain_error(why: str, error: LangGraphRunsError, marker: RequestMarker, 
     if isinstance(error, APIStatusError) and has_api_shape(error):
         return error
     uncertain = CreateUncertainError(
-        f"the run may have been created: {error._text}; {why}",
+        f"{what} may have been created: {error._text}; {why}",
         sent=error.sent if isinstance(error, APIConnectionError) else None,
         request_id=marker.request_id,
         request=error.request,

@@ -81,6 +81,10 @@ def _exactly(kind: type, name: str) -> Any:
     return check
 
 
+def _number(value: Any, _: Any) -> Any:
+    return _exactly(float, "a number")(float(value) if type(value) is int else value, _)
+
+
 def _time(value: Any, _: Any) -> datetime.datetime:
     try:
         moment = parse_time(value) if isinstance(value, str) else None
@@ -116,6 +120,7 @@ def _by_task(value: Any, _: Any) -> Dict[str, List[Interrupt]]:
 _HOOKS: Dict[Any, Any] = {
     Optional[str]: _exactly(str, "a string"),
     Optional[datetime.datetime]: _time,
+    Optional[float]: _number,
     Dict[str, Any]: _exactly(dict, "an object"),
     List[Interrupt]: _questions,
     Dict[str, List[Interrupt]]: _by_task,

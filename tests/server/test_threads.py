@@ -8,7 +8,20 @@ from typing import Any
 
 import pytest
 
-from langgraph_runs import Client, ConflictError, NotFoundError, Thread
+from langgraph_runs import (
+    Client,
+    ConflictError,
+    InternalServerError,
+    InvalidRequestError,
+    NotFoundError,
+    RetryPolicy,
+    Thread,
+    ThreadsPruned,
+    ThreadState,
+    UnprocessableEntityError,
+)
+from langgraph_runs.devserver import DevServer
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, swallow
 
 
 @pytest.fixture
@@ -251,3 +264,73 @@ def test_unknown_threads_are_not_found(client: Client, new_id: str) -> None:
         assert new_id == caught.value.thread_id
     with pytest.raises(ConflictError):  # as the server has it
         client.threads.copy(new_id)
+
+
+# -- count, prune, select
+
+
+def test_count_is_by_metadata_values_and_status(client: Client, echo_id: str, new_id: str) -> None:
+    """Of the threads that have all of them."""
+    client.threads.update(echo_id, metadata={"test": new_id})
+    client.threads.create(metadata={"test": new_id})
+
+    assert 2 == client.threads.count(metadata={"test": new_id}) == client.threads.count(metadata={"test": new_id}, status="idle")
+    assert 0 == client.threads.count(metadata={"test": new_id}, status="busy")
+    # This server fails with a filter on values if there is a thread without values, such as the one above.
+    with pytest.raises(InternalServerError):
+        client.with_options(retry=RetryPolicy(attempts=1)).threads.count(metadata={"test": new_id}, values={"turns": 6})
+    with pytest.raises(InvalidRequestError, match="status='tired': give one of"):
+        client.threads.count(status="tired")
+
+
+def test_prune_deletes_the_threads_that_exist(client: Client, new_id: str) -> None:
+    """And says how many there were; this server cannot keep the latest state."""
+    ids = [client.threads.create().thread_id for _ in range(3)]
+
+    assert ThreadsPruned(pruned_count=2) == client.threads.prune([ids[0], uuid.UUID(ids[1]), new_id])  # type: ignore[list-item]
+    assert ThreadsPruned(pruned_count=0) == client.threads.prune(ids[:2]) == client.threads.prune([])
+    for thread_id in ids[:2]:
+        with pytest.raises(NotFoundError):
+            client.threads.get(thread_id)
+    with pytest.raises(UnprocessableEntityError, match="keep_latest"):
+        client.threads.prune(ids, strategy="keep_latest")
+    assert ids[2] == client.threads.get(ids[2]).thread_id
+
+
+def test_a_prune_whose_response_is_lost_does_not_invent_a_number(client: Client, server: DevServer) -> None:
+    """The threads are deleted, and the number is not known."""
+    ids = [client.threads.create().thread_id for _ in range(2)]
+    with CuttingProxy(server.url) as proxy, Client(proxy.url, api_key=None) as cut:
+        proxy.arm(swallow(reset=True), when=b"POST /threads/prune")
+        assert ThreadsPruned(pruned_count=None) == cut.threads.prune(ids)
+
+    assert ThreadsPruned(pruned_count=0) == client.threads.prune(ids)
+
+
+def test_select_returns_these_fields_alone(client: Client, echo_id: str) -> None:
+    """Of the current state, of one at a checkpoint, and of a history; also from a server that sends all of them."""
+    whole = client.threads.get_state(echo_id)
+    assert whole.parent_checkpoint is not None
+    parent = str(whole.parent_checkpoint.checkpoint_id)
+
+    one = client.threads.get_state(echo_id, select=["values.turns", "next"])
+    assert ThreadState(values={"turns": 6}, next=whole.next) == one
+    assert ThreadState(values=whole.values) == client.threads.get_state(echo_id, select=["values"])
+    assert ThreadState(values={"turns": 3}) == client.threads.get_state(echo_id, checkpoint_id=parent, select=["values.turns"])
+    place = client.threads.get_state(echo_id, whole.parent_checkpoint, select=["checkpoint"])
+    assert place.checkpoint is not None and (parent, None) == (place.checkpoint.checkpoint_id, place.values)
+
+    history = client.threads.get_history(echo_id, select=["values.turns"])
+    assert [{"turns": 6}, {"turns": 3}, {"turns": 1}] == [state.values for state in history][:3]
+    assert [None, None, None] == [state.checkpoint for state in history][:3]
+    older = client.threads.get_history(echo_id, before=whole, select=["values.turns"])
+    assert [ThreadState(values={"turns": 3}), ThreadState(values={"turns": 1})] == older[:2]
+    for wrong in ("values", ["value"], [1]):
+        with pytest.raises(InvalidRequestError, match="select"):
+            client.threads.get_state(echo_id, select=wrong)  # type: ignore[arg-type]
+
+
+def test_update_can_leave_out_the_thread(client: Client, thread_id: str) -> None:
+    """The metadata are changed, and nothing is returned."""
+    assert client.threads.update(thread_id, metadata={"a": 1}, return_minimal=True) is None
+    assert {"a": 1} == client.threads.get(thread_id).metadata

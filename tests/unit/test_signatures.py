@@ -13,16 +13,22 @@ from langgraph_runs import Client
 from langgraph_runs.options import (
     CallOptions,
     CreateOptions,
+    CronOptions,
+    CronUpdateOptions,
     JoinOptions,
     JoinStreamOptions,
+    LimitOptions,
     MapOptions,
     ModeOption,
     StreamOptions,
+    ThreadCronOptions,
     WaitOptions,
     option_docs,
 )
 from langgraph_runs.resources.assistants import AssistantsClient
+from langgraph_runs.resources.crons import CronsClient
 from langgraph_runs.resources.runs import RunsClient
+from langgraph_runs.resources.store import StoreClient
 from langgraph_runs.resources.threads import ThreadsClient
 
 #: The options of all calls of ``client.runs`` that start a run.
@@ -57,7 +63,7 @@ PROMISED = {
 }
 CALLS = {"create", "create_batch", "stream", "wait", "list", "get", "cancel", "cancel_many", "join", "join_stream", "delete"}
 #: Calls that the official client does not have.
-EXTRA = {"iter", "join_all", "map"}
+EXTRA = {"RunsClient.iter", "RunsClient.join_all", "RunsClient.map", "CronsClient.get"}
 #: The options behind ``**options``, by method; the common ones for all others.
 BEHIND: Dict[Any, Tuple[Any, ...]] = {
     RunsClient.create: (CreateOptions,),
@@ -67,14 +73,18 @@ BEHIND: Dict[Any, Tuple[Any, ...]] = {
     RunsClient.join_stream: (JoinStreamOptions,),
     RunsClient.map: (MapOptions,),
     RunsClient.join_all: (),
+    CronsClient.create: (CronOptions,),
+    CronsClient.create_for_thread: (ThreadCronOptions,),
+    CronsClient.update: (CronUpdateOptions,),
+    StoreClient.put_item: (LimitOptions,),
+    StoreClient.delete_item: (LimitOptions,),
+    StoreClient.search_items: (LimitOptions,),
+    AssistantsClient.create: (LimitOptions,),
+    AssistantsClient.update: (LimitOptions,),
 }
 #: Options of the official client that this library does not have, each with the reason.
 LEFT_OUT: Dict[str, Set[str]] = {
     "RunsClient.stream": {"version"},  # the shape of its own event objects
-    "ThreadsClient.update": {"return_minimal"},
-    "ThreadsClient.get_state": {"select"},
-    "ThreadsClient.get_history": {"select"},
-    "AssistantsClient.search": {"response_format"},
 }
 
 
@@ -86,7 +96,7 @@ def public(cls: Any) -> Iterator[Tuple[str, Callable[..., Any]]]:
 
 METHODS: List[Any] = [
     pytest.param(cls, name, method, id=f"{cls.__name__}.{name}")
-    for cls in (RunsClient, ThreadsClient, AssistantsClient)
+    for cls in (RunsClient, ThreadsClient, AssistantsClient, CronsClient, StoreClient)
     for name, method in public(cls)
 ]
 
@@ -101,12 +111,12 @@ def keywords_of(method: Callable[..., Any]) -> Set[str]:
 def official(cls: Any) -> Any:
     """The class of the official SDK's sync client that corresponds to *cls*."""
     client = pytest.importorskip("langgraph_sdk.client")
-    return getattr(client, f"Sync{cls.__name__}")
+    return getattr(client, "SyncCronClient" if cls is CronsClient else f"Sync{cls.__name__}")
 
 
 def test_the_eleven_calls_are_there() -> None:
     """``client.runs`` has them, ``iter``, which pages, and ``map`` and ``join_all`` for many."""
-    assert CALLS | EXTRA == {name for name, _ in public(RunsClient)}
+    assert CALLS | {"iter", "join_all", "map"} == {name for name, _ in public(RunsClient)}
 
 
 @pytest.mark.parametrize("name", ["create", "wait", "stream"])
@@ -123,12 +133,12 @@ def test_positional_order_is_the_official_one(cls: Any, name: str, method: Calla
     """Positional arguments are the same, in the same order with the same defaults; calls that start a run take a payload after them."""
     official_method = getattr(official(cls), name, None)
     if official_method is None:
-        assert cls is RunsClient and name in EXTRA
+        assert f"{cls.__name__}.{name}" in EXTRA
         return
 
     def positional(function: Any) -> List[Tuple[str, Any]]:
         shown = inspect.signature(function).parameters.values()
-        return [(one.name, one.default) for one in shown if one.kind is one.POSITIONAL_OR_KEYWORD]
+        return [(one.name, one.default) for one in shown if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
     more = [("payload", None)] if name in ("create", "wait", "stream") and cls is RunsClient else []
     assert positional(official_method) + more == positional(method)
@@ -140,7 +150,8 @@ def test_option_names_are_the_official_ones(cls: Any, name: str, method: Callabl
     official_method = getattr(official(cls), name, None)
     names = keywords_of(method)
     if official_method is not None:
-        missing = set(inspect.signature(official_method).parameters) - names - {"self"}
+        theirs = inspect.signature(official_method).parameters.values()
+        missing = {one.name for one in theirs if one.kind is not one.POSITIONAL_ONLY} - names - {"self"}
         assert LEFT_OUT.get(f"{cls.__name__}.{name}", set()) == missing
     # Those for many bound each of them, with timeout_each.
     assert ({"signal"} if name in ("map", "join_all") else {"timeout", "signal", "headers", "params"}) <= names
@@ -158,7 +169,7 @@ def test_help_shows_every_option(cls: Any, name: str, method: Callable[..., Any]
         assert [] == [option for option, doc in option_docs(options).items() if f"{option}: {doc}" not in (method.__doc__ or "")]
 
 
-@pytest.mark.parametrize("name", ["ok", "info"])
+@pytest.mark.parametrize("name", ["ok", "info", "request"])
 def test_the_clients_own_calls_take_the_common_options(name: str) -> None:
     """They are shown, too."""
     assert {"timeout", "signal", "headers", "params"} <= set(inspect.signature(getattr(Client, name)).parameters)
@@ -180,7 +191,10 @@ def test_an_unknown_option_is_refused_by_every_call() -> None:
         lambda: client.runs.get("t", "r", header={}),  # type: ignore[call-arg]
         lambda: client.threads.get("t", header={}),  # type: ignore[call-arg]
         lambda: client.assistants.get("a", header={}),  # type: ignore[call-arg]
+        lambda: client.crons.get("c", header={}),  # type: ignore[call-arg]
+        lambda: client.store.get_item(["n"], "k", header={}),  # type: ignore[call-arg]
         lambda: client.ok(header={}),  # type: ignore[call-arg]
+        lambda: client.request("GET", "/ok", header={}),  # type: ignore[call-arg]
         lambda: client.runs.create(None, "a", header={}),  # type: ignore[call-arg]
     ):
         with pytest.raises(ValueError, match="has no option 'header'; did you mean 'headers'?"):

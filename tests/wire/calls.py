@@ -24,6 +24,7 @@ R = f"{T}/runs/{RUN_ID}"
 VALUES = {"n": 1}
 EVENTS = (("metadata", {"run_id": RUN_ID, "attempt": 1}), ("values", VALUES))
 STATE = {"values": VALUES, "next": [], "metadata": {"run_id": RUN_ID}, "tasks": [], "checkpoint": {"checkpoint_id": "c"}}
+ITEMS, ITEM = "/store/items", {"namespace": ["n"], "key": "k", "value": {}}
 ASSISTANT = {"assistant_id": ASSISTANT_ID, "graph_id": "agent", "name": "agent"}
 
 
@@ -151,6 +152,16 @@ CALLS: tuple[Call, ...] = (
         reply_json(200, ASSISTANT),
     ),
     Call("assistants.search", "POST", "/assistants/search", lambda c, **o: c.assistants.search(**o), reply_json(200, [ASSISTANT])),
+    Call(
+        "assistants.update",
+        "PATCH",
+        f"/assistants/{ASSISTANT_ID}",
+        lambda c, **o: c.assistants.update(ASSISTANT_ID, name="n", **o),
+        reply_json(200, ASSISTANT),
+        "write",
+    ),
+    Call("store.put_item", "PUT", ITEMS, lambda c, **o: c.store.put_item(["n"], "k", {}, **o), NOTHING, "read", "nothing"),
+    Call("store.get_item", "GET", ITEMS, lambda c, **o: c.store.get_item(["n"], "k", **o), reply_json(200, ITEM)),
     Call("ok", "GET", "/ok", lambda c, **o: c.ok(**o), reply_json(200, {"ok": True}), "read", "nothing"),
     Call("info", "GET", "/info", lambda c, **o: c.info(**o), reply_json(200, {"version": "0.16.7", "flags": {}})),
 )

@@ -493,6 +493,8 @@ def test_another_shape_is_an_error(connect: Connect, call: Call) -> None:
             and call.name in ("info", "threads.get_state", "threads.update_state", "threads.get_history")
         ):
             continue  # any object will do for them: all fields may be missing
+        if value is None and call.name == "store.get_item":
+            continue  # there is no item
         with ScriptedServer(reply_json(200, value)) as server:
             error = _error(call, once(connect, server))
             assert isinstance(error, ResponseDecodeError), value

@@ -96,6 +96,15 @@ def with_ids(client: Client, thread_id: str, run_id: str) -> list[tuple[str, str
         ("POST", "/threads/{t}/state", lambda: threads.update_state(thread_id, {})),
         ("POST", "/threads/{t}/history", lambda: threads.get_history(thread_id)),
         ("GET", "/assistants/{r}", lambda: client.assistants.get(run_id)),
+        ("PATCH", "/assistants/{r}", lambda: client.assistants.update(run_id, name="n")),
+        ("DELETE", "/assistants/{r}", lambda: client.assistants.delete(run_id)),
+        ("POST", "/assistants/{r}/versions", lambda: client.assistants.get_versions(run_id)),
+        ("POST", "/assistants/{r}/latest", lambda: client.assistants.set_latest(run_id, 1)),
+        ("GET", "/assistants/{t}/subgraphs/{r}", lambda: client.assistants.get_subgraphs(thread_id, run_id)),
+        ("POST", "/threads/{t}/runs/crons", lambda: client.crons.create_for_thread(thread_id, "agent", schedule="* * * * *")),
+        ("GET", "/runs/crons/{r}", lambda: client.crons.get(run_id)),
+        ("PATCH", "/runs/crons/{r}", lambda: client.crons.update(run_id, enabled=True)),
+        ("DELETE", "/runs/crons/{r}", lambda: client.crons.delete(run_id)),
     ]
 
 
@@ -196,7 +205,7 @@ def test_the_request_of_each_call(connect: Connect, call: Call) -> None:
     assert f"langgraph-runs/{__version__}" == request.header("User-Agent")
     assert ("text/event-stream" if call.due == "sse" else "application/json") == request.header("Accept")
     assert "gzip, deflate" == request.header("Accept-Encoding")
-    assert (str(len(request.body)) if call.method in ("POST", "PATCH") else None) == request.header("Content-Length")
+    assert (str(len(request.body)) if call.method in ("POST", "PATCH", "PUT") else None) == request.header("Content-Length")
     assert ("application/json" if request.body else None) == request.header("Content-Type")
     for name in ("Transfer-Encoding", "Expect", "Cookie", "Authorization", "x-api-key"):
         assert request.header(name) is None
