@@ -4,6 +4,7 @@
 
     LangGraphRunsError                      .request  .run_id  .thread_id  .attempts  .created  .uncertain
     ├── InvalidRequestError (ValueError)    a wrong argument; nothing was sent
+    │   └── IdempotencyConflictError        the key belongs to another run; .differs
     ├── LedgerError                         the ledger of a map cannot be used, or not for this map
     ├── AbortedError                        the caller's signal fired, or the client was closed
     ├── APIConnectionError                  no usable response; .sent: False, True or None (unknown)
@@ -45,6 +46,7 @@ __all__ = [
     "ConflictError",
     "CreateUncertainError",
     "DeadlineExceededError",
+    "IdempotencyConflictError",
     "InternalServerError",
     "InvalidRequestError",
     "LangGraphRunsError",
@@ -187,6 +189,23 @@ class InvalidRequestError(LangGraphRunsError, ValueError):
     >>> isinstance(InvalidRequestError("limit=0: give a whole number of at least 1"), ValueError)
     True
     """
+
+
+class IdempotencyConflictError(InvalidRequestError):
+    """The idempotency key was used before, with another assistant, another input or other options. No run was created.
+
+    ``run_id`` and ``thread_id`` are those of the run of the key.
+
+    >>> IdempotencyConflictError("the key has another run", differs=("input",)).differs
+    ('input',)
+    """
+
+    #: The names of the arguments that are not the same as in the first call.
+    differs: Tuple[str, ...] = ()
+
+    def __init__(self, message: str, *, differs: Sequence[str] = (), **context: Any) -> None:
+        super().__init__(message, **context)
+        self.differs = tuple(differs)
 
 
 class LedgerError(LangGraphRunsError):

@@ -7,16 +7,23 @@ out again: it is not the caller's.
 
 from __future__ import annotations
 
+import urllib.parse
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 __all__ = [
     "BATCH_ITEM",
     "KEPT",
+    "KEYED",
+    "LOCK",
     "MARKER",
+    "RELEASED",
     "TEMPORARY",
     "THREAD_USE",
+    "fingerprint_in",
     "has_metadata",
     "is_in_metadata",
+    "key_in",
+    "keyed_marker",
     "marker_in",
     "shown_request_id",
     "take_marker",
@@ -28,9 +35,12 @@ MARKER = "langgraph_runs_request_id"
 #: The field of the metadata that has the position of a run in the request of `create_batch`, whose runs share a marker.
 BATCH_ITEM = "langgraph_runs_batch_item"
 #: The field of the metadata of a thread that the library made for one run, and its values: the library deletes the thread when the
-#: run has ended, or it stays for the caller.
-THREAD_USE, TEMPORARY, KEPT = "langgraph_runs_thread", "temporary", "kept"
-_FIELDS = (MARKER, BATCH_ITEM, THREAD_USE)
+#: run has ended, or it stays for the caller, or it has the run of an idempotency key.
+THREAD_USE, TEMPORARY, KEPT, KEYED = "langgraph_runs_thread", "temporary", "kept", "keyed"
+#: Fields of the metadata of a thread that is a lock (see `runs.locks`): which call created it, and whether that call has given it
+#: back.
+LOCK, RELEASED = "langgraph_runs_lock", "langgraph_runs_released"
+_FIELDS = (MARKER, BATCH_ITEM, THREAD_USE, LOCK, RELEASED)
 
 #: Where servers show the metadata of a run or a thread.
 _PLACES: Tuple[Tuple[str, ...], ...] = (("metadata",), ("config", "metadata"), ("kwargs", "config", "metadata"))
@@ -62,7 +72,40 @@ def shown_request_id(marker: str) -> str:
     ('job 7', '9f0c2a34')
     """
     given, _, unique = marker.rpartition(" ")
-    return given or unique
+    return given or unique.partition(";")[0]
+
+
+def keyed_marker(marker: str, key: str, fingerprint: Mapping[str, str]) -> str:
+    """Return *marker* with the id of an idempotency key, and with the fingerprint of the run: a digest for each field.
+
+    All are in one value, since servers merge the metadata of a thread into that of its runs: so a run that was created without the
+    key never has the key of another one beside a marker of its own.
+
+    >>> keyed_marker("0d9f", "k1", {"input": "ab"})
+    '0d9f;k1;input=ab'
+    """
+    fields = [f"{urllib.parse.quote(name, safe='')}={digest}" for name, digest in sorted(fingerprint.items())]
+    return ";".join([marker, key, *fields])
+
+
+def key_in(marker: Optional[str]) -> Optional[str]:
+    """Return the id of the idempotency key in a marker, or None.
+
+    >>> key_in("job 7 0d9f;k1;input=ab"), key_in("0d9f")
+    ('k1', None)
+    """
+    _, *rest = (marker or "").rpartition(" ")[2].split(";")
+    return rest[0] if rest else None
+
+
+def fingerprint_in(marker: Optional[str]) -> Dict[str, str]:
+    """Return the fingerprint in a marker.
+
+    >>> fingerprint_in("0d9f;k1;input=ab;config=cd")
+    {'input': 'ab', 'config': 'cd'}
+    """
+    pairs = (field.partition("=") for field in (marker or "").rpartition(" ")[2].split(";")[2:])
+    return {urllib.parse.unquote(name): digest for name, _, digest in pairs}
 
 
 def take_marker(*records: Dict[str, Any]) -> Optional[str]:
@@ -76,7 +119,7 @@ def take_marker(*records: Dict[str, Any]) -> Optional[str]:
     for fields in records:
         for place in _PLACES:
             metadata = _at(fields, place)
-            if isinstance(metadata, dict) and (MARKER in metadata or BATCH_ITEM in metadata or THREAD_USE in metadata):
+            if isinstance(metadata, dict) and not metadata.keys().isdisjoint(_FIELDS):
                 marker = metadata.get(MARKER)
                 found = found or (marker if isinstance(marker, str) else None)
                 _clean(fields, list(place), metadata)

@@ -75,6 +75,8 @@ class Run:
     request_id: Optional[str] = attrs.field(
         default=attrs.Factory(lambda self: _stored_request_id(self.kwargs), takes_self=True), repr=False
     )
+    #: True if a call with an *idempotency_key* has not created this run, but found it: an earlier call created it.
+    replayed: bool = attrs.field(default=False, metadata={"ours": True}, repr=False, eq=False)
     #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
 

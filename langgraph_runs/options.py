@@ -6,6 +6,7 @@ the server was observed to behave.
 
 import datetime
 import inspect
+import uuid
 from typing import (
     Annotated,
     Any,
@@ -199,6 +200,11 @@ class InvokeOptions(CallOptions, InputOptions, RunOptions, total=False):
     ]
     if_not_exists: Annotated[
         Optional[IfNotExists], "Whether a thread that does not exist is made; default ``reject`` (`NotFoundError`)."
+    ]
+    idempotency_key: Annotated[
+        Union[str, int, uuid.UUID, None],
+        "For one key, one run, from any number of calls, processes and machines: a later call gets the run of the first one. Text, "
+        "a whole number or a UUID; the same key with another assistant, input or options is an `IdempotencyConflictError`.",
     ]
     on_run_created: Annotated[
         Optional[Callable[[RunCreateMetadata], None]],

@@ -6,11 +6,22 @@ import difflib
 import math
 import numbers
 import re
+import uuid
 from typing import Any, Collection, Dict, Mapping, Optional
 
 from .errors import InvalidRequestError, shortened
 
-__all__ = ["check_choice", "check_count", "check_headers", "check_id", "check_known", "check_seconds", "near", "shown"]
+__all__ = [
+    "check_choice",
+    "check_count",
+    "check_headers",
+    "check_id",
+    "check_key",
+    "check_known",
+    "check_seconds",
+    "near",
+    "shown",
+]
 
 _RESERVED = {
     "x-api-key": "reserved for the client's own key; give Client(api_key=...)",
@@ -40,6 +51,15 @@ def check_id(name: str, value: Any) -> str:
         value = str(value)
     if not isinstance(value, str) or not value:
         raise InvalidRequestError(f"{name}={shown(value)}: give the id as text that is not empty")
+    return value
+
+
+def check_key(name: str, value: Any) -> str:
+    """Return *value*, a key that the caller chooses, as text; whole numbers and UUIDs are accepted. Messages do not show it."""
+    if isinstance(value, (int, uuid.UUID)) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise InvalidRequestError(f"{name}: give text that is not empty and has only printable characters, an int or a UUID")
     return value
 
 

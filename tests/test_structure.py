@@ -30,6 +30,8 @@ EXCEPTIONS: Dict[str, str] = {
     "how a run is created, once: wire/test_once.py, wire/test_batches.py, server/test_cuts.py": """
         resources.run_starts runs.create_batch runs.create_once runs.request_marker runs.start
         runs.starter""",
+    "runs with an idempotency key: wire/test_idempotency.py": """
+        runs.key_lookup runs.keyed_start runs.locks""",
     "how a run ends: wire/test_fake_runs.py, server/test_truth.py": "runs.wait",
     "streams and how they resume: wire/test_streams.py, wire/test_resume.py, unit/test_cursor.py": """
         streaming.connection streaming.open_stream streaming.run_stream streaming.stream_end""",

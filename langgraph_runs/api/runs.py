@@ -47,10 +47,10 @@ class MarkedRun(NamedTuple):
     #: True if the server shows metadata with the run, so that a marker would be seen.
     has_metadata: bool
 
-    def note_in(self, traits: ServerTraits, marker: str) -> None:
-        """Note in *traits* what the server shows of the create with *marker*, which has made the run."""
+    def note_in(self, traits: ServerTraits, *, shows_marker: bool) -> None:
+        """Note in *traits* what the server shows of the create that has made the run."""
         traits.note_created(
-            shows_marker=self.marker == marker,
+            shows_marker=shows_marker,
             in_metadata=self.in_metadata,
             strategy=self.run.multitask_strategy,
         )

@@ -6,25 +6,29 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Uni
 
 from ..call import Scope
 from ..errors import BadRequestError, ConflictError, ResponseDecodeError
-from ..http import NO_OPTIONS, CommonOptions, Transport, path_segment
-from ..markers import BATCH_ITEM, MARKER, marker_in
+from ..http import NO_OPTIONS, CommonOptions, Response, Transport, http_date, path_segment
+from ..markers import BATCH_ITEM, KEYED, LOCK, MARKER, RELEASED, THREAD_USE, marker_in
 from ..models import Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
 from ..stored import ThreadsPruned
-from .own_response import check_done
+from .own_response import check_done, own_record
 from .paths import thread_path
 from .request import build, count, fetch_json, given, run_once_or_absent, search, state_of, with_ids
 from .select import selected
 
 __all__ = [
+    "LockState",
     "MarkedThread",
     "copy_thread",
     "count_threads",
+    "create_lock",
     "create_thread",
     "delete_thread",
+    "get_lock",
     "get_state",
     "get_thread",
     "prune_threads",
+    "release_lock",
     "search_marked_threads",
     "search_threads",
     "update_state",
@@ -168,6 +172,53 @@ def search_marked_threads(
             item = row["metadata"].get(BATCH_ITEM) if isinstance(row.get("metadata"), dict) else None
             found.append(MarkedThread(thread.thread_id, item if isinstance(item, int) else None))
     return found
+
+
+class LockState(NamedTuple):
+    """A thread that serves as a lock (see `runs.locks`)."""
+
+    #: The token of the call that created it, or None if the server does not keep the metadata of threads.
+    token: Optional[str]
+    #: True if the call that created it has given it back.
+    released: bool
+    #: When it was created, by the server's clock.
+    created_at: Optional[float]
+    #: The server's time from the ``Date`` header: seconds since 1970, or None. A gateway may have set it.
+    server_time: Optional[float]
+
+
+def create_lock(
+    transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS, *, token: str
+) -> LockState:
+    """Create a thread that must not exist, with *token* in its metadata. Repeated after any transient failure.
+
+    Raise `ConflictError` if it exists, which after a repeated request may be due to the first one: see `get_lock`.
+    """
+    metadata = {LOCK: token, THREAD_USE: KEYED}
+    body = {"thread_id": thread_id, "if_exists": "raise", "metadata": metadata}
+    return _lock_state(transport.call(build("POST", "/threads", options, body=body), scope))
+
+
+def get_lock(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> LockState:
+    """Return a lock as it is now. Raise `NotFoundError` if there is none."""
+    options = CommonOptions(..., None, {**options.headers, "Cache-Control": "no-cache"}, options.params)
+    return _lock_state(transport.call(build("GET", thread_path(thread_id), options), scope))
+
+
+def release_lock(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> None:
+    """Note on a lock that its call has given it back."""
+    transport.call(build("PATCH", thread_path(thread_id), options, body={"metadata": {RELEASED: True}}), scope)
+
+
+def _lock_state(response: Response) -> LockState:
+    value = own_record(response)
+    thread = decode(value, Thread)
+    metadata = value.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    token = metadata.get(LOCK)
+    created = thread.created_at.timestamp() if thread.created_at else None
+    released = metadata.get(RELEASED) is True
+    return LockState(token if isinstance(token, str) else None, released, created, http_date(response.headers.get("date", "")))
 
 
 def get_state(

@@ -5,8 +5,6 @@ An input that cannot be used becomes an `Item` with an error, which is the resul
 
 from __future__ import annotations
 
-import hashlib
-import json
 import operator
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Tuple
 
@@ -15,7 +13,7 @@ import attrs
 from ..errors import InvalidRequestError, LangGraphRunsError
 from ..models import Run
 from ..payloads import RunsInvokePayload, RunsWaitPayload, merge_payload, to_body
-from ..serialization import encode, parse
+from ..serialization import digest_of, encode
 from ..validation import check_id, check_known
 from .keys import key_text
 from .tables import is_table
@@ -113,9 +111,7 @@ class InputReader:
         if not self._digests:
             return ""
         body = to_body(given) if isinstance(given, RunsInvokePayload) else {"input": given}
-        # Sorted, and written by one encoder, so that equal inputs have the same digest in every process, with and without orjson.
-        text = json.dumps(parse(encode(body)), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+        return digest_of(body)
 
 
 class RunsToJoin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence
 
 from .. import (
     AbortedError,
@@ -19,25 +19,42 @@ from .. import (
     RunError,
     exit_codes,
 )
-from ..runs import new_thread_id
+from ..runs import new_thread_id, thread_of_key
 from .command import CommandError
 from .console import print_message, shorten
 from .signals import Signals
 
-__all__ = ["ForegroundRun", "foreground_run", "on_temporary_thread", "paused_message"]
+__all__ = ["ChosenThread", "ForegroundRun", "choose_thread", "foreground_run", "paused_message"]
 
 #: Timeout of each request that is made after the command was ended, in seconds.
 _CLEANUP_TIMEOUT = 5.0
 
 
-def on_temporary_thread(options: Dict[str, Any]) -> str:
-    """Return the id of a new thread for one run, and set the *options* that create it with the run.
+class ChosenThread(NamedTuple):
+    """The thread of a run in the foreground."""
 
-    The id is chosen here, so that the run can be looked up after a broken connection, and cancelled before its id is known.
+    #: The argument of the call.
+    given: Optional[str]
+    #: The id that the thread has or will have.
+    thread_id: str
+    #: True if the thread is deleted when the run has ended.
+    temporary: bool
+
+
+def choose_thread(thread: Optional[str], options: Dict[str, Any]) -> ChosenThread:
+    """Return the thread that the command line names, or that of its idempotency key, or a new one for this run alone.
+
+    For a new one, set the *options* that create it with the run. Its id is chosen here, so that the run can be looked up after a
+    broken connection, and cancelled before its id is known.
     """
+    if thread is not None:
+        return ChosenThread(thread, thread, temporary=False)
+    if "idempotency_key" in options:
+        return ChosenThread(None, thread_of_key(options["idempotency_key"]), temporary=False)
     options["if_not_exists"] = "create"
     options["multitask_strategy"] = "reject"
-    return new_thread_id()
+    new = new_thread_id()
+    return ChosenThread(new, new, temporary=True)
 
 
 class ForegroundRun:

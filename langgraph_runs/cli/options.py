@@ -39,6 +39,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--multitask-strategy", choices=typing.get_args(MultitaskStrategy), help="what to do when --thread is busy (enqueue)"
     )
     run.add_argument("--checkpoint-id", metavar="ID", help="where in the thread's history to start")
+    run.add_argument(
+        "--idempotency-key",
+        metavar="KEY",
+        help="start one run for this key, however often the command is repeated; a repeated one gets the run of the first",
+    )
 
 
 def add_graph_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -119,5 +124,6 @@ def run_options(args: argparse.Namespace) -> Dict[str, Any]:
         "if_not_exists": args.if_not_exists,
         "multitask_strategy": args.multitask_strategy,
         "checkpoint_id": args.checkpoint_id,
+        "idempotency_key": args.idempotency_key,
     }
     return {name: value for name, value in options.items() if value is not None}

@@ -10,7 +10,7 @@ from ..runs import error_for
 from .command import Command
 from .connection import add_connection, client_of
 from .console import as_json, print_json, print_message
-from .foreground_run import ForegroundRun, foreground_run, on_temporary_thread, paused_message
+from .foreground_run import ForegroundRun, choose_thread, foreground_run, paused_message
 from .lock import add_lock, locked
 from .options import add_endings, add_run_options, run_options
 from .stream import show
@@ -49,11 +49,11 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def run_run(args: argparse.Namespace) -> int:
     options = run_options(args)
-    thread_id = on_temporary_thread(options) if args.thread is None else args.thread
-    with locked(args), client_of(args) as client, foreground_run(client, args, thread_id, temporary=args.thread is None) as run:
+    thread, thread_id, temporary = choose_thread(args.thread, options)
+    with locked(args), client_of(args) as client, foreground_run(client, args, thread_id, temporary=temporary) as run:
         with args.signals.during_call():
             outcome: RunOutcome = client.runs.wait(
-                thread_id,
+                thread,
                 args.assistant,
                 on_run_created=run.created,
                 raise_error=False,
@@ -123,7 +123,8 @@ RUN = Command(
         "Starts a run, waits until it ends, and prints its final values as JSON: on one line, or indented on a terminal. "
         "If the run fails, nothing is printed to stdout, and the error to stderr.\n\n"
         "Without --thread the run gets a thread of its own, which is deleted afterwards, unless the run has paused for a "
-        "human or is left running. A broken connection does not end the wait, and never starts the run twice."
+        "human or is left running. A broken connection does not end the wait, and never starts the run twice. With "
+        "--idempotency-key the command itself may be repeated: it joins the run that the first one has started."
     ),
     configure=configure_run,
     run=run_run,

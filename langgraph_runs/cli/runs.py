@@ -44,7 +44,7 @@ def configure_create(parser: argparse.ArgumentParser) -> None:
 def run_create(args: argparse.Namespace) -> int:
     options = run_options(args)
     thread_id: Optional[str] = args.thread
-    if thread_id is None and args.on_completion == "keep":
+    if thread_id is None and args.on_completion == "keep" and args.idempotency_key is None:
         thread_id = str(uuid.uuid4())
         options.update(if_not_exists="create", multitask_strategy="reject")
     elif thread_id is None:

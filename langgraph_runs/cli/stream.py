@@ -10,7 +10,7 @@ from .. import RunStream, StreamEvent, exit_codes
 from .command import Command
 from .connection import add_connection, client_of
 from .console import escape_controls, is_terminal, print_json, print_message, shorten, styled, terminal_width, write_output
-from .foreground_run import ForegroundRun, foreground_run, on_temporary_thread, paused_message
+from .foreground_run import ForegroundRun, choose_thread, foreground_run, paused_message
 from .lock import add_lock, locked
 from .options import add_endings, add_run_options, run_options
 
@@ -32,11 +32,11 @@ def configure_stream(parser: argparse.ArgumentParser) -> None:
 def run_stream(args: argparse.Namespace) -> int:
     options = run_options(args)
     options.setdefault("stream_mode", _MODES)
-    thread_id = on_temporary_thread(options) if args.thread is None else args.thread
-    with locked(args), client_of(args) as client, foreground_run(client, args, thread_id, temporary=args.thread is None) as run:
+    thread, thread_id, temporary = choose_thread(args.thread, options)
+    with locked(args), client_of(args) as client, foreground_run(client, args, thread_id, temporary=temporary) as run:
         with args.signals.during_call():
             stream = client.runs.stream(
-                thread_id,
+                thread,
                 args.assistant,
                 on_run_created=run.created,
                 timeout=args.timeout,

@@ -67,6 +67,16 @@ class RunStarts(Resource):
         call returns it; if not, the run is created again. If this cannot be decided, as for a stateless run, the call raises
         `CreateUncertainError`. Raises `ConflictError` for a busy thread with ``multitask_strategy="reject"``, and `NotFoundError`
         for an unknown thread or assistant.
+
+        With *idempotency_key* there is one run for the key, however many calls, processes and machines start it, and whatever
+        breaks: a later call returns the run of the first one, with ``replayed`` True. With *thread_id* None, this holds as long as
+        the thread of the run exists, whose id is derived from the key, and no create is executed more than 5 seconds after it was
+        sent. If a call dies before it has posted the run, the next one waits 10 seconds. On a thread that you name, the key counts
+        for that thread, and two calls at the same moment can both create a run, if the first run ends between the second call's
+        two requests (the list of runs and the create), or while the thread is busy with another run. The younger run is then
+        cancelled and deleted before any call returns it; it may have worked for the time of two requests or, if its process dies
+        within that time, until the next call with the key. Raises `IdempotencyConflictError` if the key has a run with another
+        assistant, input or other options.
         """
         start = prepare_start("create", RunsCreatePayload, self._starter.creator, thread_id, assistant_id, payload, options)
         with start.options.scope(self._transport) as scope:
@@ -115,6 +125,8 @@ class RunStarts(Resource):
         It stays if the run waits for a human, who answers on that thread (``on_run_created`` and ``outcome.run`` have its id), and
         if it is not known that the run has ended, as after a timeout. ``on_completion="keep"`` keeps the thread in any case,
         ``"delete"`` deletes it even if the run waits for a human. Deleting takes 2 seconds at most, and never fails the call.
+
+        With *idempotency_key* the call joins the run of an earlier call with the key, as described for `create`. The thread stays.
         """
         start = prepare_start("wait", RunsWaitPayload, self._starter.creator, thread_id, assistant_id, payload, options)
         with start.options.scope(self._transport) as scope:
@@ -237,6 +249,9 @@ class RunStarts(Resource):
 
         With *thread_id* None the run gets a new thread, as for `wait`. It is deleted when the stream has been read to its end. If
         the stream is closed early, the run goes on, and its thread stays.
+
+        With *idempotency_key* the call streams the run of an earlier call with the key from its start (see `create`, and
+        `RunStream.replayed`), or raises `StreamInterruptedError` if the server does not have its events any more. The thread stays.
         """
         start = prepare_start("stream", RunsStreamPayload, self._starter.creator, thread_id, assistant_id, payload, options)
         return stream_new_run(self._starter, start, options)

@@ -8,6 +8,7 @@ from .create_batch import create_runs
 from .create_once import RunCreator
 from .cron_creation import create_cron
 from .graph_error import GraphError, reported_error
+from .idempotency_key import is_replayed, thread_of_key
 from .outcome import RunOutcomes, deleted_run_error, error_for
 from .own_thread import ARRIVAL_CHECKS, Disposal, OwnThreads, ThreadPlan, new_thread_id
 from .pagination import Filters, list_newest, pages
@@ -41,6 +42,7 @@ __all__ = [
     "deleted_run_error",
     "error_for",
     "interrupts_in",
+    "is_replayed",
     "list_newest",
     "new_thread_id",
     "pages",
@@ -48,4 +50,5 @@ __all__ = [
     "prepare_start",
     "prune_threads",
     "reported_error",
+    "thread_of_key",
 ]

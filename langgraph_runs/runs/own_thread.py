@@ -26,7 +26,7 @@ from ..models import Run, RunOutcome
 from .outcome import RunOutcomes
 from .pause import pause_of
 
-__all__ = ["ARRIVAL_CHECKS", "Disposal", "OwnThreads", "ThreadPlan", "choose_thread", "new_thread_id"]
+__all__ = ["ARRIVAL_CHECKS", "Disposal", "OwnThreads", "ThreadPlan", "check_new_thread", "choose_thread", "new_thread_id"]
 
 _log = logging.getLogger(__name__)
 #: Seconds that the requests after a call's run has ended may take. The result of the call waits for them.
@@ -73,12 +73,7 @@ def choose_thread(body: Dict[str, Any]) -> ThreadPlan:
 
     Raises `InvalidRequestError` if *body* needs a thread that exists.
     """
-    command = body.get("command")
-    if isinstance(command, Mapping) and "resume" in command:
-        raise InvalidRequestError("command={'resume': ...} answers a run that waits on its thread: give the thread_id of that run")
-    for name in ("checkpoint", "checkpoint_id"):
-        if name in body:
-            raise InvalidRequestError(f"{name}=...: give the thread_id of the thread that has the checkpoint")
+    check_new_thread(body)
     given = body.pop("on_completion", None)
     disposal = {"keep": Disposal.KEEP, "delete": Disposal.DELETE}.get(given, Disposal.DELETE_IF_FINAL)
     body["if_not_exists"] = "create"
@@ -86,6 +81,16 @@ def choose_thread(body: Dict[str, Any]) -> ThreadPlan:
     if isinstance(metadata, Mapping):
         body["metadata"] = {**metadata, THREAD_USE: KEPT if disposal is Disposal.KEEP else TEMPORARY}
     return ThreadPlan(new_thread_id(), disposal)
+
+
+def check_new_thread(body: Mapping[str, Any]) -> None:
+    """Raise `InvalidRequestError` if *body* needs a thread that exists."""
+    command = body.get("command")
+    if isinstance(command, Mapping) and "resume" in command:
+        raise InvalidRequestError("command={'resume': ...} answers a run that waits on its thread: give the thread_id of that run")
+    for name in ("checkpoint", "checkpoint_id"):
+        if name in body:
+            raise InvalidRequestError(f"{name}=...: give the thread_id of the thread that has the checkpoint")
 
 
 class OwnThreads:

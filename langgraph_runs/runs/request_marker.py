@@ -9,7 +9,8 @@ from typing import Any, Dict, Mapping, Optional
 import attrs
 
 from .. import api
-from ..markers import BATCH_ITEM, MARKER
+from ..markers import BATCH_ITEM, MARKER, key_in, keyed_marker
+from .idempotency_key import IdempotencyKey
 
 __all__ = ["RequestMarker"]
 
@@ -30,13 +31,18 @@ class RequestMarker:
     request_id: str
     #: True if the library made the request id. The caller may use an id of its own for several requests.
     made_here: bool
+    #: The id of the idempotency key, or None. All creates with one key are for the same run.
+    key: Optional[str] = None
 
     @classmethod
-    def new(cls, headers: Mapping[str, Any]) -> RequestMarker:
-        """Return a new marker for a create with the caller's *headers*."""
+    def new(cls, headers: Mapping[str, Any], key: Optional[IdempotencyKey] = None) -> RequestMarker:
+        """Return a new marker for a create with the caller's *headers* and, if there is one, an idempotency key."""
         given = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
         fresh = _fresh_id()
-        return cls(fresh if given is None else f"{given} {fresh}", given or fresh, given is None)
+        value = fresh if given is None else f"{given} {fresh}"
+        if key is not None:
+            value = keyed_marker(value, key.id, key.fingerprint)
+        return cls(value, given or fresh, given is None, None if key is None else key.id)
 
     @property
     def headers(self) -> Dict[str, str]:
@@ -56,8 +62,16 @@ class RequestMarker:
             body["config"] = config
 
     def is_on(self, row: api.MarkedRun) -> bool:
-        """Return True if the run was created by the request with this marker."""
+        """Return True if the run was created by the request with this marker, or by another one with the same idempotency key."""
+        return self.is_own(row) or (self.key is not None and key_in(row.marker) == self.key)
+
+    def is_own(self, row: api.MarkedRun) -> bool:
+        """Return True if the run was created by the request with this marker itself."""
         return row.marker == self.value or (self.made_here and row.run.request_id == self.request_id)
+
+    def is_shown_by(self, row: api.MarkedRun) -> bool:
+        """Return True if the server shows the marker of *row*, a run that this create has made or found."""
+        return row.marker == self.value or (self.key is not None and key_in(row.marker) == self.key)
 
 
 def _merge(body: Dict[str, Any], name: str, fields: Mapping[str, Any]) -> None:

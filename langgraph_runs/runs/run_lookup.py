@@ -21,7 +21,7 @@ from ..server_traits import ServerTraits
 from .pagination import PageReader, shows_newest_first
 from .request_marker import RequestMarker
 
-__all__ = ["RecoveredRun", "RunLookup", "StatelessLookup"]
+__all__ = ["RecoveredRun", "RunLookup", "StatelessLookup", "is_thread_absent"]
 
 #: Runs on the first page, and on further pages.
 _FEW, _MANY = 20, 500
@@ -42,6 +42,8 @@ class RecoveredRun:
     thread_id: Optional[str]
     #: The run itself, if it was looked up; None if only its ids are known.
     run: Optional[Run] = None
+    #: True if another call with the same idempotency key has created it.
+    replayed: bool = False
 
 
 class RunLookup:
@@ -78,12 +80,13 @@ class RunLookup:
         try:
             found = self._read(scope, thorough=thorough)
         except NotFoundError as error:
-            if thorough and not (states_absence(error) and self._is_thread_absent(scope)):
+            absent = thorough and states_absence(error)
+            if thorough and not (absent and is_thread_absent(self._transport, scope, self._thread_id, self._options)):
                 self.problem = f"the list of runs could not be requested ({error})"
             return None
         if found is None:
             return None
-        found.note_in(self._traits, self._marker.value)
+        found.note_in(self._traits, shows_marker=self._marker.is_shown_by(found))
         return found.run
 
     def _read(self, scope: Scope, *, thorough: bool) -> Optional[api.MarkedRun]:
@@ -152,13 +155,6 @@ class RunLookup:
         clocks = [time.time()] if self._server_time is None else [time.time(), self._server_time]
         return len(clocks) == 2 and self._traits.shows_marker is None and created < min(clocks) - elapsed - _OLD
 
-    def _is_thread_absent(self, scope: Scope) -> bool:
-        """Return True if the server itself says that it does not have the thread, in response to a question that it can answer."""
-        found = scope.unless_failed(
-            lambda: api.search_threads(self._transport, scope, self._options, limit=1, ids=[self._thread_id]), None
-        )
-        return found is not None and all(_plain_id(thread.thread_id) != _plain_id(self._thread_id) for thread in found)
-
 
 class StatelessLookup:
     """Looks for the runs of one create without a thread: a server that makes a thread for a run gives it the run's metadata.
@@ -195,6 +191,12 @@ class StatelessLookup:
                 if found is not None:
                     runs[item] = found
         return runs
+
+
+def is_thread_absent(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions) -> bool:
+    """Return True if the server itself says that it does not have the thread, in response to a question that it can answer."""
+    found = scope.unless_failed(lambda: api.search_threads(transport, scope, options, limit=1, ids=[thread_id]), None)
+    return found is not None and all(_plain_id(thread.thread_id) != _plain_id(thread_id) for thread in found)
 
 
 def _is_oldest_first(rows: Sequence[api.MarkedRun]) -> bool:

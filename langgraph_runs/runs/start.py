@@ -15,7 +15,8 @@ from ..options import OnGap, OnTimeout
 from ..payloads import RunsInvokePayload, merge_payload, names_of, to_body
 from ..validation import check_choice, check_id, check_known
 from .create_once import RunCreator
-from .own_thread import Disposal, ThreadPlan, choose_thread
+from .idempotency_key import IdempotencyKey
+from .own_thread import Disposal, ThreadPlan, check_new_thread, choose_thread
 from .request_marker import RequestMarker
 
 __all__ = ["JOINING", "PreparedStart", "check_client_options", "prepare_start"]
@@ -24,9 +25,9 @@ __all__ = ["JOINING", "PreparedStart", "check_client_options", "prepare_start"]
 JOINING = frozenset({"raise_error", "on_timeout"})
 #: Options that are not part of the request body, by call.
 _CLIENT_OPTIONS: Mapping[str, frozenset[str]] = {
-    "create": CALL_OPTIONS | {"on_run_created"},
-    "wait": CALL_OPTIONS | JOINING | {"on_run_created"},
-    "stream": CALL_OPTIONS | JOINING | {"on_run_created", "on_gap"},
+    "create": CALL_OPTIONS | {"on_run_created", "idempotency_key"},
+    "wait": CALL_OPTIONS | JOINING | {"on_run_created", "idempotency_key"},
+    "stream": CALL_OPTIONS | JOINING | {"on_run_created", "on_gap", "idempotency_key"},
 }
 
 
@@ -47,6 +48,10 @@ class PreparedStart:
     own_thread: bool = False
     #: What happens to the thread when the run has ended.
     disposal: Disposal = Disposal.KEEP
+    #: The idempotency key; then *request* only creates the run, except for a stream.
+    key: Optional[IdempotencyKey] = None
+    #: The request without ``multitask_strategy="reject"``, for a busy thread of the caller's; None if *request* has nothing else.
+    request_as_given: Optional[Request] = None
     _reported: List[str] = attrs.field(factory=list)
 
     @property
@@ -95,6 +100,8 @@ def prepare_start(
     With *thread_id* None, ``wait`` and ``stream`` get a new thread, which no other call knows: see `own_thread`. For ``create`` the
     server chooses a thread, and deletes it when the run has ended: no call of the library waits for that.
 
+    With ``idempotency_key``, the thread is derived from the key if *thread_id* is None, and a wait only creates the run.
+
     *own_thread* says that no other call creates runs on the thread. The create then tells the server to refuse a second run while
     the first is unfinished, so that it may be sent again when nothing else shows whether an earlier attempt will be executed.
     """
@@ -107,15 +114,50 @@ def prepare_start(
     merged = merge_payload(cls, payload, {name: value for name, value in options.items() if name not in client_options}, call=call)
     resumable, fixed = _resumable(call, merged)
     body = to_body(merged, assistant_id=assistant, **fixed)
-    plan = ThreadPlan(thread, Disposal.KEEP)
-    if thread is None and call != "create":
+    callback = options.get("on_run_created")
+    plan, key, as_given = ThreadPlan(thread, Disposal.KEEP), None, None
+    given_key = options.get("idempotency_key")
+    if given_key is not None:
+        key = _key_of(given_key, body, derived=thread is None)
+        if thread is None:
+            plan, own_thread = ThreadPlan(key.thread_id, Disposal.KEEP), True
+        if call == "wait":
+            call = "create"  # the run is joined when it is known that it is the only one
+            body.pop("on_disconnect", None)
+    elif thread is None and call != "create":
         plan, own_thread = choose_thread(body), True
     if own_thread:
         body["multitask_strategy"] = "reject"
-    marker = creator.mark(body, common.headers)
-    request = api.start_request(call, plan.thread_id, body, common, headers=marker.headers)
-    callback = options.get("on_run_created")
-    return PreparedStart(common, request, marker, plan.thread_id, merged, resumable, callback, own_thread, plan.disposal)
+    marker = creator.mark(body, common.headers, key)
+    headers = marker.headers if key is None else {**marker.headers, **key.headers(common.headers)}
+    if key is not None and body.get("multitask_strategy") != "reject":
+        as_given = api.start_request(call, plan.thread_id, body, common, headers=headers)
+        body["multitask_strategy"] = "reject"
+    request = api.start_request(call, plan.thread_id, body, common, headers=headers)
+    return PreparedStart(
+        common, request, marker, plan.thread_id, merged, resumable, callback, own_thread, plan.disposal, key, as_given
+    )
+
+
+def _key_of(value: Any, body: Dict[str, Any], *, derived: bool) -> IdempotencyKey:
+    """Return the idempotency key that the caller gave as *value*. Raise `InvalidRequestError` if *body* does not allow one.
+
+    With *derived*, change *body* for the thread that is derived from the key.
+    """
+    if body.get("on_disconnect") == "cancel":
+        raise InvalidRequestError(
+            "on_disconnect='cancel' with idempotency_key: other calls may wait for the same run; leave it out"
+        )
+    if body.get("on_completion") == "delete":
+        raise InvalidRequestError(
+            "on_completion='delete' with idempotency_key: a later call finds the run by its thread; leave it out and "
+            "delete the thread when the key is not needed any more"
+        )
+    if derived:
+        check_new_thread(body)
+        for name in ("on_completion", "if_not_exists", "multitask_strategy"):
+            body.pop(name, None)
+    return IdempotencyKey.of(value, body, derived=derived)
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, TypeVar, Union
 
 import attrs
 
@@ -14,10 +14,12 @@ from ..errors import (
     InternalServerError,
     ResponseDecodeError,
 )
-from ..http import Response, Transport
+from ..http import Request, Response, Transport
 from ..models import Run, RunOutcome
 from ..server_traits import ServerTraits
 from .create_once import RunCreator
+from .idempotency_key import is_replayed
+from .keyed_start import KeyedStart
 from .outcome import RunOutcomes
 from .own_thread import Disposal, OwnThreads
 from .refusal import explained_refusals
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from ..http import ByteStream
 
 __all__ = ["RunStarter"]
+
+#: The response to a create: read, or still open.
+R = TypeVar("R", "Response", "ByteStream")
 
 
 class RunStarter:
@@ -44,11 +49,13 @@ class RunStarter:
 
     def create(self, start: PreparedStart, scope: Scope) -> Run:
         """Create a run and return it. Does not wait for its end."""
-        created = self._send(start, scope, recover=True)
+        created = self._send(start, scope, recover=True) if start.key is None else self._send_keyed(start, scope)
         if isinstance(created, RecoveredRun):
             run = self._fetch(created, start, scope)
         else:
             run = self._created(created, start, scope)
+            if start.key is not None and is_replayed(created.headers):
+                run = attrs.evolve(run, replayed=True)
         start.report(run.run_id, run.thread_id or None)
         return run
 
@@ -83,6 +90,10 @@ class RunStarter:
         return self.own_threads.finish(start.plan, outcome, scope, options=options.headers_only, signal=options.signal)
 
     def _wait(self, start: PreparedStart, scope: Scope) -> RunOutcome:
+        if start.key is not None:
+            run = self.create(start, scope)
+            outcome = self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only)
+            return attrs.evolve(outcome, run=outcome.run and attrs.evolve(outcome.run, replayed=run.replayed))
         if start.thread_id is not None and self.traits.names_run_in_wait is False and start.survives_disconnect:
             run = self.create(attrs.evolve(start, request=api.create_instead_of_wait(start.request)), scope)
             return self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only)
@@ -137,15 +148,44 @@ class RunStarter:
     def open(self, start: PreparedStart, scope: Scope) -> Union[ByteStream, RecoveredRun]:
         """Start a run for a stream and return the open response, or the run if the response was lost."""
         scope.note_run(thread_id=start.thread_id)
-        with explained_refusals(self.transport, scope, start.thread_id, start.options):
-            return self.creator.open_once(
-                start.request,
-                scope,
-                thread_id=start.thread_id,
-                marker=start.marker,
-                recover=start.survives_disconnect,
-                own_thread=start.own_thread,
-            )
+
+        def open_once(request: Request, may_send: Optional[Callable[[], bool]] = None) -> Union[ByteStream, RecoveredRun]:
+            with explained_refusals(self.transport, scope, start.thread_id, start.options):
+                return self.creator.open_once(
+                    request,
+                    scope,
+                    thread_id=start.thread_id,
+                    marker=start.marker,
+                    recover=start.survives_disconnect,
+                    own_thread=start.own_thread,
+                    may_send=may_send,
+                )
+
+        return open_once(start.request) if start.key is None else self._once_per_key(start, scope, open_once)
+
+    def _send_keyed(self, start: PreparedStart, scope: Scope) -> Union[Response, RecoveredRun]:
+        """Create the run of an idempotency key, or find it. Return the response to the create, or the run."""
+
+        def send_once(request: Request, may_send: Optional[Callable[[], bool]]) -> Union[Response, RecoveredRun]:
+            with explained_refusals(self.transport, scope, start.thread_id, start.options):
+                return self.creator.send_once(
+                    request,
+                    scope,
+                    thread_id=start.thread_id,
+                    marker=start.marker,
+                    own_thread=start.own_thread,
+                    may_send=may_send,
+                )
+
+        return self._once_per_key(start, scope, send_once)
+
+    def _once_per_key(
+        self, start: PreparedStart, scope: Scope, send: Callable[[Request, Optional[Callable[[], bool]]], Union[R, RecoveredRun]]
+    ) -> Union[R, RecoveredRun]:
+        keyed: KeyedStart[R] = KeyedStart(
+            self.transport, self.traits, start, scope, send, repeat_refused=self.creator.repeat_refused
+        )
+        return keyed.run()
 
     def _send(self, start: PreparedStart, scope: Scope, *, recover: bool) -> Union[Response, RecoveredRun]:
         scope.note_run(thread_id=start.thread_id)
@@ -175,13 +215,13 @@ class RunStarter:
                 return found
             uncertain = CreateUncertainError(message, request_id=start.marker.request_id, request=error.request)
             raise scope.identify(uncertain) from error
-        row.note_in(self.traits, start.marker.value)
+        row.note_in(self.traits, shows_marker=start.marker.is_shown_by(row))
         return row.run
 
     def _fetch(self, found: RecoveredRun, start: PreparedStart, scope: Scope) -> Run:
         scope.note_run(run_id=found.run_id, thread_id=found.thread_id)
         if found.run is not None:
-            return found.run
+            return attrs.evolve(found.run, replayed=found.replayed)
         if found.thread_id is None:
             message = "the run was created, but its response was lost before it named the run's thread"
             raise scope.identify(CreateUncertainError(message, sent=True, request_id=start.marker.request_id))

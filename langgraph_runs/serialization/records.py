@@ -145,7 +145,7 @@ def _make_hook(cls: Any) -> Any:
     if_unreadable = {name: field.metadata["unreadable"] for name, field in fields.items() if "unreadable" in field.metadata}
     needed = {name for name, field in fields.items() if field.default is attrs.NOTHING} - if_unreadable.keys()
     strict = needed | {name for name, field in fields.items() if field.metadata.get("strict")}
-    known_names = fields.keys() - {"extra"}
+    known_names = fields.keys() - {"extra"} - {name for name, field in fields.items() if field.metadata.get("ours")}
     # The hook below removes a null of a field that has a default, so the hooks of the fields do not have to.
     hooks: Dict[str, Any] = {
         name: override(struct_hook=_HOOKS[field.type]) for name, field in fields.items() if field.type in _HOOKS

@@ -8,7 +8,7 @@ from .. import api
 from ..errors import APIStatusError, InvalidRequestError
 from ..http import CommonOptions
 from ..payloads import modes_of
-from ..runs import Disposal, PreparedStart, RecoveredRun, RunStarter
+from ..runs import Disposal, PreparedStart, RecoveredRun, RunStarter, is_replayed
 from .connection import REFUSES_FILTER
 from .counted_ids import count_of
 from .cursor import FROM_START, Cursor, is_from_start
@@ -26,12 +26,16 @@ def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[s
     """Start a run and return its stream. *options* are those of the call, checked."""
     cursor = Cursor(from_start=start.resumable, modes=modes_of(start.payload.stream_mode))
     scope = start.options.stream_scope(starter.transport)
+    replayed = False
 
     def open_first() -> Optional[ByteStream]:
+        nonlocal replayed
         first = starter.open(start, scope)
         if isinstance(first, RecoveredRun):
             scope.note_run(run_id=first.run_id, thread_id=first.thread_id)
+            replayed = first.replayed
             return None
+        replayed = start.key is not None and is_replayed(first.headers)
         return first
 
     config = StreamConfig(
@@ -44,6 +48,7 @@ def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[s
         on_timeout=options.get("on_timeout"),
         raise_error=options.get("raise_error", True) is not False,
         report=start.report,
+        is_replayed=lambda: replayed,
         find=lambda: starter.creator.find(start.thread_id, start.marker, scope),
         dies_with_connection=not start.survives_disconnect,
         finish=None if start.disposal is Disposal.KEEP else lambda outcome: starter.finish(start, outcome, scope),

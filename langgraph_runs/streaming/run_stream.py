@@ -92,6 +92,11 @@ class RunStream(Generic[E], Iterator[E]):
         return self._scope.thread_id
 
     @property
+    def replayed(self) -> bool:
+        """True if this call has not created the run: an earlier call with the same *idempotency_key* has."""
+        return self._config.is_replayed()
+
+    @property
     def last_event_id(self) -> Optional[str]:
         """The last event id at the last delivered event. Pass it to `join_stream` to continue after that event."""
         return self._config.cursor.start if self._last is None else self._last.id

@@ -60,6 +60,8 @@ class StreamConfig:
     #: Called once with how the run ended, or None if that could not be requested. Returns it with any pause found, and deletes the
     #: thread if the library made it and the run has ended for good.
     finish: Optional[Callable[[Optional[RunOutcome]], Optional[RunOutcome]]] = None
+    #: Returns True if an earlier call with the same idempotency key has created the run.
+    is_replayed: Callable[[], bool] = bool
     #: Cancels the run when the time of the call is over, and deletes the thread if the library made it.
     cancel_late: Optional[Callable[[], None]] = None
 

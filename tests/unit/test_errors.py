@@ -49,6 +49,7 @@ def test_the_tree_is_the_documented_one() -> None:
     assert {
         "LangGraphRunsError": ["Exception"],
         "InvalidRequestError": ["LangGraphRunsError", "ValueError"],
+        "IdempotencyConflictError": ["InvalidRequestError"],
         "AbortedError": ["LangGraphRunsError"],
         "LedgerError": ["LangGraphRunsError"],
         "APIConnectionError": ["LangGraphRunsError"],

@@ -36,7 +36,9 @@ OPTION_CLASSES = [
     JoinStreamOptions,
 ]
 #: Options of the client that are not in a request body.
-CLIENT_OPTIONS = {"timeout", "signal", "headers", "params", "on_run_created", "on_timeout", "on_gap", "raise_error"}
+CLIENT_OPTIONS = {"timeout", "signal", "headers", "params", "on_run_created", "on_timeout", "on_gap", "raise_error"} | {
+    "idempotency_key"
+}
 
 
 def hints(cls: Any) -> Dict[str, Any]:
@@ -112,7 +114,7 @@ def test_an_option_of_several_calls_is_documented_once() -> None:
 def test_map_has_the_options_of_its_runs() -> None:
     """All options of create, but for those that map decides for each run."""
     decided = {"input", "command", "checkpoint", "checkpoint_id", "on_completion", "multitask_strategy", "if_not_exists"}
-    others = {"timeout", "signal", "on_run_created"}
+    others = {"timeout", "signal", "on_run_created", "idempotency_key"}
     assert set(option_docs(CreateOptions)) - decided - others == set(option_docs(MapOptions))
 
 

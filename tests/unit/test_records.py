@@ -53,9 +53,15 @@ def test_an_unknown_status_is_text() -> None:
 def test_a_field_that_may_be_absent_may_be_null(absent: Any) -> None:
     """A field with a default gets it when it is null as well as when it is missing."""
     least = {"run_id": "r", "thread_id": "t", "status": "x"}
-    optional = {name for name in attrs.fields_dict(Run) if name not in least}
+    optional = {name for name in attrs.fields_dict(Run) if name not in least} - {"replayed"}
     value = least if absent is ... else {**least, **dict.fromkeys(optional - {"extra"}, None)}
     assert Run(run_id="r", thread_id="t", status="x") == decode(value, Run)
+
+
+def test_a_field_of_the_library_is_not_read_from_the_server() -> None:
+    """A server may have a field of the same name, which means something else."""
+    run = decode(run_json(replayed=True), Run)
+    assert (False, {"replayed": True}) == (run.replayed, run.extra)
 
 
 @pytest.mark.parametrize(

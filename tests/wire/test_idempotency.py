@@ -1,0 +1,359 @@
+"""Runs with an idempotency key: one run for a key, whichever calls begin, break off or come late."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any, Callable
+
+import pytest
+
+from langgraph_runs import (
+    Client,
+    ConflictError,
+    CreateUncertainError,
+    IdempotencyConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    UnprocessableEntityError,
+)
+from langgraph_runs.markers import LOCK, RELEASED
+from langgraph_runs.runs import locks
+from langgraph_runs.runs import thread_of_key as key_id
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, cut_response, swallow
+
+from .fake_langgraph import FakeLangGraph, FakeRun
+from .scripted import reply, reply_json
+
+Connect = Callable[..., Client]
+INPUT = {"n": 3}
+
+
+def program(run: FakeRun) -> Any:
+    for i in range(run.input.get("n", 0)):
+        run.emit("custom", {"i": i})
+    return {"done": run.input}
+
+
+@pytest.fixture
+def server() -> Iterator[FakeLangGraph]:
+    with FakeLangGraph(program) as fake:
+        yield fake
+
+
+@pytest.fixture
+def key() -> str:
+    return f"order {uuid.uuid4()}"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks that expire soon."""
+    monkeypatch.setattr(locks, "HOLD", 0.4)
+    monkeypatch.setattr(locks, "EXPIRY", 0.5)
+
+
+def paths(server: FakeLangGraph) -> list[str]:
+    return [f"{request.method} {request.path.partition('?')[0]}" for request in server.requests]
+
+
+# -- the first call and the later ones
+
+
+def test_the_first_create_sends_two_requests_and_a_later_one_gets_its_run(
+    connect: Connect, server: FakeLangGraph, key: str
+) -> None:
+    first = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    thread_id = key_id(key)
+    assert ["POST /threads", f"POST /threads/{thread_id}/runs"] == paths(server)
+    create = server.requests[1]
+    assert key == create.header("Idempotency-Key")
+    assert "reject" == create.json()["multitask_strategy"]
+    again = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert ["POST /threads", f"GET /threads/{thread_id}/runs"] == paths(server)[2:]
+    assert (first.run_id, False, True) == (again.run_id, first.replayed, again.replayed)
+    assert (thread_id, first.request_id) == (first.thread_id, again.request_id)
+
+
+def test_nothing_of_the_protocol_is_shown(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    client = connect(server.url)
+    run = client.runs.create(None, "agent", input=INPUT, metadata={"customer": "ada"}, idempotency_key=key)
+    shown = [run.metadata, client.threads.get(run.thread_id).metadata, client.runs.get(run.thread_id, run.run_id).metadata]
+    assert not [name for metadata in shown for name in metadata if name.startswith("langgraph_runs")]
+    assert ["ada", "ada"] == [metadata["customer"] for metadata in (shown[0], shown[2])]
+    assert ";" not in str(run.request_id)
+
+
+def test_create_wait_and_stream_with_one_key_are_one_run(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    client = connect(server.url)
+    told: list[Any] = []
+    options: dict[str, Any] = {"input": INPUT, "idempotency_key": key, "on_run_created": told.append}
+    with client.runs.stream(None, "agent", stream_mode=["custom", "values"], **options) as stream:
+        events = [event.event for event in stream]
+    assert "custom" in events and not stream.replayed
+    values = client.runs.wait(None, "agent", **options)
+    outcome = client.runs.wait(None, "agent", raise_error=False, **options)
+    run = client.runs.create(None, "agent", **options)
+    with client.runs.stream(None, "agent", stream_mode=["custom", "values"], **options) as stream:
+        assert events == [event.event for event in stream]
+    assert stream.replayed and outcome.run.replayed and run.replayed
+    assert {"done": INPUT} == values == outcome.values
+    assert 1 == len(server.created)
+    assert [{"run_id": run.run_id, "thread_id": run.thread_id}] * 5 == told
+    assert run.thread_id in server.threads
+
+
+def test_calls_of_many_clients_at_once_make_one_run(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    together, runs = threading.Barrier(8), []
+
+    def call() -> None:
+        client = connect(server.url)
+        together.wait()
+        runs.append(client.runs.create(None, "agent", input=INPUT, idempotency_key=key))
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 == len(server.created) == len({run.run_id for run in runs})
+    assert [False] + [True] * 7 == sorted(run.replayed for run in runs)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_another_input_is_a_conflict_and_starts_nothing(connect: Connect, server: FakeLangGraph, key: str, given: bool) -> None:
+    client = connect(server.url)
+    thread_id = client.threads.create().thread_id if given else None
+    run = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    for verb in (client.runs.create, client.runs.wait, client.runs.stream):
+        with pytest.raises(IdempotencyConflictError, match="another input and metadata;") as caught:
+            verb(thread_id, "agent", input={"n": 4}, metadata={"a": 1}, idempotency_key=key)
+        assert ("input", "metadata") == caught.value.differs
+        assert run.run_id == caught.value.run_id
+    assert 1 == len(server.created)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"on_disconnect": "cancel"},
+        {"on_completion": "delete"},
+        {"command": {"resume": 1}},
+        {"checkpoint_id": str(uuid.uuid4())},
+        {"idempotency_key": ""},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_a_key_does_not_allow_is_refused_before_anything_is_sent(
+    connect: Connect, server: FakeLangGraph, key: str, options: Any
+) -> None:
+    with pytest.raises(InvalidRequestError, match=next(iter(options))):
+        connect(server.url).runs.wait(None, "agent", **{"idempotency_key": key, **options})
+    assert [] == server.requests
+
+
+def test_a_server_that_knows_keys_says_that_the_run_existed(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    client = connect(server.url)
+    run = client.runs.create(None, "agent", input=INPUT)
+    known = reply_json(200, server.run_json(server.created[0]), headers=[("Idempotency-Replayed", "true")])
+    server.instead("POST", "/threads/*/runs", known)
+    again = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert (run.run_id, True) == (again.run_id, again.replayed)
+
+
+# -- calls that break off
+
+
+def test_a_lost_response_to_the_create_is_looked_up(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    with CuttingProxy(server.url) as proxy:
+        proxy.arm(cut_response(9), when=b"POST /threads/")
+        run = connect(proxy.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert [run.run_id] == [created.run_id for created in server.created]
+    assert not run.replayed
+
+
+def test_a_lost_response_to_the_lock_does_not_lose_the_lock(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    """The token in the thread shows that the call itself has created it."""
+    with CuttingProxy(server.url) as proxy:
+        proxy.arm(swallow(), when=b"POST /threads ")
+        run = connect(proxy.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert not run.replayed and 1 == len(server.created)
+    assert 2 == paths(server).count("POST /threads")
+
+
+def test_a_call_that_died_before_its_create_is_taken_over(connect: Connect, server: FakeLangGraph, key: str, quick: None) -> None:
+    client = connect(server.url)
+    client.threads.create(thread_id=key_id(key), metadata={LOCK: "of a call that has died"})
+    run = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert not run.replayed and 1 == len(server.created)
+    assert [run.thread_id] == list(server.threads)  # the lock of the takeover was deleted
+    assert client.runs.create(None, "agent", input=INPUT, idempotency_key=key).replayed
+
+
+def test_one_of_several_waiting_calls_takes_over(connect: Connect, server: FakeLangGraph, key: str, quick: None) -> None:
+    connect(server.url).threads.create(thread_id=key_id(key), metadata={LOCK: "of a call that has died"})
+    runs = []
+    threads = [
+        threading.Thread(
+            target=lambda: runs.append(connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key))
+        )
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 == len(server.created) == len({run.run_id for run in runs})
+    assert 4 == sum(run.replayed for run in runs)
+
+
+def test_a_refused_create_gives_the_lock_back(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    """So that a corrected call does not have to wait, and may have other arguments: there is no run yet."""
+    client = connect(server.url)
+    server.instead("POST", "/threads/*/runs", reply_json(422, {"detail": "Invalid assistant"}))
+    with pytest.raises(UnprocessableEntityError):
+        client.runs.create(None, "nobody", input=INPUT, idempotency_key=key)
+    assert True is server.threads[key_id(key)]["metadata"][RELEASED]
+    run = client.runs.create(None, "agent", input=INPUT, idempotency_key=key, timeout=5)
+    assert not run.replayed and 1 == len(server.created)
+
+
+def test_a_create_that_is_refused_for_a_moment_is_sent_again(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    for _ in range(2):
+        server.instead("POST", "/threads/*/runs", reply(429, headers=[("Retry-After", "0")]))
+    run = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert not run.replayed
+    assert ["POST /threads"] + [f"POST /threads/{run.thread_id}/runs"] * 3 == paths(server)
+
+
+def test_a_long_refusal_gives_the_lock_back_and_takes_the_next_one(
+    connect: Connect, server: FakeLangGraph, key: str, quick: None
+) -> None:
+    server.instead("POST", "/threads/*/runs", reply(429, headers=[("Retry-After", "1")]))
+    run = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert not run.replayed and 1 == len(server.created)
+    assert f"PATCH /threads/{run.thread_id}" in paths(server)
+
+
+def test_a_create_that_arrives_after_a_takeover_makes_no_second_run(
+    connect: Connect, server: FakeLangGraph, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call that held the lock was suspended before its create; the older run stays, and both calls get it."""
+    monkeypatch.setattr(locks, "EXPIRY", 0.2)
+    late, posted = threading.Event(), threading.Event()
+    runs: list[Any] = []
+    may_send = locks.Locks.may_send
+
+    def suspended(self: locks.Locks, lock: locks.Lock, seconds: float = 0.0) -> bool:
+        if threading.current_thread() is thread:
+            posted.set()
+            assert late.wait(10)
+            return True
+        return may_send(self, lock, seconds)
+
+    monkeypatch.setattr(locks.Locks, "may_send", suspended)
+    client = connect(server.url)
+    thread = threading.Thread(target=lambda: runs.append(client.runs.create(None, "agent", input=INPUT, idempotency_key=key)))
+    thread.start()
+    assert posted.wait(10)
+    taken_over = connect(server.url).runs.wait(None, "agent", input=INPUT, idempotency_key=key, raise_error=False)
+    late.set()
+    thread.join()
+    assert taken_over.run.run_id == runs[0].run_id and runs[0].replayed
+    assert [taken_over.run.run_id] == [run.run_id for run in connect(server.url).runs.iter(key_id(key))]
+
+
+def test_a_thread_without_a_run_is_taken_over_after_the_time_even_if_it_was_deleted(
+    connect: Connect, server: FakeLangGraph, key: str
+) -> None:
+    client = connect(server.url)
+    run = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    client.threads.delete(run.thread_id)
+    again = client.runs.create(None, "agent", input={"n": 1}, idempotency_key=key)
+    assert again.run_id != run.run_id and not again.replayed
+
+
+def test_a_list_from_a_cache_proves_nothing(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    client = connect(server.url)
+    thread_id = client.threads.create().thread_id
+    server.instead("GET", "/threads/*/runs", reply_json(200, [], headers=[("Age", "7")]))
+    with pytest.raises(CreateUncertainError, match="from a cache") as caught:
+        client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    assert caught.value.sent is False and [] == server.created
+
+
+def test_a_gateway_without_a_server_proves_nothing(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    client = connect(server.url)
+    thread_id = client.threads.create().thread_id
+    server.instead("GET", "/threads/*/runs", reply_json(404, {"detail": "Not Found"}))
+    with pytest.raises(NotFoundError):
+        client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    assert [] == server.created
+
+
+# -- on a given thread
+
+
+def test_on_a_given_thread_the_key_is_looked_for_before_and_after(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    client = connect(server.url)
+    thread_id = client.threads.create().thread_id
+    begun = len(server.requests)
+    run = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    again = client.runs.wait(thread_id, "agent", input=INPUT, idempotency_key=key, raise_error=False)
+    runs = f"/threads/{thread_id}/runs"
+    assert [f"GET {runs}", f"POST {runs}", f"GET {runs}", f"GET {runs}"] == paths(server)[begun : begun + 4]
+    assert run.run_id == again.run.run_id and again.run.replayed and not run.replayed
+    other = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key + " other")
+    assert other.run_id != run.run_id and not other.replayed
+
+
+def test_on_a_busy_thread_the_strategy_of_the_caller_holds(connect: Connect, key: str) -> None:
+    go_on = threading.Event()
+
+    def work(run: FakeRun) -> Any:
+        run.wait(go_on)
+        return {}
+
+    with FakeLangGraph(work) as server:
+        client = connect(server.url)
+        thread_id = client.threads.create().thread_id
+        client.runs.create(thread_id, "agent", input=INPUT)
+        with pytest.raises(ConflictError):
+            client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key, multitask_strategy="reject")
+        run = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+        assert "enqueue" == run.multitask_strategy or run.multitask_strategy is None
+        assert client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key).run_id == run.run_id
+        go_on.set()
+        assert 2 == len(server.created)
+
+
+def test_of_two_runs_that_slipped_through_the_older_stays(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    """As if both calls had looked before either posted: the second one sees no run of the first one."""
+    client = connect(server.url)
+    thread_id = client.threads.create().thread_id
+    first = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    client.runs.join(thread_id, first.run_id)
+    told: list[Any] = []
+    server.instead("GET", "/threads/*/runs", reply_json(200, []))
+    second = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key, on_run_created=told.append)
+    assert second.run_id == first.run_id and second.replayed
+    assert [first.run_id] == [ids["run_id"] for ids in told]
+    assert [first.run_id] == [run.run_id for run in client.runs.iter(thread_id)]
+    assert 2 == len(server.created)
+
+
+def test_a_second_run_of_a_call_that_has_died_is_removed_by_the_next_call(
+    connect: Connect, server: FakeLangGraph, key: str
+) -> None:
+    client = connect(server.url)
+    thread_id = client.threads.create().thread_id
+    first = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    client.runs.join(thread_id, first.run_id)
+    for _ in range(2):
+        server.instead("GET", "/threads/*/runs", reply_json(200, []))
+    left = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    foreign = client.runs.create(thread_id, "agent", input=INPUT)
+    assert left.run_id != first.run_id
+    assert first.run_id == client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key).run_id
+    assert {first.run_id, foreign.run_id} == {run.run_id for run in client.runs.iter(thread_id)}
