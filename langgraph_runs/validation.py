@@ -58,8 +58,8 @@ def check_key(name: str, value: Any) -> str:
     """Return *value*, a key that the caller chooses, as text; whole numbers and UUIDs are accepted. Messages do not show it."""
     if isinstance(value, (int, uuid.UUID)) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise InvalidRequestError(f"{name}: give text that is not empty and has only printable characters, an int or a UUID")
+    if not isinstance(value, str) or not value or any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidRequestError(f"{name}: give text that is not empty and has no null characters, a whole number or a UUID")
     return value
 
 

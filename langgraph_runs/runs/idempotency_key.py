@@ -74,7 +74,9 @@ class IdempotencyKey:
         """Return the header for servers that know keys themselves, unless the caller has *given* it."""
         if any(name.lower() == "idempotency-key" for name in given):
             return {}
-        plain = self.text.isascii() and len(self.text) <= _LONGEST_HEADER and self.text == self.text.strip()
+        plain = (
+            self.text.isascii() and self.text.isprintable() and len(self.text) <= _LONGEST_HEADER and self.text == self.text.strip()
+        )
         return {"Idempotency-Key": self.text if plain else self.id}
 
     def check(self, row: api.MarkedRun) -> None:
