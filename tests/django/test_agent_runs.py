@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import threading
 import uuid
+from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.core.management import call_command
 from django.db import connections, transaction
 from django.http import StreamingHttpResponse
 from django.test import Client as Caller
@@ -39,6 +41,13 @@ from .rows import Heard, again, ended, heard_signals, server_of_rows, started  #
 
 pytestmark = pytest.mark.usefixtures("server", "heard")
 Status = AgentRun.Status
+
+
+# -- the table
+
+
+def test_the_migrations_are_those_of_the_models(database: Path) -> None:
+    call_command("makemigrations", "langgraph_agent_runs", check=True, dry_run=True, verbosity=0)
 
 
 # -- starting

@@ -14,7 +14,7 @@ class AgentRunsConfig(AppConfig):
 
     name = "langgraph_runs.django.runs"
     label = "langgraph_agent_runs"
-    verbose_name = "Agent runs"
+    verbose_name = "LangGraph"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

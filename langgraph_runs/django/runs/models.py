@@ -47,9 +47,8 @@ class AgentRun(models.Model):
     Status = RunStatus
 
     id: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    key: models.CharField[Optional[str], Optional[str]] = models.CharField(
-        max_length=255, null=True, blank=True, unique=True, help_text="One row for each key."
-    )
+    #: There is one row for each key.
+    key: models.CharField[Optional[str], Optional[str]] = models.CharField(max_length=255, null=True, blank=True, unique=True)
     owner: models.ForeignKey[Any, Any] = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="agent_runs"
     )
@@ -60,25 +59,28 @@ class AgentRun(models.Model):
     #: The object that the run is about.
     about = GenericForeignKey("content_type", "object_id")
 
-    server: models.CharField[str, str] = models.CharField(
-        max_length=100, default="default", help_text="The name of a configuration in LANGGRAPH_RUNS."
-    )
+    #: The name of a configuration in LANGGRAPH_RUNS.
+    server: models.CharField[str, str] = models.CharField(max_length=100, default="default")
     assistant: models.CharField[str, str] = models.CharField(max_length=255)
     input = models.JSONField(null=True, blank=True)
-    options = models.JSONField(default=dict, blank=True, help_text="Further arguments of client.runs.create.")
-    answer = models.JSONField(null=True, blank=True, help_text="The answer with which the current run continues the one before.")
+    #: Further arguments of ``client.runs.create``.
+    options = models.JSONField(default=dict, blank=True)
+    #: The answer with which the current run continues the one before.
+    answer = models.JSONField(null=True, blank=True)
 
     status: models.CharField[str, str] = models.CharField(max_length=20, choices=RunStatus.choices, default=RunStatus.QUEUED)
     thread_id: models.CharField[str, str] = models.CharField(max_length=255, blank=True, db_index=True)
     run_id: models.CharField[str, str] = models.CharField(max_length=255, blank=True, db_index=True)
-    values = models.JSONField(null=True, blank=True, help_text="The values of the run that has ended, or is paused.")
-    error: models.CharField[str, str] = models.CharField(max_length=255, blank=True, help_text="The class of the error.")
-    message: models.TextField[str, str] = models.TextField(blank=True, help_text="The message of the error.")
-    questions = models.JSONField(null=True, blank=True, help_text="What the paused run asks: a list of id and value.")
+    #: The values of a run that has ended, or is paused.
+    values = models.JSONField(null=True, blank=True)
+    #: The class of the error, and its message.
+    error: models.CharField[str, str] = models.CharField(max_length=255, blank=True)
+    message: models.TextField[str, str] = models.TextField(blank=True)
+    #: What a paused run asks: a list of objects with ``id`` and ``value``.
+    questions = models.JSONField(null=True, blank=True)
 
-    attempts: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(
-        default=1, help_text="How often the run was begun: once, and once for each retry."
-    )
+    #: How often the run was begun: once, and once for each retry.
+    attempts: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=1)
     #: How many runs the row had before the current one, by retries and answers. Part of the idempotency key.
     run_number: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(default=0, editable=False)
     created_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
@@ -132,7 +134,7 @@ class AgentRun(models.Model):
         permissions = [("cancel_agentrun", "Can cancel agent runs"), ("retry_agentrun", "Can retry agent runs")]
 
     def __str__(self) -> str:
-        return f"{self.assistant} {self.id} ({self.status_label})"
+        return f"{self.assistant} {str(self.id)[:8]} ({self.status_label})"
 
     # -- reading
 

@@ -90,14 +90,14 @@ class Sync:
 
     def _report(self) -> None:
         """Send `run_finished` for the runs whose end was stored by a process that was killed before it sent it."""
-        for row in self._rows.filter(unreported=True).iterator():
+        for row in _one_by_one(self._rows.filter(unreported=True)):
             if not deliver(row):
                 self.failed_receivers += 1
 
     def _deleted_threads(self, before: datetime.datetime) -> Iterator[str]:
         """Delete the threads that were made for rows which have ended before this moment."""
         old = self._rows.filter(status__in=ENDED, finished_at__lt=before, own_thread_ids__isnull=False, unreported=False)
-        for row in old.iterator():
+        for row in _one_by_one(old):
             if row.server in self._unreachable:
                 continue
             try:
@@ -111,6 +111,14 @@ class Sync:
             count = len(row.own_thread_ids or [])
             if note(row, own_thread_ids=None):
                 yield f"{row.pk} {row.status}: deleted {count} thread{'s' if count > 1 else ''}"
+
+
+def _one_by_one(rows: QuerySet[AgentRun]) -> Iterator[AgentRun]:
+    """Yield each of the rows as it is then. No cursor is open meanwhile, which a transaction would end."""
+    for key in list(rows.values_list("pk", flat=True)):
+        row = rows.filter(pk=key).first()
+        if row is not None:
+            yield row
 
 
 def _delete_thread(row: AgentRun, thread_id: str) -> None:

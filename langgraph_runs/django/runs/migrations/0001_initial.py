@@ -11,6 +11,8 @@ __all__ = ["Migration"]
 
 
 class Migration(migrations.Migration):
+    """Create the table."""
+
     initial = True
 
     dependencies = [
@@ -23,21 +25,13 @@ class Migration(migrations.Migration):
             name="AgentRun",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("key", models.CharField(blank=True, help_text="One row for each key.", max_length=255, null=True, unique=True)),
+                ("key", models.CharField(blank=True, max_length=255, null=True, unique=True)),
                 ("object_id", models.CharField(blank=True, max_length=255, null=True)),
-                (
-                    "server",
-                    models.CharField(default="default", help_text="The name of a configuration in LANGGRAPH_RUNS.", max_length=100),
-                ),
+                ("server", models.CharField(default="default", max_length=100)),
                 ("assistant", models.CharField(max_length=255)),
                 ("input", models.JSONField(blank=True, null=True)),
-                ("options", models.JSONField(blank=True, default=dict, help_text="Further arguments of client.runs.create.")),
-                (
-                    "answer",
-                    models.JSONField(
-                        blank=True, help_text="The answer with which the current run continues the one before.", null=True
-                    ),
-                ),
+                ("options", models.JSONField(blank=True, default=dict)),
+                ("answer", models.JSONField(blank=True, null=True)),
                 (
                     "status",
                     models.CharField(
@@ -57,20 +51,11 @@ class Migration(migrations.Migration):
                 ),
                 ("thread_id", models.CharField(blank=True, db_index=True, max_length=255)),
                 ("run_id", models.CharField(blank=True, db_index=True, max_length=255)),
-                (
-                    "values",
-                    models.JSONField(blank=True, help_text="The values of the run that has ended, or is paused.", null=True),
-                ),
-                ("error", models.CharField(blank=True, help_text="The class of the error.", max_length=255)),
-                ("message", models.TextField(blank=True, help_text="The message of the error.")),
-                (
-                    "questions",
-                    models.JSONField(blank=True, help_text="What the paused run asks: a list of id and value.", null=True),
-                ),
-                (
-                    "attempts",
-                    models.PositiveIntegerField(default=1, help_text="How often the run was begun: once, and once for each retry."),
-                ),
+                ("values", models.JSONField(blank=True, null=True)),
+                ("error", models.CharField(blank=True, max_length=255)),
+                ("message", models.TextField(blank=True)),
+                ("questions", models.JSONField(blank=True, null=True)),
+                ("attempts", models.PositiveIntegerField(default=1)),
                 ("run_number", models.PositiveIntegerField(default=0, editable=False)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ("started_at", models.DateTimeField(blank=True, null=True)),
