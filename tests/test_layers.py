@@ -49,6 +49,7 @@ IMPORTERS: Dict[str, Set[str]] = {
     "tenacity": {"call.retry"},
     "tqdm": {"batch.progress"},
     "pyarrow": {"batch.tables.arrow"},
+    "psycopg": {"batch.ledger.postgresql.url"},
     "typing_extensions": {"client", "resources"},
     "pytest": {"testing.plugin"},
     "django": {"django", "demo"},
@@ -76,6 +77,8 @@ LAZY: Set[Tuple[str, str]] = {
     ("batch.tables.arrow", "pyarrow"),  # an extra, and large
     ("batch.tables.arrow", "pyarrow.dataset"),
     ("batch.tables.arrow", "pyarrow.parquet"),
+    ("batch.ledger.source", "batch.ledger.postgresql"),  # only ledgers in PostgreSQL do
+    ("batch.ledger.postgresql.url", "psycopg"),  # an extra
     ("batch.progress", "tqdm"),  # an extra, and only for a bar
     ("testing.network", "http.connection"),  # brings urllib3
     ("testing.webhook_request", "django"),  # Django itself, which is an extra

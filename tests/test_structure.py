@@ -39,9 +39,14 @@ EXCEPTIONS: Dict[str, str] = {
     "maps: wire/test_map.py, server/test_map.py": """
         batch.run_map batch.scheduler""",
     "a ledger as a whole: unit/test_ledger.py": """
-        batch.ledger.reader batch.ledger.sqlite_file batch.ledger.store batch.ledger.writer""",
+        batch.ledger.reader batch.ledger.source batch.ledger.sqlite_file batch.ledger.sqlite_reader batch.ledger.sqlite_store
+        batch.ledger.store""",
     "files and tables as inputs: unit/test_read_table.py, unit/test_dataframes.py": """
         batch.tables.arrow batch.tables.files batch.tables.sources""",
+    "a ledger in PostgreSQL, on a real server: servers/test_ledger.py": """
+        batch.ledger.postgresql.connection batch.ledger.postgresql.reader batch.ledger.postgresql.schema
+        batch.ledger.postgresql.owner_session batch.ledger.postgresql.statements batch.ledger.postgresql.store
+        batch.ledger.postgresql.url""",
     "objects with fields, by the options that take them: unit/test_payloads.py, unit/test_json_encoder.py": "fields",
     "arguments, by the calls that check them: unit/test_payloads.py, unit/test_deadline.py, unit/test_client.py": "validation",
     "commands, as programs: wire/test_cli.py, server/test_cli.py, server/test_cli_processes.py": """

@@ -55,10 +55,8 @@ def _check_options(_: Any, __: Any, value: Mapping[str, Any]) -> None:
         raise InvalidRequestError("map() has no timeout: use timeout_each, for one input, or a signal, for all of them")
 
 
-def _path_of(ledger: Union[Ledger, str, os.PathLike[str], None]) -> Optional[str]:
-    if ledger is None:
-        return None
-    return ledger.path if isinstance(ledger, Ledger) else Ledger(ledger).path
+def _ledger_of(ledger: Union[Ledger, str, os.PathLike[str], None]) -> Optional[Ledger]:
+    return ledger if ledger is None or isinstance(ledger, Ledger) else Ledger(ledger)
 
 
 @attrs.frozen(kw_only=True)
@@ -75,8 +73,7 @@ class MapConfig:
     options: Mapping[str, Any] = attrs.field(factory=dict, validator=_check_options)
     concurrency: int = attrs.field(default=16, converter=_checked_concurrency)
     ordered: bool = False
-    #: The path of the ledger.
-    ledger: Optional[str] = attrs.field(default=None, converter=_path_of)
+    ledger: Optional[Ledger] = attrs.field(default=None, converter=_ledger_of)
     progress: Union[bool, Callable[[MapProgress], object], None] = None
     executor: Any = attrs.field(default=None, validator=_check_executor)
     on_error: str = attrs.field(default="yield", validator=_one_of("yield", "raise", "stop"))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import queue
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from ..call import AbortController
 from ..errors import AbortedError, LangGraphRunsError
 from ..models import Run
-from .task import InFlightTask, Task, TaskResult
+from .task import RESTARTED, InFlightTask, Task, TaskResult
 from .thread_pool import DaemonThreadPool
 from .worker import HookError, TaskRunner, run_task
 
@@ -25,7 +25,7 @@ _CLEANUP_WORKERS = 8
 
 
 class Dispatcher:
-    """Runs the tasks of one map. Used by the iterating thread, except for `wake`."""
+    """Runs the tasks of one map. Used by the iterating thread, except for `wake` and `restart_tasks`."""
 
     def __init__(self, runner: TaskRunner, executor: Any, concurrency: int) -> None:
         self._runner = runner
@@ -36,6 +36,8 @@ class Dispatcher:
         #: Futures that are done; None wakes the iterating thread.
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._tasks: Dict[Any, InFlightTask] = {}
+        #: Futures of another executor that `restart_tasks` has cancelled.
+        self._restarted: Set[Any] = set()
         #: The thread ids of the cleanups under way.
         self._cleanups: Dict[Any, str] = {}
         #: The first exception of a hook, the executor or a worker thread, which ends the map; or None.
@@ -106,6 +108,19 @@ class Dispatcher:
         """End a `collect` that waits. May be called from any thread."""
         self._done.put(None)
 
+    def restart_tasks(self) -> None:
+        """End all tasks in flight at once, each with an `AbortedError` whose reason is `RESTARTED`: no further run is created.
+
+        May be called by any thread. Another executor gives back only tasks that it has not started.
+        """
+        if self._pool is not None:
+            lost, self._abort = self._abort, AbortController()
+            lost.abort(RESTARTED)
+            return
+        for future in list(self._tasks):
+            self._restarted.add(future)
+            future.cancel()
+
     def collect(self, timeout: float) -> Tuple[List[Tuple[InFlightTask, TaskResult]], List[str]]:
         """Return the tasks that have ended, with their results, and the threads that were deleted.
 
@@ -145,8 +160,11 @@ class Dispatcher:
             del self._cleanups[future]
 
     def _result_of(self, future: Any) -> TaskResult:
+        restarted = future in self._restarted
+        self._restarted.discard(future)
         if future.cancelled():
-            return TaskResult(error=AbortedError("the executor cancelled it"))
+            reason = RESTARTED if restarted else None
+            return TaskResult(error=AbortedError("the executor cancelled it", reason=reason))
         error = future.exception()
         if error is None:
             result: TaskResult = future.result()

@@ -15,7 +15,7 @@ from ..errors import InvalidRequestError
 from .config import MapConfig
 from .dispatcher import Dispatcher
 from .inputs import Item
-from .ledger import LedgerStore
+from .ledger import Changes, Finish, KeyCounter, LedgerStore, Move, Record, Release, Wanted, Written
 from .results import BatchResult
 from .task import InFlightTask, TaskResult
 
@@ -50,7 +50,7 @@ class Recorder(Protocol):
         """Return the seconds until `poll` should be called; None if there is nothing to poll for."""
 
     def admit(self, item: Item) -> Union[InFlightTask, BatchResult]:
-        """Return a task for an input, or its result if the ledger has it."""
+        """Return a task for an input, or its result if it cannot be run."""
 
     def delete_orphaned_threads(self) -> None:
         """Start to delete threads that earlier maps have left on the server, a few at once."""
@@ -58,9 +58,12 @@ class Recorder(Protocol):
     def poll(self) -> Tuple[List[BatchResult], List[InFlightTask]]:
         """Return results that other maps have recorded meanwhile, and tasks whose inputs other maps have released."""
 
-    def record(self, finished: Sequence[FinishedTask], starting: Sequence[InFlightTask]) -> List[InFlightTask]:
-        """Record the finished tasks, and claim the inputs of the tasks to start. Return the tasks that may start.
+    def record(
+        self, finished: Sequence[FinishedTask], starting: Sequence[InFlightTask]
+    ) -> Tuple[List[InFlightTask], List[BatchResult]]:
+        """Record the finished tasks, and claim the inputs of the tasks to start.
 
+        Return the tasks that may start, and the results of the others: of those that have finished, and those that the ledger has.
         When this returns, changes of a ledger are durable, and the cleanup of the finished tasks has begun.
         """
 
@@ -75,6 +78,9 @@ class Recorder(Protocol):
 
     def note_cancelled(self, cancelled: Sequence[InFlightTask]) -> None:
         """Note that the attempts to cancel the runs of these tasks have ended, successfully or not."""
+
+    def interrupt(self) -> None:
+        """End a wait for the ledger. May be called by any thread."""
 
     def close(self) -> None:
         """Write what is not written yet, and close the ledger."""
@@ -104,12 +110,15 @@ class NullRecorder:
         """See `Recorder`."""
         return [], []
 
-    def record(self, finished: Sequence[FinishedTask], starting: Sequence[InFlightTask]) -> List[InFlightTask]:
+    def record(
+        self, finished: Sequence[FinishedTask], starting: Sequence[InFlightTask]
+    ) -> Tuple[List[InFlightTask], List[BatchResult]]:
         """See `Recorder`."""
+        results = [one.result for one in finished if one.result is not None]
         for one in finished:
             if one.result is not None and not self._is_final(one.result):
                 self.cancel_run(one.in_flight)  # no later map will look for its run
-        return list(starting)
+        return list(starting), results
 
     def note_deleted(self, thread_ids: List[str]) -> None:
         """See `Recorder`."""
@@ -123,6 +132,9 @@ class NullRecorder:
             self._dispatcher.cancel_run(in_flight, delete=self.worker_deletes[1], keep_successful=False)
 
     def note_cancelled(self, cancelled: Sequence[InFlightTask]) -> None:
+        """See `Recorder`."""
+
+    def interrupt(self) -> None:
         """See `Recorder`."""
 
     def close(self) -> None:
@@ -151,19 +163,21 @@ class LedgerRecorder:
         self._dispatcher = dispatcher
         self._is_final = is_final
         self._clock = clock
+        self._keys = KeyCounter()
         #: Tasks whose inputs other maps have claimed.
         self._claimed_elsewhere: List[InFlightTask] = []
         self._polled_at = self._owners_checked_at = clock()
         self._orphaned = store.orphaned_threads(_ORPHANED_THREADS)
         #: Ids of threads that are deleted from the server, but are still in the ledger.
         self._deleted: List[str] = []
+        store.watch(dispatcher.restart_tasks)
 
     # -- inputs
 
     def admit(self, item: Item) -> Union[InFlightTask, BatchResult]:
         """See `Recorder`. The key of an input without one is made from its content."""
         key = item.key if item.key is not None else item.digest
-        count = self._store.occurrence(key)
+        count = self._keys.count(key)
         if count > 1:
             if item.key is not None:
                 error = InvalidRequestError(
@@ -171,12 +185,7 @@ class LedgerRecorder:
                 )
                 return BatchResult(index=item.index, key=key, input=item.given, error=error, attempts=0)
             key = f"{key}-{count}"
-        item = attrs.evolve(item, key=key)
-        return self._recorded_result(item) or InFlightTask(item)
-
-    def _recorded_result(self, item: Item) -> Optional[BatchResult]:
-        assert item.key is not None
-        return self._store.find_result(item.key, item.digest, index=item.index, item=item.given)
+        return InFlightTask(attrs.evolve(item, key=key))
 
     @property
     def poll_interval(self) -> Optional[float]:
@@ -191,15 +200,16 @@ class LedgerRecorder:
         if now - self._owners_checked_at >= _OWNER_CHECK_INTERVAL:
             self._store.release_dead_owners()
             self._owners_checked_at = now
+        records = self._store.look_up([_key(in_flight) for in_flight in self._claimed_elsewhere])
         results: List[BatchResult] = []
         released: List[InFlightTask] = []
         still_claimed: List[InFlightTask] = []
         for in_flight in self._claimed_elsewhere:
-            assert in_flight.item.key is not None
-            result = self._recorded_result(in_flight.item)
+            record = records.get(_key(in_flight))
+            result = None if record is None else _result(in_flight, record)
             if result is not None:
                 results.append(result)
-            elif self._store.is_unclaimed(in_flight.item.key):
+            elif record is None or not record.claimed:
                 released.append(in_flight)
             else:
                 still_claimed.append(in_flight)
@@ -209,52 +219,75 @@ class LedgerRecorder:
 
     # -- results and claims
 
-    def record(self, finished: Sequence[FinishedTask], starting: Sequence[InFlightTask]) -> List[InFlightTask]:
-        """See `Recorder`. All changes are one transaction."""
-        if not finished and not self._deleted and all(in_flight.claim is not None for in_flight in starting):
-            return list(starting)
+    def record(
+        self, finished: Sequence[FinishedTask], starting: Sequence[InFlightTask]
+    ) -> Tuple[List[InFlightTask], List[BatchResult]]:
+        """See `Recorder`. All changes become durable together.
+
+        A result of an input whose claim was lost is not recorded, and its thread is not deleted: the map that has the claim now
+        finds the run on that thread.
+        """
+        changes = Changes(deleted=self._deleted)
+        for one in finished:
+            self._add_end(one, changes)
+        for in_flight in starting:
+            if in_flight.claim is None or not self._store.holds(in_flight.claim):
+                changes.wanted.append(Wanted(_key(in_flight), in_flight.item.digest, in_flight.item.index))
+        if not changes:
+            return list(starting), []
+        written = self._store.write(changes)
+        self._deleted = []
+        results = self._note_ends(finished, changes, written)
         startable: List[InFlightTask] = []
-        claimed_elsewhere: List[InFlightTask] = []
-        with self._store.transaction():
-            orphaned = [self._record(one) for one in finished]
-            for in_flight in starting:
-                (startable if self._claim(in_flight) else claimed_elsewhere).append(in_flight)
-            self._store.remove_orphaned_threads(self._deleted)
-        self._deleted.clear()
-        self._claimed_elsewhere += claimed_elsewhere
-        for thread_id, one in zip(orphaned, finished):
-            if thread_id is not None:
-                self._dispatcher.delete_thread(thread_id, run=None if one.result is None else one.result.run)
-        return startable
+        for in_flight in starting:
+            key = _key(in_flight)
+            result = _result(in_flight, written.records[key]) if key in written.records else None
+            if key in written.claims:
+                in_flight.assign(written.claims[key])
+            if result is not None:
+                results.append(result)
+            elif in_flight.claim is not None and self._store.holds(in_flight.claim):
+                startable.append(in_flight)
+            else:
+                self._claimed_elsewhere.append(in_flight)
+        return startable, results
 
-    def _claim(self, in_flight: InFlightTask) -> bool:
-        if in_flight.claim is None:
-            item = in_flight.item
-            assert item.key is not None
-            claim = self._store.claim(item.key, item.digest, item.index)
-            if claim is None:
-                return False
-            in_flight.assign(claim)
-        return True
-
-    def _record(self, one: FinishedTask) -> Optional[str]:
-        """Write the end of a task into the ledger. Returns the id of a thread that is to be deleted, or None."""
+    def _add_end(self, one: FinishedTask, changes: Changes) -> None:
+        """Add the end of a task to *changes*."""
         in_flight, result = one.in_flight, one.result
         assert in_flight.claim is not None
         if result is None:
-            return self._replace_thread(in_flight) if one.task_result.superseded else None
-        if not self._is_final(result):
-            self._store.release(in_flight.claim, error=result.error, cancelled=False, may_exist=in_flight.may_exist)
-            return None
-        delete = not result.paused and self._config.deletes_thread(failed=result.error is not None)
-        self._store.finish(result, delete=delete)
-        return in_flight.thread_id if delete else None
+            if one.task_result.superseded:
+                delete = self._config.deletes_thread(failed=True)
+                changes.moved.append(Move(in_flight.claim, str(uuid.uuid4()), delete))
+        elif self._is_final(result):
+            delete = not result.paused and self._config.deletes_thread(failed=result.error is not None)
+            changes.finished.append(Finish(result, delete))
+        else:
+            changes.released.append(Release(in_flight.claim, error=result.error, cancelled=False, may_exist=in_flight.may_exist))
 
-    def _replace_thread(self, in_flight: InFlightTask) -> Optional[str]:
-        assert in_flight.claim is not None
-        old, delete = in_flight.thread_id, self._config.deletes_thread(failed=True)
-        in_flight.assign(self._store.replace_thread(in_flight.claim, delete=delete))
-        return old if delete else None
+    def _note_ends(self, finished: Sequence[FinishedTask], changes: Changes, written: Written) -> List[BatchResult]:
+        """Begin the cleanup of the tasks whose ends are recorded, and return their results."""
+        moves = {move.claim.key: move for move in changes.moved}
+        deletes = {finish.result.key: finish.delete for finish in changes.finished}
+        results: List[BatchResult] = []
+        for one in finished:
+            in_flight, key = one.in_flight, _key(one.in_flight)
+            held = key in written.held
+            if one.result is None:
+                if held and key in moves:
+                    old = in_flight.thread_id
+                    in_flight.assign(moves[key].new_claim)
+                    if moves[key].delete:
+                        self._dispatcher.delete_thread(old)
+            elif held:
+                results.append(one.result)
+                if deletes.get(key):
+                    self._dispatcher.delete_thread(in_flight.thread_id, run=one.result.run)
+            else:
+                in_flight.claim = None
+                self._claimed_elsewhere.append(in_flight)
+        return results
 
     # -- cleanup
 
@@ -271,14 +304,19 @@ class LedgerRecorder:
 
     def release(self, unfinished: Sequence[InFlightTask], *, cancelled: bool) -> None:
         """See `Recorder`."""
-        with self._store.transaction():
+        changes = Changes()
+        for in_flight in unfinished:
+            if in_flight.claim is not None:
+                changes.released.append(Release(in_flight.claim, error=None, cancelled=cancelled, may_exist=in_flight.may_exist))
+        if changes:
+            held = self._store.write(changes).held
             for in_flight in unfinished:
-                if in_flight.claim is not None:
-                    self._store.release(in_flight.claim, error=None, cancelled=cancelled, may_exist=in_flight.may_exist)
+                if in_flight.claim is not None and _key(in_flight) not in held:
+                    in_flight.claim = None  # another map has it
 
     def cancel_run(self, in_flight: InFlightTask) -> None:
         """See `Recorder`. The thread of a run that has succeeded is kept for the next map, which takes its result."""
-        if in_flight.may_exist:
+        if in_flight.may_exist and in_flight.claim is not None:
             self._deleted = [thread_id for thread_id in self._deleted if thread_id != in_flight.thread_id]
             delete = self._config.deletes_thread(failed=True)
             self._dispatcher.cancel_run(in_flight, delete=delete, keep_successful=True)
@@ -286,16 +324,33 @@ class LedgerRecorder:
     def note_cancelled(self, cancelled: Sequence[InFlightTask]) -> None:
         """See `Recorder`."""
         deleted = set(self._deleted)
-        with self._store.transaction():
-            for in_flight in cancelled:
-                if in_flight.claim is not None and in_flight.thread_id in deleted:
-                    self._store.forget_thread(in_flight.claim.key, in_flight.thread_id)
+        changes = Changes()
+        for in_flight in cancelled:
+            if in_flight.claim is not None and in_flight.thread_id in deleted:
+                changes.forgotten[in_flight.claim.key] = in_flight.thread_id
+        if changes:
+            self._store.write(changes)
+
+    def interrupt(self) -> None:
+        """See `Recorder`."""
+        self._store.interrupt()
 
     def close(self) -> None:
         """See `Recorder`."""
         try:
             if self._deleted:
-                with self._store.transaction():
-                    self._store.remove_orphaned_threads(self._deleted)
+                self._store.write(Changes(deleted=self._deleted))
         finally:
+            self._keys.close()
             self._store.close()
+
+
+def _key(in_flight: InFlightTask) -> str:
+    assert in_flight.item.key is not None
+    return in_flight.item.key
+
+
+def _result(in_flight: InFlightTask, record: Record) -> Optional[BatchResult]:
+    """Return the result of an input that the ledger has, or None."""
+    item = in_flight.item
+    return record.result(item.digest, index=item.index, key=item.key, input=item.given)

@@ -13,7 +13,7 @@ from ..errors import AbortedError, APIStatusError, LangGraphRunsError
 from ..http import Transport
 from .concurrency import ConcurrencyLimit
 from .results import BatchResult
-from .task import InFlightTask, RunPresence, TaskResult
+from .task import RESTARTED, InFlightTask, RunPresence, TaskResult
 
 __all__ = ["InputRetries"]
 
@@ -44,7 +44,7 @@ class InputRetries:
         """
         error = result.error
         in_flight.note_result(result, RunPresence.MAY_EXIST if error is None else _PRESENCE_AFTER[execution_of(error)])
-        if result.superseded:
+        if result.superseded or (may_retry and isinstance(error, AbortedError) and error.reason == RESTARTED):
             return None
         if error is None:
             self.limit.succeeded()

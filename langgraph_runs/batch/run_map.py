@@ -14,7 +14,7 @@ from .concurrency import ConcurrencyLimit
 from .config import MapConfig
 from .dispatcher import Dispatcher
 from .inputs import InputReader, RunsToJoin
-from .ledger import LedgerStore, LedgerWriter
+from .ledger import LedgerStore, Purpose
 from .progress import MapProgress, Meter
 from .recorder import LedgerRecorder, NullRecorder, Recorder
 from .results import BatchResult
@@ -101,7 +101,7 @@ class MapCalls:
         retries = InputRetries(self._transport, limit)
         store: Optional[LedgerStore] = None
         if config.ledger is not None:
-            store = LedgerWriter(config.ledger, url=self._transport.base_url, assistant_id=config.assistant_id)
+            store = config.ledger.open_store(Purpose.of_map(self._transport.base_url, config.assistant_id, config.run_options))
         dispatcher = Dispatcher(runner, config.executor, config.concurrency)
         recorder: Recorder
         if store is None:

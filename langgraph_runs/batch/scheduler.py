@@ -78,8 +78,12 @@ class Scheduler:
         self._ended: List[Tuple[InFlightTask, TaskResult]] = []
         self._finished: List[FinishedTask] = []
         self._buffer = ResultBuffer(ordered=config.ordered)
-        wake = dispatcher.wake
-        self._unsubscribe = config.signal.subscribe(lambda _: wake()) if config.signal is not None else None
+
+        def end_waits(_: object) -> None:
+            dispatcher.wake()
+            recorder.interrupt()
+
+        self._unsubscribe = config.signal.subscribe(end_waits) if config.signal is not None else None
 
     def next(self) -> Optional[BatchResult]:
         """Return the next result, or None after the last one. An exception stops the map before it is raised."""
@@ -231,11 +235,10 @@ class Scheduler:
 
     def _record(self) -> None:
         """Record the finished and the chosen tasks. Results are emitted, and tasks started, only after that."""
-        self._starting = self._recorder.record(self._finished, self._starting)
-        finished, self._finished = self._finished, []
-        for one in finished:
-            if one.result is not None:
-                self._emit(one.result)
+        self._starting, results = self._recorder.record(self._finished, self._starting)
+        self._finished = []
+        for result in results:
+            self._emit(result)
 
     def _emit(self, result: BatchResult) -> None:
         self.meter.count(failed=result.error is not None, from_ledger=result.from_ledger)
@@ -275,6 +278,7 @@ class Scheduler:
         if os.getpid() != self._pid:
             return  # in a forked child: the map belongs to the parent
         self._stop_requested = True
+        self._recorder.interrupt()
         self._dispatcher.wake()
         with self._lock:
             if self._state is _State.AT_WORK:

@@ -14,7 +14,10 @@ from .inputs import Item
 from .ledger import Claim
 from .results import BatchResult
 
-__all__ = ["InFlightTask", "RunPresence", "Task", "TaskResult"]
+__all__ = ["RESTARTED", "InFlightTask", "RunPresence", "Task", "TaskResult"]
+
+#: The reason of the `AbortedError` of a task that was ended only to be started again.
+RESTARTED = "the ledger cannot be reached"
 
 
 @attrs.frozen(kw_only=True)

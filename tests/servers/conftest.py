@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import NoReturn
 
 import attrs
 import pytest
@@ -37,6 +38,23 @@ class RunningServer:
 
 
 @contextlib.contextmanager
+def or_skipped(starting: contextlib.AbstractContextManager[str]) -> Iterator[str]:
+    """What *starting* yields; the test is skipped where it cannot be had."""
+    with contextlib.ExitStack() as running:
+        try:
+            url = running.enter_context(starting)
+        except Unavailable as error:
+            skip(str(error))
+        yield url
+
+
+def skip(reason: str) -> NoReturn:
+    if REQUIRED_VARIABLE in ENVIRONMENT:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@contextlib.contextmanager
 def shared(name: str, factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The server of that name, which all processes of this test run share; the test is skipped where it cannot be had."""
     reason = SERVERS[name].unavailable_reason()
@@ -49,9 +67,7 @@ def shared(name: str, factory: pytest.TempPathFactory) -> Iterator[RunningServer
             else:
                 yield RunningServer(name, url)
                 return
-    if REQUIRED_VARIABLE in ENVIRONMENT:
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    skip(reason)
 
 
 @pytest.fixture(scope="session")

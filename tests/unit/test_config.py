@@ -31,7 +31,7 @@ def test_common_options_are_separated_from_those_of_the_runs() -> None:
 
 def test_a_ledger_may_be_given_as_a_path(tmp_path: Path) -> None:
     path = tmp_path / "jobs.sqlite"
-    assert {str(path)} == {MapConfig(ledger=given).ledger for given in (path, str(path), Ledger(path))}
+    assert {str(path)} == {MapConfig(ledger=given).ledger.path for given in (path, str(path), Ledger(path))}  # type: ignore[union-attr]
 
 
 def test_each_argument_of_map_is_a_field_with_the_same_default() -> None:

@@ -10,7 +10,7 @@ import pytest
 from langgraph_runs import APIConnectionError, BatchResult, Ledger, LedgerEntry, RunFailedError, RunOutcome
 from langgraph_runs.batch import MapConfig
 from langgraph_runs.batch.inputs import Item
-from langgraph_runs.batch.ledger import LedgerWriter
+from langgraph_runs.batch.ledger import Purpose
 from langgraph_runs.batch.recorder import FinishedTask, LedgerRecorder, NullRecorder
 from langgraph_runs.batch.task import InFlightTask, RunPresence, TaskResult
 
@@ -32,6 +32,9 @@ class Dispatcher:
     def delete_thread(self, thread_id: str, *, run: Any = None) -> None:
         self.on_delete()
         self.deleted.append(thread_id)
+
+    def restart_tasks(self) -> None:
+        """A file is never lost."""
 
     def cancel_run(self, in_flight: InFlightTask, *, delete: bool, keep_successful: bool) -> None:
         self.cancelled.append((in_flight.thread_id, delete, keep_successful))
@@ -64,7 +67,7 @@ def recorder(ledger: Ledger, dispatcher: Any, time: Time) -> Iterator[LedgerReco
 
 
 def recorder_of(ledger: Ledger, dispatcher: Any, time: Time, **config: Any) -> LedgerRecorder:
-    store = LedgerWriter(ledger.path, url="http://server", assistant_id="agent")
+    store = ledger.open_store(Purpose("http://server", "agent"))
     return LedgerRecorder(store, MapConfig(**config), dispatcher, is_final, time.clock)
 
 
@@ -76,7 +79,7 @@ def admitted(recorder: LedgerRecorder, key: str) -> InFlightTask:
 
 def started(recorder: LedgerRecorder, key: str) -> InFlightTask:
     task = admitted(recorder, key)
-    assert [task] == recorder.record([], [task])
+    assert ([task], []) == recorder.record([], [task])
     task.note_started()
     return task
 
@@ -145,7 +148,7 @@ def test_an_input_of_another_map_has_its_result_or_is_run_when_it_is_released(le
     one, other = recorder_of(ledger, dispatcher, time), recorder_of(ledger, dispatcher, time)
     done, released = started(one, "a"), started(one, "b")
     waiting = [admitted(other, "a"), admitted(other, "b")]
-    assert [] == other.record([], waiting)
+    assert ([], []) == other.record([], waiting)
     time.now += 1
     assert ([], []) == other.poll()
     assert bool(other.poll_interval)
@@ -156,7 +159,7 @@ def test_an_input_of_another_map_has_its_result_or_is_run_when_it_is_released(le
     results, tasks = other.poll()
     assert ([{"n": 2}], [waiting[1]]) == ([result.values for result in results], tasks)
     assert not other.poll_interval
-    assert [waiting[1]] == other.record([], tasks)
+    assert ([waiting[1]], []) == other.record([], tasks)
     assert waiting[1].may_still_arrive and waiting[1].thread_id == released.thread_id
     one.close()
     other.close()

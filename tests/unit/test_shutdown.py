@@ -13,7 +13,7 @@ from langgraph_runs.batch import MapConfig
 from langgraph_runs.batch.concurrency import ConcurrencyLimit
 from langgraph_runs.batch.dispatcher import Dispatcher
 from langgraph_runs.batch.inputs import Item
-from langgraph_runs.batch.ledger import LedgerWriter
+from langgraph_runs.batch.ledger import Purpose
 from langgraph_runs.batch.recorder import FinishedTask, LedgerRecorder
 from langgraph_runs.batch.retries import InputRetries
 from langgraph_runs.batch.shutdown import Shutdown
@@ -73,13 +73,13 @@ class Map:
         limit = ConcurrencyLimit(2, wait_initial=0.5, wait_max=8.0, retry_after_max=60.0)
         self.retries = InputRetries(transport_of()[0], limit)
         self.ledger = Ledger(path / "jobs.sqlite")
-        self.store = LedgerWriter(self.ledger.path, url="http://server", assistant_id="agent")
+        self.store = self.ledger.open_store(Purpose("http://server", "agent"))
         self.recorder = LedgerRecorder(self.store, self.config, self.dispatcher, self.retries.is_final)
 
     def claimed(self, key: str) -> InFlightTask:
         task = self.recorder.admit(Item(index=0, given={"n": 1}, key=key, digest="d"))
         assert isinstance(task, InFlightTask)
-        assert [task] == self.recorder.record([], [task])
+        assert ([task], []) == self.recorder.record([], [task])
         return task
 
     def stop(self, *, waiting: Any = (), finished: Any = (), ended: Any = ()) -> None:

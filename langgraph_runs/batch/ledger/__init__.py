@@ -1,7 +1,22 @@
 """The ledger of a map: which inputs were claimed, by which map, and the results. Sends no requests."""
 
 from .reader import STATUSES, Ledger, LedgerEntry
-from .store import Claim, LedgerStore
-from .writer import LedgerWriter
+from .sqlite_file import KeyCounter
+from .store import Changes, Claim, Finish, LedgerStore, Move, Purpose, Record, Release, Wanted, Written
 
-__all__ = ["STATUSES", "Claim", "Ledger", "LedgerEntry", "LedgerStore", "LedgerWriter"]
+__all__ = [
+    "STATUSES",
+    "Changes",
+    "Claim",
+    "Finish",
+    "KeyCounter",
+    "Ledger",
+    "LedgerEntry",
+    "LedgerStore",
+    "Move",
+    "Purpose",
+    "Record",
+    "Release",
+    "Wanted",
+    "Written",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any, Dict, Iterable, Iterator, Optional, Union
 
@@ -10,14 +11,14 @@ import attrs
 from ...errors import InvalidRequestError, LangGraphRunsError
 from ...serialization import parse
 from ..results import error_from
-from .sqlite_file import RERUN_FAILED, SqliteFile, check_path
+from .source import source_of
+from .store import LedgerStore, Purpose
 
 __all__ = ["STATUSES", "Ledger", "LedgerEntry"]
 
 #: The statuses of an entry, in the order in which it goes through them.
 STATUSES = ("pending", "started", "done", "failed")
 _PAGE = 500
-_COLUMNS = 'id, key, place, status, "values", error, run_id, thread_id, attempts, seconds, paused'
 
 
 @attrs.frozen(kw_only=True)
@@ -50,47 +51,53 @@ class LedgerEntry:
 
 
 class Ledger:
-    """The file in which ``client.runs.map(..., ledger=...)`` records which inputs were started, and their results.
+    """Where ``client.runs.map(..., ledger=...)`` records which inputs were started, and their results: a file, or a database.
 
     >>> import tempfile
     >>> ledger = Ledger(os.path.join(tempfile.mkdtemp(), "jobs.sqlite"))
     >>> ledger.exists
     False
 
-    Give it, or its path, to `map`, which creates the file if there is none. All methods may be called while maps use the ledger,
-    also from other processes; each call opens the file and closes it again. They raise `LedgerError` if there is no ledger, or if
-    it cannot be read.
+    Give it, its path or its URL to `map`, which creates the ledger if there is none. A URL such as
+    ``postgresql://user@host/database?ledger=name`` names a ledger in PostgreSQL, which many machines share. All methods may be
+    called while maps use the ledger, also from other processes; each call opens the ledger and closes it again. They raise
+    `LedgerError` if there is no ledger, or if it cannot be read.
     """
 
     def __init__(self, path: Union[str, os.PathLike[str]]) -> None:
-        #: The path of the file.
-        self.path = check_path(path)
+        self._source = source_of(path)
+
+    @property
+    def path(self) -> str:
+        """The path of the file, or the URL without its password."""
+        return self._source.name
 
     @property
     def exists(self) -> bool:
-        """True if there is a file."""
-        return os.path.exists(self.path)
+        """True if there is a ledger."""
+        return self._source.exists()
 
     def about(self) -> Dict[str, str]:
-        """Return what the ledger is for: ``url`` and ``assistant_id``."""
-        with _OpenLedger(self.path) as file:
-            return dict(file.all("SELECT name, value FROM about ORDER BY name"))
+        """Return what the ledger is for: ``url``, ``assistant_id``, and the names of the ``options`` that its maps had, if any."""
+        with self._source.open_reader() as reader:
+            about = reader.about()
+        options = ", ".join(json.loads(about.pop("options", "{}")))
+        return {**about, **({"options": options} if options else {})}
 
     def counts(self) -> Dict[str, int]:
         """Return the number of entries of each status: always all four of ``pending``, ``started``, ``done``, ``failed``."""
-        with _OpenLedger(self.path) as file:
-            counts = dict(file.all("SELECT status, count(*) FROM entry GROUP BY status"))
+        with self._source.open_reader() as reader:
+            counts = reader.counts()
         return {status: counts.get(status, 0) for status in STATUSES}
 
     def entries(self, status: Optional[str] = None) -> Iterator[LedgerEntry]:
         """Yield all entries, or those of one *status*, in the order in which the inputs were first read. Reads page by page."""
         if status is not None and status not in STATUSES:
             raise InvalidRequestError(f"status={status!r}: give one of {', '.join(STATUSES)}")
-        with _OpenLedger(self.path) as file:
+        with self._source.open_reader() as reader:
             last = 0
             while True:
-                where, values = ("status = ? AND id > ?", [status, last]) if status is not None else ("id > ?", [last])
-                rows = file.all(f"SELECT {_COLUMNS} FROM entry WHERE {where} ORDER BY id LIMIT {_PAGE}", values)
+                rows = reader.page(status, last, _PAGE)
                 for row in rows:
                     yield _entry(row)
                 if len(rows) < _PAGE:
@@ -114,35 +121,23 @@ class Ledger:
                 "paused": entry.paused,
             }
 
-    def retry_failed(self, keys: Optional[Iterable[str]] = None) -> int:
+    def retry_failed(self, keys: Optional[Iterable[str]] = None, *, new_options: bool = False) -> int:
         """Make the failed entries, or those with these *keys*, ``pending``: the next `map` runs them again. Returns the number.
 
-        Each gets a new run on a new thread, unless its old run has succeeded meanwhile.
+        Each gets a new run on a new thread, unless its old run has succeeded meanwhile. With *new_options*, the next map may have
+        other options than those before it, such as another ``context``.
         """
-        update = f"UPDATE entry SET status = 'pending', {RERUN_FAILED} = 1, owner = NULL WHERE status = 'failed'"
         if isinstance(keys, str):
             raise InvalidRequestError(f"keys={keys!r}: give a list of keys")
-        with _OpenLedger(self.path) as file, file.transaction():
-            if keys is None:
-                return file.run(update)
-            return sum(file.run(f"{update} AND key = ?", [key]) for key in keys)
+        with self._source.open_reader() as reader:
+            return reader.retry_failed(None if keys is None else list(keys), new_options=new_options)
+
+    def open_store(self, purpose: Purpose) -> LedgerStore:
+        """Open the ledger for a map; make it if there is none. For `map` alone."""
+        return self._source.open_store(purpose)
 
     def __repr__(self) -> str:
         return f"Ledger({self.path!r})"
-
-
-class _OpenLedger:
-    """Context manager that opens the file and closes it."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> SqliteFile:
-        self._file = SqliteFile(self._path, create=False)
-        return self._file
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
 
 def _entry(row: Any) -> LedgerEntry:

@@ -16,7 +16,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 from ...errors import InvalidRequestError, LedgerError
 
-__all__ = ["ORPHANED_THREADS", "RERUN_FAILED", "LockFile", "SqliteFile", "check_path"]
+__all__ = ["ORPHANED_THREADS", "RERUN_FAILED", "KeyCounter", "LockFile", "SqliteFile", "check_path"]
 
 #: SQLite's application id in the header of the file, "LGRL": other databases are refused.
 _APPLICATION = 0x4C47524C
@@ -170,6 +170,30 @@ class SqliteFile:
         """Close the connection. May be called twice."""
         with self._converted_errors():
             self._connection.close()
+
+
+class KeyCounter:
+    """How often a map has read each key. On disk, so that a million keys need no memory; not kept when the map ends."""
+
+    def __init__(self) -> None:
+        import sqlite3
+
+        # Without a name: SQLite makes a file if the cache is full, and removes it at the end.
+        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "temp_store=1"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        self._connection.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID")
+
+    def count(self, key: str) -> int:
+        """Add 1 to the number of times that *key* was read, and return it."""
+        if self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?, 1)", [key]).rowcount:
+            return 1
+        self._connection.execute("UPDATE seen SET n = n + 1 WHERE key = ?", [key])
+        return int(self._connection.execute("SELECT n FROM seen WHERE key = ?", [key]).fetchone()[0])
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._connection.close()
 
 
 class LockFile:

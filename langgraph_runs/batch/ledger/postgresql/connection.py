@@ -1,0 +1,102 @@
+"""Opens connections to PostgreSQL, and restates the errors of psycopg as `LedgerError`, without passwords.
+
+The only importer of psycopg, with `url`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Iterator
+
+from ....errors import LedgerError
+from .url import PostgresqlUrl, load_psycopg
+
+__all__ = ["connect", "converted_errors", "error_of", "is_transient"]
+
+#: Parameters of libpq that apply unless the URL sets them. With these the client notices within about ten seconds that the database
+#: cannot be reached, sooner than the server notices the same of the client (see `_SETTINGS`).
+_PARAMETERS = {
+    "connect_timeout": "5",
+    "client_encoding": "UTF8",
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    "target_session_attrs": "read-write",
+}
+#: Settings of the session, where the server knows them. The server drops the connection of a machine that has not responded for
+#: half a minute, and releases its locks. Other settings of the server must not end a connection that is idle.
+_SETTINGS = {
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+    "idle_session_timeout": "0",
+    "statement_timeout": "0",
+    "lock_timeout": "30000",
+    "default_transaction_isolation": "read committed",
+    "jit": "off",
+}
+_SET = """
+    SELECT set_config(given.name, given.value, false)
+    FROM unnest(%s::text[], %s::text[]) AS given (name, value) JOIN pg_settings USING (name)
+"""
+#: Classes of SQLSTATE after which the same statement may succeed a little later: connection exception, transaction rollback (a
+#: deadlock), insufficient resources, operator intervention (shutdown).
+_TRANSIENT = ("08", "40", "53", "57")
+#: Of single states: a lock was not available in time; the server has become read-only, since another one takes over.
+_TRANSIENT_STATES = frozenset({"55P03", "25006"})
+
+
+def connect(url: PostgresqlUrl, application: str) -> Any:
+    """Return a new connection, in which each statement is a transaction of its own. Raises errors of psycopg and `LedgerError`."""
+    psycopg = load_psycopg()
+    parameters = {**_PARAMETERS, "application_name": application, **url.parameters}
+    connection = psycopg.connect(autocommit=True, **parameters)
+    try:
+        connection.execute(_SET, [list(_SETTINGS), list(_SETTINGS.values())])
+        # A commit that was reported is durable, also if the server's default says otherwise.
+        connection.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        (encoding,) = connection.execute("SHOW server_encoding").fetchone()
+        if encoding != "UTF8":
+            raise LedgerError(f"the ledger {url}: the database has the encoding {encoding}; use one with UTF8")
+    except BaseException:
+        with contextlib.suppress(psycopg.Error):
+            connection.close()
+        raise
+    return connection
+
+
+def is_transient(error: Any) -> bool:
+    """Return True if the same statement may succeed a little later, on this or on a new connection."""
+    state = error.sqlstate
+    psycopg = load_psycopg()
+    if state is None:  # the connection failed; libpq has only a text
+        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    return state.startswith(_TRANSIENT) or state in _TRANSIENT_STATES
+
+
+def error_of(error: BaseException, url: PostgresqlUrl) -> LedgerError:
+    """Return *error* as a `LedgerError`. The cause is None if its text contains a password."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    shown = text
+    for secret in url.secrets:
+        shown = shown.replace(secret, "...")
+    converted = LedgerError(f"the ledger {url}: {shown}")
+    if shown == text:
+        converted.__cause__ = error
+    converted.__suppress_context__ = True
+    return converted
+
+
+@contextlib.contextmanager
+def converted_errors(url: PostgresqlUrl) -> Iterator[None]:
+    """Restate the errors of psycopg that the block raises."""
+    psycopg = load_psycopg()
+    try:
+        yield
+    except psycopg.Error as error:
+        raise error_of(error, url) from error_of(error, url).__cause__
