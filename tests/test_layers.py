@@ -50,6 +50,7 @@ IMPORTERS: Dict[str, Set[str]] = {
     "tqdm": {"batch.progress"},
     "pyarrow": {"batch.tables.arrow"},
     "psycopg": {"batch.ledger.postgresql.url"},
+    "pandas": {"batch.result_file"},
     "typing_extensions": {"client", "resources"},
     "pytest": {"testing.plugin"},
     "django": {"django", "demo"},
@@ -76,6 +77,7 @@ LAZY: Set[Tuple[str, str]] = {
     ("batch.ledger.sqlite_file", "sqlite3"),  # only ledgers do
     ("batch.tables.arrow", "pyarrow"),  # an extra, and large
     ("batch.tables.arrow", "pyarrow.dataset"),
+    ("batch.result_file", "pandas"),  # only for a DataFrame of results
     ("batch.tables.arrow", "pyarrow.parquet"),
     ("batch.ledger.source", "batch.ledger.postgresql"),  # only ledgers in PostgreSQL do
     ("batch.ledger.postgresql.url", "psycopg"),  # an extra

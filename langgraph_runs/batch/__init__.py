@@ -7,10 +7,25 @@ from .._public import name_public
 from .config import MapConfig
 from .ledger import STATUSES, Ledger, LedgerEntry
 from .progress import MapProgress
+from .result_file import RESULT_FORMATS, ResultFile, result_row
 from .results import BatchResult
 from .run_map import MapCalls, RunMap
-from .tables import read_table
+from .tables import guess_format, read_table
 
-__all__ = ["STATUSES", "BatchResult", "Ledger", "LedgerEntry", "MapCalls", "MapConfig", "MapProgress", "RunMap", "read_table"]
+__all__ = [
+    "RESULT_FORMATS",
+    "STATUSES",
+    "BatchResult",
+    "Ledger",
+    "LedgerEntry",
+    "MapCalls",
+    "MapConfig",
+    "MapProgress",
+    "ResultFile",
+    "RunMap",
+    "guess_format",
+    "read_table",
+    "result_row",
+]
 
 name_public("langgraph_runs", [BatchResult, Ledger, LedgerEntry, MapProgress, RunMap])

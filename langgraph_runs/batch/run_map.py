@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from types import TracebackType
 from typing import Any, Callable, Iterable, Iterator, Optional, Type, Union
@@ -17,6 +18,7 @@ from .inputs import InputReader, RunsToJoin
 from .ledger import LedgerStore, Purpose
 from .progress import MapProgress, Meter
 from .recorder import LedgerRecorder, NullRecorder, Recorder
+from .result_file import ResultFile, to_pandas
 from .results import BatchResult
 from .retries import InputRetries
 from .scheduler import Scheduler
@@ -58,6 +60,45 @@ class RunMap(Iterator[BatchResult]):
     def progress(self) -> MapProgress:
         """The numbers of inputs that are done, failed and in flight. May be read from any thread."""
         return self._scheduler.meter.now()
+
+    def to_jsonl(self, path: Union[str, os.PathLike[str]], *, with_input: bool = False) -> MapProgress:
+        """Write a line of JSON for each result to a file, and return the numbers of inputs that are done and failed.
+
+        The lines are those of ``langgraph-runs batch``: key, index, status, values, error, run_id, thread_id, attempts, seconds,
+        paused and, with *with_input*, input. They are written to ``PATH.part`` as the results come; the file is renamed when it has
+        all results. Raises what the iteration raises, `OSError` if the file cannot be written, and its subclass `BlockingIOError`
+        if another process writes it.
+        """
+        return self._write(path, "jsonl", with_input)
+
+    def to_csv(self, path: Union[str, os.PathLike[str]], *, with_input: bool = False) -> MapProgress:
+        """Do the same as `to_jsonl` for a CSV file.
+
+        The values, and the input, are JSON text in one cell. The error is in two columns, ``error_class`` and ``error_message``.
+        """
+        return self._write(path, "csv", with_input)
+
+    def to_parquet(self, path: Union[str, os.PathLike[str]], *, with_input: bool = False) -> MapProgress:
+        """Do the same as `to_csv` for a Parquet file, which needs the extra ``tables``.
+
+        Rows are written in groups of 1,000, and ``PATH.part`` cannot be read: after a kill, the results are in the ledger.
+        """
+        return self._write(path, "parquet", with_input)
+
+    def _write(self, path: Union[str, os.PathLike[str]], format: str, with_input: bool) -> MapProgress:
+        with self, ResultFile(path, format, with_input=with_input) as file:
+            for result in self:
+                file.write(result)
+            file.complete()
+        return self.progress
+
+    def to_pandas(self, *, with_input: bool = False) -> Any:
+        """Return a pandas DataFrame with a row for each result and the columns of `to_csv`; the values of runs are objects.
+
+        All results are in memory then. Raises what the iteration raises, and `InvalidRequestError` if pandas is not installed.
+        """
+        with self:
+            return to_pandas(self, with_input=with_input)
 
     def __enter__(self) -> RunMap:
         return self

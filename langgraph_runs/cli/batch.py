@@ -1,55 +1,83 @@
-"""``langgraph-runs batch``: run each input of a file once, and write a file of results."""
+"""``langgraph-runs batch``: run each input of a file once, and write a file of results.
+
+The file is read by `read_table`, so an input that cannot be read is the error of its result, and the others are run.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
+import csv
+import operator
 import os
 import sys
 import threading
-from typing import Any, Callable, Dict, Iterator, Optional, Set
+from typing import Any, Iterable, Iterator, List, Optional, Set
 
 from .. import (
     AbortController,
     AbortedError,
     AuthenticationError,
     BatchResult,
+    InvalidRequestError,
     LangGraphRunsError,
     NotFoundError,
     PermissionDeniedError,
     exit_codes,
+    read_table,
 )
+from ..batch import RESULT_FORMATS, ResultFile, guess_format, result_row
 from .command import Command, CommandError
 from .connection import add_connection, client_of
 from .console import print_json, print_message, writing_output
-from .lock import add_lock, locked, try_lock
+from .lock import add_lock, locked
 from .options import ENDINGS, add_graph_options, graph_options
-from .values import count, limit, parse_json
+from .values import count, limit
 
 __all__ = ["COMMAND"]
 
 _DONE = object()
 #: Timeout of the first request, which shows whether the server can be reached, in seconds.
 _FIRST_TIMEOUT = 15.0
+#: Errors of inputs that could not be read or sent, of which so many are printed.
+_SHOWN_ERRORS = 10
+#: Characters in a cell of CSV; the default of Python is 131,072.
+_LONGEST_CELL = 2**31 - 1
 
 
 def configure_batch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("assistant", metavar="ASSISTANT", help="name of a graph, or id of an assistant")
-    parser.add_argument("file", metavar="INPUTS", help="file of JSON lines, each the input of one run; - for stdin")
+    parser.add_argument("file", metavar="INPUTS", help="file of JSON lines, CSV or Parquet, with an input in each row; - for stdin")
     files = parser.add_argument_group("files")
     files.add_argument(
-        "-o", "--output", metavar="FILE", default="-", help="write a line of JSON for each input to this file; default: stdout"
+        "-o", "--output", metavar="FILE", default="-", help="write a row for each input to this file; default: JSON lines to stdout"
     )
+    files.add_argument(
+        "--input-format", choices=("jsonl", "csv", "tsv", "parquet"), help="format of INPUTS; default: by its name, else jsonl"
+    )
+    files.add_argument("--output-format", choices=RESULT_FORMATS, help="format of --output; default: by its name, else jsonl")
     files.add_argument(
         "--ledger", metavar="FILE", help="record the progress in this file, so that the same command continues after a kill"
     )
-    files.add_argument("--key", metavar="NAME", help="use this field of each input as its key; default: a hash of the input")
-    files.add_argument("--with-input", action="store_true", help="include the input in the line of its result")
+    files.add_argument("--with-input", action="store_true", help="include the input in the row of its result")
+    rows = parser.add_argument_group("rows")
+    rows.add_argument("--key", metavar="NAME", help="use this column, or field of JSON, as the key; default: a hash of the input")
+    rows.add_argument("--input-column", metavar="NAME", help="the input is the value of this column; default: the whole row")
+    rows.add_argument("--columns", metavar="NAMES", action="append", help="the input has only these columns, separated by commas")
+    rows.add_argument("--json-columns", metavar="NAMES", action="append", help="the text in these columns is parsed as JSON")
+    rows.add_argument(
+        "--missing",
+        choices=("error", "null"),
+        default="error",
+        help="what to do with missing values (null in Parquet, NaN) and infinities: refuse the row, or send null (error)",
+    )
     pace = parser.add_argument_group("execution")
     pace.add_argument("-c", "--concurrency", metavar="N", type=count(1), default=16, help="at most N runs at once (16)")
     pace.add_argument("--ordered", action="store_true", help="write the results in the order of the inputs")
-    pace.add_argument("--on-error", choices=("go-on", "stop"), default="go-on", help="what to do after a run that failed (go-on)")
+    pace.add_argument(
+        "--on-error", choices=("go-on", "stop"), default="go-on", help="what to do after an input that failed (go-on)"
+    )
+    pace.add_argument("--max-errors", metavar="N", type=count(0), help="start no more runs after more than N inputs have failed")
     pace.add_argument(
         "--keep-threads", choices=("never", "failed", "always"), default="never", help="keep the threads of these runs (never)"
     )
@@ -72,13 +100,14 @@ def configure_batch(parser: argparse.ArgumentParser) -> None:
 
 def run_batch(args: argparse.Namespace) -> int:
     options = graph_options(args)
-    inputs = inputs_in(args.file)
+    inputs = Inputs(table_in(args))
+    max_errors = 0 if args.on_error == "stop" else args.max_errors
     with locked(args), client_of(args) as client, ended_early(args) as controller:
         with contextlib.suppress(NotFoundError):  # not every server has that endpoint
             client.ok(timeout=_FIRST_TIMEOUT)  # fail here, rather than once for each input
         tally = Tally()
         with (
-            Output(args.output) as output,
+            Output(args.output, args.output_format, with_input=args.with_input) as output,
             client.runs.map(
                 args.assistant,
                 inputs,
@@ -86,10 +115,8 @@ def run_batch(args: argparse.Namespace) -> int:
                 ordered=args.ordered,
                 ledger=args.ledger,
                 progress=not args.quiet and (args.progress or sys.stderr.isatty()),
-                on_error="yield" if args.on_error == "go-on" else "stop",
                 on_interrupt=args.on_interrupt,
                 timeout_each=args.timeout_each,
-                key=None if args.key is None else key_function(args.key),
                 keep_threads="failed" if args.keep_threads == "failed" else args.keep_threads == "always",
                 signal=controller.signal,
                 **options,
@@ -100,11 +127,12 @@ def run_batch(args: argparse.Namespace) -> int:
                     result: Any = next(results, _DONE)
                 if result is _DONE:
                     break
-                output.write(described(result, with_input=args.with_input))
+                output.write(result)
                 tally.add(result)
-            if not (tally.failed and args.on_error == "stop"):
+                inputs.ended = inputs.ended or (max_errors is not None and tally.failed > max_errors)
+            if not inputs.ended:
                 output.complete()
-    return tally.summarize(args)
+    return tally.summarize(args, ended=inputs.ended)
 
 
 @contextlib.contextmanager
@@ -132,140 +160,109 @@ def ended_early(args: argparse.Namespace) -> Iterator[AbortController]:
                 timer.join()
 
 
-def inputs_in(path: str) -> Lines:
-    """Return the inputs. A regular file is parsed once before the first run starts, so that a bad line is found at once."""
-    if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
-        return Lines(path)
-    return CountedLines(path, sum(1 for _ in Lines(path)))
+def table_in(args: argparse.Namespace) -> Iterable[Any]:
+    """Return the inputs, with their keys. Raises for a file or a column that is not there."""
+    if args.input_column is not None and args.columns is not None:
+        raise CommandError("--input-column excludes --columns", exit_codes.USAGE)
+    if args.on_error == "stop" and args.max_errors:
+        raise CommandError("--on-error stop excludes --max-errors", exit_codes.USAGE)
+    source, format = args.file, args.input_format
+    if source == "-":
+        if sys.stdin is None:
+            raise CommandError("there is no stdin", exit_codes.USAGE)
+        source = sys.stdin.buffer
+    csv.field_size_limit(_LONGEST_CELL)
+    return read_table(
+        source,
+        key=args.key,
+        input=args.input_column if args.columns is None else _names(args.columns),
+        missing=args.missing,
+        json_columns=_names(args.json_columns),
+        format=format or (None if isinstance(source, str) and guess_format(source) is not None else "jsonl"),
+    )
 
 
-class Lines:
-    """The inputs of a file of JSON lines, read lazily. Empty lines are skipped."""
+def _names(lists: Optional[List[str]]) -> List[str]:
+    return [name.strip() for names in lists or () for name in names.split(",") if name.strip()]
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+
+class Inputs:
+    """The inputs of a table, until no more are to be started."""
+
+    def __init__(self, table: Iterable[Any]) -> None:
+        self._table = table
+        #: True if no more are to be started, because too many have failed.
+        self.ended = False
 
     def __iter__(self) -> Iterator[Any]:
-        name = "stdin" if self._path == "-" else self._path
-        try:
-            with contextlib.ExitStack() as stack:
-                file = sys.stdin.buffer if self._path == "-" else stack.enter_context(open(self._path, "rb"))
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield self._parsed(line, f"{name}, line {number}")
-        except OSError as error:
-            raise CommandError(f"{name}: {error.strerror or error}", exit_codes.USAGE) from None
+        for one in self._table:
+            if self.ended:
+                return
+            yield one
 
-    def _parsed(self, line: bytes, where: str) -> Any:
-        try:
-            return parse_json(line.decode("utf-8-sig"))
-        except ValueError as error:
-            raise CommandError(f"{where}: not JSON: {error}", exit_codes.USAGE) from None
-
-
-class CountedLines(Lines):
-    """The same, with a length, which the progress display shows."""
-
-    def __init__(self, path: str, length: int) -> None:
-        super().__init__(path)
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-
-def key_function(name: str) -> Callable[[Any], str]:
-    """Return a function that reads the key of an input from its field *name*."""
-
-    def key(item: Any) -> str:
-        value = item.get(name) if isinstance(item, dict) else None
-        if isinstance(value, bool) or not isinstance(value, (str, int)):
-            raise CommandError(f"--key {name}: an input has no text or whole number there", exit_codes.USAGE)
-        return str(value)
-
-    return key
-
-
-def described(result: BatchResult, *, with_input: bool) -> Dict[str, Any]:
-    """Return a result as JSON, with the same keys as ``ledger export``."""
-    error = result.error
-    data = {
-        "key": result.key,
-        "index": result.index,
-        "status": "done" if error is None else "failed",
-        "values": result.values,
-        "error": None if error is None else {"class": type(error).__name__, "message": str(error)},
-        "run_id": result.run_id,
-        "thread_id": result.thread_id,
-        "attempts": result.attempts,
-        "seconds": round(result.seconds, 3),
-        "paused": result.paused,
-    }
-    return {**data, "input": result.input} if with_input else data
+    def __length_hint__(self) -> int:
+        length = operator.length_hint(self._table, -1)
+        return NotImplemented if length < 0 else length
 
 
 class Output:
-    """The file of results, written as ``FILE.part`` and renamed when it is complete.
+    """The file of results, or stdout.
 
     A command that continues after a kill writes the file again from the start, with all results that its ledger has. So the file
-    never has half a line, and has exactly one line for each input.
+    never has half a row, and has exactly one row for each input.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, format: Optional[str], *, with_input: bool) -> None:
+        self._with_input = with_input
+        self._file: Optional[ResultFile] = None
         self._path = os.path.realpath(path)
-        self._is_stdout = path == "-"
-        self._file: Any = None
-        self._part = ""
+        if path != "-":
+            self._file = ResultFile(path, format, with_input=with_input)
+        elif format not in (None, "jsonl"):
+            raise CommandError(f"--output-format {format}: give a file with --output", exit_codes.USAGE)
 
     def __enter__(self) -> Output:
-        if self._is_stdout:
-            return self
-        try:
-            if os.path.exists(self._path) and not os.path.isfile(self._path):
-                self._file = open(self._path, "wb")  # a pipe or a device cannot be renamed
-            else:
-                self._part = f"{self._path}.part"
-                self._file = open(self._part, "ab")
-                if not try_lock(self._file.fileno(), f"--output {self._path}"):
-                    self._file.close()
-                    raise CommandError(f"--output {self._path}: another batch writes {self._part}", exit_codes.BUSY)
-                self._file.truncate(0)
-        except OSError as error:
-            raise CommandError(f"--output {self._path}: {error.strerror or error}", exit_codes.USAGE) from None
+        if self._file is not None:
+            try:
+                self._file.__enter__()
+            except BlockingIOError:
+                busy = f"--output {self._path}: another batch writes {self._file.part}"
+                raise CommandError(busy, exit_codes.BUSY) from None
+            except OSError as error:
+                raise CommandError(f"--output {self._path}: {error.strerror or error}", exit_codes.USAGE) from None
         return self
 
-    def write(self, data: Dict[str, Any]) -> None:
-        """Write one line and flush."""
-        if self._is_stdout:
-            print_json(data, pretty=False)
+    def write(self, result: BatchResult) -> None:
+        """Write a result and flush."""
+        if self._file is None:
+            print_json(result_row(result, with_input=self._with_input), pretty=False)
             return
-        line = json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
         with writing_output():
-            self._file.write(line.encode("utf-8"))
-            self._file.flush()
+            self._file.write(result)
 
     def complete(self) -> None:
         """Rename the file: all results have been written."""
-        if self._part:
-            with writing_output():
-                os.fsync(self._file.fileno())
-                os.replace(self._part, self._path)
-
-    def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):  # each write was flushed, and its error raised
-                self._file.close()
+            with writing_output():
+                self._file.complete()
+
+    def __exit__(self, *details: Any) -> None:
+        if self._file is not None:
+            self._file.__exit__(*details)
 
 
 class Tally:
     """Counts the results and derives the exit code."""
 
     def __init__(self) -> None:
-        self.done = self.failed = self._paused = 0
+        self.done = self.failed = self._paused = self._refused = 0
         self._codes: Set[int] = set()
 
     def add(self, result: BatchResult) -> None:
-        """Count a result. Raise its error if the server refused the API key, since it would refuse it for all inputs."""
+        """Count a result, and print the error of an input that could not be read or sent.
+
+        Raises the error if the server refused the API key, since it would refuse it for all inputs.
+        """
         error: Optional[LangGraphRunsError] = result.error
         self.done += error is None
         self.failed += error is not None
@@ -274,13 +271,21 @@ class Tally:
             self._codes.add(exit_codes.code_of(error))
             if isinstance(error, (AuthenticationError, PermissionDeniedError)):
                 raise error
+            if isinstance(error, InvalidRequestError):
+                self._refused += 1
+                if self._refused <= _SHOWN_ERRORS:
+                    print_message(str(error))
 
-    def summarize(self, args: argparse.Namespace) -> int:
-        """Print how many inputs failed or are paused, if any; return the exit code."""
+    def summarize(self, args: argparse.Namespace, *, ended: bool) -> int:
+        """Print how many inputs failed or are paused, if any; return the exit code. *ended*: not all inputs were started."""
         if self.failed:
             ledger = args.ledger
             retry = f"; to try them again: langgraph-runs ledger retry-failed {ledger}" if ledger else ""
+            if self._refused == self.failed:
+                retry = "; the same command runs them when they are corrected" if ledger else ""
             print_message(f"{self.failed} of {self.done + self.failed} inputs failed{retry}")
+            if ended and args.output != "-":
+                print_message(f"no more inputs were started; the results so far are in {args.output}.part")
             return self._codes.pop() if len(self._codes) == 1 else exit_codes.FAILED
         if self._paused:
             print_message(f"{self._paused} of {self.done} runs wait for a human")
@@ -290,14 +295,17 @@ class Tally:
 
 COMMAND = Command(
     name="batch",
-    summary="run an assistant on each line of a file",
+    summary="run an assistant on each row of a file",
     description=(
-        "Runs an assistant on each line of a file of JSON lines, several at a time, each on a thread of its own, and writes a "
-        "line of JSON for each: key, index, status, values, error, run_id, thread_id, attempts, seconds, paused.\n\n"
+        "Runs an assistant on each row of a file of JSON lines, CSV or Parquet, several at a time, each on a thread of its own, "
+        "and writes a row for each: key, index, status, values, error, run_id, thread_id, attempts, seconds, paused. In CSV and "
+        "Parquet the values are JSON text, and the error is in error_class and error_message. Parquet needs the extra `tables`.\n\n"
+        "A row that cannot be read is an error of that row, which names its line or number; the others are run. In CSV, each cell "
+        "is text, unless --json-columns names its column.\n\n"
         "With --ledger, the same command continues after a kill: inputs that were finished are not run again, and runs that were "
         "unfinished are looked up on the server. Inputs that failed stay failed until `langgraph-runs ledger retry-failed`. The "
-        "file given with -o exists when all inputs are done; until then the lines are in FILE.part. Every start writes the file "
-        "again from the beginning, with the results that the ledger has.\n\n"
+        "file given with -o exists when all inputs are done; until then the rows are in FILE.part, which in Parquet can be read "
+        "only when it is complete. Every start writes the file again from the beginning, with the results that the ledger has.\n\n"
         "The exit code is 0 if all runs succeeded, and 3 if runs wait for a human. If runs failed, it is the code of their error "
         "if they all have the same one, else 1."
     ),
@@ -308,6 +316,7 @@ COMMAND = Command(
             "langgraph-runs batch agent in.jsonl -o out.jsonl --ledger jobs.sqlite",
             "each input is run once, however often this is started",
         ),
+        ("langgraph-runs batch agent in.parquet -o out.parquet --key id --columns question,words", "from Parquet to Parquet"),
         ("langgraph-runs batch agent in.jsonl --key id -c 4 | jq -c 'select(.error)'", "four at a time; show only what failed"),
     ],
     exits=exit_codes.OF_A_STARTED_RUN,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import json
 import threading
@@ -427,15 +428,71 @@ def test_the_exit_code_of_batch_is_that_of_the_errors(run: Commands, guarded: Co
     assert 6 == guarded("batch", "echo", gated).code
 
 
-def test_batch_finds_a_bad_line_before_it_runs_any(run: Commands, tmp_path: Path) -> None:
-    file = tmp_path / "in.jsonl"
-    file.write_text('{"value": 1}\n\n{"value": \n', encoding="utf-8")
-    ended = run("batch", "echo", str(file), "-o", str(tmp_path / "out.jsonl"))
+def test_a_bad_line_is_an_error_of_that_line(run: Commands, tmp_path: Path) -> None:
+    file, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    file.write_bytes(b'{"value": 1}\n\n{"value": \n{"value": 2}\n\xff\n{"id": 1.5}\n')
+    ended = run("batch", "echo", str(file), "-o", str(out), "--ordered", "--ledger", str(tmp_path / "jobs.sqlite"))
 
-    assert (2, "") == (ended.code, ended.out)
-    assert one_line(ended).startswith(f"{file}, line 3: not JSON: ")
-    assert [file] == list(tmp_path.iterdir())
-    assert 2 == run("batch", "echo", str(tmp_path / "nowhere")).code
+    problems = [
+        f"{file}, line 3: not JSON: Expecting value at column 11",
+        f"{file}, line 5: not UTF-8: invalid start byte at byte 0",
+    ]
+    last = "2 of 5 inputs failed; the same command runs them when they are corrected"
+    assert (2, [*problems, last]) == (ended.code, [line.partition("langgraph-runs: ")[2] for line in ended.err.splitlines()])
+    rows = read_lines(out)
+    assert ["done", "failed", "done", "failed", "done"] == [row["status"] for row in rows]
+    assert problems == [row["error"]["message"] for row in rows if row["error"] is not None]
+
+    file.write_bytes(b'{"value": 1}\n{"value": 3}\n{"value": 2}\n')
+    assert 0 == run("batch", "echo", str(file), "-o", str(out), "--ledger", str(tmp_path / "jobs.sqlite")).code
+    assert [1, 2, 3] == sorted(row["values"]["echo"] for row in read_lines(out))
+
+
+def test_batch_starts_no_more_after_max_errors(run: Commands, tmp_path: Path) -> None:
+    file, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    file.write_text("bad\n" * 3 + '{"value": 1}\n' * 50, encoding="utf-8")
+    ended = run("batch", "echo", str(file), "-o", str(out), "--max-errors", "2", "-c", "1")
+    assert 2 == ended.code and f"the results so far are in {out}.part" in ended.err
+    assert not out.exists()
+    assert 3 <= len(read_lines(Path(f"{out}.part"))) < 53
+
+    assert 2 == run("batch", "echo", str(file), "-o", str(out), "--max-errors", "3", "-q").code
+    assert 53 == len(read_lines(out))
+    assert 2 == run("batch", "echo", str(file), "--max-errors", "1", "--on-error", "stop").code
+
+
+def test_batch_reads_and_writes_csv(run: Commands, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,value,more\n7,[1],x\n8,2,y\n9\n,3,z\n", encoding="utf-8")
+    ended = run(
+        *("batch", "echo", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv"), "--key", "id", "--columns", "value"),
+        *("--json-columns", "value", "--with-input", "--ordered"),
+    )
+    assert 2 == ended.code
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert ["7", "8", "", ""] == [row["key"] for row in rows]
+    assert ["done", "done", "failed", "failed"] == [row["status"] for row in rows]
+    assert [[1], 2] == [json.loads(row["values"])["echo"] for row in rows[:2]]
+    assert ['{"value":[1]}', '{"value":2}', "null", "null"] == [row["input"] for row in rows]
+    assert "line 4: 1 cells, but the first line names 3 columns" in rows[2]["error_message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.jsonl"], "nowhere.jsonl: No such file or directory"),
+        (["in.csv", "--key", "ids"], "key: in.csv has no column 'ids'; did you mean 'id'"),
+        (["in.csv", "--input-column", "id", "--columns", "id"], "--input-column excludes --columns"),
+        (["in.csv", "--output-format", "csv"], "--output-format csv: give a file with --output"),
+    ],
+)
+def test_wrong_files_and_columns_are_usage_errors(
+    run: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text("id\n1\n", encoding="utf-8")
+    ended = run("batch", "echo", *arguments)
+    assert 2 == ended.code and message in one_line(ended)
 
 
 def test_two_batches_cannot_write_the_same_file(run: Commands, tmp_path: Path) -> None:

@@ -66,6 +66,25 @@ def test_cron(agent: DevServer, tmp_path: Path) -> None:
     assert 0 == threads_left(agent)
 
 
+@needs("pyarrow")
+def test_parquet(agent: DevServer, tmp_path: Path) -> None:
+    """The second start runs nothing again, and writes the same file."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    (tmp_path / "answers.py").write_text(recipe("Parquet").replace(URL, agent.url))
+    messages = [json.dumps([{"role": "user", "content": f"Why {n}?"}]) for n in range(5)]
+    parquet.write_table(pyarrow.table({"id": list(range(6)), "messages": [*messages, None]}), tmp_path / "in.parquet")
+    command = [sys.executable, "answers.py", "in.parquet", "out.parquet"]
+    for attempt in range(2):
+        done = subprocess.run(command, cwd=tmp_path, env=bare_environment(), capture_output=True, text=True, timeout=60)
+        assert (1, "") == (done.returncode, done.stdout), done.stderr
+        rows = {row["key"]: row for row in parquet.read_table(tmp_path / "out.parquet").to_pylist()}
+        assert [ANSWER] * 5 == [json.loads(rows[str(n)]["values"])["messages"][-1]["content"] for n in range(5)]
+        assert "in.parquet, row 5: column 'messages': a missing value; " in str(rows["5"]["error_message"]), attempt
+        assert [1] * 5 == [entry.attempts for entry in Ledger(tmp_path / "out.parquet.sqlite").entries()], attempt
+    assert 0 == threads_left(agent)
+
+
 @needs("distributed")
 def test_dask(agent: DevServer, tmp_path: Path) -> None:
     """On two worker processes, from a program of its own."""

@@ -26,7 +26,7 @@ NAN = float("nan")
     ],
 )
 def test_each_missing_value_is_refused_or_null(value: Any, kind: str) -> None:
-    with pytest.raises(InvalidRequestError, match=f"^{kind}; to send null for it, give missing"):
+    with pytest.raises(InvalidRequestError, match=f"^{kind}; it is sent as null with missing"):
         checked_cell(value, missing="error")
     assert checked_cell(value, missing="null") is None
 
@@ -34,7 +34,7 @@ def test_each_missing_value_is_refused_or_null(value: Any, kind: str) -> None:
 @pytest.mark.parametrize("make", [lambda pandas: pandas.NA, lambda pandas: pandas.NaT], ids=["NA", "NaT"])
 def test_those_of_pandas_too(make: Callable[[Any], Any]) -> None:
     value = make(pytest.importorskip("pandas"))
-    with pytest.raises(InvalidRequestError, match=r"^\.a\[0\]: a missing value; to send"):
+    with pytest.raises(InvalidRequestError, match=r"^\.a\[0\]: a missing value; it is"):
         checked_cell({"a": [value]}, missing="error")
     assert {"a": [None]} == checked_cell({"a": [value]}, missing="null")
 
@@ -75,7 +75,7 @@ def test_text_that_is_not_json_is_refused_without_showing_it(text: str) -> None:
 
 
 def test_the_numbers_that_json_does_not_have_follow_the_same_rule() -> None:
-    with pytest.raises(InvalidRequestError, match='^not JSON: -Infinity; to send null for it, give missing="null"'):
+    with pytest.raises(InvalidRequestError, match='^not JSON: -Infinity; it is sent as null with missing="null"'):
         parse_text('{"a": -Infinity}', missing="error")
     assert {"a": None, "b": None} == parse_text('{"a": -Infinity, "b": NaN}', missing="null")
     assert {"a": None} == parse_text('{"a": null}', missing="error")

@@ -64,8 +64,8 @@ def test_the_rows_of_a_table_are_inputs(name: str, tmp_path: Path) -> None:
     assert ["1", "2", "3"] == [key for key, _ in rows]
     assert b'{"id":1,"text":"Why?","score":1.5,"when":"2026-03-01T12:00:00","tags":["a"]}' == encode(rows[0][1])
     problems = [str(error) for _, error in rows[1:]]
-    assert problems[0].endswith("row 1: column 'score': a missing value; to send null for it, give missing=\"null\"")
-    assert problems[1].endswith("row 2: column 'text': a missing value; to send null for it, give missing=\"null\"")
+    assert problems[0].endswith("row 1: column 'score': a missing value; it is sent as null with missing=\"null\"")
+    assert problems[1].endswith("row 2: column 'text': a missing value; it is sent as null with missing=\"null\"")
 
     rows = list(read_table(TABLES[name](tmp_path / "again" if (tmp_path / "again").mkdir() is None else tmp_path), missing="null"))
     assert {"id": 2, "text": "क्\u200dष", "score": None, "when": None, "tags": ["b", None]} == rows[1]

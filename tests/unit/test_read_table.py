@@ -48,7 +48,7 @@ def test_a_bad_line_is_the_error_of_that_line(tmp_path: Path) -> None:
     assert [
         f"{file}, line 2: not JSON: Expecting ',' delimiter at column 9",
         f"{file}, line 3: not UTF-8: invalid start byte at byte 0",
-        f'{file}, line 4: not JSON: NaN; to send null for it, give missing="null"',
+        f'{file}, line 4: not JSON: NaN; it is sent as null with missing="null"',
         f"{file}, line 5: column 'id': there is no such field",
         f"{file}, line 6: column 'id': a JSON object is needed here, not a list",
         f"{file}, line 7: column 'id': a float is no key; give text, a whole number, a UUID, a date or an enum",

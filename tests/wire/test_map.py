@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
 import logging
 import os
 import signal
@@ -35,8 +36,10 @@ from langgraph_runs import (
     RetryPolicy,
     RunCancelledError,
     RunFailedError,
+    RunMap,
     RunsCreatePayload,
     RunsWaitPayload,
+    read_table,
 )
 
 from .calls import QUICK, body_of
@@ -699,6 +702,62 @@ def test_an_executor_needs_a_client_that_pickles(server: FakeLangGraph, connect:
     client = connect(server.url, retry=RetryPolicy(on_retry=lambda _: None))
     with pytest.raises(InvalidRequestError, match="the client does not pickle"):
         client.runs.map("agent", numbers(1), executor=executor)
+
+
+# -- tables and files
+
+
+def test_a_table_is_mapped_to_a_file_that_is_complete_after_the_second_start(
+    client: Client, doubler: Doubler, tmp_path: Path
+) -> None:
+    """The first one is ended early; the second reads what was finished from the ledger, and runs a row that was corrected."""
+    (tmp_path / "in.csv").write_text("id,n\n7,1\n8,x\n9,-3\n10,4\n", encoding="utf-8")
+
+    def results() -> RunMap:
+        table = read_table(tmp_path / "in.csv", key="id", input=["n"], json_columns=["n"])
+        return client.runs.map("agent", table, concurrency=1, ordered=True, ledger=tmp_path / "jobs.sqlite")
+
+    with results() as first:
+        assert ("7", {"doubled": 2}) == (next(first).key, {"doubled": 2})
+    (tmp_path / "in.csv").write_text("id,n\n7,1\n8,2\n9,-3\n10,4\n", encoding="utf-8")
+    progress = results().to_jsonl(tmp_path / "out.jsonl", with_input=True)
+    assert (3, 1, True) == (progress.done, progress.failed, progress.from_ledger >= 1)
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [
+        ("7", {"n": 1}, {"doubled": 2}),
+        ("8", {"n": 2}, {"doubled": 4}),
+        ("9", {"n": -3}),
+        ("10", {"n": 4}, {"doubled": 8}),
+    ] == [(row["key"], row["input"], row["values"]) if row["error"] is None else (row["key"], row["input"]) for row in rows]
+    assert 1 == doubler.seen.count(1)
+    progress = results().to_csv(tmp_path / "out.csv")
+    assert (4, 5) == (progress.from_ledger, (tmp_path / "out.csv").read_text(encoding="utf-8").count("\n"))
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_parquet_is_mapped_to_parquet_and_to_a_data_frame(client: Client, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pandas")
+    parquet.write_table(pyarrow.table({"id": [1, 2, 3], "n": [5, None, 6]}), tmp_path / "in.parquet")
+
+    def results() -> RunMap:
+        return client.runs.map("agent", read_table(tmp_path / "in.parquet", key="id", input=["n"]), ordered=True)
+
+    assert (2, 1) == (results().to_parquet(tmp_path / "out.parquet").done, results().to_parquet(tmp_path / "out.parquet").failed)
+    again = list(read_table(tmp_path / "out.parquet", key="key", input="values", json_columns=["values"]))
+    assert [("1", {"doubled": 10}), ("2", None), ("3", {"doubled": 12})] == again
+    frame = results().to_pandas()
+    assert ["1", "2", "3"] == list(frame["key"]) and {"doubled": 12} == frame["values"][2]
+    assert "row 1: column 'n': a missing value" in frame["error_message"][1]
+
+
+def test_a_file_that_cannot_be_written_ends_the_map_before_a_run_is_started(
+    client: Client, doubler: Doubler, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        client.runs.map("agent", numbers(1)).to_jsonl(tmp_path / "nowhere" / "out.jsonl")
+    assert [] == doubler.seen
 
 
 # -- progress

@@ -13,6 +13,8 @@ from .sources import Row, Source, check_columns
 
 __all__ = ["ArrowRows", "ParquetRows", "import_pyarrow"]
 
+#: The name of a table that is no file.
+_IN_MEMORY = "the table"
 #: Rows that are converted to Python objects at a time.
 _BATCH = 1000
 
@@ -33,7 +35,7 @@ class ArrowRows(Source):
 
     has_missing = True
 
-    def __init__(self, given: Any, name: str = "the table") -> None:
+    def __init__(self, given: Any, name: str = _IN_MEMORY) -> None:
         self.name = name
         self._pyarrow = import_pyarrow(name)
         self._given = given
@@ -84,8 +86,7 @@ class ParquetRows(Source):
                 self._dataset = ArrowRows(self._pyarrow.dataset.dataset(path, format="parquet", partitioning="hive"), path)
                 self._names, self._count = self._dataset._names, self._dataset.count()
             else:
-                with BinaryFile(path).open():
-                    pass  # its message for a file that is not there is that of the other formats
+                BinaryFile(path).check()
                 with self._pyarrow.parquet.ParquetFile(path) as file:
                     self._names, self._count = check_columns(path, list(file.schema_arrow.names)), int(file.metadata.num_rows)
         self.columns = self._names
@@ -108,6 +109,7 @@ class ParquetRows(Source):
 
 def _rows_of(name: str, batches: Iterator[Any], wanted: Sequence[str], pyarrow: Any) -> Iterator[Row]:
     number = 0
+    prefix = "" if name == _IN_MEMORY else f"{name}, "
     iterator = iter(batches)
     while True:
         with _errors_of(name, pyarrow):
@@ -117,7 +119,7 @@ def _rows_of(name: str, batches: Iterator[Any], wanted: Sequence[str], pyarrow: 
         for first in range(0, batch.num_rows, _BATCH):
             part = batch.slice(first, _BATCH)
             for row in _converted(part, wanted):
-                yield f"row {number}", row
+                yield f"{prefix}row {number}", row
                 number += 1
 
 

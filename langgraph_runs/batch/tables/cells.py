@@ -28,7 +28,7 @@ def checked_cell(value: Any, *, missing: str) -> Any:
     >>> checked_cell({"scores": [1.5, float("nan")]}, missing="error")
     Traceback (most recent call last):
     ...
-    langgraph_runs.InvalidRequestError: .scores[1]: a missing value; to send null for it, give missing="null"
+    langgraph_runs.InvalidRequestError: .scores[1]: a missing value; it is sent as null with missing="null"
     """
     if type(value) in _PLAIN:
         return value
@@ -55,7 +55,7 @@ def _walked(value: Any, as_null: bool, path: str, depth: int = 0) -> Any:
         return None
     infinite = (isinstance(value, float) and math.isinf(value)) or (isinstance(value, decimal.Decimal) and value.is_infinite())
     kind = "an infinity" if infinite else "a missing value"
-    raise InvalidRequestError(f'{path}{": " if path else ""}{kind}; to send null for it, give missing="null"')
+    raise InvalidRequestError(f'{path}{": " if path else ""}{kind}; it is sent as null with missing="null"')
 
 
 def path_to(path: str, name: Any) -> str:
@@ -107,4 +107,4 @@ def _null(_: str) -> None:
 
 
 def _no_constant(name: str) -> Any:
-    raise InvalidRequestError(f'not JSON: {name}; to send null for it, give missing="null"')
+    raise InvalidRequestError(f'not JSON: {name}; it is sent as null with missing="null"')

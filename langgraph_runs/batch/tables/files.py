@@ -32,6 +32,12 @@ class BinaryFile:
         """True if reading the whole file costs nothing but time: a regular file that is not compressed."""
         return self.is_path and os.path.isfile(self.name) and not self.name.endswith(".gz")
 
+    def check(self) -> None:
+        """Raise `InvalidRequestError` if there is no such file. A pipe is not opened, since it can be opened only once."""
+        if self.is_path and (os.path.isfile(self.name) or os.path.isdir(self.name) or not os.path.exists(self.name)):
+            with self.open():
+                pass
+
     @contextlib.contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """Open the file for reading. Raises `InvalidRequestError` that names the file for errors of the operating system."""
@@ -59,9 +65,7 @@ class JsonLines(Source):
         self.name = file.name
         self._file = file
         self._missing = missing
-        if file.is_path:
-            with file.open():
-                pass  # raises now if there is no such file
+        file.check()
 
     def count(self) -> Optional[int]:
         """Return the number of lines that are not empty, if that costs nothing but time."""
@@ -115,7 +119,8 @@ class CsvRows(Source):
             except StopIteration:
                 return
             except csv.Error as error:
-                yield place, InvalidRequestError(f"not CSV: {error}")
+                remedy = "; raise it with csv.field_size_limit()" if "field limit" in str(error) else ""
+                yield place, InvalidRequestError(f"not CSV: {error}{remedy}")
                 if reader.line_num > before + 1 and "unexpected end" not in str(error):
                     raise InvalidRequestError(f"{place}: not CSV: {error}; where the next row begins is not known") from None
                 continue

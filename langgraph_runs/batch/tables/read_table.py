@@ -14,7 +14,7 @@ from .dataframes import PandasRows, PolarsRows
 from .files import BinaryFile, CsvRows, JsonLines
 from .sources import Source, is_table
 
-__all__ = ["read_table"]
+__all__ = ["guess_format", "read_table"]
 
 #: The formats, with the ends of the names of their files.
 _FORMATS = {
@@ -199,13 +199,19 @@ def _file_source(source: Any, format: str, missing: str) -> Source:
 
 
 def _format_of(path: str) -> str:
+    format = guess_format(path)
+    if format is None:
+        raise InvalidRequestError(f"{path}: the name does not say the format; give format={', '.join(map(repr, _FORMATS))}")
+    return format
+
+
+def guess_format(path: str) -> Optional[str]:
+    """Return the format of a file by its name, or Parquet by its content; None if neither says it."""
     plain = path.lower()[: -len(".gz")] if path.lower().endswith(".gz") else path.lower()
     for format, ends in _FORMATS.items():
         if plain.endswith(ends):
             return format
-    if os.path.isdir(path) or _begins_as_parquet(path):
-        return "parquet"
-    raise InvalidRequestError(f"{path}: the name does not say the format; give format={', '.join(map(repr, _FORMATS))}")
+    return "parquet" if os.path.isdir(path) or _begins_as_parquet(path) else None
 
 
 def _begins_as_parquet(path: str) -> bool:
