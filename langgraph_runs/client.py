@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Type, Union, cast
 
 import attrs
 
@@ -13,7 +13,7 @@ from .call import RetryPolicy
 from .errors import InvalidRequestError
 from .http import CHANGEABLE, SETTINGS, SessionFactory, Settings, Transport, check_key, parse_call_options, split_login
 from .models import ServerInfo
-from .options import CallOptions, documented
+from .options import CallOptions, ClientOptions, documented
 from .resources import AssistantsClient, CronsClient, RunsClient, StoreClient, ThreadsClient
 from .server_traits import ServerTraits
 from .validation import check_count
@@ -61,6 +61,7 @@ class Client:
             but a cancelled or timed-out run then looks like a success.
         max_event_bytes: A larger server-sent event is a `ResponseDecodeError`. Counted after decompression.
         max_response_bytes: The same limit for the body of any other response.
+        api_url: Another name of *url*, that of the JavaScript client.
 
     Raises `InvalidRequestError` for a wrong argument.
     """
@@ -69,10 +70,10 @@ class Client:
         self,
         url: Optional[str] = None,
         *,
-        api_key: Any = ...,
+        api_key: Optional[str] = cast(Any, ...),
         headers: Optional[Mapping[str, str]] = None,
         timeout: Optional[float] = None,
-        stream_timeout: Any = ...,
+        stream_timeout: Optional[float] = cast(Any, ...),
         connect_timeout: Optional[float] = 5.0,
         read_timeout: Optional[float] = 30.0,
         retry: Optional[RetryPolicy] = None,
@@ -84,10 +85,11 @@ class Client:
         verify_outcome: bool = True,
         max_event_bytes: int = 256 * 1024 * 1024,
         max_response_bytes: int = 1024 * 1024 * 1024,
+        api_url: Optional[str] = None,
     ) -> None:
         # All parameters by name, so that a new one has to be named in the signature and in `Settings` only.
-        arguments = dict(locals(), url=url or os.environ.get("LANGGRAPH_API_URL") or _DEFAULT_URL, api_key=_find_key(api_key))
-        del arguments["self"]
+        arguments = dict(locals(), url=_find_url(url, api_url), api_key=_find_key(api_key))
+        del arguments["self"], arguments["api_url"]
         settings = Settings(**{name: arguments.pop(name) for name in SETTINGS})
         check_count("pool_size", pool_size, least=1)
         #: The arguments that are not settings: how connections are made.
@@ -112,7 +114,7 @@ class Client:
         #: The store of the server: objects that all threads share.
         self.store = StoreClient(transport)
 
-    def with_options(self, **options: Any) -> Client:
+    def with_options(self, **options: Unpack[ClientOptions]) -> Client:
         """Return a copy that shares the connections, with other timeouts, retries, headers or limits.
 
         >>> client = Client("http://localhost:2024", api_key=None)
@@ -129,7 +131,7 @@ class Client:
         copy = object.__new__(type(self))
         copy._made_with = self._made_with
         copy._connect = self._connect
-        copy._use_transport(self._transport.with_settings(self._transport.settings.changed(options)), self._traits)
+        copy._use_transport(self._transport.with_settings(self._transport.settings.changed(dict(options))), self._traits)
         return copy
 
     @property
@@ -201,6 +203,13 @@ class Client:
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self._made_with = state["made_with"]
         self._connect_to(Settings(**state["settings"]))
+
+
+def _find_url(url: Optional[str], api_url: Optional[str]) -> str:
+    """Return the URL that was given, under either name; else that of the environment, else the default."""
+    if url and api_url and url != api_url:
+        raise InvalidRequestError("url and api_url are two names of one argument: give one of them")
+    return url or api_url or os.environ.get("LANGGRAPH_API_URL") or _DEFAULT_URL
 
 
 def _find_key(given: Any) -> Optional[str]:

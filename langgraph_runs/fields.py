@@ -78,8 +78,13 @@ def as_command(name: str, value: Any) -> Mapping[str, Any]:
 
     Each ``Send`` in its ``goto`` becomes a mapping. What a ``Command`` leaves out is left out here.
     """
-    if isinstance(value, (list, tuple)):
-        raise InvalidRequestError(f"{name}: give one command; a list of several is not taken by servers")
+    if isinstance(value, (list, tuple)) and not is_command(value):
+        if len(value) != 1:
+            raise InvalidRequestError(
+                f"{name}: give one command, not a list of {len(value)}: servers take one; put all updates into its update, "
+                "all nodes into its goto, and the replies to several interrupts into resume={id: value}"
+            )
+        value = value[0]
     if is_command(value):
         fields = {key: getattr(value, key) for key in ("graph", "update", "resume", "goto") if hasattr(value, key)}
         command = {key: item for key, item in fields.items() if item is not None and not (key == "goto" and item == ())}

@@ -85,6 +85,12 @@ class Run:
         """True if the run has ended, well or not. False if the status is not known."""
         return self.status != "" and self.status not in UNFINISHED
 
+    @property
+    def config(self) -> Dict[str, Any]:
+        """The config that the run was started with: ``tags``, ``configurable`` and so on. Empty if the server does not say it."""
+        found = self.kwargs.get("config")
+        return found if isinstance(found, dict) else {}
+
     @staticmethod
     def _prepared(fields: Dict[str, Any], extra: Dict[str, Any]) -> None:
         marker = take_marker(fields, extra)

@@ -24,23 +24,31 @@ from typing import (
     Union,
 )
 
-from .call import AbortSignal
+from .call import AbortSignal, RetryPolicy
 
 __all__ = [
     "CallOptions",
+    "ClientOptions",
     "CreateOptions",
     "CronOptions",
     "CronSettings",
     "CronUpdateOptions",
+    "IfExists",
     "InvokeOptions",
     "JoinOptions",
+    "JoinStreamArguments",
     "JoinStreamOptions",
+    "ListOptions",
     "MapOptions",
     "ModeOption",
     "RunCreateMetadata",
+    "RunStatus",
+    "SortOrder",
     "StreamMode",
     "StreamOptions",
     "ThreadCronOptions",
+    "ThreadStatus",
+    "Time",
     "WaitOptions",
     "documented",
     "option_docs",
@@ -53,10 +61,17 @@ MultitaskStrategy = Literal["reject", "rollback", "interrupt", "enqueue"]
 IfNotExists = Literal["create", "reject"]
 OnDisconnect = Literal["cancel", "continue"]
 OnCompletion = Literal["delete", "keep"]
+#: What the option takes: what servers know, and the words of the JavaScript client.
+OnCompletionWord = Literal["delete", "keep", "complete", "continue"]
 Durability = Literal["sync", "async", "exit"]
 CancelAction = Literal["interrupt", "rollback"]
 OnGap = Literal["error", "mark"]
 OnTimeout = Literal["cancel"]
+IfExists = Literal["raise", "do_nothing"]
+RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
+ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
+SortOrder = Literal["asc", "desc"]
+Time = Union[datetime.datetime, str]
 Params = Union[Mapping[str, Any], Sequence[Tuple[str, Any]]]
 
 
@@ -81,6 +96,11 @@ _OnDisconnectOption = Annotated[
     Optional[OnDisconnect],
     "What the server does with the run when the connection breaks; default ``continue``. "
     "``cancel`` means that a network fault ends the run, so it excludes reconnecting.",
+]
+_SubgraphsOption = Annotated[
+    Optional[bool],
+    "Whether subgraphs stream as well; their events carry a namespace. This is decided when the run is started: `join_stream` "
+    "only leaves out the events of subgraphs if it is False.",
 ]
 _OnGapOption = Annotated[
     OnGap,
@@ -110,6 +130,20 @@ class CallOptions(LimitOptions, RequestOptions, total=False):
     """Options of every call."""
 
 
+class ClientOptions(TypedDict, total=False):
+    """The options of a client that a copy may change."""
+
+    timeout: Optional[float]
+    stream_timeout: Optional[float]
+    connect_timeout: Optional[float]
+    read_timeout: Optional[float]
+    retry: Optional[RetryPolicy]
+    headers: Optional[Mapping[str, str]]
+    verify_outcome: bool
+    max_event_bytes: int
+    max_response_bytes: int
+
+
 class InputOptions(TypedDict, total=False):
     """The input of the graph."""
 
@@ -123,7 +157,7 @@ class InputOptions(TypedDict, total=False):
 class RunSettings(TypedDict, total=False):
     """Options of each run, whether a call or a cron starts it."""
 
-    stream_subgraphs: Annotated[Optional[bool], "Whether subgraphs stream as well; their events carry a namespace."]
+    stream_subgraphs: _SubgraphsOption
     stream_resumable: Annotated[
         Optional[bool],
         "Whether the server keeps the events, so that a broken stream can be resumed. Default of `stream`: True.",
@@ -190,9 +224,10 @@ class InvokeOptions(CallOptions, InputOptions, RunOptions, total=False):
     checkpoint: Annotated[Any, "Where in the thread's history to start: a `Checkpoint`, or its object."]
     checkpoint_id: Annotated[Optional[str], "The same, by id alone."]
     on_completion: Annotated[
-        Optional[OnCompletion],
+        Optional[OnCompletionWord],
         "Without a *thread_id*: whether the thread of the run is kept, or deleted when the run has ended (default). Given "
-        "``delete``, `wait` and `stream` delete the thread of a paused run too.",
+        "``delete``, `wait` and `stream` delete the thread of a paused run too. ``complete`` is sent as ``delete``, and "
+        "``continue`` as ``keep``, with a warning.",
     ]
     multitask_strategy: Annotated[
         Optional[MultitaskStrategy],
@@ -237,15 +272,32 @@ class JoinOptions(CallOptions, EndOptions, total=False):
     """Options of `join`."""
 
 
-class JoinStreamOptions(JoinOptions, total=False):
-    """Options of `join_stream`."""
+class ListOptions(CallOptions, total=False):
+    """Options of `list` in one object."""
 
+    limit: int
+    offset: int
+    status: Optional[RunStatus]
+    select: Optional[Sequence[str]]
+    metadata: Optional[Mapping[str, Any]]
+    created_after: Optional[Time]
+    created_before: Optional[Time]
+
+
+class JoinStreamOptions(JoinOptions, total=False):
+    """Options of `join_stream`, without *stream_mode*, which decides the type of the events."""
+
+    stream_subgraphs: _SubgraphsOption
     cancel_on_disconnect: Annotated[bool, "Whether the server cancels the run when this connection breaks. Default False."]
     last_event_id: Annotated[
         Optional[str],
         "Continue after this event of a resumable run; ``'0'`` for all from its start. None: only the events from now on.",
     ]
     on_gap: _OnGapOption
+
+
+class JoinStreamArguments(JoinStreamOptions, ModeOption, total=False):
+    """Options of `join_stream` in one object."""
 
 
 class CronSettings(CallOptions, RunSettings, ModeOption, total=False):

@@ -8,13 +8,13 @@ import sys
 import typing
 import urllib.parse
 import warnings
-from typing import Any, Callable, Collection, Dict, List, Literal, Mapping, Optional, Sequence, Type, TypeVar, Union
+from typing import Any, Callable, Collection, Dict, Iterator, List, Literal, Mapping, Optional, Sequence, Type, TypeVar, Union
 
 import attrs
 
 from .errors import InvalidRequestError
 from .fields import as_command, as_object, is_command, is_send
-from .options import Command, Durability, IfNotExists, MultitaskStrategy, OnCompletion, OnDisconnect, StreamMode
+from .options import Command, Durability, IfNotExists, MultitaskStrategy, OnCompletionWord, OnDisconnect, StreamMode
 from .validation import check_choice, check_id, check_known, shown
 
 __all__ = [
@@ -111,6 +111,16 @@ def _check_checkpoint_during(name: str, value: Any) -> None:
     _warn_caller("checkpoint_during is deprecated: use durability='exit' for False, 'async' for True")
 
 
+def _check_completion(name: str, value: Any) -> str:
+    check_choice(name, value, typing.get_args(OnCompletionWord))
+    known = _COMPLETION.get(value)
+    if known is not None:
+        _warn_caller(f"{name}={value!r}: servers know 'delete' and 'keep', so {known!r} is sent", UserWarning)
+    return known or str(value)
+
+
+#: What is sent for the words of the JavaScript client.
+_COMPLETION = {"complete": "delete", "continue": "keep"}
 _COMMAND_KEYS = (*Command.__annotations__, "graph")
 
 
@@ -141,7 +151,7 @@ class RunsInvokePayload:
     interrupt_before: Union[Literal["*"], Sequence[str], None] = _option(_check_nodes)
     interrupt_after: Union[Literal["*"], Sequence[str], None] = _option(_check_nodes)
     feedback_keys: Optional[Sequence[str]] = _option(_check_keys)
-    on_completion: Optional[OnCompletion] = _choice(OnCompletion)
+    on_completion: Optional[OnCompletionWord] = _option(_check_completion)
     webhook: Optional[str] = _option(_check_webhook)
     multitask_strategy: Optional[MultitaskStrategy] = _choice(MultitaskStrategy)
     if_not_exists: Optional[IfNotExists] = _choice(IfNotExists)
@@ -150,6 +160,24 @@ class RunsInvokePayload:
     durability: Optional[Durability] = _choice(Durability)
     strict_resume: Optional[bool] = _option(_check_flag)
     kwargs: Optional[Mapping[str, Any]] = _option(as_object)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return an option that was given, as for a dict: ``payload["input"]``. Raise `KeyError` for another name."""
+        return _given(self)[name]
+
+    def keys(self) -> Collection[str]:
+        """Return the names of the options that were given, so that ``dict(payload)`` and ``**payload`` work."""
+        return _given(self).keys()
+
+    def __contains__(self, name: object) -> bool:
+        return name in _given(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_given(self))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an option that was given, else *default*."""
+        return _given(self).get(name, default)
 
     def __attrs_post_init__(self) -> None:
         if self.input is not None and self.command is not None:
@@ -238,7 +266,7 @@ def modes_of(stream_mode: Any) -> List[str]:
     return _listed("stream_mode", stream_mode)
 
 
-def _warn_caller(message: str) -> None:
+def _warn_caller(message: str, category: Type[Warning] = DeprecationWarning) -> None:
     # The warning names the caller's line: the first frame outside of this package and of the code that attrs generates for it.
     depth = 1
     while True:
@@ -249,7 +277,7 @@ def _warn_caller(message: str) -> None:
         if not name.startswith((_PACKAGE, "<attrs generated")):
             break
         depth += 1
-    warnings.warn(message, DeprecationWarning, stacklevel=depth + 1)
+    warnings.warn(message, category, stacklevel=depth + 1)
 
 
 _EMPTY: Mapping[str, Any] = {}

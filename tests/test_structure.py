@@ -22,7 +22,8 @@ EXCEPTIONS: Dict[str, str] = {
         http.exchange streaming.stream_config server_traits""",
     "each call on the wire: wire/test_requests.py, wire/test_answers.py, wire/test_retries.py, wire/test_time.py": """
         api.assistants api.paths api.request api.runs api.select api.system api.threads
-        http.body http.call_options http.transport resources.assistants resources.resource resources.runs resources.threads""",
+        http.body http.call_options http.transport resources.assistants resources.resource resources.run_joins resources.runs
+        resources.threads""",
     "each call on the real server: server/test_store.py, server/test_crons.py, server/test_threads.py": """
         api.any_endpoint api.crons api.store resources.crons resources.store runs.cron_creation runs.thread_pruning stored""",
     "connections: wire/test_sharing.py, wire/test_instrumentation.py, wire/test_time.py, wire/test_interrupts.py": """

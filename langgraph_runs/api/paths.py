@@ -30,8 +30,8 @@ def runs_path(thread_id: Optional[str], *rest: str) -> str:
     return "/".join(("/runs", *rest)) if thread_id is None else thread_path(thread_id, "runs", *rest)
 
 
-def run_path(thread_id: str, run_id: str, *rest: str) -> str:
-    """Return the path of a run."""
+def run_path(thread_id: Optional[str], run_id: str, *rest: str) -> str:
+    """Return the path of a run; if *thread_id* is None, that without a thread, which few servers have."""
     return runs_path(thread_id, path_segment(run_id), *rest)
 
 

@@ -239,7 +239,7 @@ def join_request(thread_id: str, run_id: str, options: CommonOptions = NO_OPTION
     return build("GET", run_path(thread_id, run_id, "join"), options)
 
 
-def stream_path(thread_id: str, run_id: str) -> str:
+def stream_path(thread_id: Optional[str], run_id: str) -> str:
     """Return the path of the events of a run, for `stream_request`."""
     return run_path(thread_id, run_id, "stream")
 

@@ -14,11 +14,11 @@ from typing import Any, Callable, Optional, Tuple
 import attrs
 
 from ..call import AbortSignal, RetryDetails, Scope
-from ..errors import ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError
+from ..errors import ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError, NotFoundError
 from ..http import NO_OPTIONS, Settings, Transport
 from ..models import Run, RunOutcome
 from ..payloads import RunsWaitPayload
-from ..runs import ARRIVAL_CHECKS, RunStarter, error_for, prepare_start
+from ..runs import ARRIVAL_CHECKS, RunStarter, error_for, hint_at_keep, prepare_start
 from ..server_traits import ServerTraits
 from .task import Task, TaskResult
 
@@ -108,7 +108,11 @@ class TaskRunner:
 
     def _create_or_join(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> Optional[RunOutcome]:
         if task.run_id is not None:
-            return self._join(task, task.run_id, scope)
+            try:
+                return self._join(task, task.run_id, scope)
+            except NotFoundError as error:
+                hint_at_keep(error)
+                raise
         run = self._find_run(task, scope) if task.may_exist else None
         if run is None:
             try:

@@ -8,7 +8,7 @@ from .. import api
 from ..errors import InvalidRequestError
 from ..fields import as_object
 from ..models import Assistant
-from ..options import CallOptions, LimitOptions, Params, documented
+from ..options import CallOptions, LimitOptions, Params, SortOrder, documented
 from ..stored import AssistantGraph, AssistantsSearchResponse, AssistantVersion, GraphSchema
 from ..validation import check_choice, check_count, check_id
 from .resource import Resource, check_search
@@ -106,8 +106,8 @@ class AssistantsClient(Resource):
         name: Optional[str] = None,
         limit: int = 10,
         offset: int = 0,
-        sort_by: Optional[str] = None,
-        sort_order: Optional[str] = None,
+        sort_by: Optional[Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]] = None,
+        sort_order: Optional[SortOrder] = None,
         select: Optional[Sequence[str]] = None,
         response_format: Literal["array"] = "array",
         **options: Unpack[CallOptions],
@@ -122,8 +122,8 @@ class AssistantsClient(Resource):
         name: Optional[str] = None,
         limit: int = 10,
         offset: int = 0,
-        sort_by: Optional[str] = None,
-        sort_order: Optional[str] = None,
+        sort_by: Optional[Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]] = None,
+        sort_order: Optional[SortOrder] = None,
         select: Optional[Sequence[str]] = None,
         response_format: Literal["object"],
         **options: Unpack[CallOptions],
@@ -138,8 +138,8 @@ class AssistantsClient(Resource):
         name: Optional[str] = None,
         limit: int = 10,
         offset: int = 0,
-        sort_by: Optional[str] = None,
-        sort_order: Optional[str] = None,
+        sort_by: Optional[Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]] = None,
+        sort_order: Optional[SortOrder] = None,
         select: Optional[Sequence[str]] = None,
         response_format: Literal["array", "object"] = "array",
         **options: Unpack[CallOptions],

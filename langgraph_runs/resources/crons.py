@@ -9,7 +9,7 @@ from .. import api
 from ..errors import InvalidRequestError
 from ..fields import as_object
 from ..http import CALL_OPTIONS
-from ..options import CallOptions, CronOptions, CronUpdateOptions, ThreadCronOptions, documented, option_docs
+from ..options import CallOptions, CronOptions, CronUpdateOptions, SortOrder, ThreadCronOptions, documented, option_docs
 from ..payloads import RunsCreatePayload, names_of, to_body
 from ..runs import create_cron
 from ..stored import Cron
@@ -95,7 +95,7 @@ class CronsClient(Resource):
         limit: int = 10,
         offset: int = 0,
         sort_by: Optional[str] = None,
-        sort_order: Optional[str] = None,
+        sort_order: Optional[SortOrder] = None,
         select: Optional[Sequence[str]] = None,
         **options: Unpack[CallOptions],
     ) -> List[Cron]:

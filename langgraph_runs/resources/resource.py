@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Collection, Iterator, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, Iterator, Mapping, Optional, Tuple
 
 from ..call import Scope
+from ..errors import InvalidRequestError
 from ..http import CommonOptions, Transport, parse_call_options
-from ..validation import check_choice, check_count
+from ..validation import check_choice, check_count, check_known
 
-__all__ = ["Resource", "check_search"]
+__all__ = ["Resource", "check_search", "merged_arguments"]
 
 
 class Resource:
@@ -33,6 +34,20 @@ class Resource:
         with common.scope(self._transport) as scope:
             scope.note_run(run_id, thread_id)
             yield scope, common
+
+
+def merged_arguments(
+    call: str, allowed: Any, arguments: Any, by_name: Mapping[str, Any], options: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """Return the options of a call to which they were given in one object, *arguments*, as the JavaScript client takes them.
+
+    *allowed* is the TypedDict of its fields. An option that was given by name as well (in *by_name* and not None, or in *options*)
+    takes precedence. Raise `InvalidRequestError` for an object with another field.
+    """
+    if not isinstance(arguments, Mapping):
+        raise InvalidRequestError(f"{call}(): give the options by name, or a dict of them, not {type(arguments).__name__}")
+    check_known(call, arguments, allowed.__annotations__)
+    return {**arguments, **{name: value for name, value in by_name.items() if value is not None}, **options}
 
 
 def check_search(

@@ -24,18 +24,16 @@ from typing import (
 
 from .. import api
 from ..call import AbortSignal
-from ..errors import DeadlineExceededError, InvalidRequestError
+from ..errors import InvalidRequestError
 from ..http import Transport, parse_call_options
 from ..models import Run
-from ..options import CallOptions, CancelAction, JoinOptions, JoinStreamOptions, MapOptions, ModeOption, StreamMode, documented
-from ..runs import JOINING, Filters, cancel_runs, check_client_options, list_newest, pages
-from ..streaming import RunStream, StreamEvent, stream_existing_run
+from ..options import CallOptions, CancelAction, ListOptions, MapOptions, RunStatus, Time, documented
+from ..runs import Filters, cancel_runs, list_newest, pages
 from ..validation import check_choice, check_count, check_id
-from .run_starts import RunStarts
+from .resource import merged_arguments
+from .run_joins import RunJoins
 
 if TYPE_CHECKING:
-    import datetime
-
     from typing_extensions import Unpack
 
     from ..batch import Ledger, MapCalls, MapProgress, RunMap
@@ -46,7 +44,7 @@ __all__ = ["RunsClient"]
 _BULK_STATUS = ("pending", "running", "all")
 
 
-class RunsClient(RunStarts):
+class RunsClient(RunJoins):
     """The runs of a server, as ``client.runs``. It may be used by several threads at once.
 
     An id is text or a `uuid.UUID`. Each method also takes ``timeout``, ``signal``, ``headers`` and ``params``. Each may raise
@@ -179,22 +177,28 @@ class RunsClient(RunStarts):
     def list(
         self,
         thread_id: str,
+        arguments: Optional[ListOptions] = None,
         *,
         limit: int = 10,
         offset: int = 0,
-        status: Optional[str] = None,
+        status: Optional[RunStatus] = None,
         select: Optional[Sequence[str]] = None,
         metadata: Optional[Mapping[str, Any]] = None,
-        created_after: Optional[datetime.datetime] = None,
-        created_before: Optional[datetime.datetime] = None,
+        created_after: Optional[Time] = None,
+        created_before: Optional[Time] = None,
         **options: Unpack[CallOptions],
     ) -> List[Run]:
         """Return at most *limit* runs of the thread, newest first, after skipping *offset*.
 
         The server filters by *status* and *select*; a field that is not selected is None or empty. *metadata* (every pair must
-        be equal), *created_after* and *created_before* (aware datetimes) are filters of this library: pages are requested until
-        *limit* runs match. Raises `NotFoundError` for an unknown thread.
+        be equal), *created_after* and *created_before* (aware datetimes, or ISO 8601 text with an offset) are filters of this
+        library: pages are requested until *limit* runs match. *arguments* is a dict of any of the options, which those given by
+        name supplement. Raises `NotFoundError` for an unknown thread.
         """
+        if arguments is not None:
+            by_name: Dict[str, Any] = {"limit": None if limit == 10 else limit, "offset": offset or None, "status": status}
+            by_name.update(select=select, metadata=metadata, created_after=created_after, created_before=created_before)
+            return self.list(thread_id, **merged_arguments("list", ListOptions, arguments, by_name, options))
         check_count("limit", limit, least=1)
         check_count("offset", offset, least=0)
         filters = Filters.checked(status, select, metadata, created_after, created_before)
@@ -213,11 +217,11 @@ class RunsClient(RunStarts):
         thread_id: str,
         *,
         page_size: int = 100,
-        status: Optional[str] = None,
+        status: Optional[RunStatus] = None,
         select: Optional[Sequence[str]] = None,
         metadata: Optional[Mapping[str, Any]] = None,
-        created_after: Optional[datetime.datetime] = None,
-        created_before: Optional[datetime.datetime] = None,
+        created_after: Optional[Time] = None,
+        created_before: Optional[Time] = None,
         **options: Unpack[CallOptions],
     ) -> Iterator[Run]:
         """Yield all runs of the thread, newest first, each once. Pages are requested when they are needed.
@@ -238,44 +242,6 @@ class RunsClient(RunStarts):
                 pages(self._transport, scope, thread_id, filters, common, self._starter.traits, page_size=page_size),
             )
 
-    # -- joining
-
-    @documented(JoinOptions)
-    def join(self, thread_id: str, run_id: str, **options: Unpack[JoinOptions]) -> Any:
-        """Return the final values of a run that exists, as `wait` does. Blocks until the run has ended.
-
-        For a run that had ended before, the server responds with the *current* state of its thread. If later runs have changed
-        that state, the run's own values are requested from the thread's history. If the server does not have them, raises
-        `RunError` (with ``raise_error=False`` the outcome's ``exact`` is False and its ``values`` are None).
-        """
-        thread_id, run_id = check_id("thread_id", thread_id), check_id("run_id", run_id)
-        check_client_options(options)
-        waiter = self._starter.waiter
-        with self._call("join", options, thread_id=thread_id, run_id=run_id, further=JOINING) as (scope, common):
-            try:
-                return waiter.result_of(waiter.join(thread_id, run_id, scope, common), scope, options, pause_known=True)
-            except DeadlineExceededError as error:
-                waiter.raise_late(error, scope, options)
-
-    @documented(ModeOption, JoinStreamOptions)
-    def join_stream(
-        self,
-        thread_id: str,
-        run_id: str,
-        *,
-        stream_mode: Union[StreamMode, Sequence[StreamMode], None] = None,
-        **options: Unpack[JoinStreamOptions],
-    ) -> RunStream[StreamEvent]:
-        """Return the events of an existing run: those from now on, or after *last_event_id* (``"0"``: all, if it is resumable).
-
-        *stream_mode* selects among the modes that the run was started with; metadata and error events come in any case. The
-        stream ends as that of `stream` does. Raises `NotFoundError` for an unknown run or thread, at the first event.
-        """
-        thread_id, run_id = check_id("thread_id", thread_id), check_id("run_id", run_id)
-        common = parse_call_options("join_stream", options, JOINING | {"on_gap", "cancel_on_disconnect", "last_event_id"})
-        check_client_options(options)
-        return stream_existing_run(self._starter, thread_id, run_id, common, options, stream_mode=stream_mode)
-
     # -- ending
 
     @documented(CallOptions)
@@ -283,7 +249,6 @@ class RunsClient(RunStarts):
         self,
         thread_id: str,
         run_id: str,
-        *,
         wait: bool = False,
         action: CancelAction = "interrupt",
         **options: Unpack[CallOptions],

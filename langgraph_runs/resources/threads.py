@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Literal, Mapping, Optional, Sequence, Union, overload
+from typing import TYPE_CHECKING, Any, List, Literal, Mapping, Optional, Sequence, Union, get_args, overload
 
 from .. import api
 from ..errors import InvalidRequestError
 from ..models import THREAD_STATUSES, Checkpoint, Thread, ThreadState, ThreadUpdate
-from ..options import CallOptions, documented
+from ..options import CallOptions, IfExists, SortOrder, ThreadStatus, documented
 from ..runs import prune_threads
 from ..stored import ThreadsPruned
 from ..validation import check_choice, check_count, check_id, shown
@@ -34,7 +34,7 @@ class ThreadsClient(Resource):
         *,
         metadata: Optional[Mapping[str, Any]] = None,
         thread_id: Optional[str] = None,
-        if_exists: Optional[str] = None,
+        if_exists: Optional[IfExists] = None,
         supersteps: Optional[Sequence[Mapping[str, Any]]] = None,
         graph_id: Optional[str] = None,
         ttl: Union[int, float, Mapping[str, Any], None] = None,
@@ -48,7 +48,7 @@ class ThreadsClient(Resource):
         If a *thread_id* is given, the request is repeated after a broken connection; without one only if surely nothing was sent.
         """
         if if_exists is not None:
-            check_choice("if_exists", if_exists, ("raise", "do_nothing"))
+            check_choice("if_exists", if_exists, get_args(IfExists))
         if graph_id is not None or metadata is not None:
             metadata = {**_object("metadata", metadata), **({} if graph_id is None else {"graph_id": graph_id})}
         with self._call("create", options) as (scope, common):
@@ -154,11 +154,11 @@ class ThreadsClient(Resource):
         metadata: Optional[Mapping[str, Any]] = None,
         values: Optional[Mapping[str, Any]] = None,
         ids: Optional[Sequence[str]] = None,
-        status: Optional[str] = None,
+        status: Optional[ThreadStatus] = None,
         limit: int = 10,
         offset: int = 0,
-        sort_by: Optional[str] = None,
-        sort_order: Optional[str] = None,
+        sort_by: Optional[Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]] = None,
+        sort_order: Optional[SortOrder] = None,
         select: Optional[Sequence[str]] = None,
         extract: Optional[Mapping[str, str]] = None,
         **options: Unpack[CallOptions],

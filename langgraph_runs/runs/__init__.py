@@ -9,7 +9,7 @@ from .create_once import RunCreator
 from .cron_creation import create_cron
 from .graph_error import GraphError, reported_error
 from .idempotency_key import is_replayed, thread_of_key
-from .outcome import RunOutcomes, deleted_run_error, error_for
+from .outcome import RunOutcomes, deleted_run_error, error_for, hint_at_keep
 from .own_thread import ARRIVAL_CHECKS, Disposal, OwnThreads, ThreadPlan, new_thread_id
 from .pagination import Filters, list_newest, pages
 from .pause import interrupts_in, pause_of
@@ -41,6 +41,7 @@ __all__ = [
     "create_runs",
     "deleted_run_error",
     "error_for",
+    "hint_at_keep",
     "interrupts_in",
     "is_replayed",
     "list_newest",

@@ -30,7 +30,7 @@ from ..models import Interrupt, Run, RunOutcome, Thread, ThreadState
 from .graph_error import GraphError, error_in_run, error_in_state, reported_error
 from .pause import Pause, own_output, pause_of, with_questions
 
-__all__ = ["RunOutcomes", "deleted_run_error", "error_for", "unknown_outcome"]
+__all__ = ["RunOutcomes", "deleted_run_error", "error_for", "hint_at_keep", "unknown_outcome"]
 
 _log = logging.getLogger(__name__)
 #: Seconds that the cancel of a run may take after the deadline of its call.
@@ -299,6 +299,11 @@ def error_for(outcome: RunOutcome) -> Optional[RunError]:
     return RunError(
         f"the run ended with status {outcome.status!r}, which this library does not know", run=run, values=values, **ids
     )
+
+
+def hint_at_keep(error: NotFoundError) -> None:
+    """Add to the text of *error*, of a join, the remedy for a run that was created without a thread."""
+    error._text += "; a run that is created without a thread is deleted when it has ended, unless on_completion='keep'"
 
 
 def deleted_run_error(error: NotFoundError, values: Any) -> NotFoundError:

@@ -9,12 +9,14 @@ from typing import Any, Callable, Generic, Iterator, List, Mapping, Optional, Se
 import attrs
 
 from ..api import list_runs
-from ..call import Scope
+from ..call import Scope, raise_foreign
 from ..errors import InvalidRequestError, ResponseDecodeError
 from ..http import CommonOptions, Transport
 from ..models import RUN_STATUSES, Run
+from ..options import Time
 from ..server_traits import ServerTraits
-from ..validation import check_choice
+from ..times import parse_time
+from ..validation import check_choice, shown
 
 __all__ = ["Filters", "PageReader", "list_newest", "pages", "shows_newest_first"]
 
@@ -60,8 +62,8 @@ class Filters:
         status: Optional[str],
         select: Optional[Sequence[str]],
         metadata: Optional[Mapping[str, Any]],
-        created_after: Optional[datetime.datetime],
-        created_before: Optional[datetime.datetime],
+        created_after: Optional[Time],
+        created_before: Optional[Time],
     ) -> Filters:
         """Return the filters from the arguments of `list`. Raise `InvalidRequestError` for a wrong argument."""
         if status is not None:
@@ -71,11 +73,9 @@ class Filters:
         for column in select or ():
             check_choice("select", column, _COLUMNS)
         if metadata is not None and not isinstance(metadata, Mapping):
-            raise InvalidRequestError(f"metadata={metadata!r}: give an object (dict)")
-        for name, moment in (("created_after", created_after), ("created_before", created_before)):
-            if moment is not None and (not isinstance(moment, datetime.datetime) or moment.tzinfo is None):
-                raise InvalidRequestError(f"{name}={moment!r}: give a datetime with a time zone")
-        return cls(status, tuple(select or ()), metadata or {}, created_after, created_before)
+            raise InvalidRequestError(f"metadata: give an object (dict), not {type(metadata).__name__}")
+        after, before = _moment("created_after", created_after), _moment("created_before", created_before)
+        return cls(status, tuple(select or ()), metadata or {}, after, before)
 
     @property
     def filter_here(self) -> bool:
@@ -105,6 +105,23 @@ class Filters:
         if self.created_after is not None and (run.created_at is None or run.created_at <= self.created_after):
             return False
         return self.created_before is None or (run.created_at is not None and run.created_at < self.created_before)
+
+
+def _moment(name: str, value: Any) -> Optional[datetime.datetime]:
+    """Return *value*, a datetime or ISO 8601 text, as a datetime with a time zone. Raise `InvalidRequestError`."""
+    if value is None:
+        return None
+    moment = value
+    if isinstance(value, str):
+        try:
+            # A text that is a time with an offset behind it has none of its own.
+            moment = None if parse_time(f"{value}Z") is not None else parse_time(value)
+        except ValueError as error:
+            raise_foreign(error)
+            moment = None
+    if not isinstance(moment, datetime.datetime) or moment.tzinfo is None:
+        raise InvalidRequestError(f"{name}={shown(value)}: give a datetime with a time zone, or text such as 2026-11-21T01:09:53Z")
+    return moment
 
 
 def shows_newest_first(runs: Sequence[Run]) -> Optional[bool]:

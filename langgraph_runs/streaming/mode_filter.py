@@ -1,4 +1,4 @@
-"""The stream modes that a join requests: a filter that the server applies, or this module where the server does not."""
+"""The events that a join requests: stream modes, which the server filters, or this module where it does not; and subgraphs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ class ModeFilter:
     ([], True, False, False)
     """
 
-    def __init__(self, modes: Optional[Sequence[str]] = None) -> None:
+    def __init__(self, modes: Optional[Sequence[str]] = None, *, subgraphs: bool = True) -> None:
         self._modes = list(modes or ())
+        self._subgraphs = subgraphs
         self._kinds = _UNFILTERED.union("messages" if mode == "messages-tuple" else mode for mode in self._modes)
         #: True if the server sends all events and those of other modes are left out here.
         self.is_here = False
+
+    @property
+    def omits_some(self) -> bool:
+        """True if events are left out here, so that `omits` must be asked."""
+        return self.is_here or not self._subgraphs
 
     @property
     def is_sent(self) -> bool:
@@ -47,8 +53,8 @@ class ModeFilter:
         return bool(self._modes) and kind not in self._kinds
 
     def omits(self, event: str) -> bool:
-        """Return True if the caller does not want events of this name. Only for events of a server that does not filter."""
-        return mode_of(event) not in self._kinds
+        """Return True if the caller does not want events of this name, and the server sends them."""
+        return (bool(self._modes) and mode_of(event) not in self._kinds) or (not self._subgraphs and "|" in event)
 
     def query(self) -> List[Tuple[str, Any]]:
         """Return the query parameters for the server's filter; none if the events are filtered here."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
 
 from .. import api
-from ..errors import APIStatusError, InvalidRequestError
+from ..errors import APIStatusError, InvalidRequestError, NotFoundError
 from ..http import CommonOptions
 from ..payloads import modes_of
-from ..runs import Disposal, PreparedStart, RecoveredRun, RunStarter, is_replayed
+from ..runs import Disposal, PreparedStart, RecoveredRun, RunStarter, hint_at_keep, is_replayed
 from .connection import REFUSES_FILTER
 from .counted_ids import count_of
 from .cursor import FROM_START, Cursor, is_from_start
@@ -59,7 +59,7 @@ def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[s
 
 def stream_existing_run(
     starter: RunStarter,
-    thread_id: str,
+    thread_id: Optional[str],
     run_id: str,
     common: CommonOptions,
     options: Mapping[str, Any],
@@ -73,7 +73,7 @@ def stream_existing_run(
     if is_from_start(start):
         start = FROM_START
     modes = modes_of(stream_mode)
-    mode_filter = ModeFilter(modes)
+    mode_filter = ModeFilter(modes, subgraphs=options.get("stream_subgraphs") is not False)
     if starter.traits.filters_streams is False or (start not in (None, FROM_START) and count_of(str(start)) is not None):
         # Ids that count the events show missing ones only if the server leaves none out.
         mode_filter.filter_here()
@@ -89,6 +89,10 @@ def stream_existing_run(
         try:
             return starter.transport.open_with_retries(request, scope)
         except APIStatusError as error:
+            if error.status_code in _NO_ROUTE and thread_id is None:
+                error._text += "; this server may have no route for a run without its thread: give thread_id"
+            elif isinstance(error, NotFoundError):
+                hint_at_keep(error)
             if error.status_code not in REFUSES_FILTER or not mode_filter.is_sent:
                 raise
         mode_filter.filter_here()
@@ -110,6 +114,10 @@ def stream_existing_run(
         dies_with_connection=bool(cancels),
     )
     return RunStream(starter.transport, starter.outcomes, scope, config)
+
+
+#: The statuses of a server that does not have the route.
+_NO_ROUTE = frozenset({404, 405})
 
 
 def _is_line(text: str) -> bool:

@@ -221,7 +221,7 @@ class RunStream(Generic[E], Iterator[E]):
         cursor, queue, now = self._config.cursor, self._ready.append, time.time()
         admitted = cursor.admitted
         admit = cursor.admit
-        omits = self._config.mode_filter.omits if self._config.mode_filter.is_here else None
+        omits = self._config.mode_filter.omits if self._config.mode_filter.omits_some else None
         for name, text, own_id in parsed:
             new = admit(name, text, own_id)
             if cursor.gap:
@@ -243,7 +243,7 @@ class RunStream(Generic[E], Iterator[E]):
 
     def _queue_released(self) -> None:
         """Queue the events that were held for missing ones."""
-        omits = self._config.mode_filter.omits if self._config.mode_filter.is_here else None
+        omits = self._config.mode_filter.omits if self._config.mode_filter.omits_some else None
         now = time.time()
         for name, text, own_id in self._config.cursor.take_released():
             if omits is not None and omits(name):

@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..http import Transport
 from ..models import Run, RunOutcome
-from ..runs import RunOutcomes, deleted_run_error, error_for
+from ..runs import RunOutcomes, deleted_run_error, error_for, hint_at_keep
 from .connection import StreamConnection
 from .cursor import Cursor, Place
 from .end_evidence import EndEvidence, Sign
@@ -38,6 +38,7 @@ __all__ = ["NOT_KEPT", "StreamEnd"]
 _ALL_PUBLISHED = frozenset({"success", "error"})
 NOT_KEPT = "the server no longer keeps the events since the last one"
 _NEVER_KEPT = "the server does not keep this run's events"
+_WITHOUT_THREAD = "the thread of the run is not known, so that its end cannot be verified: give thread_id"
 _UNNAMED = "the server did not say which run this is, so that its end cannot be verified"
 
 
@@ -100,6 +101,8 @@ class StreamEnd:
         if run is None:
             if self._scope.run_id is None and not self._run.events_seen:
                 raise self._connection.interrupted(None, _UNNAMED)
+            if self._is_unknown_whether_ended():
+                self.note_gap(_WITHOUT_THREAD)
             self._finish_unverified()
         elif not run.finished:
             self._ended_early = True
@@ -108,6 +111,11 @@ class StreamEnd:
             self._connection.wait_before_reopening()
         else:
             self._after_clean_end_of(run, ended_at)
+
+    def _is_unknown_whether_ended(self) -> bool:
+        """Return True for the stream of a run that was joined without its thread, if no event said that the run has ended."""
+        joined = self._config.run_id is not None and self._scope.thread_id is None
+        return joined and not self._run.has_end_event and self._run.reported_error is None
 
     def _after_clean_end_of(self, run: Run, ended_at: float) -> None:
         """Finish with a run that has ended, or open one more connection if there is a sign of missing events."""
@@ -278,7 +286,11 @@ class StreamEnd:
             may_be_deleted = at_end and self._run.events_seen and error.attempts == 1 and not self._config.on_given_thread
             if may_be_deleted and not self._run.reports_not_found and self._outcomes.is_thread_absent(thread_id, self._scope):
                 return None
-            raise deleted_run_error(error, self._run.values) if self._run.events_seen else error from None
+            if self._run.events_seen:
+                raise deleted_run_error(error, self._run.values) from None
+            if self._config.run_id is not None:
+                hint_at_keep(error)
+            raise
 
     def _note_modes(self, run: Run) -> None:
         """Note the modes with which the run was started, if this stream joined it: some servers do not keep the events of all."""

@@ -122,6 +122,32 @@ def test_create_batch_creates_in_order(client: Client, thread_id: str) -> None:
     assert "pending" == client.runs.get(runs[3].thread_id, runs[3].run_id).status
 
 
+def test_runs_of_a_batch_can_be_joined_if_their_threads_are_kept(client: Client) -> None:
+    """Else the server deletes them when they have ended, and the error of the join says what to do."""
+    kept = client.runs.create_batch([{"assistant_id": "echo", "input": {"value": n}, "on_completion": "keep"} for n in range(2)])
+    assert [0, 1] == [client.runs.join(run.thread_id, run.run_id)["echo"] for run in kept]
+    for run in kept:
+        client.threads.delete(run.thread_id)
+
+    gone = client.runs.create_batch([{"assistant_id": "echo"}])[0]
+    wait_until(lambda: is_gone(client, gone.thread_id), "the thread was deleted")
+    with pytest.raises(NotFoundError, match="unless on_completion='keep'"):
+        client.runs.join(gone.thread_id, gone.run_id)
+    with pytest.raises(NotFoundError, match="unless on_completion='keep'"):
+        list(client.runs.join_stream(gone.thread_id, gone.run_id))
+    assert ["unless on_completion='keep'"] == [
+        str(result.error).split("it has ended, ")[1].split(" [")[0] for result in client.runs.join_all([gone])
+    ]
+
+
+def is_gone(client: Client, thread_id: str) -> bool:
+    try:
+        client.threads.get(thread_id)
+    except NotFoundError:
+        return True
+    return False
+
+
 def test_create_batch_takes_the_options_of_create(client: Client, hook: ScriptedServer) -> None:
     """Each item's own options have their effect on its run, and on no other."""
     kept: Any = {"on_completion": "keep"}

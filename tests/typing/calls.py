@@ -81,6 +81,7 @@ def every_option_of_a_run() -> None:
 def looking_and_joining() -> None:
     assert_type(runs.get("t", "r"), Run)
     assert_type(runs.list("t", limit=5, status="success", metadata={"k": 1}, created_after=now), List[Run])
+    assert_type(runs.list("t", {"limit": 5, "status": "success"}, created_after="2026-11-21T01:09:53Z"), List[Run])
     assert_type(runs.iter("t", page_size=50, select=["run_id"]), Iterator[Run])
     assert_type(runs.join("t", "r", timeout=30), Any)
     outcome: RunOutcome = runs.join("t", "r", raise_error=False)
@@ -101,6 +102,7 @@ def many() -> None:
 
 def ending() -> None:
     runs.cancel("t", "r", wait=True, action="rollback")
+    runs.cancel("t", "r", True, "interrupt")
     runs.cancel_many(thread_id="t", run_ids=["r"])
     runs.cancel_many(status="pending")
     runs.delete("t", "r", timeout=5)
@@ -129,10 +131,12 @@ def what_a_run_has(run: Run) -> None:
     assert_type(run.created_at, Optional[datetime.datetime])
     assert_type(run.metadata, Dict[str, Any])
     assert_type(run.request_id, Optional[str])
+    assert_type(run.config, Dict[str, Any])
     run.status = "success"  # type: ignore[misc]
 
 
 def clients() -> None:
+    Client(api_url="http://localhost:2024", api_key="key", stream_timeout=None)
     with client.with_options(timeout=5, headers={"x-a": "b"}) as copy:
         assert_type(copy, Client)
     with DevServer(graphs={"agent": "my_agent.py:graph"}) as server:
@@ -155,7 +159,20 @@ def what_is_wrong_is_refused() -> None:
     runs.get(None, "r")  # type: ignore[arg-type]
     runs.cancel("t", "r", action="stop")  # type: ignore[arg-type]
     runs.cancel_many(status="success")  # type: ignore[arg-type]
-    runs.list("t", 5)  # type: ignore[call-arg]
+    runs.list("t", 5)  # type: ignore[arg-type]
+    runs.list("t", {"limits": 5})  # type: ignore[arg-type]
+    runs.list("t", status="done")  # type: ignore[arg-type]
+    list(runs.iter("t", status="done"))  # type: ignore[arg-type]
+    runs.list("t", created_after=5)  # type: ignore[arg-type]
+    runs.create("t", "agent", on_completion="remove")  # type: ignore[arg-type]
+    client.threads.create(if_exists="replace")  # type: ignore[arg-type]
+    client.threads.search(status="done")  # type: ignore[arg-type]
+    client.threads.search(sort_by="name")  # type: ignore[arg-type]
+    client.assistants.search(sort_order="up")  # type: ignore[call-overload]
+    client.with_options(timout=5)  # type: ignore[call-arg]
+    client.with_options(timeout="5")  # type: ignore[arg-type]
+    Client(api_key=5)  # type: ignore[arg-type]
+    Client(stream_timeout="5")  # type: ignore[arg-type]
     RunsCreatePayload(on_disconnect="cancel")  # type: ignore[call-arg]
     RunCreate(input={})  # type: ignore[call-arg]
     Client(timeout="5")  # type: ignore[arg-type]
@@ -167,6 +184,8 @@ def payloads_are_plain_records(payload: RunsStreamPayload) -> None:
     payload.input = 1  # type: ignore[misc]
     item = RunCreate(assistant_id="agent", thread_id="t", input=1)
     assert_type(item.payload, RunsCreatePayload)
+    assert_type(item["input"], Any)
+    assert_type(dict(item), Dict[str, Any])
 
 
 def a_hook_gets_the_ids() -> None:

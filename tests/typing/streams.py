@@ -92,9 +92,22 @@ def what_an_event_has(event: StreamEvent) -> None:
     event.event = "values"  # type: ignore[misc]
 
 
-def a_joined_stream_may_hold_any_event() -> None:
+def the_class_of_the_events_of_a_joined_stream_follows_the_mode() -> None:
+    assert_type(runs.join_stream("t", "r", stream_mode="values"), RunStream[ValuesStreamEvent])
+    assert_type(runs.join_stream("t", "r", stream_mode="updates"), RunStream[UpdatesStreamEvent])
+    assert_type(runs.join_stream("t", "r", stream_mode="messages"), RunStream[MessagesStreamEvent])
+    assert_type(runs.join_stream("t", "r", stream_mode="custom", last_event_id="0"), RunStream[CustomStreamEvent])
+    assert_type(runs.join_stream("t", "r", stream_mode="events"), RunStream[EventsStreamEvent])
+    assert_type(runs.join_stream("t", "r", stream_mode="debug"), RunStream[DebugStreamEvent])
+    assert_type(runs.join_stream("t", "r", stream_mode="tasks"), RunStream[TasksStreamEvent])
+    assert_type(runs.join_stream("t", "r", stream_mode="checkpoints"), RunStream[CheckpointsStreamEvent])
+
+
+def without_one_mode_it_may_hold_any_event() -> None:
     assert_type(runs.join_stream("t", "r"), RunStream[StreamEvent])
-    assert_type(runs.join_stream("t", "r", stream_mode="custom", last_event_id="0"), RunStream[StreamEvent])
+    assert_type(runs.join_stream("t", "r", stream_mode=["custom"], stream_subgraphs=False), RunStream[StreamEvent])
+    assert_type(runs.join_stream("t", "r", {"stream_mode": "custom", "on_gap": "mark"}), RunStream[StreamEvent])
+    assert_type(runs.join_stream(None, "r"), RunStream[StreamEvent])
 
 
 def several_kinds_at_once(kinds: Union[ValuesStreamEvent, CustomStreamEvent]) -> None:
@@ -109,3 +122,5 @@ def what_is_no_mode_is_refused(modes: Sequence[str]) -> None:
     runs.stream("t", "agent", stream_mode=["value"])  # type: ignore[list-item]
     runs.stream("t", "agent", stream_mode=modes)  # type: ignore[arg-type]
     runs.join_stream("t", "r", stream_mode="value")  # type: ignore[arg-type]
+    runs.join_stream("t", "r", {"stream_modes": "values"})  # type: ignore[call-overload]
+    runs.join_stream("t", "r", last_event=1)  # type: ignore[call-overload]

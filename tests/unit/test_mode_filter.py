@@ -40,6 +40,13 @@ def test_events_of_other_modes_are_left_out(name: str, omitted: bool) -> None:
     assert omitted is ModeFilter(["values", "messages-tuple"]).omits(name)
 
 
+def test_events_of_subgraphs_are_left_out_whatever_the_server_filters() -> None:
+    wanted = ModeFilter(subgraphs=False)
+    assert wanted.omits_some and not wanted.is_here and [] == wanted.query()
+    assert [True, False, False] == [wanted.omits(name) for name in ("values|child:1", "values", "of a newer server")]
+    assert not ModeFilter(["values"]).omits_some
+
+
 def test_the_filter_of_a_location_is_replaced() -> None:
     query = [("stream_mode", "x"), ("a", "b")]
     assert [("a", "b")] == ModeFilter(["values"]).without(query)

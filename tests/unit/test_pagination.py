@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from langgraph_runs import Client, InvalidRequestError, ResponseDecodeError, RetryPolicy, Run, api
 from langgraph_runs.http import NO_OPTIONS
-from langgraph_runs.runs.pagination import PageReader
+from langgraph_runs.runs.pagination import Filters, PageReader
 
 from .played import THREAD, URL, Played, Reply, client_of, reply, run_json, session_of
 
@@ -104,8 +104,10 @@ def test_fields_that_are_not_selected_are_empty() -> None:
         ({"status": "done"}, "status='done': give one of 'pending', 'running', 'error', 'success', 'timeout', 'interrupted'"),
         ({"select": "run_id"}, "select='run_id': give a list of field names"),
         ({"select": ["runid"]}, "select='runid': give one of "),
-        ({"metadata": "x"}, "metadata='x': give an object (dict)"),
+        ({"metadata": "x"}, "metadata: give an object (dict), not str"),
         ({"created_after": "2026-01-01"}, "created_after='2026-01-01': give a datetime with a time zone"),
+        ({"created_after": "2026-01-01T00:00:00"}, "created_after='2026-01-01T00:00:00': give a datetime with a time zone"),
+        ({"created_after": "2026-13-01T00:00:00Z"}, "created_after='2026-13-01T00:00:00Z': give a datetime with a time zone"),
         ({"created_before": datetime.datetime(2026, 1, 1)}, "created_before=datetime.datetime(2026, 1, 1, 0, 0): give a datetime"),
     ],
 )
@@ -116,6 +118,12 @@ def test_values_that_the_server_would_ignore_or_misread_are_refused(options: Any
         client.runs.list(THREAD, **options)
     assert str(caught.value).startswith(told)
     assert [] == played.asked
+
+
+@pytest.mark.parametrize("text", ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z", "2026-01-02T04:04:05+01:00"])
+def test_times_may_be_text_with_an_offset(text: str) -> None:
+    moment = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+    assert Filters.checked(None, None, None, moment, moment) == Filters.checked(None, None, None, text, text)
 
 
 def test_iterating_checks_before_the_first_run() -> None:

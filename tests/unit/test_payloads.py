@@ -48,7 +48,7 @@ OBJECT = "give an object (a dict, dataclass, attrs or pydantic object), not "
             "multitask_strategy='rejct': give one of 'reject', 'rollback', 'interrupt', 'enqueue'; did you mean 'reject'?",
         ),
         ({"if_not_exists": "make"}, "if_not_exists='make': give one of 'create', 'reject'"),
-        ({"on_completion": "drop"}, "on_completion='drop': give one of 'delete', 'keep'"),
+        ({"on_completion": "drop"}, "on_completion='drop': give one of 'delete', 'keep', 'complete', 'continue'"),
         ({"durability": "asnyc"}, "durability='asnyc': give one of 'sync', 'async', 'exit'; did you mean 'async'?"),
         ({"durability": True}, "durability=True: give one of 'sync', 'async', 'exit'"),
         ({"command": {"resum": 1}}, "command key='resum': give one of 'update', 'resume', 'goto', 'graph'; did you mean 'resume'?"),
@@ -177,8 +177,29 @@ def test_a_command_is_no_input(value: Any) -> None:
     assert f"input: a {type(value).__name__} is no input; give it as command=..." == refusal(input=value)
 
 
-def test_several_commands_are_refused() -> None:
-    assert "command: give one command; a list of several is not taken by servers" == refusal(command=[Command(resume="yes")])
+def test_several_commands_are_refused_and_a_list_of_one_is_that_one() -> None:
+    assert refusal(command=[Command(resume="yes"), {"goto": "a"}]).startswith("command: give one command, not a list of 2: servers")
+    assert refusal(command=[]).startswith("command: give one command, not a list of 0: servers")
+    assert {"resume": "yes"} == RunsCreatePayload(command=[{"resume": "yes"}]).command  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("word", "sent"), [("complete", "delete"), ("continue", "keep")])
+def test_the_words_of_the_javascript_client_for_a_completion_are_sent_as_those_of_servers(word: Any, sent: str) -> None:
+    with pytest.warns(UserWarning, match=f"servers know 'delete' and 'keep', so '{sent}' is sent") as caught:
+        payload = RunsCreatePayload(on_completion=word)
+    assert {"on_completion": sent} == to_body(payload)
+    assert __file__ == caught[0].filename
+
+
+def test_a_payload_is_read_like_a_dict() -> None:
+    item = RunCreate(assistant_id="agent", input={"n": 1})
+    assert ("agent", {"n": 1}, None, 5) == (item["assistant_id"], item["input"], item.get("metadata"), item.get("metadata", 5))
+    assert {"assistant_id": "agent", "input": {"n": 1}} == dict(item) == {**item}
+    assert "input" in item and "metadata" not in item and sorted(item) == ["assistant_id", "input"]
+    assert item == RunCreate(**item)
+    assert RunsCreatePayload() is not None and bool(RunsCreatePayload())
+    with pytest.raises(KeyError):
+        _ = item["metadata"]
 
 
 def test_langgraphs_own_classes_are_understood() -> None:

@@ -10,14 +10,17 @@ import pytest
 
 from langgraph_runs import Client, InvalidRequestError, RetryPolicy
 from langgraph_runs.http.settings import CHANGEABLE, SETTINGS, Settings, check_key
+from langgraph_runs.options import ClientOptions
 
 #: Parameters of `Client` that say how connections are made, and are no settings.
 OF_CONNECTIONS = {"pool_size", "session", "verify", "cert", "proxies"}
+#: Other names of settings.
+ALIASES = {"api_url"}
 PARAMETERS = dict(inspect.signature(Client).parameters)
 
 
 def test_the_client_has_a_parameter_for_each_setting() -> None:
-    assert SETTINGS | OF_CONNECTIONS == set(PARAMETERS)
+    assert SETTINGS | OF_CONNECTIONS | ALIASES == set(PARAMETERS)
 
 
 @pytest.mark.parametrize("field", attrs.fields(Settings), ids=lambda field: field.name)
@@ -35,6 +38,17 @@ def test_the_defaults_in_the_signature_are_those_of_the_settings(field: Any) -> 
 def test_every_parameter_is_described(name: str) -> None:
     described = (Client.__doc__ or "").split("Arguments:")[1]
     assert any(name in line.split(":")[0] for line in described.splitlines() if ":" in line)
+
+
+def test_the_types_of_with_options_name_what_it_may_change() -> None:
+    assert list(CHANGEABLE) == list(ClientOptions.__annotations__)
+
+
+def test_api_url_is_another_name_of_url() -> None:
+    assert "http://server:1" == Client(api_url="http://server:1", api_key=None).base_url
+    assert "http://server:1" == Client("http://server:1", api_url="http://server:1", api_key=None).base_url
+    with pytest.raises(InvalidRequestError, match="url and api_url are two names of one argument"):
+        Client("http://server:1", api_url="http://server:2", api_key=None)
 
 
 def test_with_options_says_what_it_may_change() -> None:

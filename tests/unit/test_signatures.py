@@ -88,6 +88,14 @@ LEFT_OUT: Dict[str, Set[str]] = {
 }
 
 
+#: Positional arguments of ``client.runs`` after the official ones: payloads, and what the JavaScript client has there.
+MORE_POSITIONS: Dict[str, List[Tuple[str, Any]]] = {
+    **dict.fromkeys(("create", "wait", "stream"), [("payload", None)]),
+    **dict.fromkeys(("list", "join_stream"), [("arguments", None)]),
+    "cancel": [("wait", False), ("action", "interrupt")],
+}
+
+
 def public(cls: Any) -> Iterator[Tuple[str, Callable[..., Any]]]:
     for name, item in inspect.getmembers(cls, inspect.isfunction):
         if not name.startswith("_"):
@@ -140,7 +148,7 @@ def test_positional_order_is_the_official_one(cls: Any, name: str, method: Calla
         shown = inspect.signature(function).parameters.values()
         return [(one.name, one.default) for one in shown if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
-    more = [("payload", None)] if name in ("create", "wait", "stream") and cls is RunsClient else []
+    more = MORE_POSITIONS.get(name, []) if cls is RunsClient else []
     assert positional(official_method) + more == positional(method)
 
 

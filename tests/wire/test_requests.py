@@ -27,6 +27,7 @@ from langgraph_runs import (
     RunCreate,
     RunsCreatePayload,
     RunsStreamPayload,
+    StreamInterruptedError,
 )
 from langgraph_runs._version import __version__
 
@@ -679,6 +680,22 @@ def test_list_repeats_select(connect: Connect, options: Any, query: Any) -> None
     assert query == parse_qs(server.requests[0].query)
 
 
+def test_list_takes_its_options_in_one_object(connect: Connect) -> None:
+    """As the JavaScript client does; what is given by name takes precedence."""
+    with ScriptedServer(always=reply_json(200, [])) as server:
+        runs = connect(server.url).runs
+        runs.list(THREAD_ID, {"limit": 3, "offset": 7, "headers": {"x-a": "b"}}, status="error")
+        runs.list(THREAD_ID, {"limit": 3, "status": "error"}, limit=5)
+        with pytest.raises(InvalidRequestError, match="did you mean 'limit'"):
+            runs.list(THREAD_ID, {"limits": 3})  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequestError, match="give the options by name, or a dict of them, not int"):
+            runs.list(THREAD_ID, 5)  # type: ignore[arg-type]
+
+    assert "limit=3&offset=7&status=error" == server.requests[0].query
+    assert "limit=5&offset=0&status=error" == server.requests[-1].query
+    assert "b" == server.requests[0].header("x-a")
+
+
 def test_filters_of_the_library_are_not_sent(connect: Connect) -> None:
     """The server ignores metadata and times, so they are not sent, and pages are read until there are enough."""
     rows = [run_json(run_id=str(n), metadata={"odd": n % 2 == 1}) for n in range(6)]
@@ -723,6 +740,47 @@ def test_join_stream_sends_its_modes_as_one_array(connect: Connect, modes: Any, 
     query = parse_qs(server.requests[0].query)
     assert ({"stream_mode"} if sent else set()) == set(query)
     assert sent == (json.loads(query["stream_mode"][0]) if sent else None)
+
+
+def test_join_stream_takes_its_options_in_one_object(connect: Connect) -> None:
+    with ScriptedServer(named("join_stream").good) as server:
+        runs = connect(server.url, verify_outcome=False).runs
+        list(runs.join_stream(THREAD_ID, RUN_ID, {"stream_mode": "custom", "last_event_id": "5"}, last_event_id="1795-0"))
+        with pytest.raises(InvalidRequestError, match="did you mean 'stream_mode'"):
+            runs.join_stream(THREAD_ID, RUN_ID, {"streamMode": "custom"})  # type: ignore[call-overload]
+
+    assert ["custom", "error", "metadata"] == json.loads(parse_qs(server.requests[0].query)["stream_mode"][0])
+    assert "1795-0" == server.requests[0].header("Last-Event-ID")
+
+
+def test_join_stream_leaves_out_the_events_of_subgraphs(connect: Connect) -> None:
+    """The server has no parameter for it, so nothing is sent."""
+    events = sse(("values", {"n": 1}, "1795-0"), ("values|child:1", {"n": 2}, "1795-1"), ("values", {"n": 3}, "1795-2"))
+    with ScriptedServer(events, events) as server:
+        runs = connect(server.url, verify_outcome=False).runs
+        assert [1, 3] == [event.data["n"] for event in runs.join_stream(THREAD_ID, RUN_ID, stream_subgraphs=False)]
+        assert [1, 2, 3] == [event.data["n"] for event in runs.join_stream(THREAD_ID, RUN_ID, stream_subgraphs=True)]
+        with pytest.raises(InvalidRequestError, match="stream_subgraphs: give True or False"):
+            runs.join_stream(THREAD_ID, RUN_ID, stream_subgraphs="no")  # type: ignore[call-overload]
+
+    assert ["", ""] == [request.query for request in server.requests]
+
+
+def test_join_stream_without_a_thread_ends_only_if_the_run_is_known_to_have_ended(connect: Connect) -> None:
+    cut, whole = [("values", {"n": 1}, "1795-0")], [("values", {"n": 1}, "1795-0"), ("end", None, "1795-1")]
+    with ScriptedServer(sse(*whole), sse(*cut), sse(*cut), reply_json(404, {"detail": "Not Found"})) as server:
+        runs = connect(server.url).runs
+        assert 2 == len(list(runs.join_stream(None, RUN_ID)))
+        stream = runs.join_stream(None, RUN_ID)
+        assert {"n": 1} == next(stream).data
+        with pytest.raises(StreamInterruptedError, match="the thread of the run is not known"):
+            next(stream)
+        marked = runs.join_stream(None, RUN_ID, on_gap="mark")
+        assert 1 == len(list(marked)) and 1 == len(marked.gaps) and marked.outcome is None
+        with pytest.raises(NotFoundError, match="give thread_id"):
+            runs.join_stream(None, RUN_ID)
+
+    assert {f"/runs/{RUN_ID}/stream"} == {request.path for request in server.requests}
 
 
 def test_join_stream_sends_the_last_event_id(connect: Connect) -> None:
