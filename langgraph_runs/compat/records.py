@@ -12,7 +12,7 @@ from .. import Checkpoint, Interrupt
 __all__ = ["Record", "as_dicts", "is_record"]
 
 #: Fields that this library adds to what the server sent, by the name of the class.
-_ADDED = {"Run": {"request_id"}}
+_ADDED = {"Run": {"request_id", "replayed"}}
 
 
 class Record(Dict[str, Any]):
