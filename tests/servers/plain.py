@@ -48,8 +48,8 @@ def find_run(url: str, key: str) -> Optional[dict[str, Any]]:
     for status in ("busy", "interrupted", "idle", "error"):
         for thread in ask(url, "POST", "/threads/search", {"status": status, "limit": 30}):
             for run in runs_of(url, thread["thread_id"]):
-                # Only one of the servers keeps it beside `kwargs`, and that one keeps no metadata of a run.
-                given = run["input"] if "input" in run else run["kwargs"]["input"]
+                # One of the servers keeps it beside `kwargs`, and that one keeps no metadata of a run. Others keep no input.
+                given = run.get("input") or run.get("kwargs", {}).get("input") or thread.get("values")
                 if isinstance(given, dict) and given.get("k") == key:
                     return run
     return None
