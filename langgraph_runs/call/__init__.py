@@ -8,10 +8,11 @@ from .deadline import Deadline
 from .execution import Execution, execution_of, has_api_shape, is_surely_not_executed, is_timeout, is_transient, states_absence
 from .foreign import is_foreign, is_from_signal_handler, raise_foreign, with_causes
 from .retry import Retrier, RetryBudget, RetryDetails, RetryPolicy, at_moments, polling_wait
-from .scope import Scope
+from .scope import SIGNAL_INTERVAL, Scope
 from .user_errors import UserCodeError, user_code
 
 __all__ = [
+    "SIGNAL_INTERVAL",
     "AbortController",
     "AbortSignal",
     "Deadline",

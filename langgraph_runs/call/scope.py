@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from types import TracebackType
 from typing import Any, Callable, Iterable, List, Optional, Type, TypeVar, Union
 
@@ -25,13 +26,16 @@ from .abort import AbortSignal
 from .deadline import Deadline
 from .user_errors import UserCodeError, user_code
 
-__all__ = ["Scope"]
+__all__ = ["SIGNAL_INTERVAL", "Scope"]
 
 T = TypeVar("T")
 D = TypeVar("D")
 
 #: Seconds (23 days). Sockets and locks refuse waits that are much longer.
 _LONGEST = 2_000_000.0
+#: Seconds of a single wait in the kernel. A signal that arrives after Python has looked for signals, and before the kernel waits,
+#: does not end the wait: its handler, as that of Ctrl-C, is called afterwards.
+SIGNAL_INTERVAL = 0.5
 
 
 class Scope:
@@ -215,7 +219,7 @@ class Scope:
                     else:
                         self._wake = wake
                 with user_code():  # a signal handler
-                    wake.acquire(timeout=min(seconds, _LONGEST))
+                    _acquire(wake, seconds)
         self.check()
 
     def close(self) -> None:
@@ -247,3 +251,12 @@ def _shut_down(sock: Any) -> None:
             plain.shutdown(socket.SHUT_RDWR)  # eventlet's sockets look up this method in each object
     except OSError:
         pass  # not connected yet, or closed: no thread is blocked on it
+
+
+def _acquire(lock: Any, seconds: float) -> None:
+    """Wait for *lock*, for at most *seconds*."""
+    end = time.monotonic() + seconds
+    while not lock.acquire(timeout=min(seconds, SIGNAL_INTERVAL)):
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            return

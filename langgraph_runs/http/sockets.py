@@ -9,9 +9,10 @@ import socket
 import ssl
 import struct
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Optional
 
-from ..call import raise_foreign
+from ..call import SIGNAL_INTERVAL, raise_foreign
 
 if TYPE_CHECKING:
     from .exchange import Exchange
@@ -114,13 +115,18 @@ class LimitedSocket:
     def _wait(self, exchange: Exchange, event: int) -> None:
         """Wait until the socket is ready, for the time that the exchange allows."""
         self.waited = True
+        began, left = time.monotonic(), exchange.read_timeout
         while True:
-            seconds = exchange.scope.io_timeout(exchange.read_timeout)
+            seconds = exchange.scope.io_timeout(left)
+            if seconds is None or seconds > SIGNAL_INTERVAL:
+                seconds = SIGNAL_INTERVAL
             if self._ready(event, seconds):
                 return
             # Only the clock decides whether the deadline has passed, since a poll may return early.
-            if seconds == exchange.read_timeout:
-                raise TimeoutError("timed out")
+            if exchange.read_timeout is not None:
+                if seconds == left:
+                    raise TimeoutError("timed out")
+                left = max(0.0, began + exchange.read_timeout - time.monotonic())
 
     def _ready(self, event: int, seconds: Optional[float]) -> bool:
         poll = self._poll

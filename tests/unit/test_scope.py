@@ -10,14 +10,14 @@ import sys
 import threading
 import time
 import weakref
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any, Callable, List, Optional
 
 import pytest
 
 from langgraph_runs import AbortController
 from langgraph_runs.call.deadline import Deadline
-from langgraph_runs.call.scope import Scope
+from langgraph_runs.call.scope import SIGNAL_INTERVAL, Scope
 from langgraph_runs.errors import AbortedError, APIConnectionError, DeadlineExceededError, InvalidRequestError, NotFoundError
 
 from .played import Time
@@ -276,6 +276,24 @@ def test_a_sleep_of_no_time_checks_the_limits_only() -> None:
     scope.interrupt()
     with pytest.raises(AbortedError):
         scope.sleep(0)
+
+
+def test_a_long_sleep_is_made_of_short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that arrives just before the kernel waits is handled when that wait is over: so none is long."""
+    waits = []
+
+    class Signalled:
+        def acquire(self, *, timeout: float = 0.0) -> bool:
+            waits.append(timeout)
+            if len(waits) == 4:
+                raise KeyboardInterrupt
+            return False
+
+    scope = Scope(Deadline(None))
+    monkeypatch.setattr("langgraph_runs.call.scope.threading", SimpleNamespace(Lock=Signalled))
+    with pytest.raises(KeyboardInterrupt):
+        scope.sleep(30.0)
+    assert [0.0, *[SIGNAL_INTERVAL] * 3] == waits
 
 
 def test_an_interrupt_ends_a_sleep_at_once() -> None:

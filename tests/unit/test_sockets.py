@@ -6,11 +6,11 @@ import socket
 import struct
 import time
 from types import SimpleNamespace
-from typing import Any, Callable, Iterator, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import pytest
 
-from langgraph_runs.call import Deadline, Scope
+from langgraph_runs.call import SIGNAL_INTERVAL, Deadline, Scope
 from langgraph_runs.http.exchange import Exchange
 from langgraph_runs.http.sockets import LimitedSocket
 
@@ -143,8 +143,26 @@ def test_a_wait_that_is_early_does_not_end_the_call_before_its_deadline(deadline
 
     began = time.monotonic()
     with pytest.raises(TimeoutError, match="timed out" if deadline is None else "the deadline of the call is over"):
-        Early(connection[0]).receive(exchange_of(deadline, read_timeout=30.0), 1)
+        Early(connection[0]).receive(exchange_of(deadline, read_timeout=0.3), 1)
     assert (deadline or 0.0) <= time.monotonic() - began < 5
+
+
+def test_a_long_wait_is_made_of_short_ones(connection: Pair) -> None:
+    """A signal that arrives just before the kernel waits is handled when that wait is over: so none is long."""
+    waits: List[Optional[float]] = []
+
+    class Signalled(LimitedSocket):
+        def _ready(self, event: int, seconds: Optional[float]) -> bool:
+            waits.append(seconds)
+            if len(waits) == 3:
+                raise KeyboardInterrupt
+            return False
+
+    for limits in ({}, {"read_timeout": 30.0}, {"timeout": 30.0}):
+        waits.clear()
+        with pytest.raises(KeyboardInterrupt):
+            Signalled(connection[0]).receive(exchange_of(**limits), 1)
+        assert [SIGNAL_INTERVAL] * 3 == waits
 
 
 def test_reads_keep_to_their_limits_without_poll(connection: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
