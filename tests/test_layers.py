@@ -47,7 +47,7 @@ IMPORTERS: Dict[str, Set[str]] = {
     "urllib3": {"http"},
     "sseclient": {"streaming.sse"},
     "tenacity": {"call.retry"},
-    "tqdm": {"batch.progress"},
+    "tqdm": {"batch.progress_bar"},
     "pyarrow": {"batch.tables.arrow"},
     "psycopg": {"batch.ledger.postgresql.url"},
     "pandas": {"batch.result_file"},
@@ -81,7 +81,8 @@ LAZY: Set[Tuple[str, str]] = {
     ("batch.tables.arrow", "pyarrow.parquet"),
     ("batch.ledger.source", "batch.ledger.postgresql"),  # only ledgers in PostgreSQL do
     ("batch.ledger.postgresql.url", "psycopg"),  # an extra
-    ("batch.progress", "tqdm"),  # an extra, and only for a bar
+    ("batch.progress_bar", "tqdm"),  # an extra, and only for a bar
+    ("batch.progress_bar", "tqdm.auto"),  # brings asyncio with it, which a notebook has anyway
     ("testing.network", "http.connection"),  # brings urllib3
     ("testing.webhook_request", "django"),  # Django itself, which is an extra
     ("django.runs.apps", "django.runs.recording"),  # models, which cannot be imported before all apps are loaded

@@ -1,4 +1,4 @@
-"""The progress of a map: its numbers, and the bar, the line or the function that shows them. The only importer of tqdm."""
+"""The progress of a map: its numbers, and the bar, the line or the function that shows them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, Callable, List, Optional, Tuple, Union
 import attrs
 
 from ..errors import InvalidRequestError
+from .progress_bar import ProgressBar, open_bar
 
 __all__ = ["MapProgress", "Meter"]
 
-#: Seconds between two lines, if stderr is not a terminal or tqdm is not installed.
+#: Seconds between two lines, if there is neither a terminal nor a notebook, or tqdm is not installed.
 _LINE_INTERVAL = 5.0
 #: Seconds between two updates of a bar or a line while nothing ends.
 _UPDATE_INTERVAL = 1.0
@@ -93,11 +94,11 @@ class Meter:
         self._callback: Optional[Callable[[MapProgress], object]] = progress if callable(progress) else None
         #: The progress with which the function was called last.
         self._last_shown: Any = None
-        self._bar: Any = None
+        self._bar: Optional[ProgressBar] = None
         self._line_at: Optional[float] = None
         self._marks: List[Tuple[float, int]] = [(self._started, 0)]
         if progress is True:
-            self._bar = _bar(total)
+            self._bar = open_bar(total)
             if self._bar is None:
                 self._line_at = self._started + _LINE_INTERVAL
 
@@ -145,10 +146,7 @@ class Meter:
                 self._last_shown = numbers
                 self._call()
         elif self._bar is not None:
-            self._bar.set_postfix(failed=self.failed, running=self.in_flight, refresh=False)
-            self._bar.update(self.done + self.failed - self._bar.n)
-            if last:
-                self._bar.close()
+            self._bar.show(self.now(), last=last)
         elif self._line_at is not None and (last or self._clock() >= self._line_at):
             self._line_at = self._clock() + _LINE_INTERVAL
             print(f"langgraph_runs: {self.now()}", file=sys.stderr, flush=True)
@@ -158,16 +156,3 @@ class Meter:
         if callback is not None:
             callback(self.now())
             self._callback = callback
-
-
-def _bar(total: Optional[int]) -> Any:
-    """Return a progress bar on stderr, or None if stderr is not a terminal or tqdm is not installed."""
-    if not sys.stderr.isatty():
-        return None
-    try:
-        import tqdm
-    except ImportError:
-        return None
-    # Without tqdm's monitor thread: the scheduler updates the bar often enough.
-    bar = type("Bar", (tqdm.tqdm,), {"monitor_interval": 0})
-    return bar(total=total, unit="run", file=sys.stderr, dynamic_ncols=True)

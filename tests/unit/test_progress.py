@@ -66,23 +66,6 @@ def test_a_line_is_printed_every_five_seconds(time: Time, capsys: pytest.Capture
     assert "langgraph_runs: 11," in capsys.readouterr().err
 
 
-def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
-    pytest.importorskip("tqdm")
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    meter = Meter(True, 4, clock=time.clock)
-    for n in range(4):
-        meter.count(failed=n == 2, from_ledger=False)
-        meter.show(last=n == 3)
-    assert "4/4" in terminal.getvalue() and "failed=1" in terminal.getvalue()
-    assert "langgraph_runs:" not in terminal.getvalue()
-
-
 def test_a_terminal_without_tqdm_gets_lines(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
