@@ -121,7 +121,11 @@ class ResultFile:
         self._writer.end()
         if self.part:
             os.fsync(self._file.fileno())
-            os.replace(self.part, self._path)
+            try:
+                os.replace(self.part, self._path)  # while the file is open, and therefore locked
+            except PermissionError:
+                self._file.close()  # Windows renames no open file
+                os.replace(self.part, self._path)
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # each write was flushed, and its error raised

@@ -242,11 +242,12 @@ class DevServer:
             raise DevServerError("the server does not run")
         process.signal(signum)
 
-    def kill(self, signum: int = signal.SIGKILL, *, timeout: float = 30.0) -> None:
-        """End the server with a signal, as a crash or a shutdown would, and block until the process has ended.
+    def kill(self, signum: Optional[int] = None, *, timeout: float = 30.0) -> None:
+        """End the server with a signal, by default SIGKILL, as a crash or a shutdown would, and block until the process has ended.
 
         The directory stays until :meth:`stop`; :meth:`restart` brings the server back at the same URL.
         """
+        signum = signal.SIGKILL if signum is None else signum  # not a default value: Windows does not have it
         self.send_signal(signum)
         process = self._process
         if process is not None and not process.wait(timeout):

@@ -7,7 +7,7 @@ import queue
 import socket
 import threading
 import time
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from urllib3.util.wait import wait_for_write
 
@@ -76,7 +76,13 @@ def _try(sock: socket.socket, address: Any, scope: Scope, seconds: Optional[floa
             raise TimeoutError("connecting took too long")
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
-        raise OSError(code, f"{address[0]} port {address[1]}: {os.strerror(code)}")
+        raise OSError(code, f"{address[0]} port {address[1]}: {_text_of(code)}")
+
+
+def _text_of(code: int) -> str:
+    """Return the text of an error number of a socket. On Windows only the table of the module `socket` knows them."""
+    known: Dict[int, str] = getattr(socket, "errorTab", {})
+    return known.get(code, "").rstrip(".") or os.strerror(code)
 
 
 def _resolve(host: str, port: int, scope: Scope, end: Optional[float]) -> List[Any]:

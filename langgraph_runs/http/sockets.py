@@ -132,7 +132,7 @@ class LimitedSocket:
         poll = self._poll
         if poll is None:
             if not hasattr(select, "poll"):
-                reading, writing = ([self.sock], []) if event == _POLLIN else ([], [self.sock])
+                reading, writing = [self.sock] if event & _POLLIN else [], [self.sock] if event & _POLLOUT else []
                 return any(select.select(reading, writing, [], seconds))
             poll = self._poll = select.poll()
             poll.register(self.sock, _POLLIN)

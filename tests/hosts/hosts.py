@@ -298,6 +298,15 @@ def has_start_method(method: str) -> Callable[[], str]:
 GEVENT = "from gevent import monkey; monkey.patch_all()"
 EVENTLET = "import warnings; warnings.simplefilter('ignore'); import eventlet; eventlet.monkey_patch()"  # it is deprecated
 
+
+def simulated(system: str) -> Callable[[Place], Results]:
+    return script("-m", "tests.hosts.other_systems", system)
+
+
+def no_proc() -> str:
+    return "" if Path("/proc/self/fd").exists() else "this system is not Linux"
+
+
 HOSTS: dict[str, Host] = {
     "script": Host("python program.py", script()),
     "dev mode": Host("python -W error -X dev program.py", script("-W", "error", "-X", "dev")),
@@ -317,4 +326,6 @@ HOSTS: dict[str, Host] = {
     "jupyter": Host("a Jupyter kernel", notebook, ("ipykernel", "jupyter_client")),
     "pyinstaller": Host("pyinstaller --onefile", one_file, ("PyInstaller",)),
     "zipapp": Host("python program.pyz", zipped),
+    "windows": Host("Windows, simulated", simulated("windows"), obstacle=no_proc),
+    "macos": Host("macOS, simulated", simulated("macos"), obstacle=no_proc),
 }

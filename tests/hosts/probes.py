@@ -65,6 +65,7 @@ class Probe:
                 with self.client.runs.map("agent", inputs.items(), concurrency=3, ledger=ledger) as results:
                     found = {result.key: result.values for result in results}
                 expect(dict.fromkeys(inputs, {"done": True}), found)
+                expect(["ledger.sqlite"], os.listdir(directory))  # also without the lock of the process that had the claims
 
     def run(self, name: str) -> str:
         """Make one of CALLS. Return "" if all went as it should, else what went wrong."""

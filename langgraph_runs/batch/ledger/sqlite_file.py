@@ -56,13 +56,16 @@ _TABLES = (
 
 
 def check_path(path: Any) -> str:
-    """Return *path* as text. Raises `InvalidRequestError` if it is not the path of a file."""
+    """Return *path* as text, absolute, since the program may change its directory while a map is in use.
+
+    Raises `InvalidRequestError` if it is not the path of a file.
+    """
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise InvalidRequestError(f"ledger={path!r}: give the path of a file, or a Ledger")
     text = os.fspath(path)
     if not isinstance(text, str) or text.startswith(":") or "\0" in text:
         raise InvalidRequestError(f"ledger={path!r}: give the path of a file; a ledger in memory would not outlive the process")
-    return text
+    return os.path.abspath(text)
 
 
 class SqliteFile:
