@@ -177,6 +177,12 @@ class LedgerRecorder:
     def admit(self, item: Item) -> Union[InFlightTask, BatchResult]:
         """See `Recorder`. The key of an input without one is made from its content."""
         key = item.key if item.key is not None else item.digest
+        longest = self._store.longest_key
+        if longest is not None and len(key.encode()) > longest:
+            long = InvalidRequestError(
+                f"inputs[{item.index}]: the key is too long for the ledger: give one of at most {longest} bytes"
+            )
+            return BatchResult(index=item.index, key=key, input=item.given, error=long, attempts=0)
         count = self._keys.count(key)
         if count > 1:
             if item.key is not None:

@@ -10,6 +10,7 @@ import contextlib
 import csv
 import operator
 import os
+import shlex
 import sys
 import threading
 from typing import Any, Iterable, Iterator, List, Optional, Set
@@ -21,6 +22,7 @@ from .. import (
     BatchResult,
     InvalidRequestError,
     LangGraphRunsError,
+    Ledger,
     NotFoundError,
     PermissionDeniedError,
     exit_codes,
@@ -57,7 +59,9 @@ def configure_batch(parser: argparse.ArgumentParser) -> None:
     )
     files.add_argument("--output-format", choices=RESULT_FORMATS, help="format of --output; default: by its name, else jsonl")
     files.add_argument(
-        "--ledger", metavar="FILE", help="record the progress in this file, so that the same command continues after a kill"
+        "--ledger",
+        metavar="FILE",
+        help="record the progress in this file, or at this URL of PostgreSQL, so that the same command continues after a kill",
     )
     files.add_argument("--with-input", action="store_true", help="include the input in the row of its result")
     rows = parser.add_argument_group("rows")
@@ -279,10 +283,12 @@ class Tally:
     def summarize(self, args: argparse.Namespace, *, ended: bool) -> int:
         """Print how many inputs failed or are paused, if any; return the exit code. *ended*: not all inputs were started."""
         if self.failed:
-            ledger = args.ledger
-            retry = f"; to try them again: langgraph-runs ledger retry-failed {ledger}" if ledger else ""
-            if self._refused == self.failed:
-                retry = "; the same command runs them when they are corrected" if ledger else ""
+            retry = ""
+            if args.ledger is not None:
+                ledger = shlex.quote(Ledger(args.ledger).path)  # without a password
+                retry = f"; to try them again: langgraph-runs ledger retry-failed {ledger}"
+                if self._refused == self.failed:
+                    retry = "; the same command runs them when they are corrected"
             print_message(f"{self.failed} of {self.done + self.failed} inputs failed{retry}")
             if ended and args.output != "-":
                 print_message(f"no more inputs were started; the results so far are in {args.output}.part")

@@ -1,4 +1,4 @@
-"""``langgraph-runs ledger``: show and change the file that ``batch --ledger`` writes."""
+"""``langgraph-runs ledger``: show and change the ledger that ``batch --ledger`` writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["COMMANDS"]
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("ledger", metavar="LEDGER", help="the file that was given to batch --ledger")
+    parser.add_argument("ledger", metavar="LEDGER", help="the file, or the URL of PostgreSQL, that was given to batch --ledger")
 
 
 def configure_show(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +44,13 @@ def run_show(args: argparse.Namespace) -> int:
 def configure_retry(parser: argparse.ArgumentParser) -> None:
     _add_file(parser)
     parser.add_argument("keys", metavar="KEY", nargs="*", help="key of an input that failed; default: all that failed")
+    parser.add_argument(
+        "--new-options", action="store_true", help="let the next batch have other options, such as --context, than the ones before"
+    )
 
 
 def run_retry(args: argparse.Namespace) -> int:
-    changed = Ledger(args.ledger).retry_failed(args.keys or None)
+    changed = Ledger(args.ledger).retry_failed(args.keys or None, new_options=args.new_options)
     write_output(f"{changed} inputs will be run again by the next batch\n")
     return exit_codes.OK
 
@@ -73,7 +76,10 @@ COMMANDS = (
         ),
         configure=configure_show,
         run=run_show,
-        examples=[("langgraph-runs ledger show jobs.sqlite", "also while the batch is running")],
+        examples=[
+            ("langgraph-runs ledger show jobs.sqlite", "also while the batch is running"),
+            ("langgraph-runs ledger show 'postgresql://jobs@db.example/work?ledger=nightly'", "with the password in PGPASSWORD"),
+        ],
     ),
     Command(
         name="ledger retry-failed",

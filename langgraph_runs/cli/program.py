@@ -18,7 +18,7 @@ __all__ = ["COMMANDS", "execute", "parser"]
 
 #: Groups of commands, each with its line in the list of commands.
 GROUPS: Dict[str, str] = {
-    "ledger": "show and change the file that batch --ledger writes",
+    "ledger": "show and change the ledger that batch --ledger writes",
     "threads": "create, show and delete threads (the state that runs work on)",
 }
 

@@ -11,7 +11,7 @@ import pytest
 from langgraph_runs import AbortedError, AbortSignal, LangGraphRunsError, RateLimitError
 from langgraph_runs.batch.dispatcher import Dispatcher
 from langgraph_runs.batch.inputs import Item
-from langgraph_runs.batch.task import InFlightTask, RunPresence, Task, TaskResult
+from langgraph_runs.batch.task import RESTARTED, InFlightTask, RunPresence, Task, TaskResult
 from langgraph_runs.batch.worker import HookError
 
 #: Seconds. Longer than anything here takes.
@@ -36,7 +36,7 @@ class Runner:
         self.started.release()
         while not self.released.wait(0.01):
             if signal is not None and signal.aborted:
-                return TaskResult(error=AbortedError("aborted"))
+                return TaskResult(error=AbortedError("aborted", reason=signal.reason))
         if self.error is not None:
             raise self.error
         return TaskResult(run_id=task.thread_id)
@@ -214,4 +214,29 @@ def test_a_future_whose_entry_in_the_queue_was_lost_is_found(runner: Any) -> Non
     assert dispatcher._done.get(timeout=TIMEOUT) is executor.futures[0]
     ((found, result),), deleted = dispatcher.collect_lost()
     assert (in_flight, "r", [], 0) == (found, result.run_id, deleted, dispatcher.in_flight)
+    dispatcher.close()
+
+
+def test_tasks_are_ended_to_be_started_again(runner: Any, dispatcher: Dispatcher) -> None:
+    """A task that is started afterwards runs on."""
+    first, second = InFlightTask(Item(index=0, given={}), "one"), InFlightTask(Item(index=1, given={}), "two")
+    dispatcher.start(first, task_of("one"))
+    runner.started.acquire(timeout=TIMEOUT)
+    threading.Thread(target=dispatcher.restart_tasks).start()
+    ((ended, result),), _ = dispatcher.collect(TIMEOUT)
+    assert ended is first and isinstance(result.error, AbortedError) and RESTARTED == result.error.reason
+    dispatcher.start(second, task_of("two"))
+    runner.released.set()
+    ((ended, result),), _ = dispatcher.collect(TIMEOUT)
+    assert ended is second and "two" == result.run_id
+
+
+def test_another_executor_gives_back_what_it_has_not_started(runner: Any) -> None:
+    executor = Executor()
+    dispatcher = Dispatcher(runner, executor, 2)
+    task = InFlightTask(Item(index=0, given={}), "one")
+    dispatcher.start(task, task_of("one"))
+    dispatcher.restart_tasks()
+    ((ended, result),), _ = dispatcher.collect(TIMEOUT)
+    assert ended is task and isinstance(result.error, AbortedError) and RESTARTED == result.error.reason
     dispatcher.close()

@@ -10,7 +10,8 @@ import pytest
 from langgraph_runs import APIConnectionError, BatchResult, Ledger, LedgerEntry, RunFailedError, RunOutcome
 from langgraph_runs.batch import MapConfig
 from langgraph_runs.batch.inputs import Item
-from langgraph_runs.batch.ledger import Purpose
+from langgraph_runs.batch.ledger import Claim, Purpose
+from langgraph_runs.batch.ledger.sqlite_store import SqliteStore
 from langgraph_runs.batch.recorder import FinishedTask, LedgerRecorder, NullRecorder
 from langgraph_runs.batch.task import InFlightTask, RunPresence, TaskResult
 
@@ -193,6 +194,82 @@ def test_the_next_map_deletes_the_threads_that_a_killed_map_has_left(ledger: Led
     last = recorder_of(ledger, second, time)
     assert [] == last._orphaned
     last.close()
+
+
+# -- with a ledger whose claims may be lost
+
+
+class LosingStore(SqliteStore):
+    """Its claims are lost, and taken over by another map, when a test says so."""
+
+    lost = False
+
+    def holds(self, claim: Claim) -> bool:
+        return not self.lost
+
+    def lose(self) -> None:
+        self.lost = True
+        self._file.run("UPDATE entry SET owner = NULL")
+
+
+@pytest.fixture
+def losing(ledger: Ledger) -> LosingStore:
+    return LosingStore(ledger.path, Purpose("http://server", "agent"))
+
+
+def test_a_result_without_its_claim_is_that_of_the_map_that_has_it(
+    ledger: Ledger, losing: LosingStore, dispatcher: Any, time: Time
+) -> None:
+    """The other map looks for the run on its thread: so that is not deleted, and its run is not cancelled."""
+    recorder, elsewhere = LedgerRecorder(losing, MapConfig(), dispatcher, is_final, time.clock), Dispatcher()
+    tasks = [started(recorder, key) for key in ("a", "b", "c")]
+    losing.lose()
+    other = recorder_of(ledger, elsewhere, time)
+    (theirs,) = [started(other, "a")]
+    assert theirs.may_still_arrive and theirs.thread_id == tasks[0].thread_id
+    assert ([], []) == recorder.record([finished(tasks[0], SUCCESS), finished(tasks[1], FAILURE)], [])
+    assert [] == dispatcher.deleted
+    recorder.release([tasks[2]], cancelled=True)
+    recorder.cancel_run(tasks[2])
+    assert [] == dispatcher.cancelled
+    time.now += 1
+    assert ([], [tasks[1]]) == recorder.poll(), "the input that no map has claimed is started again"
+    other.record([finished(theirs, SUCCESS)], [])
+    time.now += 1
+    ((result,), released) = recorder.poll()
+    assert ({"n": 2}, True, []) == (result.values, result.from_ledger, released)
+    recorder.close()
+    other.close()
+
+
+def test_a_task_that_is_started_again_without_its_claim_is_claimed_again(
+    ledger: Ledger, losing: LosingStore, dispatcher: Any, time: Time
+) -> None:
+    recorder = LedgerRecorder(losing, MapConfig(), dispatcher, is_final, time.clock)
+    mine, theirs, moved = (started(recorder, key) for key in ("a", "b", "c"))
+    losing.lose()
+    other = recorder_of(ledger, Dispatcher(), time)
+    started(other, "b")
+    losing.lost = False
+    mine.claim = theirs.claim = None
+    ends = [FinishedTask(moved, TaskResult(superseded=True, run_id="r"), None)]
+    old = moved.thread_id
+    assert ([mine], []) == recorder.record(ends, [mine, theirs])
+    assert mine.may_still_arrive and 2 == mine.attempts
+    assert moved.thread_id == old and [] == dispatcher.deleted, "only its owner moves an input to another thread"
+    assert recorder.poll_interval
+    recorder.close()
+    other.close()
+
+
+def test_a_key_that_the_ledger_cannot_have_is_an_error_of_its_input(ledger: Ledger, dispatcher: Any, time: Time) -> None:
+    recorder = recorder_of(ledger, dispatcher, time)
+    recorder._store.longest_key = 8  # type: ignore[misc]
+    for key, text in (("ééééé", "at most 8 bytes"), ("k" * 9, "at most 8 bytes")):
+        result = recorder.admit(Item(index=3, given={}, key=key, digest="d"))
+        assert isinstance(result, BatchResult) and text in str(result.error) and result.key == key
+    assert isinstance(recorder.admit(Item(index=3, given={}, key="éééé", digest="d")), InFlightTask)
+    recorder.close()
 
 
 # -- without a ledger

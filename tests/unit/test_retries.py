@@ -23,7 +23,7 @@ from langgraph_runs.batch.concurrency import ConcurrencyLimit
 from langgraph_runs.batch.inputs import Item
 from langgraph_runs.batch.results import BatchResult
 from langgraph_runs.batch.retries import InputRetries
-from langgraph_runs.batch.task import InFlightTask, RunPresence, TaskResult
+from langgraph_runs.batch.task import RESTARTED, InFlightTask, RunPresence, TaskResult
 from langgraph_runs.http import Settings, Transport
 
 from .played import Time
@@ -163,3 +163,13 @@ def test_a_success_is_final() -> None:
     retries, task = retries_of(), task_of()
     result = retries.evaluate(task, TaskResult(outcome=RunOutcome(status="success", values=1), run_id="r"), may_retry=True)
     assert result is not None and 1 == result.values and retries.is_final(result)
+
+
+def test_a_task_that_was_ended_to_be_started_again_has_no_result_and_no_attempt() -> None:
+    retries, task = retries_of(attempts=1), task_of()
+    restarted = AbortedError("aborted", reason=RESTARTED)
+    for _ in range(3):
+        assert fail(retries, task, restarted) is None
+    assert 0 == task.retries and task.may_still_arrive
+    assert fail(retries, task, AbortedError("aborted", reason="another")) is not None
+    assert fail(retries, task, restarted, may_retry=False) is not None

@@ -22,6 +22,8 @@ __all__ = ["SqliteStore"]
 class SqliteStore:
     """A `LedgerStore` in an SQLite file."""
 
+    longest_key = None
+
     def __init__(self, path: str, purpose: Purpose) -> None:
         self._file = SqliteFile(path, create=True)
         self._id = uuid.uuid4().hex

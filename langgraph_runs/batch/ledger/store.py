@@ -254,6 +254,10 @@ class LedgerStore(Protocol):
     Used by one thread at a time, except for `interrupt`. Every method may raise `LedgerError`.
     """
 
+    @property
+    def longest_key(self) -> Optional[int]:
+        """Return the most bytes of UTF-8 that a key may have; None for no limit."""
+
     def watch(self, on_lost: Callable[[], object]) -> None:
         """Call *on_lost*, from any thread, when other maps may soon claim the inputs of this one: no run may be created for them
         until they are claimed again."""

@@ -6,7 +6,7 @@ The only importer of psycopg, with `url`.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator
+from typing import Any, Dict, Iterator
 
 from ....errors import LedgerError
 from .url import PostgresqlUrl, load_psycopg
@@ -47,6 +47,8 @@ _SET = """
 _TRANSIENT = ("08", "40", "53", "57")
 #: Of single states: a lock was not available in time; the server has become read-only, since another one takes over.
 _TRANSIENT_STATES = frozenset({"55P03", "25006"})
+#: Connections that are opened to find out whether a pooler shares sessions.
+_POOLER_CHECKS = 3
 
 
 def connect(url: PostgresqlUrl, application: str) -> Any:
@@ -55,6 +57,7 @@ def connect(url: PostgresqlUrl, application: str) -> Any:
     parameters = {**_PARAMETERS, "application_name": application, **url.parameters}
     connection = psycopg.connect(autocommit=True, **parameters)
     try:
+        _refuse_shared_sessions(connection, url, parameters)
         connection.execute(_SET, [list(_SETTINGS), list(_SETTINGS.values())])
         # A commit that was reported is durable, also if the server's default says otherwise.
         connection.execute(
@@ -68,6 +71,31 @@ def connect(url: PostgresqlUrl, application: str) -> Any:
             connection.close()
         raise
     return connection
+
+
+def _refuse_shared_sessions(connection: Any, url: PostgresqlUrl, parameters: Dict[str, Any]) -> None:
+    """Raise `LedgerError` if a pooler is in between that gives each transaction another session: its locks would belong to nothing.
+
+    A pooler is recognised by the number of the session, which is not the one that the client was given. It shares sessions if
+    transactions of a second connection run in the session of the first.
+    """
+    psycopg = load_psycopg()
+    if session_of(connection) == connection.info.backend_pid:
+        return
+    with contextlib.ExitStack() as stack:
+        mine = session_of(connection)
+        for _ in range(_POOLER_CHECKS):
+            other = stack.enter_context(contextlib.closing(psycopg.connect(**parameters)))  # begins a transaction
+            if session_of(other) == mine or session_of(connection) != mine:
+                raise LedgerError(
+                    f"the ledger {url}: the pooler in front of the database gives each transaction another session;"
+                    " connect to the database itself, or to a pooler in session mode"
+                )
+
+
+def session_of(connection: Any) -> int:
+    """Return the number of the server's session."""
+    return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
 
 
 def is_transient(error: Any) -> bool:

@@ -89,8 +89,17 @@ def make_tables(connection: Any, name: str) -> None:
     """Make the tables, or bring them to this version. Maps that do so at the same time wait for each other."""
     if tables_exist(connection, name):
         return
+    # Before the transaction begins: within one, the server may still remember that a table was not there.
+    connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+    try:
+        _make_missing(connection, name)
+    finally:
+        if not connection.closed:  # else the server has released the lock
+            connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
+def _make_missing(connection: Any, name: str) -> None:
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         if tables_exist(connection, name):
             return
         row = connection.execute("SELECT to_regclass('langgraph_runs_schema') IS NOT NULL").fetchone()

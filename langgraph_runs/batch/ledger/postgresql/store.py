@@ -21,6 +21,9 @@ __all__ = ["PostgresqlStore"]
 class PostgresqlStore:
     """A `LedgerStore` in a PostgreSQL database."""
 
+    #: An index of PostgreSQL has no longer values.
+    longest_key = 2000
+
     def __init__(self, url: PostgresqlUrl, purpose: Purpose) -> None:
         self._url = url
         self._purpose = purpose
