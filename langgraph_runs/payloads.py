@@ -98,7 +98,7 @@ def _check_webhook(name: str, value: Any) -> None:
     except ValueError:
         parts, host = None, None
     if parts is None or parts.scheme.lower() not in ("http", "https") or not host:
-        raise InvalidRequestError(f"{name}={shown(value)}: give an absolute http:// or https:// URL that the server can reach")
+        raise InvalidRequestError(f"{name}: give an absolute http:// or https:// URL that the server can reach")
 
 
 def _check_delay(name: str, value: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import difflib
 import math
 import numbers
@@ -32,17 +34,24 @@ _BAD_IN_VALUE = re.compile(r"[\r\n\0]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
+#: Types of values that a message shows.
+_PLAIN = (str, bool, int, float, complex, type(None), decimal.Decimal, datetime.date, datetime.timedelta)
 #: Characters of a wrong value that its message shows.
 _SHOWN = 200
 
 
 def shown(value: Any) -> str:
-    """Return *value* for a message that refuses it: its repr, cut. Not for values that may be secret.
+    """Return *value* for a message that refuses it: text, a number, or a list of these, cut; of other values only the type.
+
+    An object in the place of an option is mostly the input or the context, given in the wrong position: it may hold secrets.
 
     >>> shown("a" * 1000) == repr("a" * 1000)[:200] + "... (1002 characters)"
     True
+    >>> shown({"token": "s3cret"}), shown([1, "a"]), shown([{}])
+    ('<dict>', "[1, 'a']", '<list>')
     """
-    return shortened(repr(value), _SHOWN)
+    plain = isinstance(value, _PLAIN) or (isinstance(value, (list, tuple)) and all(isinstance(item, _PLAIN) for item in value))
+    return shortened(repr(value), _SHOWN) if plain else f"<{type(value).__name__}>"
 
 
 def check_id(name: str, value: Any) -> str:

@@ -76,6 +76,53 @@ class SyncLangGraphClient(Client):
             if not name.startswith("_"):
                 setattr(self, name, _ADAPTERS.get(name, Calls)(resource))
 
+    def ok(self, **options: Any) -> bool:
+        """As `Client.ok`."""
+        with translated():
+            return super().ok(**options)
+
+    def info(self, **options: Any) -> Any:
+        """As `Client.info`, whose result is a dict here."""
+        with translated():
+            return as_dicts(super().info(**options))
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """As `Client.request`."""
+        with translated():
+            return super().request(method, path, **options)
+
+    @property
+    def http(self) -> Http:
+        """Requests to any endpoint, as ``client.http`` of the SDK: ``client.http.post(path, json=...)``."""
+        return Http(self)
+
+
+class Http:
+    """One method for each HTTP method. Each returns the parsed JSON of the response."""
+
+    def __init__(self, client: SyncLangGraphClient) -> None:
+        self._client = client
+
+    def get(self, path: str, **options: Any) -> Any:
+        """Send a GET."""
+        return self._client.request("GET", path, **options)
+
+    def post(self, path: str, *, json: Any, **options: Any) -> Any:
+        """Send a POST with *json* as its body; None for no body. It is repeated only if it was surely not executed."""
+        return self._client.request("POST", path, json=json, **options)
+
+    def put(self, path: str, *, json: Any, **options: Any) -> Any:
+        """Send a PUT with *json* as its body."""
+        return self._client.request("PUT", path, json=json, **options)
+
+    def patch(self, path: str, *, json: Any, **options: Any) -> Any:
+        """Send a PATCH with *json* as its body. It is repeated only if it was surely not executed."""
+        return self._client.request("PATCH", path, json=json, **options)
+
+    def delete(self, path: str, *, json: Any = None, **options: Any) -> None:
+        """Send a DELETE."""
+        self._client.request("DELETE", path, json=json, **options)
+
 
 class Calls:
     """The calls of one resource, whose results are adapted."""
@@ -151,11 +198,12 @@ def _values(result: Any) -> Any:
 class ThreadCalls(Calls):
     """The calls of ``client.threads``."""
 
-    def update(self, *arguments: Any, return_minimal: bool = False, **options: Any) -> Any:
-        """As ``Client.threads.update``; returns None with *return_minimal*."""
-        with translated():
-            updated = self._resource.update(*arguments, **options)
-        return None if return_minimal else as_dicts(updated)
+    def stream(self, *arguments: Any, **options: Any) -> Any:
+        """Raise `NotImplementedError`: this is another protocol of the server, which this library does not speak."""
+        raise NotImplementedError(
+            "threads.stream() is not available here: use runs.stream(), or the client of langgraph_sdk for this call. "
+            "RemoteGraph.stream_events(version='v3') needs it; RemoteGraph.stream() does not"
+        )
 
 
 _ADAPTERS = {"runs": RunCalls, "threads": ThreadCalls}

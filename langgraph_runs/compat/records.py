@@ -12,14 +12,14 @@ from .. import Checkpoint, Interrupt
 __all__ = ["Record", "as_dicts", "is_record"]
 
 #: Fields that this library adds to what the server sent, by the name of the class.
-_ADDED = {"Run": {"request_id", "replayed"}}
+_ADDED = {"Run": {"request_id", "replayed"}, "Cron": {"request_id"}}
 
 
 class Record(Dict[str, Any]):
     """A record of the server as a dict of JSON, whose items are attributes too: ``run["run_id"]`` and ``run.run_id``.
 
     Times are text as an item and a `datetime.datetime` as an attribute. ``values`` of a thread and of a state is the values, not
-    the method of a dict. Fields that the server left out are None or empty.
+    the method of a dict; ``items`` is the method. Fields that the server left out are None or empty.
 
     >>> interrupt = Record(Interrupt(value="Send this?", id="9d4d"))
     >>> interrupt["value"], interrupt.value, sorted(interrupt)
@@ -60,9 +60,13 @@ def as_dicts(value: Any) -> Any:
         return Record(value)
     if isinstance(value, (list, tuple)):
         return [as_dicts(item) for item in value]
-    if isinstance(value, dict) and any(isinstance(item, list) and item and is_record(item[0]) for item in value.values()):
+    if isinstance(value, dict) and any(_has_records(item) for item in value.values()):
         return {key: as_dicts(item) for key, item in value.items()}
     return value
+
+
+def _has_records(value: Any) -> bool:
+    return is_record(value) or (isinstance(value, list) and any(map(is_record, value)))
 
 
 def _json_of(record: Any) -> Dict[str, Any]:

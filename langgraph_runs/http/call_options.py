@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .transport import Transport
 from ..call import AbortSignal, Scope
 from ..options import CallOptions, option_docs
-from ..validation import check_headers, check_known, check_seconds
+from ..validation import check_headers, check_known, check_seconds, shown
 
 __all__ = ["CALL_OPTIONS", "NO_OPTIONS", "CommonOptions", "common_options", "parse_call_options"]
 
@@ -63,7 +63,7 @@ def common_options(options: Mapping[str, Any]) -> CommonOptions:
         timeout = check_seconds("timeout", timeout)
     signal = options.get("signal")
     if signal is not None and not isinstance(signal, AbortSignal):
-        raise InvalidRequestError(f"signal={signal!r}: give AbortController().signal")
+        raise InvalidRequestError(f"signal={shown(signal)}: give AbortController().signal")
     return CommonOptions(timeout, signal, check_headers(options.get("headers")), _pairs(options.get("params")))
 
 
@@ -75,7 +75,7 @@ def _pairs(params: Any) -> List[Tuple[str, str]]:
     elif isinstance(params, (list, tuple)) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in params):
         items = list(params)
     else:
-        raise InvalidRequestError(f"params={params!r}: give a dict, or a list of pairs")
+        raise InvalidRequestError(f"params={shown(params)}: give a dict, or a list of pairs")
     pairs: List[Tuple[str, str]] = []
     for name, value in items:
         if not isinstance(name, str) or not name:

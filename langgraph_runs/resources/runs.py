@@ -29,7 +29,7 @@ from ..http import Transport, parse_call_options
 from ..models import Run
 from ..options import CallOptions, CancelAction, ListOptions, MapOptions, RunStatus, Time, documented
 from ..runs import Filters, cancel_runs, list_newest, pages
-from ..validation import check_choice, check_count, check_id
+from ..validation import check_choice, check_count, check_id, shown
 from .resource import merged_arguments
 from .run_joins import RunJoins
 
@@ -291,7 +291,7 @@ class RunsClient(RunJoins):
             if thread_id is None or run_ids is None:
                 raise InvalidRequestError("give thread_id and run_ids together, or status alone")
             if isinstance(run_ids, str) or not run_ids:
-                raise InvalidRequestError(f"run_ids={run_ids!r}: give a list of ids, not empty")
+                raise InvalidRequestError(f"run_ids={shown(run_ids)}: give a list of ids, not empty")
             body = {
                 "thread_id": check_id("thread_id", thread_id),
                 "run_ids": [check_id(f"run_ids[{index}]", run_id) for index, run_id in enumerate(run_ids)],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, List, Literal, Mapping, Optional, Sequenc
 
 from .. import api
 from ..errors import InvalidRequestError
+from ..fields import as_object
 from ..models import THREAD_STATUSES, Checkpoint, Thread, ThreadState, ThreadUpdate
 from ..options import CallOptions, IfExists, SortOrder, ThreadStatus, documented
 from ..runs import prune_threads
@@ -67,7 +68,7 @@ class ThreadsClient(Resource):
     def get(self, thread_id: str, *, include: Optional[Sequence[str]] = None, **options: Unpack[CallOptions]) -> Thread:
         """Return the thread with its current values. *include* names further fields, such as ``ttl``. Raises `NotFoundError`."""
         if isinstance(include, str) or not all(isinstance(name, str) for name in include or ()):
-            raise InvalidRequestError(f"include={include!r}: give a list of field names")
+            raise InvalidRequestError(f"include={shown(include)}: give a list of field names")
         thread_id = check_id("thread_id", thread_id)
         with self._call("get", options, thread_id=thread_id) as (scope, common):
             return api.get_thread(self._transport, scope, thread_id, common, include=include or ())
@@ -339,11 +340,7 @@ def _selection(select: Optional[Sequence[str]]) -> List[str]:
 
 
 def _object(name: str, value: Any) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidRequestError(f"{name}={value!r}: give an object (dict)")
-    return value
+    return {} if value is None else as_object(name, value)
 
 
 def _checkpoint_id(value: Any) -> str:

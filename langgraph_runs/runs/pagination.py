@@ -11,6 +11,7 @@ import attrs
 from ..api import list_runs
 from ..call import Scope, raise_foreign
 from ..errors import InvalidRequestError, ResponseDecodeError
+from ..fields import as_object
 from ..http import CommonOptions, Transport
 from ..models import RUN_STATUSES, Run
 from ..options import Time
@@ -69,11 +70,11 @@ class Filters:
         if status is not None:
             check_choice("status", status, RUN_STATUSES)
         if isinstance(select, str):
-            raise InvalidRequestError(f"select={select!r}: give a list of field names")
+            raise InvalidRequestError(f"select={shown(select)}: give a list of field names")
         for column in select or ():
             check_choice("select", column, _COLUMNS)
-        if metadata is not None and not isinstance(metadata, Mapping):
-            raise InvalidRequestError(f"metadata: give an object (dict), not {type(metadata).__name__}")
+        if metadata is not None:
+            metadata = as_object("metadata", metadata)
         after, before = _moment("created_after", created_after), _moment("created_before", created_before)
         return cls(status, tuple(select or ()), metadata or {}, after, before)
 

@@ -13,7 +13,7 @@ from ..errors import InvalidRequestError
 from ..http import CALL_OPTIONS, CommonOptions, Request, common_options
 from ..options import OnGap, OnTimeout
 from ..payloads import RunsInvokePayload, merge_payload, names_of, to_body
-from ..validation import check_choice, check_id, check_known
+from ..validation import check_choice, check_id, check_known, shown
 from .create_once import RunCreator
 from .idempotency_key import IdempotencyKey
 from .own_thread import Disposal, ThreadPlan, check_new_thread, choose_thread
@@ -195,4 +195,4 @@ def check_client_options(options: Mapping[str, Any]) -> None:
         raise InvalidRequestError(f"raise_error={options['raise_error']!r}: give True or False")
     callback = options.get("on_run_created")
     if callback is not None and not callable(callback):
-        raise InvalidRequestError(f"on_run_created={callback!r}: give a function of one argument")
+        raise InvalidRequestError(f"on_run_created={shown(callback)}: give a function of one argument")

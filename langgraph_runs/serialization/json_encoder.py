@@ -146,7 +146,9 @@ def _plain(value: Any, path: str, depth: int) -> Any:
         return _text(value, path)
     if kind is int:
         if not SMALLEST <= value <= LARGEST:
-            raise _refusal(path, f"{value} does not fit in 64 bits, and the server would turn it into a float; send it as a string")
+            raise _refusal(
+                path, "the number does not fit in 64 bits, and the server would turn it into a float; send it as a string"
+            )
         return value
     if kind is float:
         if not math.isfinite(value):
@@ -191,7 +193,7 @@ def _name(key: Any, path: str) -> str:
         return str(key)
     if isinstance(key, (datetime.datetime, datetime.date)):
         return key.isoformat()
-    raise _refusal(path, f"{key!r} cannot be the name of a field; use text")
+    raise _refusal(path, f"an object of type {type(key).__name__} cannot be the name of a field; use text")
 
 
 def _number(value: decimal.Decimal) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import operator
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from langgraph_runs import Client, RunFailedError, compat
+from langgraph_runs import RunFailedError, compat
 from langgraph_runs.devserver import DevServer
 
 pytest.importorskip("langgraph", reason="langgraph is not installed")
@@ -50,6 +50,13 @@ def remote(client: Any, graph: str) -> Any:
     from langgraph.pregel.remote import RemoteGraph
 
     return RemoteGraph(graph, sync_client=client)
+
+
+def shape_of(value: Any) -> Any:
+    """The keys at every level that have a value, without the values, which differ from call to call."""
+    if isinstance(value, dict):
+        return {key: shape_of(item) for key, item in value.items() if item not in (None, {})}
+    return [shape_of(item) for item in value] if isinstance(value, (list, tuple)) else type(value).__name__
 
 
 def same_but(first: Any, second: Any, *names: str) -> None:
@@ -109,6 +116,38 @@ def test_keys_and_values_of_what_the_server_sends_are_the_sdks(sdk_client: Any, 
     expected, found = sdk_client.runs.get(thread_id, run_id), sdk_like.runs.get(thread_id, run_id)
     same_but(expected, found, "metadata", "kwargs")
     assert sdk_client.assistants.search(graph_id="echo") == sdk_like.assistants.search(graph_id="echo")
+
+
+def test_the_other_resources_give_the_sdks_keys(sdk_client: Any, sdk_like: Any) -> None:
+    nested = sdk_client.assistants.search(graph_id="nested")[0]["assistant_id"]
+    calls: list[Callable[[Any, str], Any]] = [
+        lambda client, name: client.assistants.create("echo", name=name, metadata={"k": 1}),
+        lambda client, name: client.assistants.get_versions(client.assistants.create("echo")["assistant_id"]),
+        lambda client, _: client.assistants.search(graph_id="nested", response_format="object"),
+        lambda client, _: client.assistants.get_graph(nested, xray=True),
+        lambda client, _: client.assistants.get_schemas(nested),
+        lambda client, _: client.assistants.get_subgraphs(nested),
+        lambda client, _: client.assistants.count(graph_id="nested"),
+        lambda client, name: client.store.put_item(["a", name], "k", {"v": 1}),
+        lambda client, name: client.store.get_item(["a", name], "k"),
+        lambda client, name: client.store.search_items(["a", name]),
+        lambda client, name: client.store.list_namespaces(["a", name]),
+        lambda client, _: client.threads.update(client.threads.create()["thread_id"], metadata={"k": 1}),
+        lambda client, _: client.threads.update(client.threads.create()["thread_id"], metadata={"k": 1}, return_minimal=True),
+        lambda client, _: client.threads.count(status="busy", metadata={"no": "such"}),
+        lambda client, _: client.http.get("/ok"),
+        lambda client, name: client.http.post("/threads/search", json={"metadata": {"no": name}}),
+    ]
+    for number, call in enumerate(calls):
+        assert shape_of(call(sdk_client, f"sdk{number // 4}")) == shape_of(call(sdk_like, f"own{number // 4}")), number
+
+
+def test_errors_of_calls_of_the_client_itself_have_the_sdks_classes(sdk_like: Any) -> None:
+    with pytest.raises(compat.NotFoundError):
+        sdk_like.request("GET", "/no/such/path")
+    assert sdk_like.ok() and sdk_like.info()["version"]
+    with pytest.raises(NotImplementedError, match="use runs.stream"):
+        sdk_like.threads.stream(assistant_id="echo")
 
 
 def test_what_only_this_library_has_works_with_its_dicts(sdk_like: Any) -> None:
@@ -214,7 +253,6 @@ def test_the_state_of_subgraphs(sdk_like: Any) -> None:
     assert graph.get_state(inner.config).next == ("inner",)
 
 
-@pytest.mark.skipif(not hasattr(Client(api_key=None).assistants, "get_graph"), reason="the client has no assistants.get_graph yet")
 def test_the_graph(sdk_like: Any) -> None:
     drawn = remote(sdk_like, "nested").get_graph(xray=True)
     assert {"__start__", "outer", "__end__"} <= set(drawn.nodes)

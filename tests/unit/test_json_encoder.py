@@ -131,8 +131,8 @@ HAVE_NONE: List[Tuple[Any, str, str]] = [
     ({"a": decimal.Decimal("1E400")}, "$.a", "inf has no JSON form; use None or a string"),
     ({"a b": {"c-d": NAN}}, "$['a b']['c-d']", "nan has no JSON form; use None or a string"),
     (Data(1, [Data(cast(Any, NAN))]), "$.inner[0].a", "nan has no JSON form; use None or a string"),
-    ({"a": 2**64}, "$.a", f"{2**64} does not fit in 64 bits, and the server would turn it into a float; send it as a string"),
-    ([-(2**63) - 1], "$[0]", f"{-(2**63) - 1} does not fit in 64 bits"),
+    ({"a": 2**64}, "$.a", "the number does not fit in 64 bits, and the server would turn it into a float; send it as a string"),
+    ([-(2**63) - 1], "$[0]", "the number does not fit in 64 bits"),
     ({"a": b"x"}, "$.a", "bytes have no JSON form; decode them, or send base64 text"),
     ({"a": bytearray(b"x")}, "$.a", "bytes have no JSON form"),
     ({"a": object()}, "$.a", "an object of type object has no JSON form; convert it first"),
@@ -143,10 +143,10 @@ HAVE_NONE: List[Tuple[Any, str, str]] = [
     ({"a": print}, "$.a", "an object of type builtin_function_or_method has no JSON form"),
     ({"a": "\ud800"}, "$.a", "the text holds half a surrogate pair at position 0, which is no character"),
     ({"x": {"\udfff": 1}}, "$.x", "the text holds half a surrogate pair at position 0"),
-    ({"a": {(1, 2): 3}}, "$.a", "(1, 2) cannot be the name of a field; use text"),
-    ({"a": {NAN: 3}}, "$.a", "nan cannot be the name of a field; use text"),
-    ({"a": {b"k": 3}}, "$.a", "b'k' cannot be the name of a field; use text"),
-    ({"a": types.MappingProxyType({(1,): 1})}, "$.a", "(1,) cannot be the name of a field; use text"),
+    ({"a": {(1, 2): 3}}, "$.a", "an object of type tuple cannot be the name of a field; use text"),
+    ({"a": {NAN: 3}}, "$.a", "an object of type float cannot be the name of a field; use text"),
+    ({"a": {b"k": 3}}, "$.a", "an object of type bytes cannot be the name of a field; use text"),
+    ({"a": types.MappingProxyType({(1,): 1})}, "$.a", "an object of type tuple cannot be the name of a field; use text"),
 ]
 
 

@@ -104,7 +104,7 @@ def test_fields_that_are_not_selected_are_empty() -> None:
         ({"status": "done"}, "status='done': give one of 'pending', 'running', 'error', 'success', 'timeout', 'interrupted'"),
         ({"select": "run_id"}, "select='run_id': give a list of field names"),
         ({"select": ["runid"]}, "select='runid': give one of "),
-        ({"metadata": "x"}, "metadata: give an object (dict), not str"),
+        ({"metadata": "x"}, "metadata: give an object (a dict, dataclass, attrs or pydantic object), not a string"),
         ({"created_after": "2026-01-01"}, "created_after='2026-01-01': give a datetime with a time zone"),
         ({"created_after": "2026-01-01T00:00:00"}, "created_after='2026-01-01T00:00:00': give a datetime with a time zone"),
         ({"created_after": "2026-13-01T00:00:00Z"}, "created_after='2026-13-01T00:00:00Z': give a datetime with a time zone"),

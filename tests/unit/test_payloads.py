@@ -54,11 +54,11 @@ OBJECT = "give an object (a dict, dataclass, attrs or pydantic object), not "
         ({"command": {"resum": 1}}, "command key='resum': give one of 'update', 'resume', 'goto', 'graph'; did you mean 'resume'?"),
         ({"stream_mode": "value"}, "stream_mode='value': give one of "),
         ({"stream_mode": ["values", "token"]}, "stream_mode='token': give one of "),
-        ({"stream_mode": {"values": True}}, "stream_mode={'values': True}: give one name or a list of names"),
-        ({"stream_mode": b"values"}, "stream_mode=b'values': give one name or a list of names"),
+        ({"stream_mode": {"values": True}}, "stream_mode=<dict>: give one name or a list of names"),
+        ({"stream_mode": b"values"}, "stream_mode=<bytes>: give one name or a list of names"),
         ({"interrupt_before": "ask"}, "interrupt_before='ask': give a list of node names, or '*' for all"),
         ({"interrupt_after": ["a", 2]}, "interrupt_after=['a', 2]: give a list of node names, or '*' for all; 2 is not text"),
-        ({"interrupt_after": {"a": 1}}, "interrupt_after={'a': 1}: give a list of node names, or '*' for all"),
+        ({"interrupt_after": {"a": 1}}, "interrupt_after=<dict>: give a list of node names, or '*' for all"),
         ({"feedback_keys": "score"}, "feedback_keys='score': give a list of keys"),
         ({"checkpoint_id": ""}, "checkpoint_id='': give the id as text that is not empty"),
         ({"after_seconds": -1}, "after_seconds=-1: give a number of seconds, 0 or more"),
@@ -84,7 +84,7 @@ def test_every_option_with_a_type_has_a_check(cls: Any, name: str) -> None:
         assert cls(**{**required, name: object()})
         return
     message = refusal(cls, **{**required, name: object()})
-    assert message.startswith((f"{name}=<object object at 0x", f"{name}: {OBJECT}an object of type object"))
+    assert message.startswith((f"{name}=<object>: give", f"{name}: {OBJECT}an object of type object", f"{name}: give an absolute"))
 
 
 def test_a_large_value_is_cut_in_the_message() -> None:
@@ -217,7 +217,7 @@ def test_langgraphs_own_classes_are_understood() -> None:
 )
 def test_a_webhook_must_be_an_absolute_url(url: Any) -> None:
     """A relative one would fail every create on the server."""
-    assert f"webhook={url!r}: give an absolute http:// or https:// URL that the server can reach" == refusal(webhook=url)
+    assert "webhook: give an absolute http:// or https:// URL that the server can reach" == refusal(webhook=url)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,23 @@ def test_an_id_is_text(value: Any) -> None:
     """None, empty and anything that is not text is refused by name."""
     with pytest.raises(InvalidRequestError) as caught:
         check_id("thread_id", value)
-    assert f"thread_id={value!r}: give the id as text that is not empty" == str(caught.value)
+    seen = repr(value) if not isinstance(value, bytes) else "<bytes>"
+    assert f"thread_id={seen}: give the id as text that is not empty" == str(caught.value)
+
+
+@dataclasses.dataclass
+class Secret:
+    token: str = "s3cret"
+
+
+@pytest.mark.parametrize("value", [{"token": "s3cret"}, Secret(), [{"token": "s3cret"}], [Secret()], b"s3cret"])
+@pytest.mark.parametrize("name", [name for cls, name in OPTIONS if cls is RunCreate and name not in ("input", "checkpoint")])
+def test_the_message_about_a_wrong_option_never_shows_an_object(name: str, value: Any) -> None:
+    """An object in the place of an option is mostly the input or the context, given in the wrong position."""
+    try:
+        RunCreate(**{"assistant_id": "agent", name: value})
+    except InvalidRequestError as error:
+        assert "s3cret" not in str(error)
 
 
 def test_a_uuid_is_an_id() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import socket
@@ -11,6 +12,8 @@ import uuid
 from typing import Any, Callable, cast
 from urllib.parse import parse_qs, quote, unquote
 
+import attrs
+import pydantic
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
@@ -678,6 +681,41 @@ def test_list_repeats_select(connect: Connect, options: Any, query: Any) -> None
         connect(server.url).runs.list(THREAD_ID, **options)
 
     assert query == parse_qs(server.requests[0].query)
+
+
+@dataclasses.dataclass
+class AsDataclass:
+    token: str = "s3cret"
+
+
+@attrs.define
+class AsAttrs:
+    token: str = "s3cret"
+
+
+class AsModel(pydantic.BaseModel):
+    token: str = "s3cret"
+
+
+@pytest.mark.parametrize("value", [AsDataclass(), AsAttrs(), AsModel()], ids=lambda value: type(value).__name__)
+def test_metadata_context_and_commands_may_be_objects_with_fields(connect: Connect, value: Any) -> None:
+    """Dataclasses, attrs and pydantic objects, as LangGraph itself takes them."""
+    with ScriptedServer(always=lambda request: reply_json(200, [] if "search" in request.path else thread_json())) as server:
+        threads = connect(server.url).threads
+        threads.create(metadata=value)
+        threads.update(THREAD_ID, metadata=value)
+        threads.search(metadata=value)
+    assert [{"token": "s3cret"}] * 3 == [json.loads(request.body)["metadata"] for request in server.requests]
+
+    with ScriptedServer(always=reply_json(200, run_json())) as server:
+        runs = connect(server.url).runs
+        runs.create(THREAD_ID, "agent", context=value, metadata=value, command={"update": value})
+        runs.create(THREAD_ID, "agent", input=value, config={"configurable": value})
+    first, second = (body_of(request) for request in server.requests)
+    assert (
+        {"token": "s3cret"} == first["context"] == first["command"]["update"] == second["input"] == second["config"]["configurable"]
+    )
+    assert "s3cret" == first["metadata"]["token"]
 
 
 def test_list_takes_its_options_in_one_object(connect: Connect) -> None:
