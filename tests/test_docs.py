@@ -77,6 +77,7 @@ LITERAL_BLOCKS = {
     "langgraph_runs/django/README.rst": [
         "nothing: JavaScript of a page",
         "nothing: the server's configuration; tests/server/conftest.py gives it to a server as arguments",
+        "tests/django/test_agent_runs_project.py",
         "tests/test_plugin.py",
     ],
 }

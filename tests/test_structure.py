@@ -60,7 +60,8 @@ EXCEPTIONS: Dict[str, str] = {
     "django/test_settings.py": "django.apps django.checks django.clients django.configurations",
     "a project with all of it: django/test_responses.py, django/test_resume.py": """
         django.browser_events django.stream_reader django.urls""",
-    "runs as rows: django/test_agent_runs.py, django/test_agent_runs_admin.py, django/test_agent_runs_sync.py": """
+    "runs as rows: django/test_agent_runs.py, django/test_agent_runs_admin.py, django/test_agent_runs_sync.py,"
+    " django/test_agent_runs_project.py": """
         django.run_records django.runs.admin django.runs.apps django.runs.managers django.runs.models django.runs.outcomes django.runs.posting
         django.runs.recording django.runs.signals django.runs.statuses django.runs.stored_json django.runs.sync
         django.runs.transitions django.runs.management.commands.langgraph_runs django.runs.migrations.0001_initial""",

@@ -18,7 +18,7 @@ from django.test import Client as Caller
 from django.test import RequestFactory, override_settings
 from django.utils import timezone
 
-from langgraph_runs import APIConnectionError, InvalidRequestError, Run
+from langgraph_runs import APIConnectionError, IdempotencyConflictError, InvalidRequestError, Run
 from langgraph_runs.django import SettingsError, run_finished, stream_response, webhook_url
 from langgraph_runs.django.clients import replaced_options
 from langgraph_runs.django.runs.models import AgentRun, WrongStatusError
@@ -91,9 +91,10 @@ def test_the_same_key_gives_the_same_row(server: FakeRuns) -> None:
 
     assert (row.pk, True, False) == (second.pk, second.replayed, row.replayed)
     assert 1 == len(server.started)
-    with pytest.raises(InvalidRequestError, match="input"):
+    with pytest.raises(IdempotencyConflictError, match="input") as caught:
         AgentRun.objects.start("agent", {"n": 2}, key="order-7")
-    with pytest.raises(InvalidRequestError, match="config"):
+    assert (("input",), row.run_id, row.thread_id) == (tuple(caught.value.differs), caught.value.run_id, caught.value.thread_id)
+    with pytest.raises(IdempotencyConflictError, match="config"):
         AgentRun.objects.start("agent", {"n": 1}, key="order-7", config={"tags": ["a"]})
 
 

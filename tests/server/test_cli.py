@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -301,16 +302,13 @@ def test_watch_prints_each_change_until_all_runs_have_ended(run: Commands, clien
     running = client.runs.create(thread_id, "gated", input=gate.input()).run_id
     waiting = client.runs.create(thread_id, "failing", input={"error": "ValueError"}).run_id
     gate.wait_begun()
-    with run.start("watch", thread_id, "--interval", "50ms") as process:
-        assert process.stdout is not None
-        seen = []
-        for text in process.stdout:
-            line = json.loads(text)
-            seen.append((line["run_id"], line["status"]))
-            if seen[-1] == (running, "running"):
-                gate.open()
+    opener = threading.Timer(0.6, gate.open)
+    opener.start()
+    ended = run("watch", thread_id, "--interval", "50ms")
+    opener.join()
 
-    assert 1 == process.returncode  # of the one that failed meanwhile
+    seen = [(line["run_id"], line["status"]) for line in ended.lines]
+    assert 1 == ended.code  # of the one that failed meanwhile
     assert (running, "running") in seen
     assert (running, "success") in seen
     assert [(waiting, "pending"), (waiting, "error")] == [pair for pair in seen if pair[0] == waiting and pair[1] != "running"]

@@ -166,10 +166,10 @@ def test_the_message_is_the_servers_text(body: Any, text: str) -> None:
 
 def test_a_hostile_page_is_read_in_linear_time() -> None:
     """A megabyte of open tags takes a moment and not minutes."""
-    begun = time.thread_time()
+    begun = time.perf_counter()
     for page in ("<html>" + "<" * 1_000_000, "<html>" + "<script " * 20_000, "<html>" + "<style>" * 20_000):
         error_text(page)
-    assert time.thread_time() - begun < 10.0
+    assert time.perf_counter() - begun < 10.0
 
 
 # -- dates

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import email.utils
 import os
-import re
 import signal
 import socket
 import threading
@@ -324,6 +323,5 @@ def test_doctor_warns_of_different_clocks_and_a_missing_version() -> None:
     assert 0 == ended.code
     assert "!!      reach:" in ended.out
     assert "no version: 404: Not Found" in ended.out
-    # Less by the time that the requests took.
-    assert re.search(r"!!      clock:    the server's is 3[56]\d\d s ahead of this machine's", ended.out)
+    assert "!!      clock:    the server's is 3600 s ahead of this machine's" in ended.out or "3599 s ahead" in ended.out
     assert "no assistant is visible" in ended.out

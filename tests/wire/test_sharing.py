@@ -780,8 +780,6 @@ def test_no_call_leaves_a_socket(connect: Connect, kind: str) -> None:
             client = Client(server.url, api_key=None, read_timeout=0.05, retry=RetryPolicy(attempts=1))
             with contextlib.suppress(LangGraphRunsError):
                 call(client, timeout=3)
-            # A busy machine may end a silent call before its request was read.
-            server.wait_until(lambda: bool(server.requests), "the request")
             assert server.open_connections <= 2
             client.close()
             server.wait_closed()

@@ -8,7 +8,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, models, router, transaction
 from django.urls import NoReverseMatch
 
-from ... import InvalidRequestError
+from ... import IdempotencyConflictError, InvalidRequestError
 from ...payloads import RunsCreatePayload, names_of
 from ...validation import check_id, check_known
 from ..clients import get_client
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from .models import AgentRun
 
 __all__ = ["AgentRunManager", "AgentRunQuerySet"]
-
-
-class KeyConflictError(InvalidRequestError):
-    """x"""
 
 
 #: Options of a run that a row has itself, or that would take its thread away before the row is up to date.
@@ -104,16 +100,14 @@ class AgentRunManager(models.Manager.from_queryset(AgentRunQuerySet)):  # type: 
 
     def _written(self, row: AgentRun, using: str) -> AgentRun:
         """Insert the row, or return the one that has its key."""
-        found: Optional[AgentRun] = self.using(using).filter(key=row.key).first() if row.key is not None else None
-        if found is None:
-            try:
-                with transaction.atomic(using=using):
-                    row.save(force_insert=True, using=using)
-            except IntegrityError:
-                found = self.using(using).filter(key=row.key).first() if row.key is not None else None
-                if found is None:
-                    raise
-        if found is None:
+        try:  # the first statement writes, since SQLite refuses a transaction that reads first if another one writes meanwhile
+            with transaction.atomic(using=using):
+                row.save(force_insert=True, using=using)
+        except IntegrityError:
+            found: Optional[AgentRun] = self.using(using).filter(key=row.key).first() if row.key is not None else None
+            if found is None:
+                raise
+        else:
             send_status_changed(row, "")
             return row
         _check_same(found, row)
@@ -155,6 +149,9 @@ def _check_same(found: AgentRun, wanted: AgentRun) -> None:
     names = sorted({*found.options, *wanted.options} - {"webhook"})
     differing += [name for name in names if found.options.get(name) != wanted.options.get(name)]
     if differing:
-        raise KeyConflictError(
-            f"key: the row {found.pk} has the same key and another {', '.join(differing)}; give each job a key of its own"
+        raise IdempotencyConflictError(
+            f"key: the row {found.pk} has the same key and another {', '.join(differing)}; give each job a key of its own",
+            differs=differing,
+            run_id=found.run_id or None,
+            thread_id=found.thread_id or None,
         )

@@ -7,12 +7,11 @@ response, therefore loses no run and doubles none.
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any, Dict
 
 from django.utils import timezone
 
-from ... import APIStatusError, LangGraphRunsError, NotFoundError, Run
+from ... import APIStatusError, LangGraphRunsError, Run
 from ...call import has_api_shape, is_surely_not_executed, states_absence
 from ..clients import get_client
 from .statuses import Status
@@ -23,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LEASE", "ROW", "create_run", "is_final_refusal", "post_run", "post_unclaimed", "record_start"]
 
-#: Seconds for which a process reserves a row, and that its request may take.
-LEASE = 60.0
+#: Seconds for which a process reserves a row. The request may take longer, since the key makes two at once harmless; so the row of
+#: a process that was killed waits for a short time only.
+LEASE = 15.0
+#: Seconds that the request may take.
 _POST_SECONDS = 45.0
 #: The field of a run's metadata that names its row: so a webhook finds the row before the row has the run's id.
 ROW = "agent_run"
@@ -61,18 +62,9 @@ def create_run(row: AgentRun) -> Run:
     given: Dict[str, Any] = {"input": row.input}
     if row.answer is not None:
         thread_id, given = row.thread_id, {"command": {"resume": row.answer}}
-    runs = get_client(row.server).runs
-    if thread_id is None:
-        thread_id = str(uuid.uuid5(row.pk, row.idempotency_key))
-        given["if_not_exists"] = "create"
-    if row.was_claimed:
-        try:
-            found = next((run for run in runs.iter(thread_id) if run.metadata.get(ROW) == row.idempotency_key), None)
-        except NotFoundError:
-            found = None
-        if found is not None:
-            return found
-    return runs.create(thread_id, row.assistant, timeout=_POST_SECONDS, **given, **options)
+    return get_client(row.server).runs.create(
+        thread_id, row.assistant, idempotency_key=row.idempotency_key, timeout=_POST_SECONDS, **given, **options
+    )
 
 
 def record_start(row: AgentRun, run: Run) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Sync"]
 
 #: Rows that are claimed at a time. Fewer than can be worked through before the claims expire.
-_PAGE = 20
+_PAGE = 5
 
 
 class Sync:
