@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import operator
+import os
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -65,7 +66,8 @@ def test_the_rows_of_a_table_are_inputs(name: str, tmp_path: Path) -> None:
     assert b'{"id":1,"text":"Why?","score":1.5,"when":"2026-03-01T12:00:00","tags":["a"]}' == encode(rows[0][1])
     problems = [str(error) for _, error in rows[1:]]
     assert problems[0].endswith("row 1: column 'score': a missing value; it is sent as null with missing=\"null\"")
-    assert problems[1].endswith("row 2: column 'text': a missing value; it is sent as null with missing=\"null\"")
+    number = 0 if name == "directory" else 2  # the number within the file that is named
+    assert problems[1].endswith(f"row {number}: column 'text': a missing value; it is sent as null with missing=\"null\"")
 
     rows = list(read_table(TABLES[name](tmp_path / "again" if (tmp_path / "again").mkdir() is None else tmp_path), missing="null"))
     assert {"id": 2, "text": "क्\u200dष", "score": None, "when": None, "tags": ["b", None]} == rows[1]
@@ -115,6 +117,36 @@ def test_the_types_of_arrow() -> None:
     assert b'{"map":{"a":1},"struct":{"x":[1]},"large":18446744073709551615,"word":"a","decimal":1.0,"day":"1970-01-01"}' == encode(
         row
     )
+
+
+def test_the_names_of_directories_are_columns(tmp_path: Path) -> None:
+    for day, part in (("2026-03-01", [1, 2]), ("2026-03-02", [3])):
+        folder = tmp_path / f"day={day}"
+        folder.mkdir()
+        pyarrow.parquet.write_table(pyarrow.table({"id": part, "text": ["Why?"] * len(part)}), folder / "part-0.parquet")
+    assert [
+        ("1", {"day": "2026-03-01", "id": 1}),
+        ("2", {"day": "2026-03-01", "id": 2}),
+        ("3", {"day": "2026-03-02", "id": 3}),
+    ] == list(read_table(tmp_path, key="id", input=["day", "id"]))
+    assert ["2026-03-01"] * 2 + ["2026-03-02"] == [row["day"] for row in read_table(tmp_path)]
+    pyarrow.parquet.write_table(pyarrow.table({"id": [4]}), tmp_path / "day=2026-03-02" / "part-1.parquet")
+    assert 4 == len(list(read_table(tmp_path, input="id")))
+    with pytest.raises(InvalidRequestError, match=r"part-1.parquet: there is no column 'text', which other files in"):
+        list(read_table(tmp_path, input="text"))
+
+
+def test_the_columns_of_a_parquet_file_are_read_page_by_page(tmp_path: Path) -> None:
+    """Also those of a file whose only row group is the whole file, as pyarrow writes it."""
+    text = os.urandom(1 << 13).hex()  # 16 kB; a page has 1,024 of them
+    table = pyarrow.table({"text": [f"{n}{text}" for n in range(5000)]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", use_dictionary=False)
+    for source in (tmp_path / "a.parquet", tmp_path):
+        before = pyarrow.total_allocated_bytes()
+        rows = iter(read_table(source))
+        assert str(next(rows)["text"]).endswith(text)
+        assert pyarrow.total_allocated_bytes() - before < table.nbytes // 2
+        assert 4999 == len(list(rows))
 
 
 def test_a_cell_without_a_form_in_python_is_the_error_of_its_row() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ...call import is_from_signal_handler, raise_foreign
 from ...errors import InvalidRequestError
@@ -15,8 +15,10 @@ __all__ = ["ArrowRows", "ParquetRows", "import_pyarrow"]
 
 #: The name of a table that is no file.
 _IN_MEMORY = "the table"
-#: Rows that are converted to Python objects at a time.
-_BATCH = 1000
+#: Options with which pyarrow reads pages of a column one after the other, and not all of a row group, which may be the whole file.
+_PAGE_BY_PAGE = {"buffer_size": 1 << 16, "pre_buffer": False}
+#: Rows, and bytes, that are converted to Python objects at a time, at most.
+_BATCH, _BATCH_BYTES = 1000, 4 << 20
 
 
 def import_pyarrow(purpose: str) -> Any:
@@ -72,39 +74,55 @@ class ArrowRows(Source):
 
 
 class ParquetRows(Source):
-    """A Parquet file, or a directory of Parquet files as Spark writes it."""
+    """A Parquet file, or a directory of Parquet files as Spark writes it, with the columns in the names of its directories."""
 
     has_missing = True
 
     def __init__(self, path: str) -> None:
         self.name = path
         self._pyarrow = import_pyarrow(path)
-        self._dataset: Optional[ArrowRows] = None
-        self._count: Optional[int]
+        #: The files, each with the values of the columns that the names of its directories have.
+        self._files: List[Tuple[str, Dict[str, Any]]] = [(path, {})]
         with _errors_of(path, self._pyarrow):
             if os.path.isdir(path):
-                self._dataset = ArrowRows(self._pyarrow.dataset.dataset(path, format="parquet", partitioning="hive"), path)
-                self._names, self._count = self._dataset._names, self._dataset.count()
+                dataset = self._pyarrow.dataset.dataset(path, format="parquet", partitioning="hive")
+                values_of = self._pyarrow.dataset.get_partition_keys
+                fragments = sorted(dataset.get_fragments(), key=lambda fragment: str(fragment.path))
+                self._files = [(fragment.path, values_of(fragment.partition_expression)) for fragment in fragments]
+                names, self._count = dataset.schema.names, int(dataset.count_rows())
             else:
                 BinaryFile(path).check()
                 with self._pyarrow.parquet.ParquetFile(path) as file:
-                    self._names, self._count = check_columns(path, list(file.schema_arrow.names)), int(file.metadata.num_rows)
-        self.columns = self._names
+                    names, self._count = file.schema_arrow.names, int(file.metadata.num_rows)
+        self._names = self.columns = check_columns(path, list(names))
 
     def count(self) -> Optional[int]:
         """Return the number of rows."""
         return self._count
 
     def rows(self, columns: Optional[Sequence[str]]) -> Iterator[Row]:
-        """Yield the rows; of the file, those columns and a few pages are in memory."""
-        if self._dataset is not None:
-            yield from self._dataset.rows(columns)
-            return
+        """Yield the rows; of the file, some pages of those columns are in memory."""
         wanted = self._names if columns is None else list(columns)
-        with _errors_of(self.name, self._pyarrow):
-            file = self._pyarrow.parquet.ParquetFile(self.name)
-        with file:
-            yield from _rows_of(self.name, file.iter_batches(batch_size=_BATCH, columns=wanted), wanted, self._pyarrow)
+        for path, values in self._files:
+            own = [name for name in wanted if name not in values]
+            with _errors_of(path, self._pyarrow):
+                file = self._pyarrow.parquet.ParquetFile(path, **_PAGE_BY_PAGE)
+            with file:
+                for name in own:
+                    if name not in file.schema_arrow.names:
+                        raise InvalidRequestError(f"{path}: there is no column {name!r}, which other files in {self.name} have")
+                groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+                size = _rows_at_once(sum(group.total_byte_size for group in groups), file.metadata.num_rows)
+                batches = file.iter_batches(batch_size=size, columns=own)
+                for place, row in _rows_of(path, batches, own, self._pyarrow):
+                    if values and isinstance(row, dict):
+                        row = {name: values[name] if name in values else row[name] for name in wanted}
+                    yield place, row
+
+
+def _rows_at_once(size: int, rows: int) -> int:
+    """Return how many of *rows*, which have *size* bytes in all, are converted at a time."""
+    return max(1, min(_BATCH, _BATCH_BYTES * rows // max(1, size)))
 
 
 def _rows_of(name: str, batches: Iterator[Any], wanted: Sequence[str], pyarrow: Any) -> Iterator[Row]:
@@ -116,8 +134,9 @@ def _rows_of(name: str, batches: Iterator[Any], wanted: Sequence[str], pyarrow: 
             batch = next(iterator, None)
         if batch is None:
             return
-        for first in range(0, batch.num_rows, _BATCH):
-            part = batch.slice(first, _BATCH)
+        size = _rows_at_once(batch.nbytes, batch.num_rows)
+        for first in range(0, batch.num_rows, size):
+            part = batch.slice(first, size)
             for row in _converted(part, wanted):
                 yield f"{prefix}row {number}", row
                 number += 1
