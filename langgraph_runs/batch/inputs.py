@@ -149,7 +149,8 @@ def _check_iterable(name: str, given: Any) -> None:
         raise InvalidRequestError(f"{name}: give its items(), pairs of a key and an input, not the dict itself")
     if is_table(given):
         # The iterator of a table yields the names of its columns, or the columns, and not its rows.
-        raise InvalidRequestError(f"{name}: give read_table(...) of the {type(given).__name__}, which yields its rows")
+        remedy = f"read_table(...) of the {type(given).__name__}, which yields its rows" if name == "inputs" else "a list of pairs"
+        raise InvalidRequestError(f"{name}: give {remedy}")
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise InvalidRequestError(f"{name}: give a list, a generator or another iterable, not {type(given).__name__}")
 

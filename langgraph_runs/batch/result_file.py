@@ -70,7 +70,7 @@ def _flat_row(result: BatchResult, *, with_input: bool) -> Dict[str, Any]:
 def _text_row(result: BatchResult, *, with_input: bool) -> Dict[str, Any]:
     row = _flat_row(result, with_input=with_input)
     for name in ("values", "input") if with_input else ("values",):
-        row[name] = _json_of(row[name]).decode("utf-8")
+        row[name] = None if row[name] is None else encode(row[name]).decode("utf-8")
     return row
 
 

@@ -57,6 +57,7 @@ def configure_batch(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--input-format", choices=("jsonl", "csv", "tsv", "parquet"), help="format of INPUTS; default: by its name, else jsonl"
     )
+    files.add_argument("--delimiter", metavar="CHAR", help="what is between the cells of a CSV file of inputs (,)")
     files.add_argument("--output-format", choices=RESULT_FORMATS, help="format of --output; default: by its name, else jsonl")
     files.add_argument(
         "--ledger",
@@ -182,6 +183,7 @@ def table_in(args: argparse.Namespace) -> Iterable[Any]:
         input=args.input_column if args.columns is None else _names(args.columns),
         missing=args.missing,
         json_columns=_names(args.json_columns),
+        delimiter=args.delimiter,
         format=format or (None if isinstance(source, str) and guess_format(source) is not None else "jsonl"),
     )
 

@@ -90,8 +90,9 @@ class RunsClient(RunJoins):
 
         *inputs* may be any iterable, also an endless one. It is read in the thread that iterates, and no faster than runs end.
         An input is what `wait` takes as ``input``, or a payload such as ``RunsCreatePayload(input=..., metadata=...)``, whose
-        fields take precedence over the options. To give an input a key, pass a tuple of the key (a string) and the input; or pass
-        *key*, a function that returns the key of an input.
+        fields take precedence over the options. To give an input a key, pass a tuple of the key and the input; or pass *key*, a
+        function that returns the key of an input. A key is text, a whole number, a UUID, a date or an enum; results and ledgers
+        have its text. The rows of files and DataFrames are read by `read_table`.
 
         Each run is created once, on a new thread. The thread is deleted afterwards, unless the run waits for a human, or
         *keep_threads* is True, or *keep_threads* is ``"failed"`` and the run failed.

@@ -473,7 +473,7 @@ def test_batch_reads_and_writes_csv(run: Commands, tmp_path: Path) -> None:
     assert ["7", "8", "", ""] == [row["key"] for row in rows]
     assert ["done", "done", "failed", "failed"] == [row["status"] for row in rows]
     assert [[1], 2] == [json.loads(row["values"])["echo"] for row in rows[:2]]
-    assert ['{"value":[1]}', '{"value":2}', "null", "null"] == [row["input"] for row in rows]
+    assert ['{"value":[1]}', '{"value":2}', "", ""] == [row["input"] for row in rows]
     assert "line 4: 1 cells, but the first line names 3 columns" in rows[2]["error_message"]
 
 

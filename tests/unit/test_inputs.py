@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from langgraph_runs import InvalidRequestError, RunsCreatePayload
-from langgraph_runs.batch.inputs import InputReader
+from langgraph_runs.batch.inputs import InputReader, RunsToJoin
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -95,6 +95,8 @@ class Columns:
 def test_a_table_is_refused_with_the_remedy() -> None:
     with pytest.raises(InvalidRequestError, match=r"^inputs: give read_table\(\.\.\.\) of the Columns, which yields its rows$"):
         items(Columns())
+    with pytest.raises(InvalidRequestError, match=r"^runs: give a list of pairs$"):
+        RunsToJoin(Columns())
 
 
 def test_the_number_of_inputs_is_known_where_the_iterable_knows_it() -> None:

@@ -122,6 +122,11 @@ def test_text_in_cells_may_be_json() -> None:
     assert "2" == found[1][0]
 
 
+def test_cells_may_be_separated_by_another_character() -> None:
+    assert [{"id": "1", "q": "a,b"}] == cells(b"id;q\n1;a,b\n", delimiter=";")
+    assert [{"id": "1", "q": "a b"}] == list(read_table(io.BytesIO(b"id\tq\n1\ta b\n"), format="tsv"))
+
+
 # -- inputs
 
 
@@ -189,6 +194,8 @@ def test_a_file_that_is_not_there_is_refused_at_once(tmp_path: Path, name: str) 
         (io.BytesIO(b"n"), {"format": "csv", "missing": "drop"}, "missing='drop': give one of 'error', 'null'"),
         (io.BytesIO(b"n"), {"format": "csv", "input": []}, "input: give the name of a column, a list of names, or a function"),
         (io.BytesIO(b"n"), {"format": "csv", "input": 3}, "input: give the name of a column, a list of names, or a function"),
+        (io.BytesIO(b"n"), {"format": "csv", "delimiter": ";;"}, "delimiter: give one character"),
+        (io.BytesIO(b"n"), {"format": "jsonl", "delimiter": ";"}, "delimiter: only a CSV file has one"),
         (io.BytesIO(b"n"), {"format": "csv", "key": 3}, "key: give the name of a column"),
         (io.BytesIO(b"n"), {"format": "csv", "json_columns": "n"}, "json_columns: give a list of the names of columns"),
         (

@@ -68,7 +68,8 @@ def test_a_row_of_csv_for_each_result(tmp_path: Path) -> None:
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [key or "" for key in KEYS] == [row["key"] for row in rows]
-    assert [{"n": [2], "text": 'é"\n,'}, None, {"n": None}, None] == [json.loads(row["values"]) for row in rows]
+    assert [{"n": [2], "text": 'é"\n,'}, None, {"n": None}, None] == [json.loads(row["values"] or "null") for row in rows]
+    assert ["", ""] == [rows[1]["values"], rows[3]["values"]]
     assert ["", "InvalidRequestError", "RunFailedError", ""] == [row["error_class"] for row in rows]
     assert ["false", "false", "false", "true"] == [row["paused"] for row in rows]
     assert "input" not in rows[0] and "0.123" == rows[0]["seconds"]
@@ -81,7 +82,7 @@ def test_a_parquet_file_has_the_same_columns_whatever_the_values_are(tmp_path: P
     rows = table.to_pylist()
     assert [*KEYS, *map(str, range(2500))] == [row["key"] for row in rows]
     assert {"field2499": 2499} == json.loads(rows[-1]["values"])
-    assert ('{"n":1}', "null") == (rows[0]["input"], rows[1]["input"])
+    assert ('{"n":1}', None) == (rows[0]["input"], rows[1]["input"])
     assert (2, 3, True, 0.123) == (rows[2]["index"], rows[2]["attempts"], rows[3]["paused"], rows[0]["seconds"])
     assert 3 == parquet.ParquetFile(tmp_path / "out.parquet").num_row_groups
     empty = parquet.read_table(written(tmp_path / "empty.parquet", [], with_input=True))

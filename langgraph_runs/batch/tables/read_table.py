@@ -34,6 +34,7 @@ def read_table(
     missing: Literal["error", "null"] = "error",
     json_columns: Sequence[str] = (),
     format: Optional[Literal["jsonl", "csv", "tsv", "parquet"]] = None,
+    delimiter: Optional[str] = None,
 ) -> Iterable[Any]:
     """Return the rows of a table as inputs for ``client.runs.map``: pairs of a key and an input, or inputs if there is no *key*.
 
@@ -48,6 +49,7 @@ def read_table(
       sends null. In JSON lines, null is a value and always sent. In CSV, an empty cell is empty text.
     - *json_columns*: columns whose text is parsed as JSON: numbers in a CSV file, or messages in a column of text.
     - *format*: ``"jsonl"``, ``"csv"``, ``"tsv"`` or ``"parquet"``, if the name of the file does not say it.
+    - *delimiter*: the character between the cells of a CSV file, if that is not a comma (a tab in ``"tsv"``).
 
     A row that cannot be used is the error of its result, which names the row (from 0) or the line (from 1) and the column; the
     other rows are run. Raises `InvalidRequestError` at once if the file cannot be read or a column does not exist.
@@ -59,7 +61,9 @@ def read_table(
     check_choice("missing", missing, MISSING)
     if format is not None:
         check_choice("format", format, list(_FORMATS))
-    return _Table(_source_of(source, format, missing), key, input, missing, json_columns)
+    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0'):
+        raise InvalidRequestError("delimiter: give one character, such as ';'")
+    return _Table(_source_of(source, format, missing, delimiter), key, input, missing, json_columns)
 
 
 class _Table:
@@ -163,12 +167,12 @@ def _cell(row: Any, name: str) -> Any:
 _KINDS = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
 
 
-def _source_of(source: Any, format: Optional[str], missing: str) -> Source:
+def _source_of(source: Any, format: Optional[str], missing: str, delimiter: Optional[str]) -> Source:
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
         if not isinstance(path, str) or not path or "://" in path:
             raise InvalidRequestError("source: give the path of a local file; of others, an open file or a dataset of pyarrow")
-        return _file_source(path, format or _format_of(path), missing)
+        return _file_source(path, format or _format_of(path), missing, delimiter)
     if isinstance(source, bytes) or not (hasattr(source, "read") or is_table(source)):
         raise InvalidRequestError(f"source: give the path of a file, an open file or a DataFrame, not {type(source).__name__}")
     if format is not None and is_table(source):
@@ -178,7 +182,7 @@ def _source_of(source: Any, format: Optional[str], missing: str) -> Source:
             raise InvalidRequestError("source: the file is open for text; open it for bytes")
         if format is None or format == "parquet":
             raise InvalidRequestError('format: an open file needs "jsonl", "csv" or "tsv"; give the path of a Parquet file')
-        return _file_source(source, format, missing)
+        return _file_source(source, format, missing, delimiter)
     if hasattr(source, "iter_rows"):
         return PolarsRows(source)
     if hasattr(source, "itertuples"):
@@ -190,12 +194,14 @@ def _source_of(source: Any, format: Optional[str], missing: str) -> Source:
     )
 
 
-def _file_source(source: Any, format: str, missing: str) -> Source:
+def _file_source(source: Any, format: str, missing: str, delimiter: Optional[str]) -> Source:
+    if delimiter is not None and format not in ("csv", "tsv"):
+        raise InvalidRequestError("delimiter: only a CSV file has one")
     if format == "parquet":
         return ParquetRows(source)
     if format == "jsonl":
         return JsonLines(BinaryFile(source), missing=missing)
-    return CsvRows(BinaryFile(source), delimiter="\t" if format == "tsv" else ",")
+    return CsvRows(BinaryFile(source), delimiter=delimiter or ("\t" if format == "tsv" else ","))
 
 
 def _format_of(path: str) -> str:
