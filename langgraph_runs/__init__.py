@@ -70,6 +70,7 @@ from .streaming import (
     RunStream,
     StreamEvent,
     TasksStreamEvent,
+    ThreadStream,
     UpdatesStreamEvent,
     ValuesStreamEvent,
 )
@@ -147,6 +148,7 @@ __all__ = [
     "TasksStreamEvent",
     "Thread",
     "ThreadState",
+    "ThreadStream",
     "ThreadTask",
     "ThreadUpdate",
     "ThreadsPruned",

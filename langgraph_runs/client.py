@@ -106,7 +106,7 @@ class Client:
         #: The runs of the server.
         self.runs = RunsClient(transport, traits, self._connect)
         #: The threads of the server, which hold the state of runs.
-        self.threads = ThreadsClient(transport)
+        self.threads = ThreadsClient(transport, traits)
         #: The assistants of the server: the graphs that can be run.
         self.assistants = AssistantsClient(transport)
         #: The crons of the server: schedules on which it starts runs.

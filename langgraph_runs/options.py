@@ -72,6 +72,7 @@ RunStatus = Literal["pending", "running", "error", "success", "timeout", "interr
 ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
 SortOrder = Literal["asc", "desc"]
 Time = Union[datetime.datetime, str]
+ThreadStreamMode = Literal["run_modes", "lifecycle", "state_update"]
 Params = Union[Mapping[str, Any], Sequence[Tuple[str, Any]]]
 
 

@@ -36,6 +36,8 @@ EXCEPTIONS: Dict[str, str] = {
     "how a run ends: wire/test_fake_runs.py, server/test_truth.py": "runs.wait",
     "streams and how they resume: wire/test_streams.py, wire/test_resume.py, unit/test_cursor.py": """
         streaming.connection streaming.open_stream streaming.run_stream streaming.stream_end""",
+    "the events of a thread: server/test_thread_streams.py, unit/test_thread_position.py": """
+        streaming.thread_stream streaming.thread_stream_config""",
     "which ends of a stream are complete: wire/test_stream_ends.py": "streaming.end_evidence",
     "maps: wire/test_map.py, server/test_map.py": """
         batch.run_map batch.scheduler""",

@@ -52,6 +52,7 @@ from .runs import (
     start_request,
     stream_path,
     stream_request,
+    thread_stream_path,
 )
 from .select import STATE_FIELDS
 from .store import delete_item, get_item, list_namespaces, put_item, search_items
@@ -146,6 +147,7 @@ __all__ = [
     "start_request",
     "stream_path",
     "stream_request",
+    "thread_stream_path",
     "update_assistant",
     "update_cron",
     "update_state",

@@ -12,7 +12,7 @@ from ..models import Run
 from ..serialization import decode, decode_list, encode, parse
 from ..server_traits import ServerTraits
 from .own_response import own_record
-from .paths import ids_from, run_path, runs_path
+from .paths import ids_from, run_path, runs_path, thread_path
 from .request import build, fetch_json, run_once_or_absent, with_ids, with_required
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "start_request",
     "stream_path",
     "stream_request",
+    "thread_stream_path",
 ]
 
 
@@ -242,6 +243,11 @@ def join_request(thread_id: str, run_id: str, options: CommonOptions = NO_OPTION
 def stream_path(thread_id: Optional[str], run_id: str) -> str:
     """Return the path of the events of a run, for `stream_request`."""
     return run_path(thread_id, run_id, "stream")
+
+
+def thread_stream_path(thread_id: str) -> str:
+    """Return the path of the events of all runs of a thread, for `stream_request`."""
+    return thread_path(thread_id, "stream")
 
 
 def stream_request(

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any, List, Literal, Mapping, Optional, Sequenc
 from .. import api
 from ..errors import InvalidRequestError
 from ..fields import as_object
+from ..http import Transport, parse_call_options
 from ..models import THREAD_STATUSES, Checkpoint, Thread, ThreadState, ThreadUpdate
-from ..options import CallOptions, IfExists, SortOrder, ThreadStatus, documented
-from ..runs import prune_threads
+from ..options import CallOptions, IfExists, OnGap, SortOrder, ThreadStatus, ThreadStreamMode, documented
+from ..runs import RunStarter, prune_threads
 from ..stored import ThreadsPruned
+from ..streaming import ThreadStream, stream_thread
 from ..validation import check_choice, check_count, check_id, shown
 from .resource import Resource, check_search
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from ..server_traits import ServerTraits
 
 __all__ = ["ThreadsClient"]
 
@@ -28,6 +32,10 @@ class ThreadsClient(Resource):
     Each method takes ``timeout`` (seconds), ``signal``, ``headers`` and ``params`` as well, and raises as the methods of
     ``client.runs`` do; `NotFoundError` for an unknown thread.
     """
+
+    def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None) -> None:
+        super().__init__(transport)
+        self._traits = traits
 
     @documented(CallOptions)
     def create(
@@ -320,6 +328,33 @@ class ThreadsClient(Resource):
                 checkpoint=checkpoint,
                 select=fields,
             )
+
+    @documented(CallOptions)
+    def join_stream(
+        self,
+        thread_id: str,
+        *,
+        stream_mode: Union[ThreadStreamMode, Sequence[ThreadStreamMode]] = "run_modes",
+        last_event_id: Optional[str] = None,
+        on_gap: OnGap = "error",
+        **options: Unpack[CallOptions],
+    ) -> ThreadStream:
+        """Return the events of all runs of the thread: those from now on, or after *last_event_id* (``"0"``: all that are kept).
+
+        It goes on until it is closed, or *timeout* is over. A run ends with a metadata event that has ``"status": "run_done"``;
+        then ``stream.outcome`` says how it ended. A run that failed does not end the stream.
+
+        *stream_mode*: ``"run_modes"`` for the events of runs, ``"lifecycle"`` for their beginnings and ends only,
+        ``"state_update"`` for changes of the state by `update_state`.
+
+        When the connection breaks, the rest of a run is requested from the stream of the run, whose rules hold: nothing is lost or
+        comes twice, or a gap is reported. *on_gap*: ``"error"`` raises `StreamInterruptedError`, ``"mark"`` goes on and notes it in
+        ``stream.gaps``. On a server without a stream of threads, the runs are listed every second. Raises `NotFoundError`.
+        """
+        thread_id = check_id("thread_id", thread_id)
+        common = parse_call_options("join_stream", options)
+        starter = RunStarter(self._transport, self._traits)
+        return stream_thread(starter, thread_id, common, stream_mode=stream_mode, last_event_id=last_event_id, on_gap=on_gap)
 
 
 def _ids(name: str, value: Any) -> List[str]:

@@ -21,9 +21,10 @@ from .events import (
     event_class,
     mode_of,
 )
-from .open_stream import stream_existing_run, stream_new_run
+from .open_stream import stream_existing_run, stream_new_run, stream_thread
 from .run_stream import RunStream
 from .stream_config import Gap
+from .thread_stream import ThreadStream
 
 __all__ = [
     "CheckpointsStreamEvent",
@@ -39,6 +40,7 @@ __all__ = [
     "RunStream",
     "StreamEvent",
     "TasksStreamEvent",
+    "ThreadStream",
     "UpdatesStreamEvent",
     "ValuesStreamEvent",
     "build_event",
@@ -46,4 +48,5 @@ __all__ = [
     "mode_of",
     "stream_existing_run",
     "stream_new_run",
+    "stream_thread",
 ]

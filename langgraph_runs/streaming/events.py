@@ -12,7 +12,9 @@ from typing import Any, ClassVar, Dict, Optional, Tuple, Type
 
 import attrs
 
-from ..call import raise_foreign
+from ..call import Scope, raise_foreign
+from ..errors import ResponseDecodeError
+from ..serialization import parse
 from ..times import parse_time
 
 __all__ = [
@@ -31,8 +33,11 @@ __all__ = [
     "UpdatesStreamEvent",
     "ValuesStreamEvent",
     "build_event",
+    "decode_event",
     "event_class",
     "mode_of",
+    "not_json",
+    "sent_after",
 ]
 
 #: The class of each kind of event, by the whole name of the kind. Declaring a class adds it.
@@ -314,3 +319,28 @@ def build_event(cls: Type[StreamEvent], name: str, data: Any, event_id: Optional
     _set_raw(built, raw)
     _set_received_at(built, at)
     return built
+
+
+def decode_event(scope: Scope, name: str, text: str, event_id: Optional[str]) -> StreamEvent:
+    """Return the event of a server-sent event. Raise `ResponseDecodeError` if its data must be JSON and are not."""
+    cls = KINDS.get(name) or event_class(name)
+    try:
+        data = parse(text) if text else None
+    except ValueError as error:
+        raise_foreign(error)
+        if cls.must_be_json:
+            raise scope.identify(not_json(name, error)) from error
+        data = text
+    return build_event(cls, name, data, event_id, text, time.time())
+
+
+def not_json(name: str, error: ValueError) -> ResponseDecodeError:
+    """Return the error for an event whose data must be JSON."""
+    problem = f"$: the data of event {name!r} are not JSON ({error})"
+    return ResponseDecodeError(problem[3:], problems=(problem,))
+
+
+def sent_after(event_id: Optional[str], moment: Optional[datetime.datetime]) -> bool:
+    """Return False if *moment* is known to be before the event with an id that is a time."""
+    clock = _CLOCK_ID.match(event_id or "")
+    return clock is None or moment is None or moment.timestamp() * 1000.0 >= int(clock.group(1))

@@ -9,17 +9,24 @@ from ..errors import APIStatusError, InvalidRequestError, NotFoundError
 from ..http import CommonOptions
 from ..payloads import modes_of
 from ..runs import Disposal, PreparedStart, RecoveredRun, RunStarter, hint_at_keep, is_replayed
+from ..validation import check_choice
+from .clock_ids import clock_key
 from .connection import REFUSES_FILTER
 from .counted_ids import count_of
 from .cursor import FROM_START, Cursor, is_from_start
 from .mode_filter import ModeFilter
 from .run_stream import RunStream
 from .stream_config import StreamConfig
+from .thread_stream import ThreadStream
+from .thread_stream_config import THREAD_STREAM_MODES, ThreadStreamConfig
 
 if TYPE_CHECKING:
     from ..http import ByteStream
 
-__all__ = ["stream_existing_run", "stream_new_run"]
+__all__ = ["stream_existing_run", "stream_new_run", "stream_thread"]
+
+#: The statuses of a server that does not have the route.
+_NO_ROUTE = frozenset({404, 405})
 
 
 def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[str, Any]) -> RunStream[Any]:
@@ -67,11 +74,7 @@ def stream_existing_run(
     stream_mode: Any,
 ) -> RunStream[Any]:
     """Return the stream of an existing run. *options* are those of the call. A bad *last_event_id* raises `InvalidRequestError`."""
-    start = options.get("last_event_id") or None
-    if start is not None and (not isinstance(start, str) or not _is_line(start)):
-        raise InvalidRequestError(f"last_event_id={start!r}: give the id of an event as text on one line")
-    if is_from_start(start):
-        start = FROM_START
+    start = _checked_start(options.get("last_event_id"))
     modes = modes_of(stream_mode)
     mode_filter = ModeFilter(modes, subgraphs=options.get("stream_subgraphs") is not False)
     if starter.traits.filters_streams is False or (start not in (None, FROM_START) and count_of(str(start)) is not None):
@@ -116,8 +119,30 @@ def stream_existing_run(
     return RunStream(starter.transport, starter.outcomes, scope, config)
 
 
-#: The statuses of a server that does not have the route.
-_NO_ROUTE = frozenset({404, 405})
+def stream_thread(
+    starter: RunStarter, thread_id: str, common: CommonOptions, *, stream_mode: Any, last_event_id: Any, on_gap: Any
+) -> ThreadStream:
+    """Return the stream of all runs of a thread. Raise `InvalidRequestError` for wrong arguments."""
+    start = _checked_start(last_event_id)
+    modes = [stream_mode] if isinstance(stream_mode, str) else stream_mode
+    if not isinstance(modes, (list, tuple, set, frozenset)) or not modes:
+        raise InvalidRequestError("stream_mode: give one mode or a list of modes")
+    for mode in modes:
+        check_choice("stream_mode", mode, THREAD_STREAM_MODES)
+    check_choice("on_gap", on_gap, ("error", "mark"))
+    if start not in (None, FROM_START) and clock_key(str(start)) is None:
+        raise InvalidRequestError("last_event_id: give '0', or an id that is a time of the server, such as '1795224633885-0'")
+    config = ThreadStreamConfig(thread_id=thread_id, options=common, modes=tuple(modes), start=start, on_gap=on_gap)
+    scope = common.stream_scope(starter.transport)
+    scope.note_run(thread_id=thread_id)
+    return ThreadStream(starter, scope, config)
+
+
+def _checked_start(last_event_id: Any) -> Optional[str]:
+    start = last_event_id or None
+    if start is not None and (not isinstance(start, str) or not _is_line(start)):
+        raise InvalidRequestError(f"last_event_id={start!r}: give the id of an event as text on one line")
+    return FROM_START if is_from_start(start) else start
 
 
 def _is_line(text: str) -> bool:

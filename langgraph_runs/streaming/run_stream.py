@@ -28,7 +28,7 @@ from ..runs import RunOutcomes
 from ..serialization import parse
 from ..validation import check_choice
 from .connection import StreamConnection
-from .events import KINDS, StreamEvent, ValuesStreamEvent, build_event, event_class
+from .events import KINDS, StreamEvent, ValuesStreamEvent, build_event, event_class, not_json
 from .observed_run import CHECKED_KINDS, ObservedRun
 from .sse import ServerSentEvent
 from .stream_config import Gap, StreamConfig
@@ -271,8 +271,7 @@ class RunStream(Generic[E], Iterator[E]):
     def _plain_text(self, cls: Type[StreamEvent], name: str, text: str, error: ValueError) -> str:
         if not cls.must_be_json:
             return text
-        problem = f"$: the data of event {name!r} are not JSON ({error})"
-        raise self._scope.identify(ResponseDecodeError(problem[3:], problems=(problem,))) from error
+        raise self._scope.identify(not_json(name, error)) from error
 
     def _open_first(self) -> None:
         body = self._config.open_first()
