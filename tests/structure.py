@@ -78,7 +78,7 @@ def drawing() -> str:
         for name in layer.split():
             targets = {package_of(found.target) for found in IMPORTS if found.ours and package_of(found.module) == name}
             below = " ".join(sorted(targets - {name}, key=ORDER.__getitem__))
-            lines.append(f"{name:<16}-> {below}" if below else name)
+            lines.append(f"{name:<14}-> {below}" if below else name)
         lines.append("-" * 60)
     return "\n".join(lines[:-1])
 
