@@ -1,11 +1,13 @@
 """The modules that every client needs and that ``import langgraph_runs`` leaves out, since they take long to import.
 
-They are imported when a client is made, not by its first call: a signal handler that uses the client may interrupt that call, and
-would find a half-imported module.
+They are imported when a client is made, not by a call: a signal handler that uses the client may interrupt that call, and would
+find a half-imported module; a process that is forked meanwhile could never import it; and a process without free file
+descriptors, or whose packages were replaced, could not import what its first failure needs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import threading
@@ -13,7 +15,13 @@ from typing import List
 
 __all__ = ["import_all"]
 
-_NAMES = ("tenacity", "langgraph_runs.http.session", "langgraph_runs.serialization.records")
+_NAMES = (
+    *("tenacity", "email.utils", "html", "langgraph_runs.http.session", "langgraph_runs.serialization.records"),
+    # Of maps.
+    *("concurrent.futures", "langgraph_runs.batch"),
+)
+#: A Python may lack these. What needs them then fails, as it would without this module.
+_OPTIONAL = ("sqlite3", "encodings.idna", "encodings.punycode", "encodings.utf_8_sig")
 #: Seconds that a fork waits for another thread's import at most.
 _LONGEST_IMPORT = 10.0
 
@@ -27,6 +35,9 @@ def import_all() -> None:
     with _importing:
         for name in _NAMES:
             importlib.import_module(name)
+        for name in _OPTIONAL:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
 
 def _before_fork() -> None:

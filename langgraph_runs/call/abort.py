@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from typing import Any, Callable, Dict, Optional
+import time
+from typing import Any, Callable, Dict, List, Optional
 
-__all__ = ["AbortController", "AbortSignal"]
+__all__ = ["SIGNAL_INTERVAL", "AbortController", "AbortSignal", "acquire"]
+
+#: Seconds of a single wait in the kernel. A signal that arrives after Python has looked for signals, and before the kernel waits,
+#: does not end the wait: its handler, as that of Ctrl-C, is called afterwards.
+SIGNAL_INTERVAL = 0.5
 
 
 class AbortSignal:
@@ -18,54 +24,59 @@ class AbortSignal:
     (False, False)
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_event", "_lock", "_next_key", "_reason")
+    # A signal handler may fire it at any point of a method, in the thread that runs the method. So there is no lock: each step that
+    # must be undivided is one operation on a list or a dict, which Python carries out as a whole.
+    __slots__ = ("__weakref__", "_callbacks", "_keys", "_reasons")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may fire it in the thread that holds the lock
-        self._event = threading.Event()
         self._callbacks: Dict[int, Callable[[Any], None]] = {}
-        self._next_key = 0
-        self._reason: Any = None
+        self._keys = itertools.count()
+        #: The reason of each abort; the signal has fired if there is one, and the first one counts.
+        self._reasons: List[Any] = []
 
     @property
     def aborted(self) -> bool:
         """True if the signal has fired."""
-        return self._event.is_set()
+        return bool(self._reasons)
 
     @property
     def reason(self) -> Any:
         """The argument of `AbortController.abort`; None before the signal fires."""
-        return self._reason
+        return self._reasons[0] if self._reasons else None
 
     def wait(self, timeout: Optional[float] = None) -> bool:
         """Block until the signal fires, for at most *timeout* seconds. Return True if it has fired."""
-        return self._event.wait(timeout)
+        wake = threading.Lock()
+        wake.acquire()
+        unsubscribe = self.subscribe(lambda _: wake.release())
+        try:
+            acquire(wake, timeout)
+        finally:
+            unsubscribe()
+        return self.aborted
 
     def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Call *callback* with the reason when the signal fires, or now if it has fired. Return a function that unsubscribes it."""
-        with self._lock:
-            key = self._next_key
-            self._next_key += 1
-            self._callbacks[key] = callback
-            fired = self._event.is_set() and self._callbacks.pop(key, None) is not None
-        if fired:
-            callback(self._reason)
+        key = next(self._keys)
+        self._callbacks[key] = callback
+        if self._reasons:
+            self._call(key)
         return lambda: self._forget(key)
 
     def _forget(self, key: int) -> None:
-        with self._lock:
-            self._callbacks.pop(key, None)
+        self._callbacks.pop(key, None)
+
+    def _call(self, key: int) -> None:
+        # The thread that fires the signal and the one that subscribes may both be here: one of them gets the callback.
+        callback = self._callbacks.pop(key, None)
+        if callback is not None:
+            callback(self._reasons[0])
 
     def _fire(self, reason: Any) -> None:
-        with self._lock:
-            if self._event.is_set():
-                return
-            self._reason = reason
-            self._event.set()
-            callbacks = list(self._callbacks.values())
-            self._callbacks.clear()
-        for callback in callbacks:
-            callback(reason)
+        if not self._reasons:
+            self._reasons.append(reason)
+        for key in list(self._callbacks):
+            self._call(key)
 
     def __repr__(self) -> str:
         return f"<AbortSignal {'aborted' if self.aborted else 'waiting'}>"
@@ -91,3 +102,14 @@ class AbortController:
     def abort(self, reason: Any = None) -> None:
         """Fire the signal; if it has fired, do nothing. Does not wait for the calls that it ends."""
         self.signal._fire(reason)
+
+
+def acquire(lock: threading.Lock, seconds: Optional[float]) -> bool:
+    """Wait for *lock*, for at most *seconds*; None: no limit. Return True if it was acquired."""
+    end = None if seconds is None else time.monotonic() + seconds
+    while True:
+        left = SIGNAL_INTERVAL if end is None else max(0.0, end - time.monotonic())
+        if lock.acquire(timeout=min(left, SIGNAL_INTERVAL)):
+            return True
+        if end is not None and left <= SIGNAL_INTERVAL:
+            return False

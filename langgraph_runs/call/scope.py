@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from types import TracebackType
 from typing import Any, Callable, Iterable, List, Optional, Type, TypeVar, Union
 
@@ -22,7 +21,7 @@ from ..errors import (
     RequestInfo,
     shortened,
 )
-from .abort import AbortSignal
+from .abort import SIGNAL_INTERVAL, AbortSignal, acquire
 from .deadline import Deadline
 from .user_errors import UserCodeError, user_code
 
@@ -33,9 +32,6 @@ D = TypeVar("D")
 
 #: Seconds (23 days). Sockets and locks refuse waits that are much longer.
 _LONGEST = 2_000_000.0
-#: Seconds of a single wait in the kernel. A signal that arrives after Python has looked for signals, and before the kernel waits,
-#: does not end the wait: its handler, as that of Ctrl-C, is called afterwards.
-SIGNAL_INTERVAL = 0.5
 
 
 class Scope:
@@ -214,12 +210,10 @@ class Scope:
                 wake = threading.Lock()
                 wake.acquire()
                 with self._lock:
-                    if self._interrupted:
-                        wake.release()
-                    else:
-                        self._wake = wake
-                with user_code():  # a signal handler
-                    _acquire(wake, seconds)
+                    self._wake = wake
+                if not self._interrupted:  # else *wake* may not be released: a signal handler has interrupted the call before
+                    with user_code():  # a signal handler
+                        acquire(wake, seconds)
         self.check()
 
     def close(self) -> None:
@@ -251,12 +245,3 @@ def _shut_down(sock: Any) -> None:
             plain.shutdown(socket.SHUT_RDWR)  # eventlet's sockets look up this method in each object
     except OSError:
         pass  # not connected yet, or closed: no thread is blocked on it
-
-
-def _acquire(lock: Any, seconds: float) -> None:
-    """Wait for *lock*, for at most *seconds*."""
-    end = time.monotonic() + seconds
-    while not lock.acquire(timeout=min(seconds, SIGNAL_INTERVAL)):
-        seconds = end - time.monotonic()
-        if seconds <= 0:
-            return

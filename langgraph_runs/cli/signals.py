@@ -34,6 +34,7 @@ class Signals:
         self._queue: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._run_is_known = threading.Event()
         self._in_call = False
+        self._has_thread = True
         #: True while the run is being cancelled, or the command ends in another way.
         self.ending = False
         self._count = 0
@@ -52,13 +53,17 @@ class Signals:
     def aborting_calls(self) -> Iterator[None]:
         """Run the thread that aborts a call when a signal arrives; `during_call` is used within this block."""
         thread = threading.Thread(target=self._abort_on_signal, name="langgraph-runs-signals", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the machine gives no further thread
+            self._has_thread = False
         try:
             yield
         finally:
             self._run_is_known.set()
             self._queue.put(False)
-            thread.join()
+            if self._has_thread:
+                thread.join()
 
     @contextlib.contextmanager
     def during_call(self) -> Iterator[None]:
@@ -80,7 +85,9 @@ class Signals:
         self._count += 1
         if self._count > 1:
             os._exit(exit_codes.INTERRUPTED)
-        if self._in_call:
+        if self._in_call and not self._has_thread:
+            self._controller.abort("interrupted")  # without waiting for the id of the run
+        elif self._in_call:
             self._queue.put(True)
         else:
             raise KeyboardInterrupt

@@ -5,6 +5,7 @@ The module `session`, which sends the requests, and requests are imported when t
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -106,6 +107,10 @@ class Transport:
         self._clock = clock
         self._sleep = sleep
         self._prepare()
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        # With connections and a retry budget of its own. What a pickled client, or its ``runs``, consists of.
+        return functools.partial(Transport, connect=self._shared.connect), (self.settings,)
 
     def _prepare(self) -> None:
         settings = self.settings
@@ -302,7 +307,8 @@ class _Shared:
     """The state that all copies of a client share: connections, retry budget, calls in progress. Each process has its own."""
 
     def __init__(self, connect: Callable[[], Connector], budget: Optional[float], clock: Callable[[], float]) -> None:
-        self._connect = connect
+        #: Makes the connector of a process.
+        self.connect = connect
         self._budget = budget
         self._clock = clock
         self.closed = False
@@ -332,7 +338,7 @@ class _Shared:
         if state.connector is None:
             with state.lock:
                 if state.connector is None:
-                    made = self._connect()
+                    made = self.connect()
                     # A signal handler may have made a connector meanwhile.
                     state.connector = state.connector or made
         return state.connector

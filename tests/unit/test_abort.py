@@ -146,3 +146,44 @@ def test_a_signal_handler_may_abort_at_any_line_of_a_subscription(line: int) -> 
     thread.join(5)
     assert False is thread.is_alive(), "the handler blocks on a lock that its own thread holds"
     assert (["handler"] if done[0] else []) == reasons
+
+
+@pytest.mark.parametrize("line", range(1, 10))
+def test_a_signal_handler_may_abort_at_any_line_of_a_wait(line: int) -> None:
+    """A handler that interrupts wait() itself neither blocks nor is missed."""
+    controller = AbortController()
+    found: List[bool] = []
+
+    def work() -> None:
+        reached = at_each_line(
+            AbortSignal.wait.__code__,
+            lambda: controller.abort("handler"),
+            lambda: found.append(controller.signal.wait(0.2)),
+            line,
+        )
+        found.append(reached)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert False is thread.is_alive(), "the handler blocks on a lock that its own thread holds"
+    assert found[0] is found[1], "the wait ended with True if and only if the signal fired during it"
+
+
+@pytest.mark.parametrize("line", range(1, 6))
+def test_an_abort_that_is_interrupted_can_be_repeated(line: int) -> None:
+    """As by a Ctrl-C: the second one calls the subscribers that the first one has not called."""
+    controller = AbortController()
+    reasons: List[Any] = []
+    controller.signal.subscribe(reasons.append)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    try:
+        at_each_line(AbortSignal._fire.__code__, interrupt, lambda: controller.abort("first"), line)
+    except KeyboardInterrupt:
+        pass
+    controller.abort("second")
+    assert controller.signal.aborted
+    assert [controller.signal.reason] == reasons

@@ -555,6 +555,19 @@ def test_a_client_pickles(connect: Connect) -> None:
     assert [0, 0, 1, 0, 2, 0] == connections
 
 
+def test_the_resources_of_a_client_pickle_as_it_does(connect: Connect) -> None:
+    """So that a method can be passed to another process: ``executor.submit(client.runs.get, ...)``."""
+    with ScriptedServer(always=reply_json(200, run_json())) as server:
+        client = connect(server.url, api_key="s3cret")
+        for made in (pickle.loads(pickle.dumps(client.runs)), copy.deepcopy(client.runs)):
+            assert made.get(THREAD_ID, RUN_ID).run_id == RUN_ID
+        get, search = pickle.loads(pickle.dumps((client.runs.get, client.assistants.get)))
+        assert get(THREAD_ID, RUN_ID).run_id == RUN_ID
+        assert get.__self__._transport is search.__self__._transport  # with the same connections
+        assert {"s3cret"} == {request.header("x-api-key") for request in server.requests}
+        get.__self__._transport.close()
+
+
 def test_a_closed_client_pickles_too(connect: Connect) -> None:
     """The copy is open: it is another client."""
     with ScriptedServer(always=reply_json(200, {})) as server:

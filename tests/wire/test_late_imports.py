@@ -1,0 +1,115 @@
+"""A call imports nothing: from the moment that a client exists, all that its calls and their failures need is there.
+
+The calls are made in a process of their own, in which every import is noted and refused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from langgraph_runs.testing import fails, fake_server, succeeds
+
+from .scripted import ScriptedServer, closed_port, reply, reply_json, stall
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LONG_AGO = "Wed, 21 Oct 2015 07:28:00 GMT"
+#: Responses for one ``info`` each, but for the first two: a request is repeated after a 503.
+RESPONSES = [
+    reply_json(503, {"detail": "busy"}, [("Retry-After", LONG_AGO)]),
+    reply_json(200, {"version": "1"}, [("Date", LONG_AGO)]),
+    reply(404, b"<html><h1>gone &amp; away</h1></html>", [("content-type", "text/html")]),
+    reply(302, b"", [("location", "http://127.0.0.1:1/")]),
+    reply_json(500, {"detail": "no"}),
+    reply_json(500, {"detail": "no"}),
+    reply(200, gzip.compress(b'{"version":"1"}'), [("content-encoding", "gzip"), ("content-type", "application/json")]),
+    reply(200, b"{no json", [("content-type", "application/json")]),
+    reply(200, b"\xff\xfe{}", [("content-type", "application/json; charset=latin-1")]),
+    reply_json(401, {"detail": "login"}),
+]
+
+PROGRAM = """
+import dataclasses, datetime, decimal, enum, json, os, pathlib, sys, tempfile, traceback, uuid
+sys.argv[1:] = json.loads(sys.argv[1])
+sys.path.insert(0, "tests/hosts")
+from probes import CALLS, Probe
+from langgraph_runs import *
+
+fake, silent, scripted, closed = sys.argv[1:]
+probe = Probe(fake, silent)
+once = RetryPolicy(attempts=2, wait_initial=0.01)
+other, refused, unknown, foreign = [
+    Client(url, api_key=None, retry=once, timeout=20) for url in (scripted, closed, "http://unknown.invalid", "http://bücher.invalid")
+]
+imported, results = {}, []
+
+class Refusing:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        imported.setdefault(name, "".join(traceback.format_stack(limit=8)[:-1]))
+        raise ImportError(f"{name} was imported by a call")
+
+@dataclasses.dataclass
+class Data:
+    number: int = 1
+
+def tried(work):
+    try:
+        results.append(str(work()))
+    except LangGraphRunsError as error:
+        results.append(type(error).__name__)
+
+sys.meta_path.insert(0, Refusing)
+for name in CALLS:
+    tried(lambda: probe.run(name))
+for _ in range(8):
+    tried(lambda: other.info().version)
+for client in refused, unknown, foreign:
+    tried(client.ok)
+runs, threads = probe.client.runs, probe.client.threads
+thread_id = threads.create().thread_id
+run_id = runs.create(thread_id, "agent").run_id
+values = [datetime.datetime.now(), uuid.uuid4(), Data(), pathlib.Path("x"), decimal.Decimal(1), {1}, datetime.timedelta(1)]
+for work in (
+    lambda: runs.wait(thread_id, "agent", input={"fail": True}),
+    lambda: runs.wait(thread_id, "agent", input={"values": values}),
+    lambda: runs.wait(thread_id, "agent", input={"value": "\\ud800"}),
+    lambda: runs.wait(None, "agent"),
+    lambda: len(runs.create_batch([RunCreate(assistant_id="agent", thread_id=thread_id)])),
+    lambda: len(list(runs.iter(thread_id))) > 2,
+    lambda: threads.get_state(thread_id).next,
+    lambda: len(threads.get_history(thread_id)) > 0,
+    lambda: len(threads.search()) > 0,
+    lambda: runs.get(thread_id, "no-uuid"),
+    lambda: len(list(runs.join_stream(thread_id, run_id))),
+    lambda: [result.values for result in runs.join_all([(thread_id, run_id)])],
+    lambda: runs.delete(thread_id, run_id),
+    lambda: probe.client.close(),
+):
+    tried(work)
+sys.meta_path.remove(Refusing)
+print(json.dumps([imported, results]))
+"""
+
+
+def test_a_call_imports_nothing() -> None:
+    script = succeeds({"done": True}, events=[("custom", 1), 0.05, ("custom", 2)])
+    with fake_server() as fake, ScriptedServer(always=stall()) as silent, ScriptedServer(*RESPONSES) as scripted:
+        fake.script(script.cut_after(1), repeat=True, input={"cut": True})
+        fake.script(fails("ValueError", "no ink"), repeat=True, input={"fail": True})
+        fake.script(script, repeat=True)
+        with closed_port() as closed:
+            urls = json.dumps([fake.url, silent.url, scripted.url, closed])
+        command = [sys.executable, "-c", PROGRAM, urls]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert not done.returncode and not done.stderr, done.stderr
+    imported, results = json.loads(done.stdout)
+    assert {} == imported
+    assert [""] * 5 == results[:5]
+    assert ["1", "NotFoundError", "APIStatusError", "InternalServerError", "1"] == results[5:10]
+    assert ["ResponseDecodeError", "ResponseDecodeError", "AuthenticationError"] == results[10:13]
+    assert ["APIConnectionError"] * 3 == results[13:16]
+    assert ["RunFailedError", "{'done': True}"] == results[16:18]
