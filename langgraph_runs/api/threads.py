@@ -27,6 +27,7 @@ __all__ = [
     "get_lock",
     "get_state",
     "get_thread",
+    "has_marker",
     "prune_threads",
     "release_lock",
     "search_marked_threads",
@@ -172,6 +173,11 @@ def search_marked_threads(
             item = row["metadata"].get(BATCH_ITEM) if isinstance(row.get("metadata"), dict) else None
             found.append(MarkedThread(thread.thread_id, item if isinstance(item, int) else None))
     return found
+
+
+def has_marker(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> bool:
+    """Return True if the thread has the marker of a create in its metadata, which its runs may inherit."""
+    return marker_in(fetch_json(transport, scope, build("GET", thread_path(thread_id), options))) is not None
 
 
 class LockState(NamedTuple):

@@ -67,15 +67,14 @@ class RunCreator:
         marker: RequestMarker,
         recover: bool = True,
         own_thread: bool = False,
-        may_send: Optional[Callable[[], bool]] = None,
+        repeats: bool = True,
     ) -> Union[ByteStream, RecoveredRun]:
         """Return the open response to a create. With *recover*, a run whose response was lost is looked up and returned instead.
 
         *own_thread* says that no other call creates runs on the thread, and that the request has ``multitask_strategy="reject"``.
-        With *may_send*, the caller repeats creates that were surely not executed, and a create whose run was not found is sent
-        again only if the function returns True.
+        Without *repeats*, the create is sent once: the error of the attempt is raised where it would be sent again.
         """
-        creation = _Creation(self, request, scope, thread_id, marker, recover, own_thread, may_send)
+        creation = _Creation(self, request, scope, thread_id, marker, recover, own_thread, repeats)
         return self._transport.logged(creation.open, request, scope)
 
     def send_once(
@@ -87,7 +86,7 @@ class RunCreator:
         marker: RequestMarker,
         recover: bool = True,
         own_thread: bool = False,
-        may_send: Optional[Callable[[], bool]] = None,
+        repeats: bool = True,
         on_headers: Optional[Callable[[Mapping[str, str]], None]] = None,
     ) -> Union[Response, RecoveredRun]:
         """Return the whole response to a create; otherwise as `open_once`.
@@ -95,7 +94,7 @@ class RunCreator:
         *on_headers* is called with the headers of a success, before the body is read. Its exceptions reach the caller, and the
         create is not repeated.
         """
-        creation = _Creation(self, request, scope, thread_id, marker, recover, own_thread, may_send)
+        creation = _Creation(self, request, scope, thread_id, marker, recover, own_thread, repeats)
         return self._transport.logged(lambda: creation.send(on_headers), request, scope)
 
     def find(self, thread_id: Optional[str], marker: RequestMarker, scope: Scope) -> Optional[Run]:
@@ -117,7 +116,7 @@ class _Creation:
         marker: RequestMarker,
         recover: bool,
         own_thread: bool,
-        may_send: Optional[Callable[[], bool]],
+        repeats: bool,
     ) -> None:
         self._creator = creator
         self._transport = creator._transport
@@ -126,8 +125,7 @@ class _Creation:
         self._marker = marker
         self._recover = recover
         self._own_thread = own_thread
-        self._may_send = may_send
-        self._repeats_refused = creator.repeat_refused and may_send is None
+        self._repeats = repeats
         self._sent = 0
         #: True if an attempt may have created the run.
         self._may_exist = False
@@ -180,7 +178,7 @@ class _Creation:
                 return self._run_in_the_way(error)
             execution = execution_of(error)
             if execution is Execution.NOT_EXECUTED:
-                seconds = self._retrier.next_wait(error) if self._repeats_refused else None
+                seconds = self._retrier.next_wait(error) if self._repeats and self._creator.repeat_refused else None
                 if seconds is None:
                     raise self._final(error)
                 self._scope.sleep(seconds)
@@ -189,7 +187,7 @@ class _Creation:
                 raise error
             self._may_exist = True
             recovered = self._find(error)
-            if recovered is None and self._may_send is not None and not self._may_send():
+            if recovered is None and not self._repeats:
                 raise self._final(error)
             if recovered is None and self._retrier.next_wait(error, seconds=0.0, repeatable=True) is None:
                 raise self._final(error)

@@ -43,8 +43,11 @@ class KeyLookup:
         self._options = options
         self._scope = scope
 
-    def look(self) -> Optional[api.MarkedRun]:
-        """Return the run of the key, the oldest if there are several; None if there is evidence that there is none."""
+    def look(self, own: Optional[str] = None) -> Optional[api.MarkedRun]:
+        """Return the run of the key, the oldest if there are several; None if there is evidence that there is none.
+
+        Others are removed, also that with the id *own*, which the call has just created.
+        """
         attempts = self._scope.attempts
         try:
             rows, problem = self._read()
@@ -57,7 +60,7 @@ class KeyLookup:
         of_key = sorted((row for row in rows if self._marker.is_on(row)), key=_age)
         if of_key:
             of_key[0].note_in(self._traits, shows_marker=self._marker.is_shown_by(of_key[0]))
-            self._remove_younger(of_key)
+            self._remove_younger(of_key, own)
             return of_key[0]
         if problem is None and not all(row.marker is not None or row.has_metadata for row in rows):
             problem = "the server does not show the metadata of runs"
@@ -84,24 +87,27 @@ class KeyLookup:
             return reader.rows, "the server does not show all runs of the thread"
         return reader.rows, "the list of runs came from a cache" if from_cache else None
 
-    def _remove_younger(self, of_key: List[api.MarkedRun]) -> None:
-        """Cancel and delete the runs of the key that another create has made after the oldest one.
+    def _remove_younger(self, of_key: List[api.MarkedRun], own: Optional[str]) -> None:
+        """Cancel and delete the runs of the key that creates with the key have made after the oldest one.
 
-        Runs with the very marker of the oldest one stay: a run that another program creates on the thread may have inherited it
-        from the thread's metadata.
+        A run with the very marker of the oldest one was made by the same create, which a proxy has sent twice, or another program
+        has created it, and it has inherited the marker from the thread's metadata. It stays unless the thread has no marker.
         """
-        for row in of_key[1:]:
-            if row.marker != of_key[0].marker:
-                self.remove(self._thread_id, row.run.run_id)
+        younger = of_key[1:]
+        copies = [row for row in younger if row.marker == of_key[0].marker and row.run.run_id != own]
+        inherited = bool(copies) and api.has_marker(self._transport, self._scope, self._thread_id, self._options)
+        for row in younger:
+            if not (inherited and row in copies):
+                self.remove(row.run.run_id)
 
-    def remove(self, thread_id: str, run_id: str) -> None:
+    def remove(self, run_id: str) -> None:
         """Cancel a run and, when it has stopped, delete it."""
         try:
-            api.cancel_run(self._transport, self._scope, thread_id, run_id, self._options, wait=True)
+            api.cancel_run(self._transport, self._scope, self._thread_id, run_id, self._options, wait=True)
         except (NotFoundError, ConflictError):
             pass  # it has ended, or another call has removed it
         try:
-            api.delete_run(self._transport, self._scope, thread_id, run_id, self._options)
+            api.delete_run(self._transport, self._scope, self._thread_id, run_id, self._options)
         except NotFoundError:
             pass
 

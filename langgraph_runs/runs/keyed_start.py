@@ -6,18 +6,18 @@ Without help of the server, by this protocol. Its steps have the names of the mo
 
 1. ``take_lock``: create the thread with ``if_exists="raise"``. Of all calls, one succeeds: it holds lock 0 (see `locks`).
 2. ``post``: the call that holds the lock posts the run, with ``multitask_strategy="reject"`` and the key in its marker, within
-   `HOLD` seconds. If the server surely did not execute that, it may post again while it holds the lock, else it gives it back.
+   `HOLD` seconds. If the server surely did not execute that, it may post again while it holds the lock, else it gives it back. If
+   the response is lost, it looks the run up (``look_up``), and then waits as all others do: the create may still arrive.
 3. ``look``: a call that finds the thread lists its runs. A run with the key is the result. If there is none, it lists them again
    until the run appears, or the lock was given back, or it has been there for `EXPIRY` seconds: then the call that created it has
    died, or its request was lost.
 4. Then it takes the next lock (a thread of its own), which of all waiting calls one gets, looks again, and posts.
-5. ``look_again``: a call that posted after a takeover, or so late that another call may have taken over, lists the runs again. Of
-   two runs with the key the older one stays. The younger one is cancelled and deleted (``remove_younger``), and its call gets the
-   older one.
+5. ``look_again``: a call that has posted lists the runs again, since a proxy may have sent its create twice. Of two runs with the
+   key the older one stays. The younger one is cancelled and deleted (``remove_younger``), and its call gets the older one.
 
-So two runs of a key need a create that the server executes later than ``EXPIRY - HOLD`` seconds after it was sent. While the run
-of the takeover is unfinished, the server's own refusal of a second run stops even that, on servers that have
-``multitask_strategy``. A run that comes still later is removed by the call that created it or, if that has died, by the next call
+So two runs of a key need a create that the server executes later than ``EXPIRY - HOLD`` seconds after it was sent, or a proxy that
+sends it twice. While the first run is unfinished, the server's own refusal of a second one stops even that, on servers that have
+``multitask_strategy``. A run that comes still later is removed by the call that created it or, if that has ended, by the next call
 with the key; until then it may have been executed.
 
 *On a thread that the caller names* there is no lock: ``look``, ``post`` with ``reject``, and if the thread is busy with another
@@ -33,7 +33,7 @@ import logging
 from typing import TYPE_CHECKING, Callable, Generic, Optional, Tuple, TypeVar, Union
 
 from .. import api
-from ..call import Scope, is_surely_not_executed, polling_wait
+from ..call import Execution, Scope, execution_of, is_surely_not_executed, polling_wait
 from ..errors import (
     APIConnectionError,
     APIStatusError,
@@ -64,8 +64,7 @@ _MOST_LOCKS = 100
 class KeyedStart(Generic[R]):
     """One call that creates the run of an idempotency key, or finds it.
 
-    *send* sends a create and, if the response is lost, looks the run up. It gets the request and, on a derived thread, a function
-    that says whether the create may still be sent; without that function it repeats refused creates itself.
+    *send* sends a create and, if the response is lost, looks the run up. It gets the request, and whether it may send it again.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class KeyedStart(Generic[R]):
         traits: ServerTraits,
         start: PreparedStart,
         scope: Scope,
-        send: Callable[[Request, Optional[Callable[[], bool]]], Union[R, RecoveredRun]],
+        send: Callable[[Request, bool], Union[R, RecoveredRun]],
         *,
         repeat_refused: bool = True,
     ) -> None:
@@ -84,12 +83,14 @@ class KeyedStart(Generic[R]):
         self._key = start.key
         self._thread_id = start.thread_id
         self._scope = scope
-        self._send: Callable[[Request, Optional[Callable[[], bool]]], Union[R, RecoveredRun]] = send
+        self._send: Callable[[Request, bool], Union[R, RecoveredRun]] = send
         options = start.options.headers_only
         self._lookup = KeyLookup(transport, traits, start.thread_id, start.marker, options, scope)
         self._locks = Locks(transport, start.key, options, scope)
         self._retrier = transport.retrier(start.request, scope)
         self._repeat_refused = repeat_refused
+        #: When the last create was sent whose response was lost, by the clock of the call.
+        self._posted: Optional[float] = None
 
     def run(self) -> Union[R, RecoveredRun]:
         """Return the response to the create, or the run that another call, or an attempt of this one, has created."""
@@ -114,6 +115,7 @@ class KeyedStart(Generic[R]):
     def _wait_for_run(self, number: int) -> Tuple[Optional[RecoveredRun], int]:
         """Return the run when it appears, or None and the number of the lock to take, when lock *number* is not held any more."""
         seen, polls = self._locks.now(), 0
+        posted, self._posted = self._posted, None
         while True:
             found = self._look()
             if found is not None:
@@ -121,7 +123,7 @@ class KeyedStart(Generic[R]):
             state = self._locks.state(number)
             if state is None:
                 return None, number  # it was deleted; lock 0 with the thread of the run
-            if self._locks.has_expired(state, seen):
+            if self._locks.has_expired(state, seen, posted):
                 _log.info("%s: the call that holds lock %d has ended, or is late: taking over", self._start.request, number)
                 return None, number + 1
             polls += 1
@@ -134,20 +136,19 @@ class KeyedStart(Generic[R]):
             if found is not None:
                 return found
         while self._locks.may_send(lock):
+            posted = self._locks.now()
             try:
-                result = self._send(self._start.request, lambda: self._locks.may_send(lock))
+                return self._look_again(self._send(self._start.request, False))
             except ConflictError:
-                self._locks.release(lock)
                 found = self._look()
                 if found is None:
+                    self._locks.release(lock)
                     raise
                 return found
             except (APIConnectionError, APIStatusError) as error:
                 if not self._may_repeat(error, lock):
+                    self._posted = None if is_surely_not_executed(error) else posted
                     return None
-            else:
-                found_it = isinstance(result, RecoveredRun)
-                return result if self._locks.is_alone(lock) and not found_it else self._look_again(result)
         self._locks.release(lock)
         return None
 
@@ -158,10 +159,13 @@ class KeyedStart(Generic[R]):
         the lock is given back.
         """
         try:
-            if not is_surely_not_executed(error):
-                if self._locks.may_send(lock) or isinstance(error, CreateUncertainError) or not self._transport.is_transient(error):
+            execution = execution_of(error)
+            if execution is Execution.EXECUTED or isinstance(error, CreateUncertainError):
+                raise error
+            if execution is Execution.UNKNOWN:
+                if self._retrier.next_wait(error, seconds=0.0, repeatable=True) is None:
                     raise error
-                return False  # the run was not found, but there was no time left to send the create again
+                return False  # the run was not found, but the create may still arrive
             seconds = self._retrier.next_wait(error) if self._repeat_refused else None
             keeps = seconds is not None and self._locks.may_send(lock, seconds)
             if not keeps:
@@ -180,7 +184,7 @@ class KeyedStart(Generic[R]):
         if found is not None:
             return found
         try:
-            result = self._send(self._start.request, None)
+            result = self._send(self._start.request, True)
         except ConflictError:
             found = self._look()
             if found is not None:
@@ -188,14 +192,17 @@ class KeyedStart(Generic[R]):
             if self._start.request_as_given is None:
                 raise
             # The thread is busy with another run.
-            result = self._send(self._start.request_as_given, None)
+            result = self._send(self._start.request_as_given, True)
         return self._look_again(result)
 
     # -- on both
 
-    def _look(self) -> Optional[RecoveredRun]:
-        """Return the run of the key; None if there is evidence that there is none. Raise if it has other arguments."""
-        row = self._lookup.look()
+    def _look(self, own: Optional[str] = None) -> Optional[RecoveredRun]:
+        """Return the run of the key; None if there is evidence that there is none. Raise if it has other arguments.
+
+        *own* is the run that this call has just created. It is removed if it is not the oldest one.
+        """
+        row = self._lookup.look(own)
         if row is None:
             return None
         self._key.check(row)
@@ -208,12 +215,16 @@ class KeyedStart(Generic[R]):
         if is_replayed(result.headers):
             return result
         own = api.ids_from(result.headers).run_id
-        oldest = self._lookup.look()
-        if oldest is None or oldest.run.run_id == own or self._start.marker.is_own(oldest):
+        try:
+            found = self._look(own)
+        except BaseException:
+            self._close(result)
+            raise
+        if found is None or found.run_id == own or (own is None and not found.replayed):
             return result
+        self._close(result)
+        return found
+
+    def _close(self, result: Union[Response, ByteStream]) -> None:
         if not isinstance(result, Response):
             result.close()
-        if own is not None:
-            self._lookup.remove(self._thread_id, own)
-        self._key.check(oldest)
-        return RecoveredRun(oldest.run.run_id, oldest.run.thread_id or self._thread_id, oldest.run, replayed=True)

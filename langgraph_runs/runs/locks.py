@@ -2,8 +2,7 @@
 
 Lock 0 is the thread of the run itself. A call that creates a lock holds it for `HOLD` seconds: so long it may send the request that
 creates the run. The next lock may be created when the last one was given back, or when it has been there for `EXPIRY` seconds. So
-two calls never send their creates within ``EXPIRY - HOLD`` seconds of each other, unless the first one said that its create will
-not be sent.
+two creates are never sent within ``EXPIRY - HOLD`` seconds of each other, unless the server surely did not execute the first one.
 
 Evidence that this call has created a lock: the server's response to its request has the token of the call, or the server refuses
 a thread that exists, and has accepted this one. Every other response means that another call may have created it.
@@ -99,13 +98,12 @@ class Locks:
         """Return True if the call still holds *lock* in *seconds* from now, so that it may send its create then."""
         return self.now() + seconds < lock.since + HOLD
 
-    def is_alone(self, lock: Lock) -> bool:
-        """Return True if no other call can have posted before now: *lock* is the first one, and cannot have expired yet."""
-        return lock.number == 0 and lock.proven and self.now() < lock.since + EXPIRY
+    def has_expired(self, state: api.LockState, seen: float, posted: Optional[float] = None) -> bool:
+        """Return True if the next lock may be created; *seen* is when this call has first seen this one.
 
-    def has_expired(self, state: api.LockState, seen: float) -> bool:
-        """Return True if the next lock may be created; *seen* is when this call has first seen this one."""
-        if state.released or self.now() >= seen + EXPIRY:
+        *posted* is when this call itself has sent its create, if it holds the lock: the create is not executed any more.
+        """
+        if state.released or self.now() >= seen + EXPIRY or (posted is not None and self.now() >= posted + EXPIRY - HOLD):
             return True
         clocks = [time.time()] if state.server_time is None else [time.time(), state.server_time]
         return len(clocks) == 2 and state.created_at is not None and state.created_at < min(clocks) - _OLD

@@ -149,7 +149,7 @@ class RunStarter:
         """Start a run for a stream and return the open response, or the run if the response was lost."""
         scope.note_run(thread_id=start.thread_id)
 
-        def open_once(request: Request, may_send: Optional[Callable[[], bool]] = None) -> Union[ByteStream, RecoveredRun]:
+        def open_once(request: Request, repeats: bool) -> Union[ByteStream, RecoveredRun]:
             with explained_refusals(self.transport, scope, start.thread_id, start.options):
                 return self.creator.open_once(
                     request,
@@ -158,15 +158,15 @@ class RunStarter:
                     marker=start.marker,
                     recover=start.survives_disconnect,
                     own_thread=start.own_thread,
-                    may_send=may_send,
+                    repeats=repeats,
                 )
 
-        return open_once(start.request) if start.key is None else self._once_per_key(start, scope, open_once)
+        return open_once(start.request, True) if start.key is None else self._once_per_key(start, scope, open_once)
 
     def _send_keyed(self, start: PreparedStart, scope: Scope) -> Union[Response, RecoveredRun]:
         """Create the run of an idempotency key, or find it. Return the response to the create, or the run."""
 
-        def send_once(request: Request, may_send: Optional[Callable[[], bool]]) -> Union[Response, RecoveredRun]:
+        def send_once(request: Request, repeats: bool) -> Union[Response, RecoveredRun]:
             with explained_refusals(self.transport, scope, start.thread_id, start.options):
                 return self.creator.send_once(
                     request,
@@ -174,13 +174,13 @@ class RunStarter:
                     thread_id=start.thread_id,
                     marker=start.marker,
                     own_thread=start.own_thread,
-                    may_send=may_send,
+                    repeats=repeats,
                 )
 
         return self._once_per_key(start, scope, send_once)
 
     def _once_per_key(
-        self, start: PreparedStart, scope: Scope, send: Callable[[Request, Optional[Callable[[], bool]]], Union[R, RecoveredRun]]
+        self, start: PreparedStart, scope: Scope, send: Callable[[Request, bool], Union[R, RecoveredRun]]
     ) -> Union[R, RecoveredRun]:
         keyed: KeyedStart[R] = KeyedStart(
             self.transport, self.traits, start, scope, send, repeat_refused=self.creator.repeat_refused

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
+import requests
 
 from langgraph_runs import (
     Client,
@@ -18,10 +21,10 @@ from langgraph_runs import (
     NotFoundError,
     UnprocessableEntityError,
 )
-from langgraph_runs.markers import LOCK, RELEASED
+from langgraph_runs.markers import LOCK, MARKER, RELEASED
 from langgraph_runs.runs import locks
 from langgraph_runs.runs import thread_of_key as key_id
-from langgraph_runs.testing.cutting_proxy import CuttingProxy, cut_response, swallow
+from langgraph_runs.testing.cutting_proxy import CuttingProxy, Fault, cut_request, cut_response, stall_response, swallow
 
 from .fake_langgraph import FakeLangGraph, FakeRun
 from .scripted import reply, reply_json
@@ -61,17 +64,15 @@ def paths(server: FakeLangGraph) -> list[str]:
 # -- the first call and the later ones
 
 
-def test_the_first_create_sends_two_requests_and_a_later_one_gets_its_run(
-    connect: Connect, server: FakeLangGraph, key: str
-) -> None:
+def test_the_first_create_sends_three_requests_and_a_later_one_two(connect: Connect, server: FakeLangGraph, key: str) -> None:
     first = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
     thread_id = key_id(key)
-    assert ["POST /threads", f"POST /threads/{thread_id}/runs"] == paths(server)
+    assert ["POST /threads", f"POST /threads/{thread_id}/runs", f"GET /threads/{thread_id}/runs"] == paths(server)
     create = server.requests[1]
     assert key == create.header("Idempotency-Key")
     assert "reject" == create.json()["multitask_strategy"]
     again = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
-    assert ["POST /threads", f"GET /threads/{thread_id}/runs"] == paths(server)[2:]
+    assert ["POST /threads", f"GET /threads/{thread_id}/runs"] == paths(server)[3:]
     assert (first.run_id, False, True) == (again.run_id, first.replayed, again.replayed)
     assert (thread_id, first.request_id) == (first.thread_id, again.request_id)
 
@@ -224,7 +225,7 @@ def test_a_create_that_is_refused_for_a_moment_is_sent_again(connect: Connect, s
         server.instead("POST", "/threads/*/runs", reply(429, headers=[("Retry-After", "0")]))
     run = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
     assert not run.replayed
-    assert ["POST /threads"] + [f"POST /threads/{run.thread_id}/runs"] * 3 == paths(server)
+    assert ["POST /threads"] + [f"POST /threads/{run.thread_id}/runs"] * 3 == paths(server)[:-1]
 
 
 def test_a_long_refusal_gives_the_lock_back_and_takes_the_next_one(
@@ -264,16 +265,6 @@ def test_a_create_that_arrives_after_a_takeover_makes_no_second_run(
     assert [taken_over.run.run_id] == [run.run_id for run in connect(server.url).runs.iter(key_id(key))]
 
 
-def test_a_thread_without_a_run_is_taken_over_after_the_time_even_if_it_was_deleted(
-    connect: Connect, server: FakeLangGraph, key: str
-) -> None:
-    client = connect(server.url)
-    run = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
-    client.threads.delete(run.thread_id)
-    again = client.runs.create(None, "agent", input={"n": 1}, idempotency_key=key)
-    assert again.run_id != run.run_id and not again.replayed
-
-
 def test_a_list_from_a_cache_proves_nothing(connect: Connect, server: FakeLangGraph, key: str) -> None:
     client = connect(server.url)
     thread_id = client.threads.create().thread_id
@@ -290,6 +281,75 @@ def test_a_gateway_without_a_server_proves_nothing(connect: Connect, server: Fak
     with pytest.raises(NotFoundError):
         client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
     assert [] == server.created
+
+
+class Twice(requests.Session):
+    """Sends each create twice and returns the second response, as a proxy does that has lost the first one."""
+
+    def __init__(self, server: FakeLangGraph) -> None:
+        super().__init__()
+        self.server = server
+
+    def request(self, method: Any, url: Any, *args: Any, **options: Any) -> Any:
+        if method == "POST" and str(url).endswith("/runs"):
+            super().request(method, url, *args, **options).close()
+            assert self.server.created[-1].wait_for_end(10)
+        return super().request(method, url, *args, **options)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_create_that_a_proxy_sends_twice_makes_one_run(connect: Connect, server: FakeLangGraph, key: str, given: bool) -> None:
+    """The first run has ended before the second request comes, so that ``reject`` does not refuse it."""
+    plain = connect(server.url)
+    thread_id = plain.threads.create().thread_id if given else None
+    with Twice(server) as session:
+        run = connect(server.url, session=session).runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    assert 2 == len(server.created)
+    assert [server.created[0].run_id] == [run.run_id] == [left.run_id for left in plain.runs.iter(run.thread_id)]
+    assert not run.replayed
+    assert run.run_id == plain.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key).run_id
+
+
+def test_a_copy_that_nobody_removed_is_removed_by_the_next_call(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    """The call that posted it has died before it looked again."""
+    plain = connect(server.url)
+    server.instead("GET", "/threads/*/runs", reply_json(200, []))
+    with Twice(server) as session:
+        connect(server.url, session=session).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert 2 == len(list(plain.runs.iter(key_id(key))))
+    run = plain.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert [server.created[0].run_id] == [run.run_id] == [left.run_id for left in plain.runs.iter(run.thread_id)]
+
+
+def test_a_run_that_may_have_inherited_the_marker_is_not_removed(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    """A thread that was created with its first run has the metadata of that run, and gives them to later runs."""
+    client = connect(server.url)
+    thread_id = str(uuid.uuid4())
+    run = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key, if_not_exists="create")
+    client.runs.join(thread_id, run.run_id)
+    body = json.dumps({"assistant_id": "agent", "input": INPUT}).encode()
+    url = f"{server.url}/threads/{thread_id}/runs"
+    with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"})) as response:
+        other = json.load(response)
+    assert other["metadata"][MARKER] == server.run_json(server.created[0])["metadata"][MARKER]
+    assert run.run_id == client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key).run_id
+    assert 2 == len(list(client.runs.iter(thread_id)))
+
+
+@pytest.mark.parametrize("cut", [cut_request(40), swallow(), swallow(reset=True), stall_response(0)], ids=str)
+def test_a_create_whose_response_is_lost_is_not_sent_again_with_the_same_lock(
+    connect: Connect, server: FakeLangGraph, key: str, quick: None, cut: Fault
+) -> None:
+    """It may still arrive: so the call waits until that is out of the question, and takes the next lock."""
+    with CuttingProxy(server.url) as proxy:
+        proxy.arm(cut, when=b"POST /threads/")
+        client = connect(proxy.url, read_timeout=1)
+        try:
+            client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+        except CreateUncertainError:
+            assert cut == stall_response(0)
+        run = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert [run.run_id] == [created.run_id for created in server.created]
 
 
 # -- on a given thread
