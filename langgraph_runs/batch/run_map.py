@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from types import TracebackType
@@ -139,7 +140,7 @@ class MapCalls:
             wait_max=policy.wait_max,
             retry_after_max=policy.retry_after_max,
         )
-        retries = InputRetries(self._transport, limit)
+        retries = InputRetries(self._transport.logging_at(logging.DEBUG), limit)
         store: Optional[LedgerStore] = None
         if config.ledger is not None:
             store = config.ledger.open_store(Purpose.of_map(self._transport.base_url, config.assistant_id, config.run_options))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import logging
 import os
 import threading
 from collections import deque
@@ -31,6 +32,9 @@ __all__ = ["Scheduler"]
 _WINDOW = 4
 #: Seconds of the longest wait. On some systems a wait without a limit cannot be interrupted by a signal.
 _LONGEST_WAIT = 5.0
+
+
+_log = logging.getLogger(__name__)
 
 
 class _State(enum.Enum):
@@ -122,6 +126,8 @@ class Scheduler:
         return self._stop_requested or self._state is _State.STOPPING
 
     def _deliver(self, result: BatchResult) -> BatchResult:
+        if not result.from_ledger:
+            _log_result(result)
         if result.error is not None and self._config.on_error != "yield":
             if self._config.on_error == "raise":
                 raise result.error
@@ -301,3 +307,11 @@ class Scheduler:
     def _show_end(self) -> None:
         self.meter.in_flight = 0
         self.meter.show(last=True)
+
+
+def _log_result(result: BatchResult) -> None:
+    if _log.isEnabledFor(logging.INFO):
+        outcome = "done" if result.error is None else type(result.error).__name__
+        attempts = f", {result.attempts} attempts" if result.attempts > 1 else ""
+        run = "" if result.run_id is None else f", run {result.run_id}"
+        _log.info("map, input %d: %s in %.3f s%s%s", result.index, outcome, result.seconds, attempts, run)

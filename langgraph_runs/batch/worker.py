@@ -8,6 +8,7 @@ neither other inputs nor a ledger.
 from __future__ import annotations
 
 import functools
+import logging
 import pickle
 from typing import Any, Callable, Optional, Tuple
 
@@ -56,7 +57,8 @@ class TaskRunner:
     """Runs tasks on one server. Shared by threads. In another process, tasks with the same client configuration share one."""
 
     def __init__(self, transport: Transport, traits: Optional[ServerTraits], connect: Optional[Callable[[], Any]]) -> None:
-        self._transport = transport
+        # The scheduler logs a line for each result.
+        self._transport = transport = transport.logging_at(logging.DEBUG)
         # Creates that the server refuses are not repeated here: the map pauses, and starts the input again.
         self._starter = RunStarter(transport, traits, repeat_refused=False)
         self._waiter = self._starter.waiter

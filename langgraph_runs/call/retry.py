@@ -129,9 +129,11 @@ class RetryPolicy:
         retry_after: Optional[float] = getattr(error, "retry_after", None)
         return retry_after is not None and self.respect_retry_after and retry_after > self.retry_after_max
 
-    def announce(self, call: str, attempt: int, seconds: float, error: LangGraphRunsError) -> None:
+    def announce(
+        self, call: str, attempt: int, seconds: float, error: LangGraphRunsError, *, log_level: int = logging.INFO
+    ) -> None:
         """Log that *attempt* comes after *seconds*, and call the hook."""
-        _log.info("%s: attempt %d in %.2f s after %s", call, attempt, seconds, type(error).__name__)
+        _log.log(log_level, "%s: attempt %d in %.2f s after %s", call, attempt, seconds, type(error).__name__)
         if self.on_retry is not None:
             self.on_retry(RetryDetails(call=call, attempt=attempt, wait=seconds, error=error))
 
@@ -216,6 +218,7 @@ class Retrier:
         budget: RetryBudget,
         scope: Optional[Scope],
         transient: Callable[[LangGraphRunsError], bool],
+        log_level: int = logging.INFO,
     ) -> None:
         #: Its text is the name of the call in the log line and in `RetryDetails`, such as ``"GET /threads/x/runs"``.
         self.call = call
@@ -225,6 +228,8 @@ class Retrier:
         self.scope = scope
         #: A function that returns True if another attempt may be made after an error.
         self.transient = transient
+        #: The level of the line that is logged before each repeat.
+        self.log_level = log_level
 
     def run(self, attempt: Callable[[], T]) -> T:
         """Return the result of *attempt*, called again after transient errors. Raises the last error itself."""
@@ -302,7 +307,7 @@ class Retrier:
 
     def _announce(self, _: Any) -> None:
         assert self._error is not None
-        self.policy.announce(str(self.call), self.failures + 1, self._seconds, self._error)
+        self.policy.announce(str(self.call), self.failures + 1, self._seconds, self._error, log_level=self.log_level)
 
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than the deadline and the signals of the call allow."""

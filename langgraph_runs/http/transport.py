@@ -106,6 +106,7 @@ class Transport:
         self._shared = _Shared(connect, settings.retry.budget, clock)
         self._clock = clock
         self._sleep = sleep
+        self._log_level = logging.INFO
         self._prepare()
 
     def __reduce__(self) -> Tuple[Any, ...]:
@@ -140,6 +141,12 @@ class Transport:
         copy.__dict__.update(self.__dict__)
         copy.settings = settings
         copy._prepare()
+        return copy
+
+    def logging_at(self, level: int) -> Transport:
+        """Return a copy that logs finished and repeated calls at *level* instead of INFO."""
+        copy = self.with_settings(self.settings)
+        copy._log_level = level
         return copy
 
     def scope(self, timeout: Any = ..., signal: Optional[AbortSignal] = None) -> Scope:
@@ -180,14 +187,22 @@ class Transport:
             budget=self._shared.budget,
             scope=scope,
             transient=lambda error: self.is_transient(error) and (not request.creates or is_surely_not_executed(error)),
+            log_level=self._log_level,
         )
 
     def retrier_of(self, call: str, transient: Callable[[LangGraphRunsError], bool], *, scope: Optional[Scope] = None) -> Retrier:
         """Return a retrier for more than one request: the connections of a stream, or an input of a map."""
-        return Retrier(call, policy=self.settings.retry, budget=self._shared.budget, scope=scope, transient=transient)
+        return Retrier(
+            call,
+            policy=self.settings.retry,
+            budget=self._shared.budget,
+            scope=scope,
+            transient=transient,
+            log_level=self._log_level,
+        )
 
     def logged(self, work: Callable[[], T], request: Request, scope: Scope) -> T:
-        """Return the result of *work*, which sends *request* once or repeatedly, and log one line at INFO for the finished call.
+        """Return the result of *work*, which sends *request* once or repeatedly, and log one line for the finished call.
 
         For a stream, the time in the line is that until the response began.
         """
@@ -201,10 +216,11 @@ class Transport:
             outcome = type(error).__name__
             raise
         finally:
-            if _log.isEnabledFor(logging.INFO):
+            if _log.isEnabledFor(self._log_level):
                 attempts = f", {scope.attempts} attempts" if scope.attempts > 1 else ""
                 with user_code():
-                    _log.info("%s: %s in %.3f s%s", str(request), outcome, self._clock() - started, attempts)
+                    seconds = self._clock() - started
+                    _log.log(self._log_level, "%s: %s in %.3f s%s", str(request), outcome, seconds, attempts)
 
     def is_transient(self, error: LangGraphRunsError) -> bool:
         """Return True if the same request may succeed a little later, by the statuses of the client's policy."""

@@ -979,7 +979,7 @@ def test_what_a_log_handler_raises_reaches_the_caller_and_ends_the_map(
     level = logger.level
     server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}))
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)
     try:
         with pytest.raises(Unexpected) as caught:
             list(client.runs.map("agent", numbers(*range(3)), concurrency=1))
@@ -1014,6 +1014,30 @@ def test_a_function_may_close_the_map(client: Client, server: FakeLangGraph, dou
 
 
 # -- log records
+
+
+def test_the_log_has_one_line_at_info_for_each_input(
+    server: FakeLangGraph, connect: Connect, doubler: Doubler, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Also if its requests are refused and repeated. Requests are at DEBUG, and results from the ledger are not logged."""
+    caplog.set_level("INFO", logger="langgraph_runs")
+    client = connect(server.url, retry=RetryPolicy(wait_initial=0.001, wait_max=0.001))
+    for _ in range(2):
+        server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}))
+    results = list(client.runs.map("agent", numbers(1, 2, -3), ledger=tmp_path / "jobs.sqlite"))
+    lines = sorted(record.getMessage() for record in caplog.records if record.levelno == logging.INFO)
+    assert 3 == len(lines)
+    for result, line in zip(sorted(results, key=lambda result: result.index), lines):
+        how = "done" if result.error is None else "RunFailedError"
+        assert line.startswith(f"map, input {result.index}: {how} in ") and line.endswith(f", run {result.run_id}")
+    caplog.clear()
+    list(client.runs.map("agent", numbers(1, 2, -3), ledger=tmp_path / "jobs.sqlite"))
+    assert [] == caplog.records
+    caplog.set_level("DEBUG", logger="langgraph_runs")
+    list(client.runs.map("agent", numbers(5)))
+    assert {logging.DEBUG} == {record.levelno for record in caplog.records if record.getMessage().startswith("POST ")}
+    client.runs.wait(None, "agent", input={"n": 1})
+    assert logging.INFO == [record.levelno for record in caplog.records if record.getMessage().startswith("POST ")][-1]
 
 
 def test_log_records_hold_text_and_numbers_alone(
