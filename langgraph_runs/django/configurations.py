@@ -22,6 +22,7 @@ __all__ = [
     "Problem",
     "SettingsError",
     "client_options",
+    "configuration",
     "configurations",
     "option",
     "problems",

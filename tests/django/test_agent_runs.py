@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import socket
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any, Dict, List
@@ -22,6 +24,7 @@ from langgraph_runs import APIConnectionError, IdempotencyConflictError, Invalid
 from langgraph_runs.django import SettingsError, run_finished, stream_response, webhook_url
 from langgraph_runs.django.clients import replaced_options
 from langgraph_runs.django.runs.models import AgentRun, WrongStatusError
+from langgraph_runs.django.runs.outcomes import deliver
 from langgraph_runs.testing import (
     FakeRuns,
     fails,
@@ -256,6 +259,35 @@ def test_a_webhook_that_is_faster_than_the_response_finds_its_row(server: FakeRu
     )
 
 
+def test_a_late_webhook_of_the_run_before_is_not_reported_again(server: FakeRuns, heard: Heard) -> None:
+    row = ended(server, pauses("Send this?"))
+    asked = server.started[-1]
+    server.script(never_ends())
+    row.resume("yes")
+
+    assert 200 == post_webhook(Caller(), asked).status_code
+    assert (1, Status.STARTED) == (len(heard.finished), again(row).status)
+
+
+def test_a_run_that_inherited_the_metadata_of_a_row_is_another_one(server: FakeRuns, heard: Heard) -> None:
+    row = ended(server, succeeds({"answer": 42}))
+    other = server.start(fails(), row.thread_id, metadata={"agent_run": str(row.pk)})
+    run_finished.disconnect(heard.finish)  # it expects a row
+
+    assert 200 == post_webhook(Caller(), other).status_code
+    assert (Status.SUCCEEDED, {"answer": 42}) == (again(row).status, again(row).values)
+
+
+def test_two_processes_that_know_of_the_same_end_report_it_once(server: FakeRuns, heard: Heard) -> None:
+    row = ended(server, succeeds({}))
+    AgentRun.objects.update(unreported=True)
+    first, second = again(row), again(row)
+    heard.finished.clear()
+
+    assert deliver(first) and deliver(second)
+    assert 1 == len(heard.finished)
+
+
 def test_a_webhook_of_a_run_without_a_row_is_as_before(heard: Heard) -> None:
     def hear(sender: Any, run: Run, **kwargs: Any) -> None:
         ids.append(run.run_id)
@@ -426,6 +458,15 @@ def test_a_run_on_a_given_thread_is_tried_again_there(server: FakeRuns) -> None:
     server.script(succeeds({}))
     row.retry()
     assert [thread_id] * 2 == [run.thread_id for run in server.started]
+
+
+def test_posting_takes_no_longer_than_the_settings_say() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, override_settings(LANGGRAPH_RUNS={"TIMEOUT": 0.3}):
+        with replaced_options(url=f"http://127.0.0.1:{silent.getsockname()[1]}", api_key=None, retry=no_wait(1)):
+            begun = time.monotonic()
+            row = AgentRun.objects.start("agent", {"n": 1})
+            assert time.monotonic() - begun < 10
+    assert (Status.QUEUED, "DeadlineExceededError") == (again(row).status, again(row).error)
 
 
 # -- two at once

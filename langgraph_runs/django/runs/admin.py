@@ -26,7 +26,7 @@ __all__ = ["AgentRunAdmin"]
 #: Characters of a JSON value or a text that a page shows.
 _SHOWN = 50_000
 #: Fields that may be large, which the list does not read.
-_LARGE = ("input", "options", "answer", "values", "questions", "own_thread_ids")
+_LARGE = ("input", "options", "answer", "values", "questions", "own_thread_ids", "earlier_run_ids")
 _NOTHING = "-"
 
 

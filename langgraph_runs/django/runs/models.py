@@ -112,6 +112,8 @@ class AgentRun(models.Model):
     )
     #: True if the run has ended, and `run_finished` was not sent yet.
     unreported: models.BooleanField[bool, bool] = models.BooleanField(default=False, editable=False)
+    #: The runs that the row had before the current one. None if there are none.
+    earlier_run_ids = models.JSONField(null=True, blank=True, editable=False)
     #: The threads that were made for this row, until ``sync`` has deleted them. None if there are none.
     own_thread_ids = models.JSONField(null=True, blank=True, editable=False)
 
@@ -250,6 +252,7 @@ class AgentRun(models.Model):
             when,
             status=RunStatus.QUEUED,
             run_number=self.run_number + 1,
+            earlier_run_ids=[*(self.earlier_run_ids or []), *([self.run_id] if self.run_id else [])] or None,
             run_id="",
             claimed_until=None,
             cancel_requested_at=None,

@@ -6,12 +6,13 @@ import datetime
 from typing import TYPE_CHECKING, Optional
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from ... import Client, Interrupt, NotFoundError, Run, RunOutcome
 from ...call import states_absence
 from ..clients import get_client
-from .posting import post_run
+from .posting import post_run, seconds_for
 from .signals import run_finished
 from .statuses import SERVER_STATUSES, Status, status_of
 from .stored_json import storable
@@ -50,9 +51,9 @@ def refresh(row: AgentRun) -> bool:
         return False
     client = get_client(row.server)
     try:
-        run = client.runs.get(row.thread_id, row.run_id, timeout=_REQUEST_SECONDS)
+        run = client.runs.get(row.thread_id, row.run_id, timeout=seconds_for(row, _REQUEST_SECONDS))
         if run.finished and row.status != Status.PAUSED:
-            outcome = client.runs.join(row.thread_id, row.run_id, raise_error=False, timeout=_REQUEST_SECONDS)
+            outcome = client.runs.join(row.thread_id, row.run_id, raise_error=False, timeout=seconds_for(row, _REQUEST_SECONDS))
             if record_outcome(row, outcome):
                 return True
     except NotFoundError as error:
@@ -108,7 +109,7 @@ def deliver(row: AgentRun, run: Optional[Run] = None) -> bool:
         return True
     try:
         with transaction.atomic(using=row._state.db):
-            if not note(row, unreported=False):
+            if not note(row, Q(unreported=True), unreported=False):
                 return True
             given = run if run is not None and run.run_id == row.run_id else _run_of(row)
             results = run_finished.send_robust(sender=Run, run=given, outcome=outcome_of(row, given), name=row.server, row=row)
@@ -182,11 +183,11 @@ def _is_absent(row: AgentRun, client: Client, error: NotFoundError) -> bool:
     if not states_absence(error):
         return False
     try:
-        return all(run.run_id != row.run_id for run in client.runs.iter(row.thread_id, timeout=_REQUEST_SECONDS))
+        return all(run.run_id != row.run_id for run in client.runs.iter(row.thread_id, timeout=seconds_for(row, _REQUEST_SECONDS)))
     except NotFoundError as missing:
         if not states_absence(missing):
             return False
-    found = client.threads.search(ids=[row.thread_id], limit=1, timeout=_REQUEST_SECONDS)
+    found = client.threads.search(ids=[row.thread_id], limit=1, timeout=seconds_for(row, _REQUEST_SECONDS))
     return all(thread.thread_id != row.thread_id for thread in found)
 
 
@@ -206,7 +207,7 @@ def carry_out_cancel(row: AgentRun) -> bool:
 def _cancel_started(row: AgentRun) -> bool:
     client = get_client(row.server)
     try:
-        client.runs.cancel(row.thread_id, row.run_id, wait=True, timeout=_REQUEST_SECONDS)
+        client.runs.cancel(row.thread_id, row.run_id, wait=True, timeout=seconds_for(row, _REQUEST_SECONDS))
     except NotFoundError:
         pass  # it has ended
     return refresh(row)

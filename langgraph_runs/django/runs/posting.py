@@ -14,13 +14,14 @@ from django.utils import timezone
 from ... import APIStatusError, LangGraphRunsError, Run
 from ...call import has_api_shape, is_surely_not_executed, states_absence
 from ..clients import get_client
+from ..configurations import configuration
 from .statuses import Status
 from .transitions import change, claim, note
 
 if TYPE_CHECKING:
     from .models import AgentRun
 
-__all__ = ["LEASE", "ROW", "create_run", "is_final_refusal", "post_run", "post_unclaimed", "record_start"]
+__all__ = ["LEASE", "ROW", "create_run", "is_final_refusal", "post_run", "post_unclaimed", "record_start", "seconds_for"]
 
 #: Seconds for which a process reserves a row. The request may take longer, since the key makes two at once harmless; so the row of
 #: a process that was killed waits for a short time only.
@@ -62,9 +63,17 @@ def create_run(row: AgentRun) -> Run:
     given: Dict[str, Any] = {"input": row.input}
     if row.answer is not None:
         thread_id, given = row.thread_id, {"command": {"resume": row.answer}}
+    # A later request may have to wait until the lock of an earlier one has expired, which takes ten seconds.
+    timeout = _POST_SECONDS if row.was_claimed else seconds_for(row, _POST_SECONDS)
     return get_client(row.server).runs.create(
-        thread_id, row.assistant, idempotency_key=row.idempotency_key, timeout=_POST_SECONDS, **given, **options
+        thread_id, row.assistant, idempotency_key=row.idempotency_key, timeout=timeout, **given, **options
     )
+
+
+def seconds_for(row: AgentRun, most: float) -> float:
+    """Return how long a call for the row may take: the TIMEOUT of the settings, and *most* at most."""
+    given = configuration(row.server).get("TIMEOUT")
+    return most if given is None else min(float(given), most)
 
 
 def record_start(row: AgentRun, run: Run) -> bool:

@@ -26,7 +26,7 @@ class RowRecords(RunRecords):
         """See `RunRecords`."""
         run = outcome.run
         row = None if run is None else _row_of(name, run)
-        if row is None or run is None:
+        if row is None or run is None or run.run_id in (row.earlier_run_ids or []):
             return True
         if row.status == Status.QUEUED:
             record_start(row, run)  # the webhook is faster than the response to the request that started the run
@@ -41,17 +41,20 @@ class RowRecords(RunRecords):
 
 
 def _row_of(name: str, run: Run) -> Optional[AgentRun]:
-    """Return the row of this run, or None. The row of a run that it does not have yet is named by the run's metadata."""
+    """Return the row that has this run, or had it before its current one; None if there is none.
+
+    The row of a run that it does not have yet is named by the run's metadata. Another run on the same thread may have inherited
+    that metadata, so it counts only for a row whose run is not known.
+    """
     rows = AgentRun.objects.filter(server=name)
     found: Optional[AgentRun] = rows.filter(run_id=run.run_id).first()
-    if found is not None:
-        return found
     key = run.metadata.get(ROW)
-    if not isinstance(key, str):
-        return None
+    if found is not None or not isinstance(key, str):
+        return found
     try:
-        pk = uuid.UUID(key.partition(":")[0])
+        row: Optional[AgentRun] = rows.filter(pk=uuid.UUID(key.partition(":")[0])).first()
     except ValueError:
         return None
-    row: Optional[AgentRun] = rows.filter(pk=pk, status=Status.QUEUED, run_id="").first()
-    return row if row is not None and row.idempotency_key == key else None
+    if row is None or run.run_id in (row.earlier_run_ids or []):
+        return row
+    return row if row.status == Status.QUEUED and not row.run_id and row.idempotency_key == key else None

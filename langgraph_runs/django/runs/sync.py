@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional
 
+from django.db import DatabaseError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -42,7 +43,7 @@ class Sync:
         self._began = timezone.now()
         self._check_after = datetime.timedelta(seconds=check_after)
         self._delete_after = delete_threads_after
-        self.errors: List[LangGraphRunsError] = []
+        self.errors: List[Exception] = []
         #: Rows whose receivers of `run_finished` raised.
         self.failed_receivers = 0
         #: Servers that could not be reached, with the error. They get no further request in this pass.
@@ -81,12 +82,16 @@ class Sync:
             return
         try:
             work(row)
-        except LangGraphRunsError as error:
-            self.errors.append(error)
-            if isinstance(error, APIConnectionError):
-                self._unreachable[row.server] = error
+        except (LangGraphRunsError, DatabaseError) as error:
+            self._note_error(row, error)
         if row.status == Status.STARTED:
             note(row, claimed_until=None)
+
+    def _note_error(self, row: AgentRun, error: Exception) -> None:
+        """Note what went wrong for one row, such as values that the database refuses. It does not stop the others."""
+        self.errors.append(error)
+        if isinstance(error, APIConnectionError):
+            self._unreachable[row.server] = error
 
     def _report(self) -> None:
         """Send `run_finished` for the runs whose end was stored by a process that was killed before it sent it."""
@@ -104,9 +109,7 @@ class Sync:
                 for thread_id in row.own_thread_ids or []:
                     _delete_thread(row, thread_id)
             except LangGraphRunsError as error:
-                self.errors.append(error)
-                if isinstance(error, APIConnectionError):
-                    self._unreachable[row.server] = error
+                self._note_error(row, error)
                 continue
             count = len(row.own_thread_ids or [])
             if note(row, own_thread_ids=None):

@@ -50,9 +50,9 @@ def change(row: AgentRun, when: Collection[Status], *conditions: Q, **fields: An
     return False
 
 
-def note(row: AgentRun, **fields: Any) -> bool:
-    """Set *fields* that are no change of the row's state, if it still has its status and its run."""
-    if not _same(row).update(**fields):
+def note(row: AgentRun, *conditions: Q, **fields: Any) -> bool:
+    """Set *fields* that are no change of the row's state, if it still has its status and its run, and *conditions* hold."""
+    if not _same(row).filter(*conditions).update(**fields):
         return False
     for name, value in fields.items():
         setattr(row, name, value)

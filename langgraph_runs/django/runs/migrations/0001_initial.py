@@ -66,6 +66,7 @@ class Migration(migrations.Migration):
                 ("cancel_requested_at", models.DateTimeField(blank=True, null=True)),
                 ("claimed_until", models.DateTimeField(blank=True, null=True)),
                 ("unreported", models.BooleanField(default=False, editable=False)),
+                ("earlier_run_ids", models.JSONField(blank=True, editable=False, null=True)),
                 ("own_thread_ids", models.JSONField(blank=True, editable=False, null=True)),
                 (
                     "content_type",

@@ -84,11 +84,15 @@ class Command(BaseCommand):
             self.stderr.write(line)
         if sync.failed_receivers:
             self.stderr.write(f"{sync.failed_receivers} receivers of run_finished raised; see the log")
-        codes: List[int] = [exit_codes.code_of(error) for error in sync.errors]
+        codes: List[int] = [_code_of(error) for error in sync.errors]
         return max(codes, default=exit_codes.FAILED if sync.failed_receivers else exit_codes.OK)
 
 
-def _shown(error: LangGraphRunsError) -> str:
+def _code_of(error: Exception) -> int:
+    return exit_codes.code_of(error) if isinstance(error, LangGraphRunsError) else exit_codes.FAILED
+
+
+def _shown(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
