@@ -272,9 +272,11 @@ def main() -> int:
     options = parser.parse_args()
     random.seed(options.seed)
     with tempfile.TemporaryDirectory() as directory:
-        table = measure(options.rows, options.browsers, Path(directory))
-        if table["responses 5xx"] or table["lost"]:
-            print((Path(directory) / "site.log").read_text(errors="replace")[-4000:], file=sys.stderr)
+        try:
+            table = measure(options.rows, options.browsers, Path(directory))
+        except BaseException:
+            print((Path(directory) / "site.log").read_text(errors="replace")[-20_000:], file=sys.stderr)
+            raise
     for name, value in table.items():
         print(f"{name:32} {value:6}")
     return 1 if table["doubled"] or table["lost"] else 0

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 
@@ -29,11 +29,17 @@ def _no_records(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="session")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A database in a file, with the tables of the project."""
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Optional[Path]]:
+    """A database in a file, with the tables of the project; None if the database of the settings is a server."""
     from django.core.management import call_command
     from django.db import connections
     from django.db.backends.signals import connection_created
+
+    if connections["default"].vendor != "sqlite":
+        call_command("migrate", verbosity=0)
+        yield None
+        connections.close_all()
+        return
 
     def hurry(sender: Any, connection: Any, **kwargs: Any) -> None:
         connection.cursor().execute("PRAGMA synchronous = OFF")
@@ -53,12 +59,18 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def database(tables: Path, tmp_path: Path) -> Iterator[Path]:
+def database(tables: Optional[Path], tmp_path: Path) -> Iterator[None]:
     """The tables, as they were made. Transactions are real ones, so that functions for after the commit run."""
+    from django.core.management import call_command
     from django.db import connections
 
+    if tables is None:
+        yield
+        call_command("flush", interactive=False, verbosity=0)
+        connections.close_all()
+        return
     copy = tmp_path / "empty.sqlite3"
     shutil.copy(tables, copy)
-    yield tables
+    yield
     connections.close_all()
     shutil.copy(copy, tables)

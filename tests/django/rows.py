@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import pytest
@@ -20,7 +19,7 @@ from langgraph_runs.testing import FakeRuns, fake_server, no_wait
 
 
 @pytest.fixture(name="server")
-def server_of_rows(database: Path, caplog: pytest.LogCaptureFixture) -> Iterator[FakeRuns]:
+def server_of_rows(database: None, caplog: pytest.LogCaptureFixture) -> Iterator[FakeRuns]:
     caplog.set_level(logging.CRITICAL + 1)
     cache.clear()
     with fake_server() as fake, replaced_options(url=fake.url, api_key=None, retry=no_wait(2)):

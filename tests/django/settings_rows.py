@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import urllib.parse
+from typing import Any, Dict
+
 from .settings import *  # noqa: F403
 
 INSTALLED_APPS = [
@@ -15,7 +19,17 @@ INSTALLED_APPS = [
     "langgraph_runs.django.runs",
 ]
 #: A test that needs the tables has the fixture `database`, which puts the name of a file in the place of this one.
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": {"timeout": 20}}}
+DATABASES: Dict[str, Any] = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": {"timeout": 20}}}
+if "TEST_POSTGRESQL" in os.environ:  # the URL of a database, by tests/servers/test_agent_runs.py
+    _url = urllib.parse.urlsplit(os.environ["TEST_POSTGRESQL"])
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": _url.path.strip("/"),
+        "USER": _url.username,
+        "PASSWORD": _url.password,
+        "HOST": _url.hostname,
+        "PORT": _url.port,
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 TEMPLATES = [

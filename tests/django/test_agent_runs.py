@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 import uuid
-from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
@@ -49,7 +48,7 @@ Status = AgentRun.Status
 # -- the table
 
 
-def test_the_migrations_are_those_of_the_models(database: Path) -> None:
+def test_the_migrations_are_those_of_the_models(database: None) -> None:
     call_command("makemigrations", "langgraph_agent_runs", check=True, dry_run=True, verbosity=0)
 
 
