@@ -2,15 +2,17 @@
 
     python -m tests.bench.mapping                               # a table, about two minutes
     python -m tests.bench.mapping --memory 10000 1000000        # the second takes an hour: two requests for each input
+    python -m tests.bench.mapping --postgresql --memory         # a ledger in PostgreSQL beside one in SQLite
 
 The cheap server runs in another process, and each row is a new process. Overhead: CPU and wall time per input of one thread that calls
 ``wait`` on a new thread and deletes it (what a map does for each input), of a map with concurrency 1, of a map with a ledger, and of
-reading the results back from the ledger. Memory: peak resident size for each number of inputs. Exits 1 if memory grows.
+reading the results back from the ledger; with sixteen inputs at once, which share the transactions, too. Memory: peak resident size for each number of inputs. Exits 1 if memory grows.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -25,7 +27,11 @@ from typing import Any
 
 from langgraph_runs import Client
 
+from ..servers.postgresql import cluster
+
 ROOT = Path(__file__).resolve().parent.parent.parent
+#: The environment variable with the URL of a database for ledgers.
+URL_VARIABLE = "LANGGRAPH_RUNS_BENCH_POSTGRESQL"
 #: Bytes by which the peak may be higher for the largest number of inputs: less than a tenth of a kilobyte for each of a million.
 GROWTH = 64 << 20
 
@@ -51,6 +57,20 @@ def ledgered(client: Client, count: int, folder: str) -> None:
         assert result.succeeded
 
 
+def postgresql(client: Client, count: int, folder: str) -> None:
+    for result in client.runs.map("agent", inputs(count), concurrency=1, ledger=in_postgresql(folder)):
+        assert result.succeeded
+
+
+def in_postgresql(folder: str) -> str:
+    return f"{os.environ[URL_VARIABLE]}?ledger={Path(folder).name}-{len(os.listdir(folder))}"
+
+
+def sixteen_postgresql(client: Client, count: int, folder: str) -> None:
+    for result in client.runs.map("agent", inputs(count), keep_threads=True, ledger=in_postgresql(folder)):
+        assert result.succeeded
+
+
 def sixteen(client: Client, count: int, folder: str) -> None:
     for result in client.runs.map("agent", inputs(count), keep_threads=True):
         assert result.succeeded
@@ -62,20 +82,21 @@ def sixteen_ledgered(client: Client, count: int, folder: str) -> None:
         assert result.succeeded
 
 
-SIDES = {side.__name__: side for side in (bare, mapped, ledgered, sixteen, sixteen_ledgered)}
+SIDES = {side.__name__: side for side in (bare, mapped, ledgered, postgresql, sixteen, sixteen_ledgered, sixteen_postgresql)}
 
 
 def work(side: str, url: str, count: int) -> None:
     # One request for each input if only memory is measured: the request for the state of the run costs the same in all.
     with Client(url, api_key=None, verify_outcome=not side.startswith("sixteen")) as client:
         with tempfile.TemporaryDirectory() as folder:
-            if side == "read_back":
-                side = "ledgered"
+            if side.startswith("read_back"):
+                side = {"read_back": "ledgered", "read_back_postgresql": "sixteen_postgresql"}[side]
                 SIDES[side](client, count, folder)
             else:
                 SIDES[side](client, min(count, 50), folder)
                 for path in Path(folder).iterdir():
                     path.unlink()
+                Path(folder, "warm").touch()  # another ledger in PostgreSQL
             started = time.monotonic(), time.process_time()
             SIDES[side](client, count, folder)
             times = {"wall": time.monotonic() - started[0], "cpu": time.process_time() - started[1]}
@@ -94,6 +115,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=2000, help="inputs for the overhead; 0 skips it")
     parser.add_argument("--memory", type=int, nargs="*", default=[10_000, 50_000], help="numbers of inputs for the memory")
+    parser.add_argument("--postgresql", action="store_true", help="measure a ledger in PostgreSQL as well, in a cluster of its own")
     parser.add_argument("--work", nargs=3, metavar=("SIDE", "URL", "COUNT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -101,12 +123,17 @@ def main() -> int:
         return 0
     command = [sys.executable, "-m", "tests.bench.cheap_server"]
     grown = 0
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    sides = ["bare", "mapped", "ledgered", "read_back"]
+    with contextlib.ExitStack() as stack:
+        if options.postgresql:
+            os.environ[URL_VARIABLE] = stack.enter_context(cluster(fsync="on", full_page_writes="on")).url
+            sides += ["postgresql", "read_back_postgresql", "sixteen", "sixteen_ledgered", "sixteen_postgresql"]
+        server = stack.enter_context(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         assert server.stdout is not None and server.stdin is not None
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
         if options.count:
             print(f"{'per input, ms':24}{'wall':>10}{'CPU':>10}")
-            for side in ("bare", "mapped", "ledgered", "read_back"):
+            for side in sides:
                 figures = run(side, url, options.count)
                 wall, cpu = (figures[name] / options.count * 1e3 for name in ("wall", "cpu"))
                 print(f"{side:24}{wall:>10.3f}{cpu:>10.3f}", flush=True)
