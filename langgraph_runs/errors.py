@@ -209,7 +209,7 @@ class IdempotencyConflictError(InvalidRequestError):
 
 
 class LedgerError(LangGraphRunsError):
-    """The ledger of a map is for another server or assistant, is not a ledger or not readable, or an input has changed.
+    """The ledger of a map is for another server, assistant or options, cannot be used or reached, or an input has changed.
 
     >>> str(LedgerError("there is no ledger at 'jobs.sqlite'"))
     "there is no ledger at 'jobs.sqlite'"

@@ -101,8 +101,9 @@ class RunsClient(RunJoins):
           or 503.
         - *ordered*: yield the results in the order of the inputs. At most ``4 * concurrency`` inputs are read ahead of the
           oldest unfinished one.
-        - *ledger*: a file, or a `Ledger`. Each input is recorded in it before it is run, and its result before its thread is
-          deleted. The same call with the same ledger resumes the map, even if it was killed, and runs nothing twice.
+        - *ledger*: a file, a URL of PostgreSQL, or a `Ledger`. Each input is recorded in it before it is run, and its result
+          before its thread is deleted. The same call with the same ledger resumes the map, even if it was killed, and runs
+          nothing twice.
         - *progress*: True shows a bar or a line on stderr; a function is called with a `MapProgress` after each result.
         - *executor*: any `concurrent.futures.Executor`, by default threads. It is not shut down.
         - *on_error*: ``"yield"`` yields results that have an ``error`` like the others. ``"raise"`` raises the first error and
@@ -113,9 +114,9 @@ class RunsClient(RunJoins):
         - *timeout_each*: seconds that one input may take. After that its run is cancelled, and its error is a
           `DeadlineExceededError`.
 
-        Raises `InvalidRequestError` at once, and `LedgerError` if the ledger is for another server or assistant. While iterating
-        it raises `AbortedError` when *signal* fires, whatever *inputs* raises, and `LedgerError` if the ledger cannot be
-        written. An error that concerns one input is in its result.
+        Raises `InvalidRequestError` at once, and `LedgerError` if the ledger is for another server, assistant or options. While
+        iterating it raises `AbortedError` when *signal* fires, whatever *inputs* raises, and `LedgerError` if the ledger cannot
+        be written. An error that concerns one input is in its result.
         """
         from ..batch import MapConfig
 

@@ -21,6 +21,7 @@ from langgraph_runs import BatchResult, Client, InvalidRequestError, Ledger, Led
 from langgraph_runs.batch.ledger import Changes, Finish, Purpose, Wanted
 
 from ..ledgers import MADE_FOR, LedgerTests, claim_all, claim_input, finish, open_store, record_of
+from ..readme import CHAPTERS
 from ..waiting import wait_until
 from .conftest import QUICK, RunningServer, or_skipped, skip
 from .postgresql import Cluster, cluster
@@ -247,6 +248,17 @@ def test_maps_on_two_machines_run_each_input_once(ledger: Ledger, python_server:
         assert [1] * 60 == [len(client.runs.list(thread.thread_id)) for thread in threads_found]
         for thread in threads_found:
             client.threads.delete(thread.thread_id)
+
+
+def test_the_example_of_the_documentation(
+    server: Cluster, python_server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = CHAPTERS["batch"].block_below("A ledger for many machines").text
+    text = text.replace("http://langgraph:2024", python_server.url).replace('"agent"', '"chat"')
+    text = text.replace("postgresql://jobs@db.example/work", server.url)
+    for from_ledger in (False, True):
+        exec(text, {"orders": {"order-1": {"text": "Why?"}}})
+        assert f"order-1 {from_ledger}\n" == capsys.readouterr().out
 
 
 # -- opening
