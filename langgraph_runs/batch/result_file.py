@@ -39,8 +39,8 @@ _COLUMNS = (
     "seconds",
     "paused",
 )
-#: Rows of a row group of Parquet.
-_ROW_GROUP = 1000
+#: Rows, and characters of their JSON text, in a row group of Parquet, at most. Until then they are in memory.
+_ROW_GROUP, _ROW_GROUP_TEXT = 10_000, 16 << 20
 
 
 def result_row(result: BatchResult, *, with_input: bool) -> Dict[str, Any]:
@@ -199,19 +199,23 @@ class _ParquetWriter(_Writer):
         types = {"index": pyarrow.int64(), "attempts": pyarrow.int64(), "seconds": pyarrow.float64(), "paused": pyarrow.bool_()}
         self._schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in self._names])
         self._rows: List[Dict[str, Any]] = []
+        self._text = 0
 
     def begin(self, file: Any) -> None:
         super().begin(file)
         self._writer = self._pyarrow.parquet.ParquetWriter(file, self._schema)
 
     def write(self, result: BatchResult) -> None:
-        self._rows.append(_text_row(result, with_input=self._with_input))
-        if len(self._rows) >= _ROW_GROUP:
+        row = _text_row(result, with_input=self._with_input)
+        self._rows.append(row)
+        self._text += len(row["values"] or "") + len(row.get("input") or "")
+        if len(self._rows) >= _ROW_GROUP or self._text >= _ROW_GROUP_TEXT:
             self._write_rows()
 
     def _write_rows(self) -> None:
         self._writer.write_table(self._pyarrow.Table.from_pylist(self._rows, schema=self._schema))
         self._rows.clear()
+        self._text = 0
 
     def end(self) -> None:
         if self._rows:

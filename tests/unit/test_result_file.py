@@ -77,14 +77,16 @@ def test_a_row_of_csv_for_each_result(tmp_path: Path) -> None:
 
 def test_a_parquet_file_has_the_same_columns_whatever_the_values_are(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    many = [BatchResult(index=n, key=str(n), values={f"field{n}": n}) for n in range(2500)]
+    many = [BatchResult(index=n, key=str(n), values={f"field{n}": n}) for n in range(2499)]
+    many.append(BatchResult(index=2499, key="2499", values={"field2499": 2499, "long": "x" * (16 << 20)}))
+    many.append(BatchResult(index=2500, key="2500", values=[]))
     table = parquet.read_table(written(tmp_path / "out.parquet", [*RESULTS, *many], with_input=True))
     rows = table.to_pylist()
-    assert [*KEYS, *map(str, range(2500))] == [row["key"] for row in rows]
-    assert {"field2499": 2499} == json.loads(rows[-1]["values"])
+    assert [*KEYS, *map(str, range(2501))] == [row["key"] for row in rows]
+    assert ({"field2498": 2498}, []) == (json.loads(rows[-3]["values"]), json.loads(rows[-1]["values"]))
     assert ('{"n":1}', None) == (rows[0]["input"], rows[1]["input"])
     assert (2, 3, True, 0.123) == (rows[2]["index"], rows[2]["attempts"], rows[3]["paused"], rows[0]["seconds"])
-    assert 3 == parquet.ParquetFile(tmp_path / "out.parquet").num_row_groups
+    assert 2 == parquet.ParquetFile(tmp_path / "out.parquet").num_row_groups
     empty = parquet.read_table(written(tmp_path / "empty.parquet", [], with_input=True))
     assert (0, table.schema) == (empty.num_rows, empty.schema)
 
