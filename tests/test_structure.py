@@ -55,6 +55,7 @@ EXCEPTIONS: Dict[str, str] = {
     "commands, as programs: wire/test_cli.py, server/test_cli.py, server/test_cli_processes.py": """
         cli.batch cli.command cli.doctor cli.foreground_run
         cli.run cli.runs cli.threads""",
+    "server/test_cli_resources.py": "cli.assistants cli.crons cli.store",
     "what the commands show: unit/test_cli_console.py": "cli.watch",
     "the demo, as programs: server/test_demo.py, server/test_demo_web.py": """
         demo.graph demo.web.graph demo.web.middleware demo.web.serving demo.web.settings demo.web.urls demo.web.views""",

@@ -8,7 +8,7 @@ import traceback
 from typing import Any, Dict, NoReturn, Optional, Sequence
 
 from .. import APIStatusError, CreateUncertainError, LangGraphRunsError, __version__, exit_codes
-from . import batch, completion, demo, doctor, ledger, prune, run, runs, stream, threads, watch
+from . import assistants, batch, completion, crons, demo, doctor, ledger, prune, run, runs, store, stream, threads, watch
 from .command import LOG_TIMESTAMPS, Command, CommandError, HelpFormatter, add_command
 from .connection import log_shown, proxy_remedy
 from .console import discard, finish_streams, prepare_streams, print_message, stderr_with_times, write_output, writing_output
@@ -18,7 +18,10 @@ __all__ = ["COMMANDS", "execute", "parser"]
 
 #: Groups of commands, each with its line in the list of commands.
 GROUPS: Dict[str, str] = {
+    "assistants": "create, show, change and delete assistants (graphs with a configuration)",
+    "crons": "have the server start runs on a schedule",
     "ledger": "show and change the ledger that batch --ledger writes",
+    "store": "read and write the objects that all threads share",
     "threads": "create, show and delete threads (the state that runs work on)",
 }
 
@@ -87,6 +90,9 @@ COMMANDS: Sequence[Command] = (
     *ledger.COMMANDS,
     prune.COMMAND,
     *threads.COMMANDS,
+    *assistants.COMMANDS,
+    *crons.COMMANDS,
+    *store.COMMANDS,
     doctor.COMMAND,
     completion.command_for(parser),
     demo.COMMAND,
