@@ -70,6 +70,6 @@ def test_what_cannot_be_a_key_is_refused_without_its_value(key: Any) -> None:
 def test_a_whole_number_of_numpy_is_a_key_and_its_missing_time_is_not() -> None:
     numpy = pytest.importorskip("numpy")
     assert "17" == key_text(numpy.int64(17))
-    for key in (numpy.bool_(True), numpy.float64(1), numpy.datetime64("NaT")):
+    for key in (numpy.bool_(True), numpy.float64(1), numpy.datetime64("NaT", "s")):
         with pytest.raises(InvalidRequestError):
             key_text(key)

@@ -23,13 +23,13 @@ def filled(cls: Any) -> Any:
     return cls(**required)
 
 
-@pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
 def test_the_config_of_a_run_is_that_of_its_start() -> None:
     run = Run(run_id="r", thread_id="t", status="success", kwargs={"config": {"tags": ["a"]}})
     assert {"tags": ["a"]} == run.config
     assert {} == Run(run_id="r", thread_id="t", status="success", kwargs={"config": None}).config
 
 
+@pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
 def test_records_are_frozen_values(cls: Any) -> None:
     """A record cannot be changed, compares by value, and survives pickling and copying."""
     record = filled(cls)

@@ -37,6 +37,7 @@ NOT_PICKLED = {
     "ResumedStream",
     "RunMap",
     "RunStream",
+    "ThreadStream",
     "Script",
     "ThreadOwner",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, Iterable, Iterator, Optional, Union
+from typing import Any, Dict, Iterable, Iterator, Optional, Tuple, Union
 
 import attrs
 
@@ -66,6 +66,11 @@ class Ledger:
 
     def __init__(self, path: Union[str, os.PathLike[str]]) -> None:
         self._source = source_of(path)
+        #: With the password of a URL.
+        self._given = path if isinstance(path, str) and "://" in path else self._source.name
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return Ledger, (self._given,)
 
     @property
     def path(self) -> str:
