@@ -35,9 +35,9 @@ from langgraph_runs.devserver import DevServer
 from ..readme import CHAPTERS, ROOT
 
 #: Seconds after which a row that has not ended is given up.
-PATIENCE = 90.0
+PATIENCE = 300.0
 #: Seconds between two kills, at least and at most.
-PAUSES = (0.1, 1.0)
+PAUSES = (0.2, 1.5)
 THREADS = 8
 WORKERS = 3
 
