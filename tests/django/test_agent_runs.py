@@ -135,14 +135,29 @@ def test_a_server_that_is_away_leaves_the_row_queued_with_the_error(server: Fake
     assert (Status.STARTED, "") == (again(row).status, again(row).error)
 
 
-def test_a_refusal_of_the_server_itself_is_a_failure(server: FakeRuns, heard: Heard) -> None:
-    server.script(refuses(422, "input is wrong"))
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (refuses(422, "input is wrong"), "UnprocessableEntityError"),
+        (refuses(400, "input is wrong"), "BadRequestError"),
+        (refuses(404, "Assistant 'agent' not found"), "NotFoundError"),
+    ],
+    ids=str,
+)
+def test_a_refusal_of_the_server_itself_is_a_failure(server: FakeRuns, heard: Heard, reply: Any, error: str) -> None:
+    server.script(reply)
     row = AgentRun.objects.start("agent", {"n": 1})
 
-    assert (Status.FAILED, "UnprocessableEntityError") == (again(row).status, again(row).error)
-    assert "input is wrong" in row.message and row.finished_at is not None
+    assert (Status.FAILED, error) == (again(row).status, again(row).error)
+    assert row.message and row.finished_at is not None
     assert [("", "queued"), ("queued", "failed")] == heard.changes
     assert [] == heard.finished  # there was no run
+
+
+@pytest.mark.parametrize("status", [401, 403, 413, 429, 500, 502, 503])
+def test_another_error_is_no_failure_of_the_run(server: FakeRuns, status: int) -> None:
+    server.script(refuses(status), repeat=True)
+    assert Status.QUEUED == again(AgentRun.objects.start("agent", {"n": 1})).status
 
 
 def test_a_404_of_a_gateway_is_no_failure(server: FakeRuns) -> None:

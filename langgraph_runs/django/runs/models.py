@@ -277,7 +277,8 @@ class AgentRun(models.Model):
                 if self.run_number == number:
                     work(self)
             except LangGraphRunsError as error:
-                _log.warning("run %s could not be %s, which sync repeats: %s", self.pk, verb, error)
+                later = "" if self.ended else "; sync tries again"
+                _log.warning("run %s could not be %s%s: %s", self.pk, verb, later, error)
 
         transaction.on_commit(carry_out, using=self._state.db, robust=True)
 

@@ -99,10 +99,12 @@ def is_final_refusal(row: AgentRun, error: LangGraphRunsError) -> bool:
     The evidence is a 400, 404 or 422 in the API's own words (a gateway's 404 is none), or a 409 for a run that was to be rejected
     if its thread is busy.
     """
-    if not isinstance(error, APIStatusError) or not has_api_shape(error):
+    if not isinstance(error, APIStatusError):
         return False
     if error.status_code == 404:
         return states_absence(error)
+    if not has_api_shape(error):
+        return False
     if error.status_code == 409:
         return bool(row.options.get("multitask_strategy") == "reject")
     return error.status_code in (400, 422)
