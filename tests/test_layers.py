@@ -65,6 +65,7 @@ LAZY: Set[Tuple[str, str]] = {
     ("cli.demo", "demo.tour"),  # the tour and the server it starts: only for those who watch it
     ("cli.demo", "demo.web.serving"),  # Django, which is an extra
     ("cli.demo", "devserver"),
+    ("cli.serve", "devserver"),
     ("cli.conformance", "devserver"),  # like the demo, only for one option
     ("cli.conformance", "testing.conformance"),
     ("cli.doctor", "importlib.metadata"),  # 10 ms each, for one command

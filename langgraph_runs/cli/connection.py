@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import shlex
 import sys
 from typing import Any, Dict, Iterator
 
 from .. import APIStatusError, Client, LangGraphRunsError, RetryPolicy, exit_codes
+from ..http import split_login
 from .command import CommandError
 from .console import print_message
 from .values import count, limit
 
-__all__ = ["add_connection", "client_of", "log_shown", "proxy_remedy"]
+__all__ = ["add_connection", "client_of", "log_shown", "proxy_remedy", "repeated"]
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +40,17 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--attempts", metavar="N", type=count(1), default=4, help="attempts per request, the first included (4)")
     group.add_argument("-v", "--verbose", action="store_true", help="log each request, and the causes of errors, to stderr")
+
+
+def repeated(command: str, args: argparse.Namespace) -> str:
+    """Return a command line for a message: ``langgraph-runs``, *command*, and the options of *args* that name the server."""
+    options = [
+        ("--url", split_login(args.url)[0] if args.url else None),
+        ("--api-key-file", args.api_key_file),
+        ("--ca-file", args.ca_file),
+    ]
+    given = [f" {name} {shlex.quote(value)}" for name, value in options if value]
+    return f"langgraph-runs {command}{''.join(given)}"
 
 
 def client_of(args: argparse.Namespace, **options: Any) -> Client:

@@ -21,6 +21,7 @@ from .. import (
 )
 from ..runs import new_thread_id, thread_of_key
 from .command import CommandError
+from .connection import repeated
 from .console import print_message, shorten
 from .signals import Signals
 
@@ -60,9 +61,10 @@ def choose_thread(thread: Optional[str], options: Dict[str, Any]) -> ChosenThrea
 class ForegroundRun:
     """One run that the command waits for, and the actions that end it early."""
 
-    def __init__(self, client: Client, signals: Signals, thread_id: str, run_id: Optional[str], *, temporary: bool) -> None:
+    def __init__(self, client: Client, args: argparse.Namespace, thread_id: str, run_id: Optional[str], *, temporary: bool) -> None:
         self._client = client
-        self._signals = signals
+        self._args = args
+        self._signals: Signals = args.signals
         self.thread_id = thread_id
         self.run_id = run_id
         #: True if the thread is deleted when the run has ended.
@@ -70,7 +72,15 @@ class ForegroundRun:
         #: The run when it had ended, once that is known.
         self.ended: Optional[Run] = None
         if run_id is not None:
-            signals.run_is_known()
+            self._signals.run_is_known()
+
+    def repeated(self, command: str) -> str:
+        """Return a command line for the same server, for a message."""
+        return repeated(command, self._args)
+
+    def join_command(self) -> str:
+        """Return the command line that waits for the run."""
+        return self.repeated(f"join {self.thread_id} {self.run_id}")
 
     def created(self, run: Mapping[str, Any]) -> None:
         """Note the run's id; the callback ``on_run_created``."""
@@ -85,7 +95,7 @@ class ForegroundRun:
         if self.run_id is None:
             return "no run is known to have been created"
         if ending == "detach":
-            return f"the run goes on: langgraph-runs join {self.thread_id} {self.run_id}"
+            return f"the run goes on: {self.join_command()}"
         try:
             self._client.runs.cancel(self.thread_id, self.run_id, wait=True, timeout=_CLEANUP_TIMEOUT)
         except NotFoundError:
@@ -138,7 +148,7 @@ def foreground_run(
     Without *run_id* the run is created within the block. Raises `CommandError` with what happened to the run.
     """
     signals: Signals = args.signals
-    run = ForegroundRun(client, signals, thread_id, run_id, temporary=temporary)
+    run = ForegroundRun(client, args, thread_id, run_id, temporary=temporary)
     with signals.aborting_calls():
         try:
             yield run
@@ -152,13 +162,12 @@ def foreground_run(
         except APIConnectionError as error:
             if run.run_id is None:
                 raise
-            text = f"{error}; it may go on: langgraph-runs join {thread_id} {run.run_id}"
-            raise CommandError(text, exit_codes.code_of(error)) from error
+            raise CommandError(f"{error}; it may go on: {run.join_command()}", exit_codes.code_of(error)) from error
         except CommandError as error:
             if run.run_id is None:
                 raise
             # The output cannot be written. The run and its thread stay, so that the result is not lost.
-            raise CommandError(f"{error}; to see the result: langgraph-runs join {thread_id} {run.run_id}", error.code) from error
+            raise CommandError(f"{error}; to see the result: {run.join_command()}", error.code) from error
         except RunError as error:
             run.ended = error.run
             run.delete_temporary_thread()
@@ -173,5 +182,5 @@ def paused_message(interrupts: Sequence[Interrupt], run: ForegroundRun, assistan
         question = shorten(json.dumps(interrupts[0].value, ensure_ascii=False, default=str), 200)
     more = f" and {len(interrupts) - 1} more questions" if len(interrupts) > 1 else ""
     resume = " --resume ANSWER" if interrupts else ""
-    command = f"langgraph-runs run {assistant or 'ASSISTANT'} --thread {run.thread_id}{resume}"
-    return f"paused for a human: {question}{more}; go on with: {command}"
+    command = run.repeated(f"run {assistant or 'ASSISTANT'} --thread {run.thread_id}")
+    return f"paused for a human: {question}{more}; go on with: {command}{resume}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import itertools
 import sys
 import traceback
 from typing import Any, Dict, NoReturn, Optional, Sequence
 
 from .. import APIStatusError, CreateUncertainError, LangGraphRunsError, __version__, exit_codes
-from . import assistants, batch, completion, crons, demo, doctor, ledger, prune, run, runs, store, stream, threads, watch
+from . import assistants, batch, completion, crons, demo, doctor, ledger, prune, run, runs, serve, store, stream, threads, watch
 from .command import LOG_TIMESTAMPS, Command, CommandError, HelpFormatter, add_command
-from .connection import log_shown, proxy_remedy
+from .connection import log_shown, proxy_remedy, repeated
 from .console import discard, finish_streams, prepare_streams, print_message, stderr_with_times, write_output, writing_output
 from .signals import Signals
 
@@ -95,19 +97,44 @@ COMMANDS: Sequence[Command] = (
     *store.COMMANDS,
     doctor.COMMAND,
     completion.command_for(parser),
+    serve.COMMAND,
     demo.COMMAND,
 )
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments. ``key=value`` pairs may stand before, between and after the options."""
-    args, rest = parser().parse_known_args(argv)
+    whole = parser()
+    refuse_misspelled(whole, argv)
+    args, rest = whole.parse_known_args(argv)
     if rest:
         pairs = [tuple(text.split("=", 1)) for text in rest]
         if not hasattr(args, "pairs") or any(text.startswith(("-", "=")) or "=" not in text for text in rest):
             args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
         args.pairs += pairs
     return args
+
+
+def refuse_misspelled(whole: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """End with a usage error if *argv* has a command or an option that is unknown, and that is nearly the name of a known one."""
+    current = whole
+    for text in argv:
+        choices = next((action.choices for action in current._actions if isinstance(action, argparse._SubParsersAction)), None)
+        if choices is None or text.startswith("-"):
+            break
+        if text not in choices:
+            _refuse_if_near(current, text, list(choices), "no command")
+            return
+        current = choices[text]
+    for text in itertools.takewhile(lambda text: text != "--", argv):
+        name = text.partition("=")[0]
+        if name.startswith("--") and name not in current._option_string_actions:
+            _refuse_if_near(current, name, list(current._option_string_actions), "no option")
+
+
+def _refuse_if_near(current: argparse.ArgumentParser, text: str, known: Sequence[str], what: str) -> None:
+    for found in difflib.get_close_matches(text, known, n=1, cutoff=0.7):
+        current.error(f"{what} {text}; did you mean {found}?")
 
 
 def execute(argv: Optional[Sequence[str]] = None) -> int:
@@ -143,23 +170,28 @@ def _executed(argv: Sequence[str]) -> int:
             print_causes(error, args)
             return error.code
         except LangGraphRunsError as error:
-            print_message(with_remedy(error))
+            print_message(with_remedy(error, args))
             print_causes(error, args)
             return exit_codes.code_of(error)
 
 
-def with_remedy(error: LangGraphRunsError) -> str:
+def with_remedy(error: LangGraphRunsError, args: Optional[argparse.Namespace] = None) -> str:
     """Return the error's message, with a remedy if one is known."""
     code = exit_codes.code_of(error)
     if isinstance(error, CreateUncertainError) and error.thread_id is not None:
-        return f"{error}; request id {error.request_id}; to look for it: langgraph-runs list {error.thread_id} --created-after 1h"
+        command = _repeated(f"list {error.thread_id} --created-after 1h", args)
+        return f"{error}; request id {error.request_id}; to look for it: {command}"
     if proxy_remedy(error):
         return f"{error}; {proxy_remedy(error)}"
     if code == exit_codes.REFUSED:
         return f"{error}; give a key that may do this in LANGGRAPH_API_KEY or --api-key-file"
     if code == exit_codes.UNREACHABLE and error.attempts and getattr(error, "sent", True) is False:
-        return f"{error}; is the server running, and is --url right? `langgraph-runs doctor` finds out"
+        return f"{error}; is the server running, and is --url right? `{_repeated('doctor', args)}` finds out"
     return str(error)
+
+
+def _repeated(command: str, args: Optional[argparse.Namespace]) -> str:
+    return f"langgraph-runs {command}" if args is None or not hasattr(args, "url") else repeated(command, args)
 
 
 def print_causes(error: BaseException, args: Optional[argparse.Namespace]) -> None:

@@ -31,6 +31,7 @@ def configure_join(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="id of the run")
     parser.add_argument("--stream", action="store_true", help="print the events as they arrive, as the command stream does")
     parser.add_argument("--last-event-id", metavar="ID", help="with --stream: start after this event; 0: from the first event")
+    parser.add_argument("--text", action="store_true", help="with --stream: print only the model's text, as it arrives")
     add_endings(parser, default="detach")
     _add_output(parser)
     add_connection(parser)

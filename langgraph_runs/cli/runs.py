@@ -13,7 +13,7 @@ from .. import Client, NotFoundError, Run, exit_codes
 from ..models import RUN_STATUSES
 from ..options import CancelAction, OnCompletion
 from .command import Command, CommandError
-from .connection import add_connection, client_of
+from .connection import add_connection, client_of, repeated
 from .console import as_json, is_terminal, print_json, print_message, print_table, write_output
 from .lock import add_lock, locked
 from .options import add_run_options, run_options
@@ -36,6 +36,7 @@ def configure_create(parser: argparse.ArgumentParser) -> None:
     )
     background.add_argument("--resumable", action="store_true", help="have the server keep the events, for `join --stream`")
     background.add_argument("--ids", action="store_true", help="print only the ids, THREAD RUN, as join and get take them")
+    background.add_argument("--json", action="store_true", help="print JSON on one line on a terminal too")
     background.add_argument("--timeout", metavar="TIME", type=limit, help="limit for creating the run (no limit)")
     add_lock(parser)
     add_connection(parser)
@@ -57,9 +58,10 @@ def run_create(args: argparse.Namespace) -> int:
         if args.ids:
             write_output(f"{run.thread_id} {run.run_id}\n")
         else:
-            print_json(described(run))
+            print_json(described(run), pretty=False if args.json else None)
     except CommandError as error:
-        raise CommandError(f"{error}; the run was created: langgraph-runs join {run.thread_id} {run.run_id}", error.code) from error
+        command = repeated(f"join {run.thread_id} {run.run_id}", args)
+        raise CommandError(f"{error}; the run was created: {command}", error.code) from error
     return exit_codes.OK
 
 

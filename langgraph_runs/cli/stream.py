@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
-from .. import RunStream, StreamEvent, exit_codes
-from .command import Command
+from .. import MessagesStreamEvent, RunStream, StreamEvent, exit_codes
+from ..streaming import text_of
+from .command import Command, CommandError
 from .connection import add_connection, client_of
 from .console import escape_controls, is_terminal, print_json, print_message, shorten, styled, terminal_width, write_output
 from .foreground_run import ForegroundRun, choose_thread, foreground_run, paused_message
 from .lock import add_lock, locked
 from .options import add_endings, add_run_options, run_options
 
-__all__ = ["COMMAND", "show"]
+__all__ = ["COMMAND", "add_text", "show"]
 
 #: The stream modes if --stream-mode is not given: model tokens, custom events and state updates.
 _MODES = ["messages-tuple", "custom", "updates"]
+_TEXT_MODES = ["messages-tuple"]
 _DONE = object()
 
 
 def configure_stream(parser: argparse.ArgumentParser) -> None:
     add_run_options(parser)
     add_endings(parser, default="cancel")
-    parser.add_argument_group("output").add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
+    add_text(output)
     add_lock(parser)
     add_connection(parser)
 
 
+def add_text(output: argparse._ArgumentGroup) -> None:
+    """Add the option ``--text``."""
+    output.add_argument("--text", action="store_true", help="print only the model's text, as it arrives, in a pipe too")
+
+
 def run_stream(args: argparse.Namespace) -> int:
     options = run_options(args)
-    options.setdefault("stream_mode", _MODES)
+    options.setdefault("stream_mode", _TEXT_MODES if args.text else _MODES)
+    _check_text(args, options["stream_mode"])
     thread, thread_id, temporary = choose_thread(args.thread, options)
     with locked(args), client_of(args) as client, foreground_run(client, args, thread_id, temporary=temporary) as run:
         with args.signals.during_call():
@@ -46,9 +56,16 @@ def run_stream(args: argparse.Namespace) -> int:
         return show(stream, args, run, args.assistant)
 
 
+def _check_text(args: argparse.Namespace, modes: Sequence[str]) -> None:
+    if args.text and args.json:
+        raise CommandError("--text excludes --json", exit_codes.USAGE)
+    if args.text and not any(mode.startswith("messages") for mode in modes):
+        raise CommandError("--text needs --stream-mode messages-tuple", exit_codes.USAGE)
+
+
 def show(stream: RunStream[Any], args: argparse.Namespace, run: ForegroundRun, assistant: Optional[str]) -> int:
     """Print each event when it arrives, until the run has ended; return the exit code."""
-    printer: Printer = Terminal() if is_terminal() and not args.json else Lines()
+    printer: Printer = Text() if args.text else Terminal() if is_terminal() and not args.json else Lines()
     with stream:
         try:
             while True:
@@ -126,28 +143,17 @@ class Terminal(Printer):
         write_output(f"\033[2m{text}\033[0m\n" if styled() else f"{text}\n")
 
 
+class Text(Terminal):
+    """Prints the model's text as it arrives, and nothing else. Each message ends with a line end."""
+
+    def _print_line(self, event: StreamEvent) -> None:
+        pass
+
+
 def messages_in(event: StreamEvent) -> List[Dict[str, Any]]:
     """Return the model's messages in an event: a chunk of one message, or several whole messages so far."""
-    found = event.data if isinstance(event.data, list) else []
-    if event.event.startswith("messages/metadata"):
-        return []
-    if "/" not in event.event:
-        found = found[:1]  # the second item is metadata about the first
-    return [item for item in found if isinstance(item, dict) and str(item.get("type", "ai")).lower().startswith("ai")]
-
-
-def text_of(message: Dict[str, Any]) -> str:
-    """Return the text of a message, whose content is a string or a list of blocks.
-
-    >>> text_of({"content": [{"type": "text", "text": "high "}, {"type": "text", "text": "tide"}]})
-    'high tide'
-    """
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    blocks = content if isinstance(content, list) else []
-    texts = [block.get("text") if isinstance(block, dict) else block for block in blocks]
-    return "".join(text for text in texts if isinstance(text, str))
+    found = event.messages if isinstance(event, MessagesStreamEvent) else ()
+    return [item for item in found if str(item.get("type", "ai")).lower().startswith("ai")]
 
 
 COMMAND = Command(
@@ -156,7 +162,7 @@ COMMAND = Command(
     description=(
         "Starts a run and prints its events as they arrive. On a terminal: the model's text word by word, and every other "
         "event on one line, cut at the width of the terminal. In a pipe, or with --json: a line of JSON for each event, with "
-        "the keys event, data and id.\n\n"
+        "the keys event, data and id. With --text: the model's text alone, in a pipe too.\n\n"
         f"The stream modes are {', '.join(_MODES)}, unless --stream-mode is given. After a broken connection the stream is "
         "resumed without losing or repeating an event. Without --thread the run gets a thread of its own, as with the "
         "command run."
@@ -166,6 +172,7 @@ COMMAND = Command(
     examples=[
         ("langgraph-runs stream agent topic=tides", "watch a run"),
         ("langgraph-runs stream agent topic=tides --stream-mode custom | jq .data", "process the events with a program"),
+        ("langgraph-runs stream agent topic=tides --text > answer.txt", "only the model's text"),
     ],
     exits=exit_codes.OF_A_STARTED_RUN,
 )

@@ -31,7 +31,8 @@ def configure_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ttl", metavar="TIME", type=limit, help="the server deletes the thread after this time, if it supports that"
     )
-    parser.add_argument("--json", action="store_true", help="print the whole thread as JSON instead of its id")
+    parser.add_argument("--ids", action="store_true", help="print only the id")
+    parser.add_argument("--json", action="store_true", help="print JSON on one line on a terminal too")
     add_connection(parser)
 
 
@@ -43,10 +44,10 @@ def run_create(args: argparse.Namespace) -> int:
             metadata=flat("--metadata", args.metadata),
             ttl=None if args.ttl is None else args.ttl / 60,
         )
-    if args.json:
-        print_json(described(thread))
-    else:
+    if args.ids:
         write_output(f"{thread.thread_id}\n")
+    else:
+        print_json(described(thread), pretty=False if args.json else None)
     return exit_codes.OK
 
 
@@ -170,10 +171,10 @@ COMMANDS = (
     Command(
         name="threads create",
         summary="create a thread",
-        description="Creates a thread and prints its id.",
+        description="Creates a thread and prints it as JSON, as the command create does with a run.",
         configure=configure_create,
         run=run_create,
-        examples=[("thread=$(langgraph-runs threads create --metadata customer=ada)", "create a thread and keep its id")],
+        examples=[("thread=$(langgraph-runs threads create --ids --metadata customer=ada)", "create a thread and keep its id")],
         exits=[exit_codes.BUSY, *_REQUEST_CODES],
     ),
     Command(

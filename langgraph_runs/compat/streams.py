@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple, Type
 
-from .. import RunStream, StreamEvent
+from .. import MessagesStreamEvent, RunStream, StreamEvent
 from .errors import translated
 
 __all__ = ["Stream", "StreamPart", "as_part", "as_part_v2"]
@@ -36,6 +36,11 @@ class StreamPart(_Part):
     def namespace(self) -> Tuple[str, ...]:
         """The path of the subgraph that sent the event; empty for the graph itself."""
         return StreamEvent(self.event).namespace
+
+    @property
+    def text(self) -> str:
+        """The text of the message in a message event; empty for any other event."""
+        return MessagesStreamEvent(self.event, self.data).text if self.mode == "messages" else ""
 
 
 def as_part(event: StreamEvent) -> StreamPart:

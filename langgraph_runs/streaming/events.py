@@ -38,6 +38,7 @@ __all__ = [
     "mode_of",
     "not_json",
     "sent_after",
+    "text_of",
 ]
 
 #: The class of each kind of event, by the whole name of the kind. Declaring a class adds it.
@@ -123,6 +124,11 @@ class StreamEvent:
         tags = self._detail("tags")
         return tuple(str(tag) for tag in tags) if isinstance(tags, (list, tuple)) else ()
 
+    @property
+    def text(self) -> str:
+        """The text of the message in a message event; empty for any other event."""
+        return ""
+
     def _detail(self, key: str) -> Any:
         """Return what the server says about the event under *key* of the data; None if the data have no such key."""
         return self.data.get(key) if isinstance(self.data, dict) else None
@@ -160,12 +166,31 @@ class MessagesStreamEvent(StreamEvent, kinds=("messages", "messages-tuple")):
 
     The first comes with the mode ``messages-tuple``, the others with ``messages``.
 
-    >>> event = MessagesStreamEvent("messages", [{"content": "Hi"}, {"tags": ["draft"]}])
-    >>> event.data[0]["content"], event.tags
+    >>> event = MessagesStreamEvent("messages", [{"content": [{"type": "text", "text": "Hi"}]}, {"tags": ["draft"]}])
+    >>> event.text, event.tags
     ('Hi', ('draft',))
     """
 
     __slots__ = ()
+
+    @property
+    def text(self) -> str:
+        """The text of the message: its content, or the text of its content blocks, without reasoning, images and tool calls.
+
+        With the mode ``messages-tuple`` this is the new part of the message; with ``messages`` it is the whole text so far. The
+        messages of tools and humans have text too: ``event.data[0]["type"]`` tells whose it is.
+        """
+        return "".join(map(text_of, self.messages))
+
+    @property
+    def messages(self) -> Tuple[Dict[str, Any], ...]:
+        """The messages in the event: the chunk of one message, or one or more whole messages so far."""
+        found = self.data if isinstance(self.data, list) else []
+        if self.event.startswith("messages/metadata"):
+            return ()
+        if "/" not in self.event:
+            found = found[:1]  # the second item is metadata about the first
+        return tuple(item for item in found if isinstance(item, dict))
 
     def _detail(self, key: str) -> Any:
         if isinstance(self.data, list) and len(self.data) == 2 and isinstance(self.data[1], dict):
@@ -286,6 +311,25 @@ class EndStreamEvent(StreamEvent, kinds=("end",), must_be_json=False):
     """
 
     __slots__ = ()
+
+
+def text_of(message: Dict[str, Any]) -> str:
+    """Return the text of a message, whose content is a string or a list of blocks.
+
+    >>> text_of({"content": [{"type": "reasoning", "text": "Hm."}, {"type": "text", "text": "high "}, "tide"]})
+    'high tide'
+    """
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    blocks = content if isinstance(content, list) else []
+    texts = [block.get("text") if isinstance(block, dict) and _is_text(block) else block for block in blocks]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _is_text(block: Dict[str, Any]) -> bool:
+    # "text", "text_delta", "input_text", "output_text"; a block without a type is text as well.
+    return "text" in str(block.get("type") or "text")
 
 
 def event_class(event: str) -> Type[StreamEvent]:

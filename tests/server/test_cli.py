@@ -102,7 +102,11 @@ def test_a_timeout_is_exit_code_4_and_the_run_is_cancelled_or_goes_on(
 
     assert (4, "") == (ended.code, ended.out)
     assert status == left.status
-    told = f"run {left.run_id} was cancelled" if ending == "cancel" else f"langgraph-runs join {thread_id} {left.run_id}"
+    told = (
+        f"run {left.run_id} was cancelled"
+        if ending == "cancel"
+        else f"langgraph-runs join {thread_id} {left.run_id} --url {run.url}"
+    )
     assert one_line(ended).startswith("not done within timeout=1.5 s ")
     assert one_line(ended).endswith(told)
 
@@ -189,7 +193,7 @@ def test_create_prints_ids_and_join_waits_for_the_result(run: Commands, gate: Ga
     assert "running" == run("get", thread_id, run_id).json["status"]
     late = run("join", thread_id, run_id, "--timeout", "500ms")
     assert 4 == late.code
-    assert one_line(late).endswith(f"the run goes on: langgraph-runs join {thread_id} {run_id}")
+    assert one_line(late).endswith(f"the run goes on: langgraph-runs join {thread_id} {run_id} --url {run.url}")
 
     gate.open()
     assert ["begun", "run"] == run("join", thread_id, run_id).json["passed"]
@@ -249,6 +253,46 @@ def test_cancel_and_delete_may_be_repeated(run: Commands, client: Client, thread
 # -- prune, threads, watch
 
 
+def test_prune_deletes_whole_threads_without_runs_that_go_on_or_wait(
+    run: Commands, client: Client, gate: Gate, new_id: str
+) -> None:
+    """Empty threads are deleted too; those that changed since --older-than stay, and those that are in use."""
+    empty, done, busy, asking = [client.threads.create(metadata={"job": new_id}).thread_id for _ in range(4)]
+    client.runs.wait(done, "failing", input={"error": "ValueError"}, raise_error=False)
+    client.runs.wait(asking, "asker", input={"questions": ["ok?"]})
+    client.runs.create(busy, "gated", input=gate.input())
+    gate.wait_begun()
+    prune = ["prune", "--threads", "--thread-metadata", f"job={new_id}", "--older-than"]
+
+    assert "" == run(*prune, "1h").out
+    shown = run(*prune, "0s", "--dry-run", "--json")
+    assert {empty, done} == {line["thread_id"] for line in shown.lines if not line["deleted"]}
+    assert "2 threads would be deleted, of 4" == one_line(shown)
+    assert 2 == len(run(*prune, "0s").out.splitlines())
+    assert {busy, asking} == {thread.thread_id for thread in client.threads.search(metadata={"job": new_id})}
+    assert 2 == run("prune", "--threads", done, "--older-than", "0s").code
+    assert 2 == run("prune", "--threads", busy).code
+    assert 2 == run("prune", "--threads", busy, "--older-than", "0s", "--status", "error").code
+
+
+def test_prune_finds_the_threads_that_calls_without_a_thread_left_behind(run: Commands, client: Client, new_id: str) -> None:
+    """As a process does that is killed while it waits."""
+    stream = client.runs.stream(None, "echo", input={"value": 1}, metadata={"job": new_id}, stream_mode="values")
+    left = stream.thread_id
+    stream.close()
+    wait_until(lambda: all(one.finished for one in client.runs.iter(str(left))), "the run has ended")
+
+    shown = run("prune", "--threads", "--temporary", "--thread-metadata", f"job={new_id}", "--older-than", "0s")
+    assert (0, [left]) == (shown.code, [line.split()[0] for line in shown.out.splitlines()])
+
+
+def test_stream_prints_the_models_text_alone(run: Commands) -> None:
+    given = ["chat", "--input", '{"messages": [{"role": "user", "content": "two tides"}]}', "--text"]
+    assert Ended(0, "You said: two tides\n", "") == run("stream", *given)
+    assert 2 == run("stream", *given, "--json").code
+    assert "--text needs --stream-mode messages-tuple" == one_line(run("stream", *given, "--stream-mode", "values"))
+
+
 def test_prune_deletes_the_selected_runs_only(run: Commands, client: Client, gate: Gate, new_id: str) -> None:
     """In one thread, and in those that a search finds; a dry run tells the same and deletes nothing."""
     threads = [client.threads.create(metadata={"job": new_id}).thread_id for _ in range(2)]
@@ -278,9 +322,9 @@ def test_prune_deletes_the_selected_runs_only(run: Commands, client: Client, gat
 
 
 def test_threads_are_created_read_listed_and_deleted(run: Commands, new_id: str) -> None:
-    assert Ended(0, f"{new_id}\n", "") == run("threads", "create", "--id", new_id, "--metadata", f"job={new_id}")
+    assert Ended(0, f"{new_id}\n", "") == run("threads", "create", "--ids", "--id", new_id, "--metadata", f"job={new_id}")
     assert 75 == run("threads", "create", "--id", new_id).code
-    assert new_id == run("threads", "create", "--id", new_id, "--if-exists", "do_nothing", "--json").json["thread_id"]
+    assert new_id == run("threads", "create", "--id", new_id, "--if-exists", "do_nothing").json["thread_id"]
     run("run", "echo", "value=1", "--thread", new_id)
 
     assert {"value": 1, "echo": 1, "turns": 1} == run("threads", "state", new_id, "--values").json

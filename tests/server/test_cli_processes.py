@@ -123,6 +123,20 @@ def test_a_signal_is_exit_code_130_and_the_run_is_cancelled_or_goes_on(
     assert f"langgraph-runs: interrupted: {what}\n" == ended.err
 
 
+def test_serve_runs_a_server_until_it_is_interrupted(run: Commands) -> None:
+    graphs = Path(__file__).with_name("graphs.py")
+    with ended_in_any_case(run.start("serve", f"{graphs}:echo", f"chat={graphs}:chat", "--port", "0")) as process:
+        assert process.stdout is not None
+        with Client(process.stdout.readline().decode().strip(), api_key=None) as client:
+            assert ["agent", "chat"] == sorted(str(one.graph_id) for one in client.assistants.search())
+            assert 1 == client.runs.wait(None, "agent", input={"value": 1})["echo"]
+        process.send_signal(signal.SIGINT)
+        ended = wait(process)
+
+    assert 130 == ended.code
+    assert "langgraph-runs: serving agent, chat; Ctrl-C ends the server, and what it holds is lost\n" == ended.err
+
+
 def test_a_second_signal_ends_the_process_at_once(gate: Gate, own_server: DevServer) -> None:
     """The first one waits for a server that has stopped answering."""
     run = Commands(own_server.url)

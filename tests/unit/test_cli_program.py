@@ -190,3 +190,29 @@ def test_a_ctrl_c_within_generated_code_has_the_usual_exit_code(tmp_path: Path) 
     (tmp_path / "interrupted.py").write_text(INTERRUPTED, encoding="utf-8")
     done = python("-m", "interrupted", env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), CHECKOUT])})
     assert (130, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "agent", "--timout", "5m", "n=1"], "no option --timout; did you mean --timeout?"),
+        (["list", "t", "--limt=5"], "no option --limt; did you mean --limit?"),
+        (["threads", "list", "--metdata", "a=1"], "no option --metdata; did you mean --metadata?"),
+        (["steam", "agent"], "no command steam; did you mean stream?"),
+        (["threads", "histroy", "t"], "no command histroy; did you mean history?"),
+    ],
+)
+def test_a_misspelled_name_is_a_usage_error_that_names_the_nearest(
+    arguments: List[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert 2 == caught.value.code
+    assert capsys.readouterr().err.startswith(f"langgraph-runs: {message}; see `langgraph-runs ")
+
+
+def test_a_name_that_resembles_none_is_a_usage_error_without_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["run", "agent", "--xyzzy"], ["xyzzy"], ["run", "agent", "--", "--timout"]):
+        with pytest.raises(SystemExit):
+            cli.main(arguments)
+        assert "did you mean" not in capsys.readouterr().err

@@ -16,6 +16,8 @@ from langgraph_runs import cli
         ["prune", "t", "--all-threads", "--status", "error"],
         ["prune", "t"],
         ["prune", "--all-threads"],
+        ["prune", "--threads", "--older-than", "1d"],
+        ["prune", "--threads", "--all-threads"],
     ],
 )
 def test_prune_needs_threads_and_a_filter(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:

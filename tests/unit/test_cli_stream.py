@@ -50,3 +50,19 @@ def test_in_a_pipe_each_event_is_a_line_of_json(on: Any) -> None:
     printer.show(ValuesStreamEvent("values|child:1", {"n": "\u2028"}, "7-0"))
 
     assert ['{"event":"values|child:1","data":{"n":"\u2028"},"id":"7-0"}', ""] == screen.bytes.getvalue().decode().split("\n")
+
+
+def test_text_alone_is_that_of_the_model(on: Any) -> None:
+    screen = on()
+    printer = stream.Text()
+    for event in (
+        message("high "),
+        CustomStreamEvent("custom", {"progress": 1}),
+        message([{"type": "reasoning", "text": "Hm."}, {"type": "text", "text": "tide"}]),
+        message("a tool's words", key="3", kind="tool"),
+        message("low", key="4"),
+    ):
+        printer.show(event)
+    printer.finish()
+
+    assert ["high tide", "low"] == screen.bytes.getvalue().decode().splitlines()

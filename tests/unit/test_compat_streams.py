@@ -27,3 +27,8 @@ def test_version_2_gives_dicts_with_the_open_questions() -> None:
     event = values_event({"n": 1, "__interrupt__": [{"value": "who?"}]})
     assert {"type": "values", "ns": [], "data": {"n": 1}, "interrupts": [{"value": "who?"}]} == as_part_v2(event)
     assert "__interrupt__" in event.data  # which the stream keeps as its last values
+
+
+def test_a_part_has_the_text_of_a_message() -> None:
+    assert "Hi" == StreamPart("messages|child:1", [{"content": [{"type": "text", "text": "Hi"}]}, {}]).text
+    assert "" == StreamPart("values", [{"content": "Hi"}]).text

@@ -181,3 +181,25 @@ def test_errors_in_the_shapes_of_servers(data: Any, error: Any, message: Any) ->
 def test_the_metadata_event_has_the_servers_attempt(data: Any, attempt: int) -> None:
     """It is the first if the event does not say."""
     assert attempt == MetadataStreamEvent("metadata", data).attempt
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("messages", [{"content": "Hi"}, {"tags": ["draft"], "content": "no text"}], "Hi"),
+        ("messages|child:1", [{"content": [{"type": "text", "text": "H"}, {"text": "i"}, "!"]}, {}], "Hi!"),
+        ("messages", [{"content": [{"type": "output_text", "text": "a"}, {"type": "text_delta", "text": "b"}]}, {}], "ab"),
+        ("messages", [{"content": [{"type": "reasoning", "text": "Hm."}, {"type": "tool_use", "text": "x"}]}, {}], ""),
+        ("messages", [{"content": [{"type": "image_url", "image_url": "u"}, {"type": "text", "text": None}, 5, None]}, {}], ""),
+        ("messages", [{"content": None}, {}], ""),
+        ("messages", [], ""),
+        ("messages", None, ""),
+        ("messages/partial", [{"content": "Hi"}, {"content": " there"}], "Hi there"),
+        ("messages/complete", [{"content": "Hi"}], "Hi"),
+        ("messages/metadata", {"id": {"metadata": {}}}, ""),
+        ("values", {"content": "Hi"}, ""),
+        ("custom", [{"content": "Hi"}], ""),
+    ],
+)
+def test_the_text_of_a_message_event(name: str, data: Any, text: str) -> None:
+    assert text == event_class(name)(name, data).text

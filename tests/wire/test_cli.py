@@ -94,7 +94,8 @@ def test_an_unreachable_server_is_exit_code_5_with_a_remedy() -> None:
         ended = Commands(url)("run", "agent", "n=1", *ONCE)
 
     assert 5 == ended.code
-    assert one_line(ended).endswith("is the server running, and is --url right? `langgraph-runs doctor` finds out")
+    remedy = f"is the server running, and is --url right? `langgraph-runs doctor --url {url}` finds out"
+    assert one_line(ended).endswith(remedy)
 
 
 def test_a_silent_server_is_exit_code_5_or_4_with_timeout() -> None:
@@ -122,7 +123,9 @@ def test_an_uncertain_create_is_exit_code_5_and_says_how_to_look_for_the_run() -
     (sent,) = [request.header("x-request-id") for request in server.requests if request.method == "POST"]
 
     assert 5 == ended.code
-    assert one_line(ended).endswith(f"; request id {sent}; to look for it: langgraph-runs list {THREAD_ID} --created-after 1h")
+    assert one_line(ended).endswith(
+        f"; request id {sent}; to look for it: langgraph-runs list {THREAD_ID} --created-after 1h --url {server.url}"
+    )
 
 
 def test_a_wait_that_cannot_be_resumed_is_exit_code_5_and_names_the_run() -> None:
@@ -131,7 +134,7 @@ def test_a_wait_that_cannot_be_resumed_is_exit_code_5_and_names_the_run() -> Non
         ended = Commands(server.url)("run", "agent", "--thread", THREAD_ID, "--attempts", "2")
 
     assert 5 == ended.code
-    assert one_line(ended).endswith(f"; it may go on: langgraph-runs join {THREAD_ID} {RUN_ID}")
+    assert one_line(ended).endswith(f"; it may go on: langgraph-runs join {THREAD_ID} {RUN_ID} --url {server.url}")
     assert [] == [request for request in server.requests if request.method == "DELETE"]
 
 
@@ -142,7 +145,7 @@ def test_a_stream_that_cannot_be_resumed_is_exit_code_5_after_the_received_event
 
     assert 5 == ended.code
     assert ["metadata", "custom"] == [line["event"] for line in ended.lines]
-    assert ended.err.endswith(f"; it may go on: langgraph-runs join {THREAD_ID} {RUN_ID}\n")
+    assert ended.err.endswith(f"; it may go on: langgraph-runs join {THREAD_ID} {RUN_ID} --url {server.url}\n")
 
 
 def test_a_failed_cancel_is_reported() -> None:
