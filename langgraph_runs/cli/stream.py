@@ -7,7 +7,6 @@ import json
 from typing import Any, Dict, List, Optional, Sequence
 
 from .. import MessagesStreamEvent, RunStream, StreamEvent, exit_codes
-from ..streaming import text_of
 from .command import Command, CommandError
 from .connection import add_connection, client_of
 from .console import escape_controls, is_terminal, print_json, print_message, shorten, styled, terminal_width, write_output
@@ -123,7 +122,7 @@ class Terminal(Printer):
             write_output("\n")
 
     def _print_text(self, message: Dict[str, Any], *, whole: bool) -> None:
-        text, key = text_of(message), message.get("id")
+        text, key = MessagesStreamEvent("messages", [message]).text, message.get("id")
         if whole:
             known = self._printed.get(key, 0)
             self._printed[key] = max(known, len(text))

@@ -6,7 +6,7 @@ import functools
 import numbers
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Optional, Tuple, cast
 
-from .. import Client, InvalidRequestError, RunOutcome, RunStream
+from .. import Client, InvalidRequestError, RunOutcome, RunStream, ThreadStream
 from .errors import sdk_class, translated
 from .records import Record, as_dicts
 from .streams import Stream, as_part, as_part_v2
@@ -150,7 +150,7 @@ def _adapted(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _result(result: Any) -> Any:
-    if isinstance(result, RunStream):
+    if isinstance(result, (RunStream, ThreadStream)):
         return Stream(result, as_part)
     if hasattr(result, "__next__"):
         return _each(result)

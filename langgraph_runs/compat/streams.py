@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple, Type
 
-from .. import MessagesStreamEvent, RunStream, StreamEvent
+from .. import MessagesStreamEvent, StreamEvent
 from .errors import translated
 
 __all__ = ["Stream", "StreamPart", "as_part", "as_part_v2"]
@@ -69,9 +69,9 @@ def as_part_v2(event: StreamEvent) -> Optional[Dict[str, Any]]:
 
 
 class Stream(Iterator[Any]):
-    """The events of a `RunStream`, converted. Has the attributes of the `RunStream` as well, such as ``run_id``."""
+    """The events of a `RunStream` or `ThreadStream`, converted. Has the attributes of that as well, such as ``run_id``."""
 
-    def __init__(self, stream: RunStream[Any], convert: Callable[[StreamEvent], Any]) -> None:
+    def __init__(self, stream: Any, convert: Callable[[StreamEvent], Any]) -> None:
         self._stream = stream
         self._convert = convert
 

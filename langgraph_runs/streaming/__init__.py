@@ -20,7 +20,6 @@ from .events import (
     build_event,
     event_class,
     mode_of,
-    text_of,
 )
 from .open_stream import stream_existing_run, stream_new_run, stream_thread
 from .run_stream import RunStream
@@ -50,5 +49,4 @@ __all__ = [
     "stream_existing_run",
     "stream_new_run",
     "stream_thread",
-    "text_of",
 ]

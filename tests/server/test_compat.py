@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import uuid
 from collections.abc import Callable, Iterator
@@ -140,6 +141,15 @@ def test_the_other_resources_give_the_sdks_keys(sdk_client: Any, sdk_like: Any) 
     ]
     for number, call in enumerate(calls):
         assert shape_of(call(sdk_client, f"sdk{number // 4}")) == shape_of(call(sdk_like, f"own{number // 4}")), number
+
+
+def test_the_events_of_a_thread_are_tuples(either: Any) -> None:
+    thread_id = either.threads.create()["thread_id"]
+    stream = either.threads.join_stream(thread_id, last_event_id="0")
+    either.runs.create(thread_id, "echo", input=INPUT, stream_resumable=True, stream_mode="values")
+    parts = itertools.takewhile(lambda part: part.event != "values" or part.data.get("echo") != "hello", stream)
+    assert "metadata" in [event for event, _, _ in parts]
+    stream.close()
 
 
 def test_errors_of_calls_of_the_client_itself_have_the_sdks_classes(sdk_like: Any) -> None:
