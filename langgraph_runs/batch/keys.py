@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import enum
 import numbers
 import uuid
@@ -35,6 +36,8 @@ def key_text(key: Any) -> str:
     if isinstance(key, str):
         return _checked(str.__str__(key))
     if isinstance(key, numbers.Integral) and key is not True and key is not False:
+        return _digits(int(key))
+    if isinstance(key, decimal.Decimal) and key.as_tuple().exponent == 0:  # as databases export whole numbers
         return _digits(int(key))
     if isinstance(key, uuid.UUID):
         return str(key)

@@ -47,7 +47,7 @@ ARROW = pyarrow.table(COLUMNS)
 TABLES: Dict[str, Callable[[Path], Any]] = {
     "pandas": lambda folder: pandas.DataFrame(COLUMNS),
     "pandas, types of Arrow": lambda folder: ARROW.to_pandas(types_mapper=pandas.ArrowDtype),
-    "pandas, nullable types": lambda folder: pandas.DataFrame(COLUMNS).convert_dtypes(),
+    "pandas, nullable types": lambda folder: pandas.DataFrame(COLUMNS).astype({"id": "Int64", "text": "string"}),
     "polars": lambda folder: polars.DataFrame(COLUMNS, strict=False),
     "Arrow": lambda folder: ARROW,
     "record batch": lambda folder: ARROW.combine_chunks().to_batches()[0],
@@ -167,6 +167,13 @@ def test_a_file_that_is_no_parquet_is_refused_at_once(tmp_path: Path) -> None:
 def test_a_frame_that_is_not_computed_is_refused_with_the_remedy() -> None:
     with pytest.raises(InvalidRequestError, match="a LazyFrame does not give its rows by itself; collect it"):
         read_table(polars.DataFrame(COLUMNS, strict=False).lazy())
+
+
+def test_a_pyarrow_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, ARROW)
+    monkeypatch.setattr(pyarrow, "__version__", "19.0.1")
+    with pytest.raises(InvalidRequestError, match="needs pyarrow 20 or newer: pip install"):
+        read_table(path)
 
 
 def test_names_of_columns_are_text() -> None:

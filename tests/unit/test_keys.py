@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import enum
 import uuid
 from typing import Any
@@ -34,6 +35,7 @@ class Day(enum.Enum):
         ("007", "007"),
         (17, "17"),
         (-1, "-1"),
+        (decimal.Decimal(17), "17"),
         (2**70, "1180591620717411303424"),
         (uuid.UUID("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"), "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
         (datetime.date(2026, 3, 1), "2026-03-01"),
@@ -58,7 +60,23 @@ def test_characters_of_all_scripts_are_in_a_key(text: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    [None, True, False, 1.0, float("nan"), b"a", ("a",), {"a": 1}, "", "a\0b", "\ud800", 10**5000, [1]],
+    [
+        None,
+        True,
+        False,
+        1.0,
+        decimal.Decimal("1.0"),
+        decimal.Decimal("NaN"),
+        float("nan"),
+        b"a",
+        ("a",),
+        {"a": 1},
+        "",
+        "a\0b",
+        "\ud800",
+        10**5000,
+        [1],
+    ],
     ids=lambda key: type(key).__name__,
 )
 def test_what_cannot_be_a_key_is_refused_without_its_value(key: Any) -> None:

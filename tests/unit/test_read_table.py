@@ -169,6 +169,12 @@ def test_a_table_of_a_path_can_be_read_again_and_knows_its_length_where_that_is_
         assert length == operator.length_hint(table, -1)
 
 
+def test_the_lines_of_a_large_file_are_not_counted(tmp_path: Path) -> None:
+    with open(tmp_path / "a.jsonl", "wb") as file:
+        file.truncate((1 << 30) + 1)  # a hole, which takes no space
+    assert -1 == operator.length_hint(read_table(tmp_path / "a.jsonl"), -1)
+
+
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     whole = gzip.compress(b'{"n": 1}\n' * 1000)
     (tmp_path / "a.jsonl.gz").write_bytes(whole[: len(whole) // 2])

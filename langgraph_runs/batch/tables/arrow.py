@@ -13,6 +13,8 @@ from .sources import Row, Source, check_columns
 
 __all__ = ["ArrowRows", "ParquetRows", "import_pyarrow"]
 
+#: The first version that returns the maps of Arrow as dicts.
+_OLDEST = 20
 #: The name of a table that is no file.
 _IN_MEMORY = "the table"
 #: Options with which pyarrow reads pages of a column one after the other, and not all of a row group, which may be the whole file.
@@ -22,13 +24,15 @@ _BATCH, _BATCH_BYTES = 1000, 4 << 20
 
 
 def import_pyarrow(purpose: str) -> Any:
-    """Return pyarrow. Raise `InvalidRequestError` that names the extra if it is not installed."""
+    """Return pyarrow. Raise `InvalidRequestError` that names the extra if it is not installed, or too old."""
     try:
         import pyarrow
         import pyarrow.dataset
         import pyarrow.parquet
     except ImportError as error:
         raise InvalidRequestError(f'{purpose} needs pyarrow: pip install "langgraph_runs[tables]"') from error
+    if int(pyarrow.__version__.partition(".")[0]) < _OLDEST:
+        raise InvalidRequestError(f'{purpose} needs pyarrow {_OLDEST} or newer: pip install "langgraph_runs[tables]"')
     return pyarrow
 
 

@@ -17,20 +17,29 @@ from .sources import Row, Source, check_columns
 __all__ = ["BinaryFile", "CsvRows", "JsonLines"]
 
 
+#: The size of files whose lines are counted before the first one is used, at most.
+_COUNTED_BYTES = 1 << 30
+
+
 class BinaryFile:
     """A file of bytes: the path of one, which can be read several times, or an open file, which can be read once."""
 
     def __init__(self, given: Union[str, os.PathLike[str], IO[bytes]]) -> None:
         self._given = given
-        #: True if the file can be read again.
         self.is_path = isinstance(given, (str, os.PathLike))
         name = os.fspath(given) if isinstance(given, (str, os.PathLike)) else getattr(given, "name", None)
         self.name = "stdin" if name == "<stdin>" else name if isinstance(name, str) else "the file"
 
     @property
+    def can_be_opened_again(self) -> bool:
+        """True unless it is a pipe, or a file that the caller has opened."""
+        return self.is_path and os.path.isfile(self.name)
+
+    @property
     def can_be_counted(self) -> bool:
-        """True if reading the whole file costs nothing but time: a regular file that is not compressed."""
-        return self.is_path and os.path.isfile(self.name) and not self.name.endswith(".gz")
+        """True if the whole file can be read once more, in a second or two: it is no pipe, neither compressed nor very large."""
+        plain = self.can_be_opened_again and not self.name.endswith(".gz")
+        return plain and os.path.getsize(self.name) <= _COUNTED_BYTES
 
     def check(self) -> None:
         """Raise `InvalidRequestError` if there is no such file. A pipe is not opened, since it can be opened only once."""
@@ -94,7 +103,7 @@ class CsvRows(Source):
         self._delimiter = delimiter
         self._open_reader: Any = None
         self._names = self.columns = self._begin()
-        if file.can_be_counted:
+        if file.can_be_opened_again:
             self._open_reader = None  # the next reader begins at the start
 
     def _begin(self) -> List[str]:
