@@ -31,6 +31,7 @@ from .errors import (
     LangGraphRunsError,
     LedgerError,
     NotFoundError,
+    OutageError,
     PermissionDeniedError,
     RateLimitError,
     RequestInfo,
@@ -76,7 +77,7 @@ from .streaming import (
 )
 
 if _typing.TYPE_CHECKING:
-    from .batch import BatchResult, Ledger, LedgerEntry, MapProgress, RunMap, read_table
+    from .batch import BatchResult, Ledger, LedgerEntry, MapProgress, RunMap, ServerOutage, read_table
 
 __all__ = [
     "APIConnectionError",
@@ -121,6 +122,7 @@ __all__ = [
     "MessagesStreamEvent",
     "MetadataStreamEvent",
     "NotFoundError",
+    "OutageError",
     "PermissionDeniedError",
     "RateLimitError",
     "RequestInfo",
@@ -143,6 +145,7 @@ __all__ = [
     "SearchItem",
     "SearchItemsResponse",
     "ServerInfo",
+    "ServerOutage",
     "StreamEvent",
     "StreamInterruptedError",
     "TasksStreamEvent",
@@ -162,7 +165,7 @@ __all__ = [
 _name_public(__name__, [item for name, item in globals().items() if name in __all__])
 
 #: Names that are imported on first use: `batch` takes a tenth of the time of importing this package, and only maps need it.
-_LATE = frozenset({"BatchResult", "Ledger", "LedgerEntry", "MapProgress", "RunMap", "read_table"})
+_LATE = frozenset({"BatchResult", "Ledger", "LedgerEntry", "MapProgress", "RunMap", "ServerOutage", "read_table"})
 
 
 def __getattr__(name: str) -> _typing.Any:

@@ -52,6 +52,7 @@ __all__ = [
     "LangGraphRunsError",
     "LedgerError",
     "NotFoundError",
+    "OutageError",
     "PermissionDeniedError",
     "RateLimitError",
     "RequestInfo",
@@ -309,6 +310,33 @@ class CreateUncertainError(APIConnectionError):
     def __init__(self, message: str, *, request_id: Optional[str] = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.request_id = request_id
+
+
+class OutageError(APIConnectionError):
+    """A map has ended because the server could not be reached, or refused everything, for longer than ``max_outage``.
+
+    No input has failed for that reason. With a ledger, the same call goes on where this one has ended.
+
+    >>> OutageError("the server has not responded for 600 s", done=212, total=500).done
+    212
+    """
+
+    #: Inputs that succeeded, and inputs that failed, before the map ended; those whose results were in the ledger included.
+    done: int = 0
+    failed: int = 0
+    #: All inputs; None if the number is not known.
+    total: Optional[int] = None
+    #: Seconds from the beginning of the outage to the end of the map.
+    seconds: float = 0.0
+
+    def __init__(
+        self, message: str, *, done: int = 0, failed: int = 0, total: Optional[int] = None, seconds: float = 0.0, **context: Any
+    ) -> None:
+        super().__init__(message, **context)
+        self.done = done
+        self.failed = failed
+        self.total = total
+        self.seconds = seconds
 
 
 class ResponseDecodeError(APIConnectionError):

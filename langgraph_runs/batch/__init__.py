@@ -6,6 +6,7 @@ Knows how inputs, runs and results belong together. A single run is started and 
 from .._public import name_public
 from .config import MapConfig
 from .ledger import STATUSES, Ledger, LedgerEntry
+from .outage import ServerOutage
 from .progress import MapProgress
 from .result_file import RESULT_FORMATS, ResultFile, result_row
 from .results import BatchResult
@@ -23,9 +24,10 @@ __all__ = [
     "MapProgress",
     "ResultFile",
     "RunMap",
+    "ServerOutage",
     "guess_format",
     "read_table",
     "result_row",
 ]
 
-name_public("langgraph_runs", [BatchResult, Ledger, LedgerEntry, MapProgress, RunMap])
+name_public("langgraph_runs", [BatchResult, Ledger, LedgerEntry, MapProgress, RunMap, ServerOutage])

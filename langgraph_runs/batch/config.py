@@ -46,6 +46,10 @@ def _checked_concurrency(value: Any) -> int:
     return check_count("concurrency", value, least=1)
 
 
+def _checked_max_outage(value: Optional[float]) -> Optional[float]:
+    return check_seconds("max_outage", value)
+
+
 def _checked_timeout_each(value: Optional[float]) -> Optional[float]:
     return check_seconds("timeout_each", value)
 
@@ -79,6 +83,7 @@ class MapConfig:
     on_error: str = attrs.field(default="yield", validator=_one_of("yield", "raise", "stop"))
     on_interrupt: str = attrs.field(default="cancel", validator=_one_of("cancel", "detach"))
     timeout_each: Optional[float] = attrs.field(default=None, converter=_checked_timeout_each)
+    max_outage: Optional[float] = attrs.field(default=600.0, converter=_checked_max_outage)
     signal: Optional[AbortSignal] = None
     key: Optional[Callable[[Any], Any]] = attrs.field(default=None, validator=_check_key)
     keep_threads: Union[bool, str] = attrs.field(default=False, validator=_check_keep_threads)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import queue
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from ..call import AbortController
+from ..call import AbortController, is_refusal
 from ..errors import AbortedError, LangGraphRunsError
 from ..models import Run
 from .task import RESTARTED, InFlightTask, Task, TaskResult
@@ -22,6 +23,18 @@ __all__ = ["Dispatcher"]
 _log = logging.getLogger(__name__)
 #: The most cleanup workers.
 _CLEANUP_WORKERS = 8
+#: How often a cleanup is tried while the server responds, and the seconds between two tries.
+_CLEANUP_TRIES, _CLEANUP_PAUSE = 3, 1.0
+
+
+class _Cleanup(NamedTuple):
+    """The deletion of a thread, or the cancel of its run."""
+
+    thread_id: str
+    function: Callable[[], bool]
+    tries: int = 1
+    #: When it is tried again, in monotonic time.
+    due: float = 0.0
 
 
 class Dispatcher:
@@ -32,14 +45,21 @@ class Dispatcher:
         self._executor = executor
         self._pool = DaemonThreadPool(concurrency, "langgraph_runs-map") if executor is None else None
         self._cleanup_pool = DaemonThreadPool(min(_CLEANUP_WORKERS, concurrency), "langgraph_runs-cleanup")
+        self._probe_pool = DaemonThreadPool(1, "langgraph_runs-probe")
         self._abort = AbortController()
+        #: Ends the cleanups and the probe, which go on while the map is stopped.
+        self._abort_cleanups = AbortController()
         #: Futures that are done; None wakes the iterating thread.
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._tasks: Dict[Any, InFlightTask] = {}
         #: Futures of another executor that `restart_tasks` has cancelled.
         self._restarted: Set[Any] = set()
-        #: The thread ids of the cleanups under way.
-        self._cleanups: Dict[Any, str] = {}
+        #: The cleanups under way, and those that are tried again.
+        self._cleanups: Dict[Any, _Cleanup] = {}
+        self._put_off: List[_Cleanup] = []
+        self._probe: Any = None
+        #: The results of probes that have ended: an error, or None if the server has responded.
+        self.probe_results: List[Optional[LangGraphRunsError]] = []
         #: The first exception of a hook, the executor or a worker thread, which ends the map; or None.
         self.failure: Optional[BaseException] = None
 
@@ -60,8 +80,18 @@ class Dispatcher:
 
     @property
     def cleaning(self) -> int:
-        """The number of cleanups under way."""
-        return len(self._cleanups)
+        """The number of cleanups under way, or to be tried again."""
+        return len(self._cleanups) + len(self._put_off)
+
+    @property
+    def seconds_to_cleanup(self) -> Optional[float]:
+        """Seconds until a cleanup is tried again; None if there is none."""
+        return max(0.0, min(one.due for one in self._put_off) - time.monotonic()) if self._put_off else None
+
+    @property
+    def is_probing(self) -> bool:
+        """True while a probe is under way."""
+        return self._probe is not None
 
     @property
     def has_results(self) -> bool:
@@ -73,6 +103,7 @@ class Dispatcher:
     def start(self, in_flight: InFlightTask, task: Task) -> None:
         """Submit *task* to the executor. Raise `LangGraphRunsError` if the executor does not accept it."""
         in_flight.note_started()
+        in_flight.started_at = time.monotonic()
         if self._pool is not None:
             future = self._pool.submit(self._runner.run, task, self._abort.signal, in_flight.note_created)
         else:
@@ -85,22 +116,44 @@ class Dispatcher:
 
     def delete_thread(self, thread_id: str, *, run: Optional[Run] = None) -> None:
         """Delete a thread in a cleanup worker, without waiting for it; see `TaskRunner.delete_thread`."""
-        self._clean_up(thread_id, lambda thread_id: self._runner.delete_thread(thread_id, run=run))
+        signal = self._abort_cleanups.signal
+        self._clean_up(_Cleanup(thread_id, lambda: self._runner.delete_thread(thread_id, run=run, signal=signal)))
 
     def cancel_run(self, in_flight: InFlightTask, *, delete: bool, keep_successful: bool) -> None:
         """Cancel the run of a task in a cleanup worker, without waiting for it; see `TaskRunner.cancel_run`."""
-        may_still_arrive = in_flight.may_exist and not in_flight.is_created
+        may_still_arrive, thread_id = in_flight.may_exist and not in_flight.is_created, in_flight.thread_id
+        signal = self._abort_cleanups.signal
         self._clean_up(
-            in_flight.thread_id,
-            lambda thread_id: self._runner.cancel_run(
-                thread_id, delete=delete, may_still_arrive=may_still_arrive, keep_successful=keep_successful
-            ),
+            _Cleanup(
+                thread_id,
+                lambda: self._runner.cancel_run(
+                    thread_id,
+                    delete=delete,
+                    may_still_arrive=may_still_arrive,
+                    keep_successful=keep_successful,
+                    signal=signal,
+                ),
+            )
         )
 
-    def _clean_up(self, thread_id: str, function: Callable[[str], bool]) -> None:
-        future = self._cleanup_pool.submit(function, thread_id)
-        self._cleanups[future] = thread_id
+    def _clean_up(self, cleanup: _Cleanup) -> None:
+        future = self._cleanup_pool.submit(cleanup.function)
+        self._cleanups[future] = cleanup
         future.add_done_callback(self._done.put)
+
+    def retry_cleanups(self) -> None:
+        """Try again the cleanups that have failed for a reason that may pass, and that are due."""
+        if self._put_off:
+            now = time.monotonic()
+            due = [one for one in self._put_off if one.due <= now]
+            self._put_off = [one for one in self._put_off if one.due > now]
+            for one in due:
+                self._clean_up(one)
+
+    def probe(self, thread_id: str) -> None:
+        """Begin a probe of the server in a thread of its own; see `TaskRunner.probe`."""
+        self._probe = self._probe_pool.submit(self._runner.probe, thread_id, self._abort_cleanups.signal)
+        self._probe.add_done_callback(self._done.put)
 
     # -- collecting results
 
@@ -140,7 +193,7 @@ class Dispatcher:
         """Do as `collect`, without waiting, for futures whose entry in the queue was lost because `collect` raised."""
         results: List[Tuple[InFlightTask, TaskResult]] = []
         deleted: List[str] = []
-        for future in [*self._tasks, *self._cleanups]:
+        for future in [*self._tasks, *self._cleanups, *([] if self._probe is None else [self._probe])]:
             if future.done():
                 self._collect(future, results, deleted)
         return results, deleted
@@ -151,13 +204,29 @@ class Dispatcher:
             results.append((in_flight, self._result_of(future)))
             del self._tasks[future]
         elif future in self._cleanups:
-            error = future.exception()
-            if error is not None:
-                _log.warning("the thread %s may be left behind on the server: %r", self._cleanups[future], str(error))
+            cleanup, error = self._cleanups[future], future.exception()
+            if isinstance(error, LangGraphRunsError):
+                self._put_off_or_log(cleanup, error)
+            elif error is not None:
+                _log.warning("the thread %s may be left behind on the server: %r", cleanup.thread_id, str(error))
                 self._fail(error)
             elif future.result():
-                deleted.append(self._cleanups[future])
+                deleted.append(cleanup.thread_id)
             del self._cleanups[future]
+        elif future is not None and future is self._probe:
+            error = future.exception()
+            if error is not None:
+                self._fail(error)
+            else:
+                self.probe_results.append(future.result())
+            self._probe = None
+
+    def _put_off_or_log(self, cleanup: _Cleanup, error: LangGraphRunsError) -> None:
+        if cleanup.tries >= _CLEANUP_TRIES and not is_refusal(error):
+            _log.warning("the thread %s, and perhaps its run, is left behind on the server: %s", cleanup.thread_id, str(error))
+        else:
+            due = time.monotonic() + _CLEANUP_PAUSE * 2.0 ** min(cleanup.tries - 1, 4)
+            self._put_off.append(cleanup._replace(tries=cleanup.tries + 1, due=due))
 
     def _result_of(self, future: Any) -> TaskResult:
         restarted = future in self._restarted
@@ -194,9 +263,12 @@ class Dispatcher:
     def close(self) -> None:
         """End the dispatcher's own threads. The executor of the user is not shut down."""
         self.abort()
-        for pool in (self._pool, self._cleanup_pool):
+        self._abort_cleanups.abort("the map was stopped")
+        for pool in (self._pool, self._cleanup_pool, self._probe_pool):
             if pool is not None:
                 pool.close()
+        for one in self._put_off:
+            _log.warning("the thread %s, and perhaps its run, is left behind on the server", one.thread_id)
 
 
 def _executor_failed(error: BaseException) -> LangGraphRunsError:

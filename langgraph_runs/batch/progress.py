@@ -10,6 +10,7 @@ from typing import Any, Callable, List, Optional, Tuple, Union
 import attrs
 
 from ..errors import InvalidRequestError
+from .outage import ServerOutage
 from .progress_bar import ProgressBar, open_bar
 
 __all__ = ["MapProgress", "Meter"]
@@ -47,6 +48,8 @@ class MapProgress:
     rate: float = 0.0
     #: Seconds since the map was made.
     elapsed: float = 0.0
+    #: What the map waits for while the server does not respond, or refuses all requests; None if it does not wait.
+    waiting_for: Optional[ServerOutage] = None
 
     @property
     def seconds_left(self) -> Optional[float]:
@@ -62,6 +65,8 @@ class MapProgress:
         parts += [f"{self.in_flight} in flight", f"{self.rate:.1f}/s"]
         if self.seconds_left is not None:
             parts.append(f"{_rounded(self.seconds_left)} left")
+        if self.waiting_for is not None:
+            parts.append(f"waiting for {self.waiting_for}")
         return ", ".join(parts)
 
 
@@ -88,6 +93,7 @@ class Meter:
         #: The number of inputs read so far.
         self.read = 0
         self.done = self.failed = self.from_ledger = self.in_flight = 0
+        self.waiting_for: Optional[ServerOutage] = None
         self._lock = threading.Lock()
         self._clock = clock
         self._started = clock()
@@ -133,6 +139,7 @@ class Meter:
             total=self.total,
             rate=(finished - finished_before) / (now - since) if now > since else 0.0,
             elapsed=now - self._started,
+            waiting_for=self.waiting_for,
         )
 
     def show(self, *, last: bool = False) -> None:
@@ -141,7 +148,7 @@ class Meter:
         An exception of the function is raised here. After that, the function is not called again.
         """
         if self._callback is not None:
-            numbers = (self.done, self.failed, self.in_flight)
+            numbers = (self.done, self.failed, self.in_flight, self.waiting_for)
             if numbers != self._last_shown:
                 self._last_shown = numbers
                 self._call()

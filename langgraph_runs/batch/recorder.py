@@ -118,6 +118,10 @@ class NullRecorder:
         for one in finished:
             if one.result is not None and not self._is_final(one.result):
                 self.cancel_run(one.in_flight)  # no later map will look for its run
+            elif one.task_result.thread_left and one.task_result.outcome is not None:
+                self._dispatcher.delete_thread(one.in_flight.thread_id, run=one.task_result.outcome.run)
+            elif one.task_result.thread_left:
+                self.cancel_run(one.in_flight)
         return list(starting), results
 
     def note_deleted(self, thread_ids: List[str]) -> None:

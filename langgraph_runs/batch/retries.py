@@ -1,16 +1,21 @@
 """Decides whether an input is started again after an error, and slows down the whole map when the server refuses.
 
-The decision itself is that of `Retrier`, the engine for all retries of the package: attempts, budget, ``Retry-After``, log line and
-``on_retry``. One thing is different in a map: instead of a wait for one input, the concurrency limit pauses all of them.
+A refusal, or a failure while the server cannot be reached, is not the input's: it is started again as often as necessary. For any
+other error the decision is that of `Retrier`, the engine for all retries of the package: attempts, budget, ``Retry-After``, log
+line and ``on_retry``. One thing is different in a map: instead of a wait for one input, the concurrency limit pauses all of them.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+import time
+from typing import Callable, Dict, Optional
 
-from ..call import Execution, Retrier, execution_of
-from ..errors import AbortedError, APIStatusError, LangGraphRunsError
+import attrs
+
+from ..call import Execution, Retrier, execution_of, is_refusal
+from ..errors import AbortedError, APIStatusError, LangGraphRunsError, ResponseDecodeError
 from ..http import Transport
+from ..runs import ARRIVAL_CHECKS
 from .concurrency import ConcurrencyLimit
 from .results import BatchResult
 from .task import RESTARTED, InFlightTask, RunPresence, TaskResult
@@ -31,8 +36,9 @@ _PRESENCE_AFTER = {
 class InputRetries:
     """The retries of the inputs of one map."""
 
-    def __init__(self, transport: Transport, limit: ConcurrencyLimit) -> None:
+    def __init__(self, transport: Transport, limit: ConcurrencyLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._transport = transport
+        self._clock = clock
         self.limit = limit
         #: The retriers of inputs that have failed before.
         self._retriers: Dict[InFlightTask, Retrier] = {}
@@ -43,11 +49,23 @@ class InputRetries:
         The ``on_retry`` hook is called before a retry. Its exceptions are raised here; the task can then be evaluated again.
         """
         error = result.error
-        in_flight.note_result(result, RunPresence.MAY_EXIST if error is None else _PRESENCE_AFTER[execution_of(error)])
+        refused = error is not None and is_refusal(error)
+        in_flight.note_result(result, self._presence_after(error), settles=refused)
         if result.superseded or (may_retry and isinstance(error, AbortedError) and error.reason == RESTARTED):
             return None
         if error is None:
             self.limit.succeeded()
+        elif refused and may_retry:
+            seconds = self.limit.refused(self._retry_after(error))
+            if in_flight.may_still_arrive and not in_flight.is_created:
+                # The input is looked up once, when a run that was created nevertheless must be on the thread.
+                in_flight.not_before = self._clock() + ARRIVAL_CHECKS[-1]
+            name = f"map, input {in_flight.item.index}"
+            self._transport.settings.retry.announce(
+                name, in_flight.retries + 2, seconds, error, log_level=self._transport.log_level
+            )
+            in_flight.note_retry()
+            return None
         elif self._transport.is_transient(error):
             seconds = self.limit.refused(self._retry_after(error))
             if may_retry and self._retrier_of(in_flight).next_wait(error, seconds=seconds) is not None:
@@ -55,6 +73,25 @@ class InputRetries:
                 return None
         self._retriers.pop(in_flight, None)
         return in_flight.result(result)
+
+    def requeue(self, in_flight: InFlightTask, result: TaskResult) -> None:
+        """Note that a task has failed because of the server, so that it is started again. Its time is not counted."""
+        in_flight.note_result(attrs.evolve(result, seconds=0.0), self._presence_after(result.error))
+        in_flight.note_retry()
+
+    def run_was_lost(self, in_flight: InFlightTask, result: TaskResult) -> bool:
+        """Return True if the run had been created, and the server may no longer have it after it could not be reached.
+
+        No other program knows the thread, so none has deleted it. When the input is started again, the list of the thread's runs
+        decides.
+        """
+        error = result.error
+        existed = in_flight.is_created and in_flight.item.run is None
+        return existed and result.contact_lost and isinstance(error, APIStatusError) and error.status_code == 404
+
+    @staticmethod
+    def _presence_after(error: Optional[LangGraphRunsError]) -> RunPresence:
+        return RunPresence.MAY_EXIST if error is None else _PRESENCE_AFTER[execution_of(error)]
 
     def is_final(self, result: BatchResult) -> bool:
         """Return True if *result* is recorded as the end of its input.
@@ -64,6 +101,8 @@ class InputRetries:
         error = result.error
         if isinstance(error, APIStatusError) and error.status_code in _NOT_FINAL:
             return False
+        if isinstance(error, ResponseDecodeError) and error.sent is None:
+            return False  # a page in place of the API's response
         return error is None or not (isinstance(error, AbortedError) or self._transport.is_transient(error))
 
     def _retry_after(self, error: LangGraphRunsError) -> Optional[float]:

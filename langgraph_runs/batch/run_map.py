@@ -8,8 +8,6 @@ import weakref
 from types import TracebackType
 from typing import Any, Callable, Iterable, Iterator, Optional, Type, Union
 
-import attrs
-
 from ..http import Transport
 from ..server_traits import ServerTraits
 from .concurrency import ConcurrencyLimit
@@ -17,13 +15,14 @@ from .config import MapConfig
 from .dispatcher import Dispatcher
 from .inputs import InputReader, RunsToJoin
 from .ledger import LedgerStore, Purpose
+from .outage import OutageWatch
 from .progress import MapProgress, Meter
 from .recorder import LedgerRecorder, NullRecorder, Recorder
 from .result_file import ResultFile, to_pandas
 from .results import BatchResult
 from .retries import InputRetries
 from .scheduler import Scheduler
-from .worker import HookGuard, TaskRunner, check_picklable
+from .worker import TaskRunner, check_picklable
 
 __all__ = ["MapCalls", "RunMap"]
 
@@ -131,7 +130,7 @@ class MapCalls:
     def _run_map(self, inputs: Union[InputReader, RunsToJoin], config: MapConfig) -> RunMap:
         policy = self._transport.settings.retry
         meter = Meter(config.progress, inputs.total)
-        runner = self._task_runner()
+        runner = TaskRunner(self._transport, self._traits, self._connect)
         if config.executor is not None:
             check_picklable(runner)
         limit = ConcurrencyLimit(
@@ -139,6 +138,13 @@ class MapCalls:
             wait_initial=policy.wait_initial,
             wait_max=policy.wait_max,
             retry_after_max=policy.retry_after_max,
+            pacer=runner.pacer,
+        )
+        watch = OutageWatch(
+            self._transport.base_url,
+            max_outage=config.max_outage,
+            wait_initial=policy.wait_initial,
+            wait_max=policy.wait_max,
         )
         retries = InputRetries(self._transport.logging_at(logging.DEBUG), limit)
         store: Optional[LedgerStore] = None
@@ -150,17 +156,4 @@ class MapCalls:
             recorder = NullRecorder(config, dispatcher, retries.is_final)
         else:
             recorder = LedgerRecorder(store, config, dispatcher, retries.is_final)
-        return RunMap(Scheduler(config, inputs, dispatcher, recorder, retries, meter))
-
-    def _task_runner(self) -> TaskRunner:
-        # Too many requests: the thread does not retry a refusal, not even of a read. The refusal pauses the whole map.
-        settings = self._transport.settings
-        hook = settings.retry.on_retry
-        policy = attrs.evolve(
-            settings.retry,
-            statuses=settings.retry.statuses - {429},
-            retry_after_max=0.0,
-            on_retry=None if hook is None else HookGuard(hook),
-        )
-        transport = self._transport.with_settings(attrs.evolve(settings, retry=policy))
-        return TaskRunner(transport, self._traits, self._connect)
+        return RunMap(Scheduler(self._transport, config, inputs, dispatcher, recorder, retries, watch, meter))

@@ -12,19 +12,23 @@ import enum
 import logging
 import os
 import threading
-from collections import deque
-from typing import Deque, List, Optional, Tuple, Union
+from typing import List, Optional, Tuple, Union
 
+from ..call import is_refusal
 from ..errors import AbortedError, InvalidRequestError
+from ..http import Transport
 from .config import MapConfig
 from .dispatcher import Dispatcher
 from .inputs import InputReader, Item, RunsToJoin
+from .outage import OutageWatch
 from .progress import Meter
 from .recorder import FinishedTask, Recorder
 from .results import BatchResult, ResultBuffer
 from .retries import InputRetries
 from .shutdown import Shutdown
+from .suspended import SuspendedTasks
 from .task import InFlightTask, Task, TaskResult
+from .waiting import WaitingTasks
 
 __all__ = ["Scheduler"]
 
@@ -54,14 +58,18 @@ class Scheduler:
 
     def __init__(
         self,
+        transport: Transport,
         config: MapConfig,
         inputs: Union[InputReader, RunsToJoin],
         dispatcher: Dispatcher,
         recorder: Recorder,
         retries: InputRetries,
+        watch: OutageWatch,
         meter: Meter,
     ) -> None:
         self.meter = meter
+        self._transport = transport
+        self._watch = watch
         self._config = config
         self._inputs = inputs
         self._dispatcher = dispatcher
@@ -75,19 +83,21 @@ class Scheduler:
         #: False after the last input, or if no further input may be read.
         self._reading = True
         #: Tasks that start before the next input is read.
-        self._waiting: Deque[InFlightTask] = deque()
+        self._waiting = WaitingTasks()
         #: Tasks of the current step: those about to start, those that have ended, and evaluated ones that are not recorded yet. If
         #: an exception ends the step, `stop` cleans up all tasks in these lists.
         self._starting: List[InFlightTask] = []
         self._ended: List[Tuple[InFlightTask, TaskResult]] = []
+        self._suspended = SuspendedTasks(dispatcher, retries, watch)
         self._finished: List[FinishedTask] = []
         self._buffer = ResultBuffer(ordered=config.ordered)
 
-        def end_waits(_: object) -> None:
+        def end_waits(_: object = None) -> None:
             dispatcher.wake()
             recorder.interrupt()
 
         self._unsubscribe = config.signal.subscribe(end_waits) if config.signal is not None else None
+        self._close_listener = transport.on_close(end_waits)
 
     def next(self) -> Optional[BatchResult]:
         """Return the next result, or None after the last one. An exception stops the map before it is raised."""
@@ -138,6 +148,7 @@ class Scheduler:
         return not (
             self._reading
             or self._waiting
+            or self._suspended.tasks
             or self._dispatcher.in_flight
             or self._recorder.poll_interval is not None
             or len(self._buffer)
@@ -148,14 +159,24 @@ class Scheduler:
         if signal is not None and signal.aborted:
             suffix = "" if signal.reason is None else f": {signal.reason}"
             raise AbortedError(f"aborted{suffix}", reason=signal.reason)
+        if self._transport.is_closed:
+            raise AbortedError("the client was closed", reason="the client was closed")
 
     # -- one step
 
     def _step(self, *, wait: bool) -> None:
-        self._recorder.delete_orphaned_threads()
+        if not self._watch.is_down:
+            self._recorder.delete_orphaned_threads()
+            self._dispatcher.retry_cleanups()
+        if self._watch.is_over() and (self._watch.is_down or not self._dispatcher.in_flight):
+            meter, has_ledger = self.meter, self._config.ledger is not None
+            raise self._watch.final_error(done=meter.done, failed=meter.failed, total=meter.total, has_ledger=has_ledger)
+        self._suspended.probe()
         self._collect(self._longest_wait() if wait else 0.0)
+        self._check_signal()
         if self._is_stopping():
             return
+        self._resolve_suspended()
         results, released = self._recorder.poll()
         for result in results:
             self._emit(result)
@@ -166,13 +187,25 @@ class Scheduler:
         self._record()
         self._start()
         self.meter.in_flight = self._dispatcher.in_flight
+        self.meter.waiting_for = self._watch.outage
         self.meter.show()
 
     def _longest_wait(self) -> float:
         """Return the seconds to wait for the next result: 0 if a task can be started now."""
         waits = [_LONGEST_WAIT]
-        if self._free_slots() > 0 and (self._waiting or self._may_read()):
-            waits.append(self._retries.limit.seconds_left())
+        limit, watch = self._retries.limit, self._watch
+        if watch.outage is not None:
+            waits += [seconds for seconds in (watch.seconds_to_end(),) if seconds is not None]
+        if watch.is_down:
+            if not self._dispatcher.is_probing:
+                waits.append(watch.seconds_to_probe())
+        elif self._waiting or self._may_read():
+            if self._free_slots() > 0:
+                waits.append(max(limit.seconds_left(), 0.0 if self._may_read() else self._waiting.seconds_to_ready()))
+            elif limit.grows_after is not None:
+                waits.append(limit.grows_after)
+        if not watch.is_down and self._dispatcher.seconds_to_cleanup is not None:
+            waits.append(self._dispatcher.seconds_to_cleanup)
         if self._recorder.poll_interval is not None:
             waits.append(self._recorder.poll_interval)
         if self.meter.interval is not None:
@@ -191,22 +224,48 @@ class Scheduler:
         self._ended += results
         while self._ended:
             in_flight, task_result = self._ended[0]
-            result = self._retries.evaluate(in_flight, task_result, may_retry=True)
-            if result is None:
-                self._waiting.appendleft(in_flight)
-            self._finished.append(FinishedTask(in_flight, task_result, result))
+            if self._suspended.concerns(in_flight, task_result):
+                self._suspended.tasks.append((in_flight, task_result))
+            else:
+                self._evaluate(in_flight, task_result)
             del self._ended[0]
         if self._dispatcher.failure is not None:
             raise self._dispatcher.failure
 
+    def _resolve_suspended(self) -> None:
+        self._suspended.note_probes()
+        for in_flight, task_result, is_own in self._suspended.decided():
+            if is_own:
+                self._evaluate(in_flight, task_result)
+            else:
+                self._waiting.append(in_flight)
+
+    def _evaluate(self, in_flight: InFlightTask, task_result: TaskResult) -> None:
+        """Evaluate a failure of the input, or a success."""
+        error = task_result.error
+        result = self._retries.evaluate(in_flight, task_result, may_retry=True)
+        if result is None:
+            self._waiting.put_back(in_flight)
+        self._finished.append(FinishedTask(in_flight, task_result, result))
+        if error is not None and is_refusal(error):
+            if not self._dispatcher.in_flight:
+                self._watch.refused(error, self._retries.limit.seconds_left())
+        else:
+            self._watch.accepted()
+            if self._watch.is_down:
+                self._watch.probe_soon()
+
+    # -- starting
+
     def _choose(self) -> None:
         """Choose the tasks to start now: first waiting tasks, then new inputs."""
-        if self._retries.limit.seconds_left() > 0:
+        if self._watch.is_down or self._retries.limit.seconds_left() > 0:
             return
         while len(self._starting) < self._free_slots():
-            if self._waiting:
-                self._starting.append(self._waiting[0])
-                del self._waiting[0]
+            ready = self._waiting.next_ready() if self._waiting else None
+            if ready is not None:
+                self._starting.append(ready)
+                self._waiting.remove(ready)
                 continue
             if not self._may_read():
                 return
@@ -222,6 +281,8 @@ class Scheduler:
     def _may_read(self) -> bool:
         if not self._reading:
             return False
+        if self._waiting and len(self._waiting) + self._dispatcher.in_flight + len(self._starting) >= self._config.concurrency:
+            return False  # inputs that were refused wait for their next start
         if self._config.ordered:
             return self.meter.read - self._buffer.next_index < _WINDOW * self._config.concurrency
         return self._buffer.ready < self._config.concurrency
@@ -254,6 +315,9 @@ class Scheduler:
         while self._starting:
             self._dispatcher.start(self._starting[0], self._task_for(self._starting[0]))
             del self._starting[0]  # after the start, so that an exception cannot lose the task
+            if not self._retries.limit.started() and self._starting:
+                self._waiting.put_back(*self._starting)
+                self._starting.clear()
 
     def _task_for(self, in_flight: InFlightTask) -> Task:
         config, item = self._config, in_flight.item
@@ -301,8 +365,9 @@ class Scheduler:
             closing.callback(self._recorder.close)
             if self._unsubscribe is not None:
                 closing.callback(self._unsubscribe)
-            shutdown = Shutdown(self._config, self._dispatcher, self._recorder, self._retries)
-            shutdown.run([*self._waiting, *self._starting], self._finished, list(self._ended))
+            is_away = self._watch.is_down or self._transport.is_closed
+            shutdown = Shutdown(self._config, self._dispatcher, self._recorder, self._retries, is_away=is_away)
+            shutdown.run([*self._waiting, *self._starting], self._finished, [*self._ended, *self._suspended.tasks])
 
     def _show_end(self) -> None:
         self.meter.in_flight = 0

@@ -1,7 +1,8 @@
-"""Ends a map early: the runs in flight are cancelled or left running, and the claims on their inputs are released."""
+"""Ends a map: the runs in flight are cancelled or left running, and the claims on their inputs are released."""
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Callable, List, Sequence, Tuple
 
@@ -21,7 +22,10 @@ _CREATE_CHECK_INTERVAL = 0.05
 
 
 class Shutdown:
-    """The end of one map. Blocks for as long as the server takes to cancel the runs: about a second."""
+    """The end of one map. Blocks for as long as the server takes to cancel the runs: about a second.
+
+    If the server *is_away*, no run is cancelled. The next map with the ledger looks for them.
+    """
 
     def __init__(
         self,
@@ -29,9 +33,12 @@ class Shutdown:
         dispatcher: Dispatcher,
         recorder: Recorder,
         retries: InputRetries,
+        *,
+        is_away: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config = config
+        self._cancels = config.cancels and not is_away
+        self._is_away = is_away
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._retries = retries
@@ -56,8 +63,8 @@ class Shutdown:
             self._add_results((ended, []))
             self._end_tasks()
             unfinished = [*self._unfinished, *self._dispatcher.tasks]
-            self._recorder.release(unfinished, cancelled=self._config.cancels)
-            if self._config.cancels:
+            self._recorder.release(unfinished, cancelled=self._cancels)
+            if self._cancels:
                 self._cancel(unfinished)
         self._wait_for_cleanups()
 
@@ -65,7 +72,10 @@ class Shutdown:
         self._add_unfinished(self._dispatcher.withdraw())
         self._add_results(self._dispatcher.collect(0.0))
         self._add_results(self._dispatcher.collect_lost())
-        if self._dispatcher.has_own_threads:
+        if self._dispatcher.has_own_threads and self._is_away:
+            self._dispatcher.abort()
+            self._wait_while(lambda: bool(self._dispatcher.in_flight), _THREADS_TIMEOUT)
+        elif self._dispatcher.has_own_threads:
             # Once the response to a create has come, its run is known and can be cancelled.
             end = self._clock() + _CREATE_TIMEOUT
             while not all(in_flight.is_created for in_flight in self._dispatcher.tasks) and self._clock() < end:
@@ -87,7 +97,15 @@ class Shutdown:
         self._wait_for_cleanups()
 
     def _wait_for_cleanups(self) -> None:
-        self._wait_while(lambda: bool(self._dispatcher.cleaning), _CLEANUP_TIMEOUT, drop=True)
+        """Wait as long as the server lets cleanups end: a server that refuses some requests needs longer for many threads."""
+        while not self._is_away and self._dispatcher.cleaning:
+            before = self._dispatcher.cleaning
+            self._wait_while(functools.partial(self._has_cleanups, before), _CLEANUP_TIMEOUT, drop=True)
+            if self._has_cleanups(before):
+                return
+
+    def _has_cleanups(self, count: int) -> bool:
+        return self._dispatcher.cleaning >= count
 
     def _wait_while(self, condition: Callable[[], bool], seconds: float, *, drop: bool = False) -> None:
         """Collect results while *condition* is true, for at most *seconds*.
@@ -96,7 +114,9 @@ class Shutdown:
         """
         end = self._clock() + seconds
         while condition() and self._clock() < end:
-            results, deleted = self._dispatcher.collect(end - self._clock())
+            self._dispatcher.retry_cleanups()
+            wait, again = end - self._clock(), self._dispatcher.seconds_to_cleanup
+            results, deleted = self._dispatcher.collect(wait if again is None else min(wait, max(again, _CREATE_CHECK_INTERVAL)))
             self._add_results(([] if drop else results, deleted))
 
     def _add_results(self, collected: Tuple[Sequence[Tuple[InFlightTask, TaskResult]], List[str]]) -> None:

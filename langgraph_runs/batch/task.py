@@ -54,6 +54,10 @@ class TaskResult:
     seconds: float = 0.0
     #: True if a failed run was found that is not the result: the input needs another thread. Nothing was created.
     superseded: bool = False
+    #: True if a request of the task, or another one at the same time, failed without a response.
+    contact_lost: bool = False
+    #: True if the thread was to be deleted, and is still there.
+    thread_left: bool = False
 
 
 class RunPresence(enum.IntEnum):
@@ -80,7 +84,19 @@ class InFlightTask:
     (True, <RunPresence.MAY_STILL_ARRIVE: 2>)
     """
 
-    __slots__ = ("_created", "_presence", "_started", "claim", "item", "retries", "seconds", "thread_id")
+    __slots__ = (
+        "_created",
+        "_presence",
+        "_settles",
+        "_started",
+        "claim",
+        "item",
+        "not_before",
+        "retries",
+        "seconds",
+        "started_at",
+        "thread_id",
+    )
 
     def __init__(self, item: Item, thread_id: str = "") -> None:
         self.item = item
@@ -91,7 +107,11 @@ class InFlightTask:
         self.retries = 0
         #: Seconds that its attempts took.
         self.seconds = 0.0
+        #: When the task was started last, and when it may be started again, in monotonic time.
+        self.started_at = self.not_before = 0.0
         self._presence = RunPresence.ABSENT
+        #: True if its run, if it exists, is on its thread at `not_before`.
+        self._settles = True
         self._started = False
         # A field of its own, so that the thread that sets it cannot overwrite another change.
         self._created = False
@@ -135,6 +155,7 @@ class InFlightTask:
         self.claim = claim
         self.thread_id = claim.thread_id
         self._created = False
+        self._settles = not claim.may_exist
         # An earlier map may have been killed a moment ago, after it had sent a create.
         self._presence = RunPresence.MAY_STILL_ARRIVE if claim.may_exist else RunPresence.ABSENT
 
@@ -152,10 +173,25 @@ class InFlightTask:
         if not surely_not_started:
             self._raise_presence_to(RunPresence.MAY_STILL_ARRIVE)
 
-    def note_result(self, result: TaskResult, learned: RunPresence) -> None:
-        """Note that the task runner has returned *result*, and that *learned* follows from it about the run."""
+    def note_settled(self) -> None:
+        """Note that the moment `not_before` has passed."""
+        if self._settles and self._presence is RunPresence.MAY_STILL_ARRIVE:
+            self._presence = RunPresence.MAY_EXIST
+
+    def note_lost(self) -> None:
+        """Note that the server no longer has the run, which existed."""
+        self._created = False
+        self._presence = RunPresence.MAY_EXIST
+
+    def note_result(self, result: TaskResult, learned: RunPresence, *, settles: bool = False) -> None:
+        """Note that the task runner has returned *result*, and that *learned* follows from it about the run.
+
+        *settles* says that a create which may have been executed was refused, so that it does not wait in a queue.
+        """
         self.seconds += result.seconds
         self._created = self._created or result.run_id is not None
+        if learned is RunPresence.MAY_STILL_ARRIVE:
+            self._settles = self._settles and settles
         self._raise_presence_to(learned)
         self._started = False
 

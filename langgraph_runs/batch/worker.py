@@ -14,19 +14,31 @@ from typing import Any, Callable, Optional, Tuple
 
 import attrs
 
-from ..call import AbortSignal, RetryDetails, Scope
-from ..errors import ConflictError, DeadlineExceededError, InvalidRequestError, LangGraphRunsError, NotFoundError
+from .. import api
+from ..call import AbortSignal, RetryDetails, Scope, is_refusal
+from ..errors import (
+    APIStatusError,
+    ConflictError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    LangGraphRunsError,
+    NotFoundError,
+)
 from ..http import NO_OPTIONS, Settings, Transport
 from ..models import Run, RunOutcome
 from ..payloads import RunsWaitPayload
 from ..runs import ARRIVAL_CHECKS, RunStarter, error_for, hint_at_keep, prepare_start
 from ..server_traits import ServerTraits
+from .outage import may_be_outage, shows_server
+from .pacing import RequestPacer
 from .task import Task, TaskResult
 
 __all__ = ["HookError", "HookGuard", "TaskRunner", "check_picklable", "run_task"]
 
 #: Seconds for the cleanup after one input.
 _CLEANUP_TIMEOUT = 15.0
+#: Seconds for a probe.
+_PROBE_TIMEOUT = 10.0
 
 
 class HookError(Exception):
@@ -54,11 +66,27 @@ class HookGuard:
 
 
 class TaskRunner:
-    """Runs tasks on one server. Shared by threads. In another process, tasks with the same client configuration share one."""
+    """Runs tasks on one server. Shared by threads. In another process, tasks with the same client configuration share one.
+
+    Requests that the server refuses are repeated by the pacer, except creates: of a refused create, the scheduler starts the input
+    again. Other failed requests are repeated as the client's `RetryPolicy` says.
+    """
 
     def __init__(self, transport: Transport, traits: Optional[ServerTraits], connect: Optional[Callable[[], Any]]) -> None:
-        # The scheduler logs a line for each result.
-        self._transport = transport = transport.logging_at(logging.DEBUG)
+        self._settings = transport.settings
+        transport = transport.logging_at(logging.DEBUG)  # the scheduler logs a line for each result
+        retry = self._settings.retry
+        hook = retry.on_retry
+        policy = attrs.evolve(
+            retry,
+            statuses=retry.statuses - {429, 503},
+            # The scheduler waits, so that all inputs do.
+            retry_after_max=0.0,
+            on_retry=None if hook is None else HookGuard(hook),
+        )
+        self.pacer = RequestPacer(attrs.evolve(policy, retry_after_max=retry.retry_after_max), clock=transport.clock)
+        self._probe_transport = transport.with_settings(attrs.evolve(self._settings, retry=attrs.evolve(policy, attempts=1)))
+        self._transport = transport = transport.with_settings(attrs.evolve(self._settings, retry=policy)).paced(self.pacer)
         # Creates that the server refuses are not repeated here: the map pauses, and starts the input again.
         self._starter = RunStarter(transport, traits, repeat_refused=False)
         self._waiter = self._starter.waiter
@@ -69,7 +97,7 @@ class TaskRunner:
 
     def __reduce__(self) -> Tuple[Any, ...]:
         if self._pickled is None:
-            self._pickled = pickle.dumps((self._transport.settings, self._connect))
+            self._pickled = pickle.dumps((self._settings, self._connect))
         return _unpickled, (self._pickled,)
 
     def run(
@@ -94,12 +122,19 @@ class TaskRunner:
             run_error = None if outcome is None else error_for(outcome)
             if run_error is not None:
                 error = scope.identify(run_error)
-            seconds = scope.deadline.clock() - started
+            seconds = scope.deadline.clock() - started - scope.deadline.extended
         if error is not None:
             error.__traceback__ = None  # it would keep the locals of all frames alive as long as the result
-        self._clean_up(task, outcome, error, run_id=scope.run_id)
-        superseded = outcome is None and error is None
-        return TaskResult(outcome=outcome, error=error, run_id=scope.run_id, seconds=seconds, superseded=superseded)
+        contact_lost = error is not None and self.pacer.lost_contact_since(started)
+        return TaskResult(
+            outcome=outcome,
+            error=error,
+            run_id=scope.run_id,
+            seconds=seconds,
+            superseded=outcome is None and error is None,
+            contact_lost=contact_lost,
+            thread_left=not self._clean_up(task, outcome, error, run_id=scope.run_id, signal=signal),
+        )
 
     def _outcome_of(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> Optional[RunOutcome]:
         """Return how the run of *task* ended; None if the run that was found is superseded."""
@@ -157,28 +192,86 @@ class TaskRunner:
     # -- cleanup
 
     def _clean_up(
-        self, task: Task, outcome: Optional[RunOutcome], error: Optional[LangGraphRunsError], *, run_id: Optional[str]
-    ) -> None:
+        self,
+        task: Task,
+        outcome: Optional[RunOutcome],
+        error: Optional[LangGraphRunsError],
+        *,
+        run_id: Optional[str],
+        signal: Optional[AbortSignal],
+    ) -> bool:
+        """Cancel the run if its time is over; delete the thread if the task says so. Return False if that must be tried again."""
         if task.run_id is not None:
-            return  # a run that was joined belongs to the caller
-        if isinstance(error, DeadlineExceededError):
-            self.cancel_run(task.thread_id, delete=task.delete[1], may_still_arrive=run_id is None, keep_successful=False)
-        elif outcome is not None and not outcome.paused and task.delete[error is not None]:
-            self.delete_thread(task.thread_id, run=outcome.run)
+            return True  # a run that was joined belongs to the caller
+        try:
+            if isinstance(error, DeadlineExceededError):
+                self.cancel_run(
+                    task.thread_id, delete=task.delete[1], may_still_arrive=run_id is None, keep_successful=False, signal=signal
+                )
+            elif outcome is not None and not outcome.paused and task.delete[error is not None]:
+                self.delete_thread(task.thread_id, run=outcome.run, signal=signal)
+        except LangGraphRunsError:
+            return False
+        return True
 
-    def delete_thread(self, thread_id: str, *, run: Optional[Run] = None) -> bool:
-        """Delete a thread if its runs have ended and none is paused; see `OwnThreads.delete`."""
-        return self._own_threads.delete(thread_id, _CLEANUP_TIMEOUT, run)
+    def delete_thread(self, thread_id: str, *, run: Optional[Run] = None, signal: Optional[AbortSignal] = None) -> bool:
+        """Delete a thread if its runs have ended and none is paused; see `OwnThreads.delete`.
 
-    def cancel_run(self, thread_id: str, *, delete: bool, may_still_arrive: bool, keep_successful: bool) -> bool:
-        """Cancel the runs of a thread and, with *delete*, delete the thread; see `OwnThreads.cancel`."""
+        Raises an error after which it should be tried again; others are logged.
+        """
+        return self._own_threads.delete(thread_id, _CLEANUP_TIMEOUT, run, signal=signal, may_raise=_may_pass)
+
+    def cancel_run(
+        self,
+        thread_id: str,
+        *,
+        delete: bool,
+        may_still_arrive: bool,
+        keep_successful: bool,
+        signal: Optional[AbortSignal] = None,
+    ) -> bool:
+        """Cancel the runs of a thread and, with *delete*, delete the thread; see `OwnThreads.cancel`. Raises as `delete_thread`."""
         return self._own_threads.cancel(
             thread_id,
             delete=delete,
             may_still_arrive=may_still_arrive,
             keep_successful=keep_successful,
             timeout=_CLEANUP_TIMEOUT,
+            signal=signal,
+            may_raise=_may_pass,
         )
+
+    # -- the server
+
+    def probe(self, thread_id: str, signal: Optional[AbortSignal] = None) -> Optional[LangGraphRunsError]:
+        """Return None if the API itself responds to a request about a thread, which need not exist; else the error."""
+        transport = self._probe_transport
+        try:
+            with transport.scope(_PROBE_TIMEOUT, signal) as scope:
+                try:
+                    api.list_runs(transport, scope, thread_id, limit=1)
+                    return None
+                except APIStatusError as error:
+                    if shows_server(error) or (error.status_code == 404 and self._responds(scope)):
+                        return None
+                    raise
+        except LangGraphRunsError as error:
+            error.__traceback__ = None
+            return error
+
+    def _responds(self, scope: Scope) -> bool:
+        """Return True if an endpoint about the server itself responds. Some servers say of a thread no more than ``Not Found``."""
+
+        def responds_at(path: str) -> bool:
+            api.probe(self._probe_transport, scope, path)
+            return True
+
+        return any(scope.unless_failed(functools.partial(responds_at, path), False) for path in api.PROBES)
+
+
+def _may_pass(error: LangGraphRunsError) -> bool:
+    """Return True if a cleanup that failed with *error* may succeed later."""
+    return is_refusal(error) or may_be_outage(error)
 
 
 def _may_pause(payload: RunsWaitPayload) -> bool:

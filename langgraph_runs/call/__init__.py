@@ -5,7 +5,16 @@ Knows nothing of HTTP, JSON or runs.
 
 from .abort import AbortController, AbortSignal
 from .deadline import Deadline
-from .execution import Execution, execution_of, has_api_shape, is_surely_not_executed, is_timeout, is_transient, states_absence
+from .execution import (
+    Execution,
+    execution_of,
+    has_api_shape,
+    is_refusal,
+    is_surely_not_executed,
+    is_timeout,
+    is_transient,
+    states_absence,
+)
 from .foreign import is_foreign, is_from_signal_handler, raise_foreign, with_causes
 from .retry import Retrier, RetryBudget, RetryDetails, RetryPolicy, at_moments, polling_wait
 from .scope import SIGNAL_INTERVAL, Scope
@@ -28,6 +37,7 @@ __all__ = [
     "is_foreign",
     "is_from_signal_handler",
     "has_api_shape",
+    "is_refusal",
     "is_surely_not_executed",
     "is_timeout",
     "is_transient",

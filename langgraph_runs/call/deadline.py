@@ -18,7 +18,7 @@ class Deadline:
     True
     """
 
-    __slots__ = ("at", "clock", "timeout")
+    __slots__ = ("at", "clock", "extended", "timeout")
 
     def __init__(self, timeout: Optional[float] = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         #: The seconds from the start to the deadline, or None.
@@ -26,6 +26,14 @@ class Deadline:
         self.clock = clock
         #: The time on *clock* at which the call must end, or None.
         self.at: Optional[float] = None if timeout is None else clock() + timeout
+        #: The seconds by which the deadline was put off.
+        self.extended = 0.0
+
+    def extend(self, seconds: float) -> None:
+        """Put the deadline off: the next *seconds* are not counted."""
+        self.extended += seconds
+        if self.at is not None:
+            self.at += seconds
 
     def remaining(self) -> Optional[float]:
         """Return the seconds that are left, at least 0; None if there is no deadline."""

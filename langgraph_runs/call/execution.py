@@ -22,7 +22,16 @@ from ..errors import (
     StreamInterruptedError,
 )
 
-__all__ = ["Execution", "execution_of", "has_api_shape", "is_surely_not_executed", "is_timeout", "is_transient", "states_absence"]
+__all__ = [
+    "Execution",
+    "execution_of",
+    "has_api_shape",
+    "is_refusal",
+    "is_surely_not_executed",
+    "is_timeout",
+    "is_transient",
+    "states_absence",
+]
 
 #: Statuses with which a server, or a gateway before it, refuses or redirects a request without executing it. Any other error status
 #: proves nothing: 408, 499 and the 5xx of gateways are also sent for requests that are being executed.
@@ -32,6 +41,8 @@ _REFUSALS = frozenset(
 )
 #: Statuses that gateways send for servers that they cannot reach.
 _GATEWAYS = frozenset({502, 503, 504, *range(520, 531)})
+#: Statuses that refuse a request which the server would execute at another time.
+_OVERLOAD = frozenset({429, 503})
 #: Statuses with which a server or a gateway says that it has waited too long.
 _TIMEOUTS = frozenset({408, 499, 504, 522, 524})
 #: A 404 of the API names what does not exist: "Thread with ID 0d9f not found", "Run not found", "No runs found to cancel".
@@ -117,6 +128,14 @@ def is_transient(error: LangGraphRunsError, statuses: Collection[int]) -> bool:
 def is_surely_not_executed(error: LangGraphRunsError) -> bool:
     """Return True if there is evidence that the server did not execute the request (see `execution_of`)."""
     return execution_of(error) is Execution.NOT_EXECUTED
+
+
+def is_refusal(error: LangGraphRunsError) -> bool:
+    """Return True if the server, or a gateway before it, refuses the request only because of its load: 429, or 503.
+
+    A 503 without ``Retry-After`` does not prove that the request was not executed (see `execution_of`).
+    """
+    return isinstance(error, APIStatusError) and error.status_code in _OVERLOAD
 
 
 def is_timeout(error: LangGraphRunsError) -> bool:

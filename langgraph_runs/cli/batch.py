@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import logging
 import operator
 import os
 import shlex
@@ -23,7 +24,9 @@ from .. import (
     InvalidRequestError,
     LangGraphRunsError,
     Ledger,
+    LedgerError,
     NotFoundError,
+    OutageError,
     PermissionDeniedError,
     exit_codes,
     read_table,
@@ -34,7 +37,7 @@ from .connection import add_connection, client_of
 from .console import print_json, print_message, writing_output
 from .lock import add_lock, locked
 from .options import ENDINGS, add_graph_options, graph_options
-from .values import count, limit
+from .values import count, limit, limit_or_none
 
 __all__ = ["COMMAND"]
 
@@ -91,6 +94,13 @@ def configure_batch(parser: argparse.ArgumentParser) -> None:
     add_graph_options(parser)
     ends = parser.add_argument_group("ending early")
     ends.add_argument("--timeout-each", metavar="TIME", type=limit, help="limit for one input (no limit)")
+    ends.add_argument(
+        "--max-outage",
+        metavar="TIME",
+        type=limit_or_none,
+        default=600.0,
+        help="wait at most this long for a server that cannot be reached; none: no limit (10 min)",
+    )
     ends.add_argument("--timeout", metavar="TIME", type=limit, help="limit for the whole command (no limit)")
     ends.add_argument(
         "--on-interrupt",
@@ -122,10 +132,12 @@ def run_batch(args: argparse.Namespace) -> int:
                 progress=not args.quiet and (args.progress or sys.stderr.isatty()),
                 on_interrupt=args.on_interrupt,
                 timeout_each=args.timeout_each,
+                max_outage=args.max_outage,
                 keep_threads="failed" if args.keep_threads == "failed" else args.keep_threads == "always",
                 signal=controller.signal,
                 **options,
             ) as results,
+            outages_shown(args),
         ):
             while True:
                 with args.signals.during_call():
@@ -138,6 +150,25 @@ def run_batch(args: argparse.Namespace) -> int:
             if not inputs.ended:
                 output.complete()
     return tally.summarize(args, ended=inputs.ended)
+
+
+@contextlib.contextmanager
+def outages_shown(args: argparse.Namespace) -> Iterator[None]:
+    """Within the block, a message says that the map waits for the server, and another one that it goes on."""
+    log, handler = logging.getLogger("langgraph_runs.batch.outage"), MessageHandler()
+    if not args.verbose:
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+class MessageHandler(logging.Handler):
+    """Prints log records as messages of the command line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_message(record.getMessage())
 
 
 @contextlib.contextmanager
@@ -158,6 +189,13 @@ def ended_early(args: argparse.Namespace) -> Iterator[AbortController]:
             if isinstance(error, AbortedError) and error.reason == "timeout":
                 raise CommandError(f"not done within --timeout {args.timeout:g} s{resume}", exit_codes.TIMED_OUT) from error
             raise CommandError(f"interrupted{resume}", exit_codes.INTERRUPTED) from error
+        except OutageError as error:
+            done = f"{error.done} inputs" if error.total is None else f"{error.done} of {error.total} inputs"
+            raise CommandError(
+                f"the server has been away for {error.seconds:.0f} s, longer than --max-outage: {error.__cause__}; "
+                f"{done} are done{resume or '; without --ledger the same command starts with the first input'}",
+                exit_codes.UNREACHABLE,
+            ) from error
         finally:
             unsubscribe()
             if timer is not None:
@@ -261,7 +299,7 @@ class Tally:
     """Counts the results and derives the exit code."""
 
     def __init__(self) -> None:
-        self.done = self.failed = self._paused = self._refused = 0
+        self.done = self.failed = self._paused = self._refused = self._changed = 0
         self._codes: Set[int] = set()
 
     def add(self, result: BatchResult) -> None:
@@ -277,6 +315,7 @@ class Tally:
             self._codes.add(exit_codes.code_of(error))
             if isinstance(error, (AuthenticationError, PermissionDeniedError)):
                 raise error
+            self._changed += isinstance(error, LedgerError)
             if isinstance(error, InvalidRequestError):
                 self._refused += 1
                 if self._refused <= _SHOWN_ERRORS:
@@ -285,13 +324,8 @@ class Tally:
     def summarize(self, args: argparse.Namespace, *, ended: bool) -> int:
         """Print how many inputs failed or are paused, if any; return the exit code. *ended*: not all inputs were started."""
         if self.failed:
-            retry = ""
-            if args.ledger is not None:
-                ledger = shlex.quote(Ledger(args.ledger).path)  # without a password
-                retry = f"; to try them again: langgraph-runs ledger retry-failed {ledger}"
-                if self._refused == self.failed:
-                    retry = "; the same command runs them when they are corrected"
-            print_message(f"{self.failed} of {self.done + self.failed} inputs failed{retry}")
+            hint = "" if args.ledger is None else f"; {self._remedy(Ledger(args.ledger))}"
+            print_message(f"{self.failed} of {self.done + self.failed} inputs failed{hint}")
             if ended and args.output != "-":
                 print_message(f"no more inputs were started; the results so far are in {args.output}.part")
             return self._codes.pop() if len(self._codes) == 1 else exit_codes.FAILED
@@ -299,6 +333,16 @@ class Tally:
             print_message(f"{self._paused} of {self.done} runs wait for a human")
             return exit_codes.PAUSED
         return exit_codes.OK
+
+    def _remedy(self, ledger: Ledger) -> str:
+        """Return how the failed inputs can be run."""
+        if self._refused == self.failed:
+            return "the same command runs them when they are corrected"
+        if self._changed == self.failed:
+            return "their keys are in the ledger with other inputs: give them other keys, or use another ledger"
+        if ledger.counts()["failed"] == 0:
+            return "the same command runs them again"
+        return f"to try them again: langgraph-runs ledger retry-failed {shlex.quote(ledger.path)}"  # without a password
 
 
 COMMAND = Command(

@@ -194,6 +194,11 @@ def limit(text: str) -> float:
     return seconds
 
 
+def limit_or_none(text: str) -> Optional[float]:
+    """Return a duration greater than 0, in seconds, or None for the word ``none``; for argparse."""
+    return None if text.strip().lower() == "none" else limit(text)
+
+
 def moment(text: str) -> datetime.datetime:
     """Return a point in time: ISO 8601 (local time if it has no offset), or a duration before now such as ``7d``; for argparse."""
     try:

@@ -13,7 +13,7 @@ import time
 import urllib.parse
 import weakref
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Set, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Protocol, Sequence, Set, Tuple, TypeVar, Union
 
 import attrs
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .body import ByteStream
     from .session import Connector
 
-__all__ = ["Request", "Response", "Transport"]
+__all__ = ["Pacer", "Request", "Response", "Transport"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -88,6 +88,16 @@ class Response:
     body: bytes = attrs.field(repr=False)
 
 
+class Pacer(Protocol):
+    """Decides when the requests of a transport are sent, and sends those again that were refused."""
+
+    def send(self, attempt: Callable[[], T], scope: Scope, call: object, *, repeat: bool) -> T:
+        """Return the result of *attempt*, which sends one request, and may be called again if *repeat* is true.
+
+        The text of *call* is the name of the request.
+        """
+
+
 class Transport:
     """Sends requests to one server. Threads may share it, and it may be used on both sides of a fork.
 
@@ -107,6 +117,7 @@ class Transport:
         self._clock = clock
         self._sleep = sleep
         self._log_level = logging.INFO
+        self._pacer: Optional[Pacer] = None
         self._prepare()
 
     def __reduce__(self) -> Tuple[Any, ...]:
@@ -131,6 +142,16 @@ class Transport:
             self._fixed["x-api-key"] = settings.api_key
 
     @property
+    def log_level(self) -> int:
+        """The level at which finished and repeated calls are logged."""
+        return self._log_level
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The clock of deadlines: a function that returns seconds."""
+        return self._clock
+
+    @property
     def base_url(self) -> str:
         """Scheme, host and mount prefix, without credentials."""
         return self._base
@@ -147,6 +168,12 @@ class Transport:
         """Return a copy that logs finished and repeated calls at *level* instead of INFO."""
         copy = self.with_settings(self.settings)
         copy._log_level = level
+        return copy
+
+    def paced(self, pacer: Pacer) -> Transport:
+        """Return a copy whose requests are sent by *pacer*."""
+        copy = self.with_settings(self.settings)
+        copy._pacer = pacer
         return copy
 
     def scope(self, timeout: Any = ..., signal: Optional[AbortSignal] = None) -> Scope:
@@ -167,6 +194,12 @@ class Transport:
     def close(self) -> None:
         """End every call in progress, which then raises `AbortedError`, and close all connections."""
         self._shared.close()
+
+    def on_close(self, callback: Callable[[], None]) -> object:
+        """Call *callback* when the client is closed, in the thread that closes it, while the returned object exists."""
+        listener = _CloseListener(callback)
+        self._shared.enter(listener)
+        return listener
 
     # -- whole responses
 
@@ -238,7 +271,15 @@ class Transport:
     # -- open responses
 
     def open(self, request: Request, scope: Scope) -> ByteStream:
-        """Send the request once and return the response with its body unread. Raise an error for any status but 2xx."""
+        """Send the request once and return the response with its body unread. Raise an error for any status but 2xx.
+
+        With a pacer (see `paced`), a request that may be repeated is sent again after a refusal.
+        """
+        if self._pacer is None:
+            return self._open(request, scope)
+        return self._pacer.send(lambda: self._open(request, scope), scope, request, repeat=not request.creates)
+
+    def _open(self, request: Request, scope: Scope) -> ByteStream:
         scope.check()
         settings = self.settings
         exchange = Exchange(
@@ -319,6 +360,17 @@ def _phrase(status: int) -> str:
         return ""
 
 
+class _CloseListener:
+    """Ends no call of its own when the client is closed, but calls a function."""
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
+
+    def interrupt(self, _: object) -> None:
+        """See `Scope.interrupt`."""
+        self._callback()
+
+
 class _Shared:
     """The state that all copies of a client share: connections, retry budget, calls in progress. Each process has its own."""
 
@@ -359,7 +411,7 @@ class _Shared:
                     state.connector = state.connector or made
         return state.connector
 
-    def enter(self, scope: Scope) -> None:
+    def enter(self, scope: Union[Scope, _CloseListener]) -> None:
         """Note that a call is in progress, so that `close` ends it."""
         scopes = self._state().scopes
         scopes.add(weakref.ref(scope, scopes.discard))
@@ -388,4 +440,4 @@ class _ProcessState:
         self.lock = threading.RLock()  # a signal handler may close the client while its thread holds the lock
         self.connector: Optional[Connector] = None
         #: Weak references to the calls in progress. Adding to a WeakSet takes several steps, between which a thread may iterate.
-        self.scopes: Set[weakref.ref[Scope]] = set()
+        self.scopes: Set[weakref.ref[Any]] = set()

@@ -81,6 +81,7 @@ class RunsClient(RunJoins):
         on_error: Literal["yield", "raise", "stop"] = "yield",
         on_interrupt: Literal["cancel", "detach"] = "cancel",
         timeout_each: Optional[float] = None,
+        max_outage: Optional[float] = 600.0,
         signal: Optional[AbortSignal] = None,
         key: Optional[Callable[[Any], Any]] = None,
         keep_threads: Union[bool, Literal["failed"]] = False,
@@ -112,11 +113,13 @@ class RunsClient(RunJoins):
         - *on_interrupt*: what happens to the started runs if the map is ended early by Ctrl-C, *signal* or `RunMap.close`:
           ``"cancel"`` cancels them and deletes their threads, ``"detach"`` leaves them to the next map with the same ledger.
         - *timeout_each*: seconds that one input may take. After that its run is cancelled, and its error is a
-          `DeadlineExceededError`.
+          `DeadlineExceededError`. Time during which the server refuses requests is not counted.
+        - *max_outage*: seconds for which the map waits for a server that cannot be reached, or that refuses everything; None for
+          no limit. Meanwhile it starts nothing, and no input fails. It says so once in the log, and in ``MapProgress.waiting_for``.
 
         Raises `InvalidRequestError` at once, and `LedgerError` if the ledger is for another server, assistant or options. While
-        iterating it raises `AbortedError` when *signal* fires, whatever *inputs* raises, and `LedgerError` if the ledger cannot
-        be written. An error that concerns one input is in its result.
+        iterating it raises `AbortedError` when *signal* fires or the client is closed, `OutageError` after *max_outage*, whatever
+        *inputs* raises, and `LedgerError` if the ledger cannot be written. An error that concerns one input is in its result.
         """
         from ..batch import MapConfig
 
@@ -131,6 +134,7 @@ class RunsClient(RunJoins):
             on_error=on_error,
             on_interrupt=on_interrupt,
             timeout_each=timeout_each,
+            max_outage=max_outage,
             signal=signal,
             key=key,
             keep_threads=keep_threads,
@@ -145,13 +149,14 @@ class RunsClient(RunJoins):
         ordered: bool = False,
         progress: Union[bool, Callable[[MapProgress], object], None] = None,
         timeout_each: Optional[float] = None,
+        max_outage: Optional[float] = 600.0,
         signal: Optional[AbortSignal] = None,
     ) -> RunMap:
         """Wait for runs that exist and return their results as they end: an iterator of `BatchResult` with the run as ``input``.
 
         *runs* are `Run` objects, as `create_batch` returns them, or pairs of a thread's id and a run's id. Runs that failed are
         results with an ``error``. Ending the iteration early does not affect the runs. *timeout_each* is in seconds, counted
-        from when a run is joined; it cancels nothing.
+        from when a run is joined; it cancels nothing. *max_outage* is as in `map`.
         """
         from ..batch import MapConfig
 
@@ -161,6 +166,7 @@ class RunsClient(RunJoins):
             progress=progress,
             on_interrupt="detach",
             timeout_each=timeout_each,
+            max_outage=max_outage,
             signal=signal,
             keep_threads=True,
         )

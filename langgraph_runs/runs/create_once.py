@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 
-from ..call import Execution, Retrier, Scope, at_moments, execution_of, has_api_shape, is_timeout
+from ..call import Execution, Retrier, Scope, at_moments, execution_of, has_api_shape, is_refusal, is_timeout
 from ..errors import (
     APIConnectionError,
     APIStatusError,
@@ -44,7 +44,7 @@ class RunCreator:
     def __init__(self, transport: Transport, traits: Optional[ServerTraits] = None, *, repeat_refused: bool = True) -> None:
         self._transport = transport
         self.traits = traits if traits is not None else ServerTraits()
-        #: False if the caller itself repeats creates that were surely not executed, as a map does.
+        #: False if the caller itself repeats creates that were refused, or surely not executed, as a map does.
         self.repeat_refused = repeat_refused
 
     def mark(self, body: Dict[str, Any], headers: Mapping[str, Any], key: Optional[IdempotencyKey] = None) -> RequestMarker:
@@ -185,6 +185,8 @@ class _Creation:
                 return None
             if execution is Execution.EXECUTED or not self._recover:
                 raise error
+            if is_refusal(error) and not self._creator.repeat_refused:
+                raise self._final(error)  # the caller looks the run up before it sends the create again
             self._may_exist = True
             recovered = self._find(error)
             if recovered is None and not self._repeats:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import logging
 import uuid
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import attrs
 
@@ -153,18 +153,31 @@ class OwnThreads:
             run = runs[0] if len(runs) == 1 else None
         return run if run is not None and run.status in ENDED else None
 
-    def delete(self, thread_id: str, timeout: float, run: Optional[Run] = None) -> bool:
+    def delete(
+        self,
+        thread_id: str,
+        timeout: float,
+        run: Optional[Run] = None,
+        *,
+        signal: Optional[AbortSignal] = None,
+        may_raise: Callable[[LangGraphRunsError], bool] = lambda _: False,
+    ) -> bool:
         """Delete a thread, unless a run on it may go on or waits for a human. Return True if it is deleted.
 
-        *run* is the only run on the thread, if it is known; otherwise the runs are listed. A failure is only logged.
+        *run* is the only run on the thread, if it is known; otherwise the runs are listed. A failure is only logged, unless
+        *may_raise* returns True for it.
         """
         try:
-            with self._transport.scope(timeout) as scope:
+            with self._transport.scope(timeout, signal) as scope:
                 if not self._is_over(thread_id, run, scope):
                     _log.warning("the thread %s is left on the server: its run goes on, or waits for a human", thread_id)
                     return False
                 return self._delete(thread_id, scope)
         except LangGraphRunsError as error:
+            if states_absence(error):
+                return True  # an earlier attempt has deleted it
+            if may_raise(error):
+                raise
             _log.warning("the thread %s is left behind on the server: %s", thread_id, str(error))
             return False
 
@@ -202,15 +215,18 @@ class OwnThreads:
         may_still_arrive: bool,
         keep_successful: bool = False,
         timeout: float,
+        signal: Optional[AbortSignal] = None,
+        may_raise: Callable[[LangGraphRunsError], bool] = lambda _: False,
     ) -> bool:
         """Cancel the runs of a thread and, with *delete*, delete the thread. Return True if the thread does not exist any more.
 
         With *may_still_arrive*, wait about a second for a run that is not on the thread yet. With *keep_successful*, do not delete
-        the thread if a run on it has succeeded. The thread is deleted only when all its runs have ended. A failure is only logged.
+        the thread if a run on it has succeeded. The thread is deleted only when all its runs have ended. A failure is only logged,
+        unless *may_raise* returns True for it.
         """
         checks = ARRIVAL_CHECKS[:-1] if may_still_arrive else ARRIVAL_CHECKS[:1]
         try:
-            with self._transport.scope(timeout) as scope:
+            with self._transport.scope(timeout, signal) as scope:
                 runs = self.wait_for_runs(thread_id, scope, checks)
                 unfinished = [run for run in runs if not run.finished]
                 cancelled = [self._cancel(run, scope) for run in unfinished]
@@ -223,6 +239,8 @@ class OwnThreads:
                     return False
                 return self._delete(thread_id, scope) if runs else True
         except LangGraphRunsError as error:
+            if may_raise(error):
+                raise
             _log.warning("the thread %s, and perhaps its run, is left behind on the server: %s", thread_id, str(error))
             return False
 

@@ -8,11 +8,13 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 
-from langgraph_runs import AbortedError, AbortSignal, LangGraphRunsError, RateLimitError
+from langgraph_runs import AbortedError, AbortSignal, APIConnectionError, LangGraphRunsError, RateLimitError
 from langgraph_runs.batch.dispatcher import Dispatcher
 from langgraph_runs.batch.inputs import Item
 from langgraph_runs.batch.task import RESTARTED, InFlightTask, RunPresence, Task, TaskResult
 from langgraph_runs.batch.worker import HookError
+
+from ..waiting import wait_until
 
 #: Seconds. Longer than anything here takes.
 TIMEOUT = 20.0
@@ -25,6 +27,7 @@ class Runner:
         self.released = threading.Event()
         self.started = threading.Semaphore(0)
         self.error: Optional[BaseException] = None
+        self.probe_result: Optional[LangGraphRunsError] = None
         self.deleted: List[str] = []
         self.cancelled: Dict[str, Any] = {}
 
@@ -41,7 +44,7 @@ class Runner:
             raise self.error
         return TaskResult(run_id=task.thread_id)
 
-    def delete_thread(self, thread_id: str, *, run: Any = None) -> bool:
+    def delete_thread(self, thread_id: str, *, run: Any = None, signal: Any = None) -> bool:
         if self.error is not None:
             raise self.error
         self.deleted.append(thread_id)
@@ -50,6 +53,9 @@ class Runner:
     def cancel_run(self, thread_id: str, **options: Any) -> bool:
         self.cancelled[thread_id] = options
         return True
+
+    def probe(self, thread_id: str, signal: Any = None) -> Optional[LangGraphRunsError]:
+        return self.probe_result
 
 
 @pytest.fixture
@@ -146,6 +152,48 @@ def test_an_exception_of_a_cleanup_is_logged_and_is_the_failure_of_the_map(
         assert ([], []) == dispatcher.collect(TIMEOUT)
     assert runner.error is dispatcher.failure
     assert "the thread a may be left behind" in caplog.text
+
+
+def test_a_cleanup_that_fails_for_a_reason_that_may_pass_is_tried_again(
+    dispatcher: Dispatcher, runner: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("langgraph_runs.batch.dispatcher._CLEANUP_PAUSE", 0.01)
+    runner.error = RateLimitError("busy", status_code=429)
+    dispatcher.delete_thread("a")
+    for _ in range(9):
+        while dispatcher.seconds_to_cleanup is None:
+            dispatcher.collect(TIMEOUT)
+        wait_until(lambda: dispatcher.seconds_to_cleanup == 0.0, "the next try", TIMEOUT)
+        dispatcher.retry_cleanups()
+    assert 1 == dispatcher.cleaning and "" == caplog.text
+    runner.error = None
+    deleted: List[str] = []
+    while dispatcher.cleaning:
+        dispatcher.retry_cleanups()
+        deleted += dispatcher.collect(0.01)[1]
+    assert ["a"] == deleted
+
+
+def test_a_cleanup_that_fails_although_the_server_responds_is_given_up(
+    dispatcher: Dispatcher, runner: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("langgraph_runs.batch.dispatcher._CLEANUP_PAUSE", 0.0)
+    runner.error = APIConnectionError("cut", sent=True)
+    dispatcher.delete_thread("a")
+    while dispatcher.cleaning:
+        dispatcher.retry_cleanups()
+        dispatcher.collect(0.01)
+    assert 1 == caplog.text.count("left behind")
+    assert dispatcher.failure is None
+
+
+@pytest.mark.parametrize("error", [None, APIConnectionError("refused", sent=False)], ids=repr)
+def test_the_result_of_a_probe_is_collected(dispatcher: Dispatcher, runner: Any, error: Optional[LangGraphRunsError]) -> None:
+    runner.probe_result = error
+    dispatcher.probe("a")
+    while dispatcher.is_probing:
+        dispatcher.collect(TIMEOUT)
+    assert [error] == dispatcher.probe_results
 
 
 def test_tasks_that_were_not_started_can_be_withdrawn(dispatcher: Dispatcher, runner: Any) -> None:

@@ -31,6 +31,8 @@ def made(cls: Type[LangGraphRunsError]) -> LangGraphRunsError:
         own = {"problems": ["$: empty"]}
     elif issubclass(cls, errors.StreamInterruptedError):
         own = {"last_event_id": "5-0", "events_seen": 3}
+    elif issubclass(cls, errors.OutageError):
+        own = {"done": 2, "failed": 1, "total": 5, "seconds": 600.0}
     elif issubclass(cls, errors.CreateUncertainError):
         own = {"request_id": "rq", "sent": None}
     elif issubclass(cls, errors.DeadlineExceededError):
@@ -57,6 +59,7 @@ def test_the_tree_is_the_documented_one() -> None:
         "DeadlineExceededError": ["APITimeoutError"],
         "StreamInterruptedError": connection,
         "CreateUncertainError": connection,
+        "OutageError": connection,
         "ResponseDecodeError": connection,
         "APIStatusError": ["LangGraphRunsError"],
         "BadRequestError": status,

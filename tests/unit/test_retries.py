@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, List, Optional
+from typing import Any, Callable, List, Optional
 
 import pytest
 
@@ -29,13 +29,13 @@ from langgraph_runs.http import Settings, Transport
 from .played import Time
 
 
-def retries_of(**policy: Any) -> InputRetries:
+def retries_of(clock: Callable[[], float] = Time().clock, **policy: Any) -> InputRetries:
     def no_connection() -> Any:
         raise AssertionError("nothing is sent here")
 
     retry = RetryPolicy(**{"wait_initial": 0.5, "jitter": "none", **policy})
     limit = ConcurrencyLimit(8, wait_initial=0.5, wait_max=8.0, retry_after_max=60.0, clock=Time().clock)
-    return InputRetries(Transport(Settings(url="http://server", retry=retry), connect=no_connection), limit)
+    return InputRetries(Transport(Settings(url="http://server", retry=retry), connect=no_connection), limit, clock=clock)
 
 
 def task_of(index: int = 3) -> InFlightTask:
@@ -53,21 +53,69 @@ def fail(retries: InputRetries, task: InFlightTask, error: LangGraphRunsError, *
 
 def test_a_transient_error_is_retried_as_often_as_the_policy_says() -> None:
     retries, task = retries_of(attempts=3), task_of()
-    assert [None, None] == [fail(retries, task, status(503)) for _ in range(2)]
-    result = fail(retries, task, status(503))
+    assert [None, None] == [fail(retries, task, status(502)) for _ in range(2)]
+    result = fail(retries, task, status(502))
     assert result is not None and isinstance(result.error, APIStatusError)
     assert 3 == result.attempts
 
 
 def test_each_input_has_its_own_attempts() -> None:
     retries = retries_of(attempts=2)
-    assert [None] * 4 == [fail(retries, task_of(index), status(429)) for index in range(4)]
+    assert [None] * 4 == [fail(retries, task_of(index), status(502)) for index in range(4)]
 
 
 def test_the_budget_of_the_client_is_for_all_inputs_together() -> None:
     retries = retries_of(budget=2)
-    results = [fail(retries, task_of(index), status(429)) for index in range(4)]
+    results = [fail(retries, task_of(index), status(502)) for index in range(4)]
     assert [True, True, False, False] == [result is None for result in results]
+
+
+@pytest.mark.parametrize("refusal", [status(429), status(503), status(503, retry_after=61.0)], ids=str)
+def test_a_refusal_uses_up_neither_attempts_nor_budget(refusal: APIStatusError) -> None:
+    retries, task = retries_of(attempts=2, budget=1), task_of()
+    assert [None] * 9 == [fail(retries, task, refusal) for _ in range(9)]
+    assert fail(retries, task, status(502)) is None
+    assert fail(retries, task, status(502)) is not None
+
+
+def test_an_input_whose_refused_create_may_have_been_executed_waits_until_its_run_could_be_found() -> None:
+    time = Time()
+    retries, task = retries_of(clock=time.clock), task_of()
+    fail(retries, task, status(503))
+    assert 2.0 == task.not_before - time.now
+    assert task.may_still_arrive
+    task.note_settled()
+    assert task.may_exist and not task.may_still_arrive
+
+
+def test_a_create_that_timed_out_may_arrive_however_long_the_input_waits() -> None:
+    retries, task = retries_of(), task_of()
+    fail(retries, task, status(504))
+    fail(retries, task, status(503))
+    task.note_settled()
+    assert task.may_still_arrive
+
+
+def test_a_failure_of_the_server_uses_up_neither_attempts_nor_time() -> None:
+    retries, task = retries_of(attempts=1), task_of()
+    for _ in range(5):
+        task.note_started()
+        retries.requeue(task, TaskResult(error=APIConnectionError("refused", sent=False), seconds=7.0))
+    assert (6, 0.0, False) == (task.attempts, task.seconds, task.may_exist)
+
+
+@pytest.mark.parametrize(
+    ("existed", "contact_lost", "status", "was_lost"),
+    [(True, True, 404, True), (True, False, 404, False), (False, True, 404, False), (True, True, 422, False)],
+)
+def test_a_run_may_be_lost_if_it_is_not_found_after_a_failure(
+    existed: bool, contact_lost: bool, status: int, was_lost: bool
+) -> None:
+    task = task_of()
+    if existed:
+        task.note_created()
+    result = TaskResult(error=APIStatusError("Not Found", status_code=status), contact_lost=contact_lost)
+    assert was_lost is retries_of().run_was_lost(task, result)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +123,7 @@ def test_the_budget_of_the_client_is_for_all_inputs_together() -> None:
     [
         (status(500), True),
         (APIConnectionError("cut", sent=None), True),
-        (status(503, retry_after=61.0), False),
+        (status(502, retry_after=61.0), False),
         (status(422), False),
         (RunFailedError("E", "m"), False),
         (DeadlineExceededError("late", timeout=1.0), False),
@@ -94,7 +142,7 @@ def test_nothing_is_retried_while_the_map_stops() -> None:
 def test_a_refusal_pauses_all_inputs_for_the_time_that_the_server_requests() -> None:
     retries = retries_of()
     fail(retries, task_of(), status(503, retry_after=7.0))
-    assert (7.0, 4) == (retries.limit.seconds_left(), retries.limit.current)
+    assert (7.0, 2) == (retries.limit.seconds_left(), retries.limit.current)
     retries = retries_of(respect_retry_after=False)
     fail(retries, task_of(), status(503, retry_after=7.0))
     assert 0.5 == retries.limit.seconds_left()

@@ -34,11 +34,13 @@ class Runner:
         self.cancelled: List[str] = []
         self.on_cancel: Optional[Tuple[Future[Any], TaskResult]] = None
 
-    def delete_thread(self, thread_id: str, *, run: Any = None) -> bool:
+    def delete_thread(self, thread_id: str, *, run: Any = None, signal: Any = None) -> bool:
         self.deleted.append(thread_id)
         return True
 
-    def cancel_run(self, thread_id: str, *, delete: bool, may_still_arrive: bool, keep_successful: bool) -> bool:
+    def cancel_run(
+        self, thread_id: str, *, delete: bool, may_still_arrive: bool, keep_successful: bool, signal: Any = None
+    ) -> bool:
         self.cancelled.append(thread_id)
         if self.on_cancel is None:
             return True

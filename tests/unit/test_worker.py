@@ -21,7 +21,7 @@ from langgraph_runs import (
     RunsWaitPayload,
 )
 from langgraph_runs.batch.task import Task
-from langgraph_runs.batch.worker import HookError, HookGuard, TaskRunner, check_picklable, run_task
+from langgraph_runs.batch.worker import HookError, TaskRunner, check_picklable, run_task
 
 from .played import RUN, THREAD, Answer, Played, Reply, Time, reply, run_json, transport_of
 
@@ -103,16 +103,79 @@ STATE = f"GET /threads/{THREAD}/state"
         ([SUCCEEDED, reply({"values": {}, "next": []}), Reply(204)], [LIST, STATE, DELETE]),
         ([SUCCEEDED, reply({"values": {}, "next": ["review"]})], [LIST, STATE]),
         ([reply({"detail": f"Thread with ID {THREAD} not found"}, 404), Reply(204)], [LIST, DELETE]),
-        ([reply({"detail": "Not Found"}, 404)], [LIST]),
-        ([Reply(404, b"<html>no backend</html>")], [LIST]),
     ],
-    ids=["running", "failed", "succeeded", "paused", "gone", "a 404 that says nothing", "a page"],
+    ids=["running", "failed", "succeeded", "paused", "gone"],
 )
 def test_a_thread_is_deleted_only_if_its_runs_are_known_to_have_ended(answers: List[Any], requests: List[str]) -> None:
     """A run that goes on, or waits for a human, keeps its thread; so does one of which nothing is known."""
     runner, played, _ = runner_of(*answers)
     assert runner.delete_thread(THREAD) is (requests[-1] == DELETE)
     assert requests == played.asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_tried_again"),
+    [
+        (reply({"detail": "Not Found"}, 404), True),
+        (Reply(404, b"<html>no backend</html>"), True),
+        (reply({"detail": "bad gateway"}, 502), True),
+        (reply({"detail": "the database is down"}, 500), True),
+        (reply({"detail": "not yours"}, 403), False),
+    ],
+    ids=["a 404 that says nothing", "a page", "a gateway", "the server's own", "forbidden"],
+)
+def test_a_cleanup_is_tried_again_if_its_failure_may_pass(
+    answer: Reply, is_tried_again: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner, played, _ = runner_of(answer, attempts=1)
+    if is_tried_again:
+        with pytest.raises(APIStatusError):
+            runner.delete_thread(THREAD)
+    else:
+        assert not runner.delete_thread(THREAD)
+    assert [LIST] == played.asked
+    assert is_tried_again is ("left behind" not in caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_there"),
+    [
+        ([reply([])], True),
+        ([reply({"detail": f"Thread with ID {THREAD} not found"}, 404)], True),
+        ([reply({"detail": "no key"}, 401)], True),
+        ([reply({"detail": "Not Found"}, 404), reply({"ok": True})], True),
+        ([reply({"detail": "Not Found"}, 404)] * 4, False),
+        ([Reply(404, b"<html>no backend</html>")] * 4, False),
+        ([Reply(200, b"<html>maintenance</html>", {"content-type": "text/html"})], False),
+        ([reply({"detail": "the database is down"}, 500)], False),
+        ([Reply(502, b"")], False),
+        ([Reply(503, b"")], False),
+        ([ConnectionError("refused")], False),
+    ],
+)
+def test_a_probe_is_successful_if_the_api_itself_responds(answers: List[Any], is_there: bool) -> None:
+    runner, played, _ = runner_of(*answers)
+    assert is_there is (runner.probe(THREAD) is None)
+    assert len(answers) == len(played.asked)
+
+
+def test_a_refused_read_is_repeated_and_a_refused_create_is_not() -> None:
+    refused = reply({"detail": "slow down"}, 503)
+    runner, played, _ = runner_of(reply([]), refused, wait_initial=0.5)
+    result = runner.run(task_of(may_exist=True))
+    assert [LIST, CREATE] == played.asked
+    assert isinstance(result.error, APIStatusError) and not result.contact_lost
+    runner, played, time = runner_of(refused, refused, reply([run_json(status="error")]), Reply(204), wait_initial=0.5)
+    assert runner.delete_thread(THREAD)
+    assert [LIST] * 3 + [DELETE] == played.asked
+    assert sum(time.slept) >= 1.5
+
+
+def test_the_time_of_refusals_is_not_counted_against_a_task() -> None:
+    refused = reply({"detail": "slow down"}, 429, retry_after="7")
+    runner, _, time = runner_of(refused, reply([run_json()]), reply({"n": 2}, **IDS))
+    result = runner.run(task_of(may_exist=True, timeout=5.0))
+    assert result.error is None and 7.0 <= sum(time.slept) and result.seconds < 1.0
 
 
 def test_a_cancelled_run_that_does_not_end_keeps_its_thread() -> None:
@@ -230,7 +293,7 @@ def test_an_exception_of_the_hook_is_not_the_result_of_the_task() -> None:
     def hook(_: RetryDetails) -> None:
         raise raised
 
-    runner, played, _ = runner_of(reply({"detail": "no"}, 500), on_retry=HookGuard(hook))
+    runner, played, _ = runner_of(reply({"detail": "no"}, 500), on_retry=hook)
     with pytest.raises(HookError) as caught:
         runner.run(task_of(may_exist=True))
     assert raised is caught.value.error
@@ -242,7 +305,7 @@ def module_hook(_: RetryDetails) -> None:
 
 
 def test_a_runner_and_a_hook_can_be_pickled() -> None:
-    transport, _, _ = transport_of(retry=RetryPolicy(on_retry=HookGuard(module_hook)))
+    transport, _, _ = transport_of(retry=RetryPolicy(on_retry=module_hook))
     runner = TaskRunner(transport, None, None)
     check_picklable(runner)
     copy = pickle.loads(pickle.dumps(runner))

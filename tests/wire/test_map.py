@@ -42,7 +42,7 @@ from langgraph_runs import (
     read_table,
 )
 
-from .calls import QUICK, body_of
+from .calls import body_of
 from .fake_langgraph import FakeLangGraph, FakeRun, GraphFailure, Paused
 from .replies import drop_before_answer, reply_json
 
@@ -440,13 +440,15 @@ def test_a_refusal_pauses_the_whole_map(server: FakeLangGraph, connect: Connect,
     assert retries[0].wait > 0.9
 
 
-def test_a_server_that_always_refuses_is_an_error_of_each_input(server: FakeLangGraph, connect: Connect) -> None:
-    client = connect(server.url, retry=QUICK)
-    for _ in range(8):
+@pytest.mark.parametrize("budget", [0, 100])
+def test_no_number_of_refusals_uses_up_an_input(server: FakeLangGraph, connect: Connect, doubler: Doubler, budget: int) -> None:
+    client = connect(server.url, retry=RetryPolicy(wait_initial=0.001, wait_max=0.001, budget=budget))
+    for _ in range(20):
         server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}))
     results = list(client.runs.map("agent", numbers(1, 2), concurrency=2))
-    assert [RateLimitError, RateLimitError] == [type(result.error) for result in results]
-    assert [4, 4] == [result.attempts for result in results]
+    assert all(result.succeeded for result in results)
+    assert 22 == sum(result.attempts for result in results) == count_requests(server, "POST", "/wait")
+    leaves_nothing(server, doubler)
 
 
 @pytest.mark.parametrize(("budget", "attempts"), [(0, [1, 1]), (100, [3, 3])])
@@ -456,7 +458,7 @@ def test_attempts_and_the_budget_bound_the_creates_of_a_map(
     """Each input is sent at most ``attempts`` times, and all inputs together are repeated at most ``budget`` times."""
     client = connect(server.url, retry=RetryPolicy(attempts=3, wait_initial=0.001, wait_max=0.001, budget=budget))
     for _ in range(20):
-        server.instead("POST", "/threads/*/runs/wait", reply_json(503, {"detail": "full"}, {"Retry-After": "0"}))
+        server.instead("POST", "/threads/*/runs/wait", reply_json(500, {"detail": "a defect"}))
     results = list(client.runs.map("agent", numbers(1, 2), concurrency=2))
     assert attempts == sorted(result.attempts for result in results)
     assert sum(attempts) == count_requests(server, "POST", "/wait")
@@ -483,7 +485,7 @@ def test_a_refusal_after_the_run_was_created_makes_no_second_run(
     results = list(client.runs.map("agent", numbers(*range(6)), concurrency=3))
     assert all(result.succeeded for result in results)
     assert 6 == len(doubler.seen) == len(set(doubler.seen))
-    assert 6 < sum(result.attempts for result in results) or path.endswith("join")
+    assert 6 == sum(result.attempts for result in results)
 
 
 class LosingExecutor(ThreadPoolExecutor):
@@ -895,20 +897,23 @@ def test_a_stop_iteration_of_a_function_does_not_end_the_loop_silently(client: C
 
 
 @user_errors
-@pytest.mark.parametrize("place", ["in the scheduler", "in a worker"])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/threads/*/runs/wait", 429), ("GET", "/threads/*/runs/*", 429), ("GET", "/threads/*/runs/*", 500)],
+    ids=["a refused create", "a refused read", "a failed read"],
+)
 def test_what_on_retry_raises_reaches_the_caller_and_repeats_nothing(
-    server: FakeLangGraph, connect: Connect, doubler: Doubler, error: BaseException, place: str
+    server: FakeLangGraph, connect: Connect, doubler: Doubler, error: BaseException, method: str, path: str, status: int
 ) -> None:
-    """A refusal is retried by the scheduler, a failed request for the state of the run by the worker."""
+    """A refused create is retried by the scheduler, other requests by the worker."""
     calls: list[Any] = []
     client = connect(server.url, retry=RetryPolicy(wait_initial=0.001, wait_max=0.001, on_retry=raising(error, calls)))
-    status = 429 if place == "in the scheduler" else 500
-    server.instead("GET", "/threads/*/runs/*", reply_json(status, {"detail": "not now"}))
+    server.instead(method, path, reply_json(status, {"detail": "not now"}))
     with pytest.raises(type(error)) as caught:
         list(client.runs.map("agent", numbers(*range(4)), concurrency=1))
     assert error is caught.value
     assert 1 == len(calls)
-    assert [0] == doubler.seen
+    assert ([] if method == "POST" else [0]) == doubler.seen
     leaves_nothing(server, doubler)
 
 
@@ -1041,13 +1046,18 @@ def test_the_log_has_one_line_at_info_for_each_input(
 
 
 def test_log_records_hold_text_and_numbers_alone(
-    server: FakeLangGraph, connect: Connect, doubler: Doubler, caplog: pytest.LogCaptureFixture
+    server: FakeLangGraph,
+    connect: Connect,
+    doubler: Doubler,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever keeps a record keeps no request, response or error, which would hold bodies and headers."""
     caplog.set_level("DEBUG", logger="langgraph_runs")
     client = connect(server.url, retry=RetryPolicy(wait_initial=0.001, wait_max=0.001))
     server.instead("POST", "/threads/*/runs/wait", reply_json(429, {"detail": "slow down"}))
-    for _ in range(12):
+    monkeypatch.setattr("langgraph_runs.batch.dispatcher._CLEANUP_PAUSE", 0.0)
+    for _ in range(60):
         server.instead("DELETE", "/threads/*", reply_json(500, {"detail": "cannot delete"}))
     list(client.runs.map("agent", numbers(1, 2, -3)))
     doubler.blocked.add(4)
