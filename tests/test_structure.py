@@ -69,7 +69,8 @@ EXCEPTIONS: Dict[str, str] = {
         django.runs.recording django.runs.signals django.runs.statuses django.runs.stored_json django.runs.sync
         django.runs.transitions django.runs.management.commands.langgraph_runs django.runs.migrations.0001_initial""",
     "the fake server, beside the real one: wire/test_fake_runs.py, wire/test_fake_langgraph.py, server/test_testing.py": """
-        testing.dialect testing.fake_langgraph testing.fake_run testing.fake_runs testing.run_replies testing.run_store""",
+        testing.dialect testing.fake_langgraph testing.fake_resources testing.fake_run testing.fake_runs testing.run_replies
+        testing.run_store""",
     "the checks of a server, on a real one: server/test_conformance.py": """
         testing.conformance.check testing.conformance.graphs testing.conformance.local_server testing.conformance.once
         testing.conformance.run testing.conformance.server testing.conformance.streams testing.conformance.trial

@@ -8,18 +8,18 @@ run executes a function, its program; there are no graphs.
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import Any, Optional, Union
 from urllib.parse import parse_qs, unquote
 
 from .._public import name_public
 from .dialect import Dialect
+from .fake_resources import ResourceReplies
 from .fake_run import FakeRun, Program
 from .loopback_server import ReplySource, Request
 from .replies import Reply, drop_before_answer, reply, reply_json, run_headers, sse
-from .run_replies import NO_SUCH_RUN, RunReplies
+from .run_replies import NO_SUCH_RUN
 from .scripted import matches
-from .server_json import assistant_id_of, assistant_json, is_id, new_id, now
+from .server_json import is_id, new_id, now
 
 __all__ = ["FakeLangGraph"]
 
@@ -38,7 +38,7 @@ _NO_STATE: dict[str, Any] = {
 }
 
 
-class FakeLangGraph(RunReplies):
+class FakeLangGraph(ResourceReplies):
     """A fake LangGraph server. Every run executes *program*, in an operating-system thread of its own.
 
     >>> from langgraph_runs import Client
@@ -74,12 +74,6 @@ class FakeLangGraph(RunReplies):
         """Return the reply to a request for which there is no endpoint."""
         return self.error(404, "Not Found")
 
-    def error(self, status: int, text: str) -> Reply:
-        """Return an error in the form of the server's dialect."""
-        if self.dialect.errors == "error":
-            return reply_json(status, {"error": HTTPStatus(status).phrase.lower().replace(" ", "_"), "message": text})
-        return reply_json(status, text if self.dialect.errors == "bare" else {"detail": text})
-
     def _reply_to(self, request: Request) -> Reply:
         path = request.path
         with self._changed:
@@ -114,8 +108,16 @@ class FakeLangGraph(RunReplies):
         if (method, parts) == ("GET", ["ok"]):
             return reply_json(200, {"ok": True, "services": {}})
         if (method, parts) == ("GET", ["info"]):
-            return reply_json(200, {"version": "0.16.7", "langgraph_py_version": "1.2.22", "flags": {"assistants": True}})
-        found = self._route_assistants(method, parts[1:], body) if parts[0] == "assistants" else None
+            return reply_json(
+                200, {"version": "0.16.7", "langgraph_py_version": "1.2.22", "flags": {"assistants": True, "crons": True}}
+            )
+        found = None
+        if parts[0] == "assistants":
+            found = self.route_assistants(method, parts[1:], body)
+        elif parts[:2] == ["runs", "crons"]:
+            found = self.route_crons(method, parts[2:], body)
+        elif parts[0] == "store":
+            found = self.route_store(request, method, parts[1:], body)
         return found or self.unknown(request)
 
     # -- runs
@@ -229,11 +231,20 @@ class FakeLangGraph(RunReplies):
     def _route_threads(self, request: Request, method: str, parts: list[str], body: Any) -> Reply:
         if method == "POST" and parts == ["search"]:
             return self._search(body)
+        if method == "POST" and parts == ["count"]:
+            return reply_json(200, len(self._found(body)))
+        if method == "POST" and parts == ["prune"]:
+            return self._prune(body)
         if method == "POST" and not parts:
             return self._create_thread(body)
         if not parts:
             return self.error(405, "Method Not Allowed")
         thread_id = parts[0]
+        if method == "POST" and parts[1:] == ["runs", "crons"]:
+            return self.route_crons(method, [], body, thread_id) or self.unknown(request)
+        if method == "GET" and parts[1:] == ["stream"]:
+            modes = parse_qs(request.query).get("stream_modes", ["run_modes"])[-1]
+            return self.thread_stream_reply(thread_id, modes.split(","), request.header("Last-Event-ID"))
         if len(parts) > 1 and parts[1] == "runs":
             return self._route_runs(request, method, thread_id, parts[2:], body)
         if not is_id(thread_id):
@@ -255,7 +266,7 @@ class FakeLangGraph(RunReplies):
             return reply(204)
         if action == ("PATCH",):
             thread.update(metadata={**thread["metadata"], **(body.get("metadata") or {})}, updated_at=now())
-            return reply_json(200, thread)
+            return reply(204) if request.header("Prefer") == "return=minimal" else reply_json(200, thread)
         if action == ("POST", "copy"):
             copy = {**thread, "thread_id": new_id()}
             self.threads[copy["thread_id"]] = copy
@@ -285,8 +296,12 @@ class FakeLangGraph(RunReplies):
         return reply_json(200, self.threads[thread_id])
 
     def _search(self, body: Any) -> Reply:
+        offset = body.get("offset", 0)
+        return reply_json(200, self._found(body)[offset : offset + body.get("limit", 10)])
+
+    def _found(self, body: Any) -> list[dict[str, Any]]:
         wanted, ids = (body.get("metadata") or {}).items(), body.get("ids")
-        found = [
+        return [
             thread
             for thread in self.threads.values()
             if wanted <= thread["metadata"].items()
@@ -294,27 +309,17 @@ class FakeLangGraph(RunReplies):
             and body.get("status") in (None, thread["status"])
             and (body.get("values") or {}).items() <= (thread["values"] or {}).items()
         ]
-        offset = body.get("offset", 0)
-        return reply_json(200, found[offset : offset + body.get("limit", 10)])
+
+    def _prune(self, body: Any) -> Reply:
+        if body.get("strategy", "delete") != "delete":
+            return self.error(422, "keep_latest strategy is not supported in in-memory runtime")
+        found = [thread_id for thread_id in body["thread_ids"] if self.threads.pop(thread_id, None) is not None]
+        for thread_id in found:
+            self.states.pop(thread_id, None)
+        return reply_json(200, {"pruned_count": len(found)})
 
     def _no_thread(self, thread_id: str) -> Reply:
         return self.error(404, f"Thread with ID {thread_id} not found")
-
-    # -- assistants
-
-    def _route_assistants(self, method: str, rest: list[str], body: Any) -> Optional[Reply]:
-        names = sorted({self.graph_of(run.assistant_id) for run in self.created} | {"agent"})
-        if (method, rest) == ("POST", ["search"]):
-            graph = body.get("graph_id")
-            found = [assistant_json(name, self.since) for name in names if graph in (None, name)]
-            offset = body.get("offset", 0)
-            return reply_json(200, found[offset : offset + body.get("limit", 10)])
-        if method == "GET" and len(rest) == 1:
-            if not is_id(rest[0]):
-                return self.error(422, "Invalid assistant ID: must be a UUID")
-            known = {assistant_id_of(name): name for name in names}
-            return reply_json(200, assistant_json(known[rest[0]], self.since)) if rest[0] in known else self.error(404, "Not Found")
-        return None
 
 
 name_public("langgraph_runs.testing", [FakeLangGraph])

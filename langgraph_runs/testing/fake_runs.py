@@ -25,7 +25,7 @@ _UNSCRIPTED = 501
 #: The timeout of the clients in seconds, so that a test fails instead of hanging.
 _TIMEOUT = 20.0
 #: The ends of the paths of POST requests that change nothing.
-_READS = ("search", "history")
+_READS = ("search", "history", "count", "versions", "namespaces")
 _MISSING: Any = object()
 
 

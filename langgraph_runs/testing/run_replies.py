@@ -89,6 +89,56 @@ class RunReplies(RunStore):
         if not run.done:
             yield LoggedEvent("error", NO_SUCH_RUN, None, False)
 
+    def thread_stream_reply(self, thread_id: str, modes: list[str], last_event_id: Optional[str] = None) -> Reply:
+        """Return a stream of the events of all runs of a thread, which does not end; after *last_event_id*, if it is given.
+
+        Every event has an id, also those that are not kept.
+        """
+
+        def wanted(name: str) -> bool:
+            return "run_modes" in modes or ("lifecycle" in modes and name == "metadata")
+
+        def items() -> Iterator[Item]:
+            with self._changed:
+                runs = [run for run in self.created if run.thread_id == thread_id]
+                read = {run.run_id: len(run.log) for run in runs}
+                over = {run.run_id for run in runs if self.is_over(run)}
+                kept = (
+                    [one for run in runs for one in self._after(run.log, last_event_id or "") if one.kept] if last_event_id else []
+                )
+                self.listeners += 1
+                self._changed.notify_all()
+            for one in kept:
+                if wanted(one.name):
+                    yield event(one.name, one.data, one.id, newline=self.dialect.newline)
+            beat = time.monotonic()
+            while True:
+                with self._changed:
+                    self._changed.wait(0.02)
+                    news = list(self._news_of(thread_id, read, over))
+                for name, data, event_id in news:
+                    if wanted(name):
+                        yield event(name, data, event_id, newline=self.dialect.newline)
+                if self.dialect.heartbeat is not None and time.monotonic() - beat >= self.dialect.heartbeat:
+                    beat = time.monotonic()
+                    yield heartbeat(self.dialect.newline)
+                yield None
+
+        return replace(sse(), story="thread stream", items=items)
+
+    def _news_of(self, thread_id: str, read: dict[str, int], over: set[str]) -> Iterator[tuple[str, Any, str]]:
+        """Yield the new events of a thread's runs, and the end of each. *read* and *over* say which are known, and are changed."""
+        for run in self.created:
+            if run.thread_id != thread_id or run.run_id in over:
+                continue
+            new = run.log[read.get(run.run_id, 0) :]
+            read[run.run_id] = read.get(run.run_id, 0) + len(new)
+            for one in new:
+                yield one.name, one.data, one.id or self._next_id()
+            if self.is_over(run):
+                over.add(run.run_id)
+                yield "metadata", {"status": "run_done", "run_id": run.run_id}, self._next_id()
+
     def wait_reply(self, run: FakeRun, on_disconnect: Optional[str] = None, *, fresh: bool = False) -> Reply:
         """Return a reply with the values of a run, sent when it has ended.
 

@@ -15,6 +15,7 @@ from typing import Any, Optional
 __all__ = [
     "assistant_id_of",
     "assistant_json",
+    "cron_json",
     "interrupt_json",
     "is_id",
     "new_id",
@@ -221,4 +222,28 @@ def assistant_json(name: str, created_at: Optional[str] = None) -> dict[str, Any
         "updated_at": moment,
         "version": 1,
         "description": None,
+    }
+
+
+def cron_json(body: Mapping[str, Any], thread_id: Optional[str] = None) -> dict[str, Any]:
+    """Return a cron that was created by a request with *body*. Its next run is not computed: it is the time of its creation."""
+    cron_id, moment = new_id(), now()
+    assistant_id = assistant_id_of(body["assistant_id"])
+    config = dict(body.get("config") or {})
+    config["configurable"] = {**(config.get("configurable") or {}), "cron_id": cron_id}
+    return {
+        "cron_id": cron_id,
+        "assistant_id": assistant_id,
+        "thread_id": thread_id,
+        "user_id": "",
+        "end_time": body.get("end_time"),
+        "schedule": body["schedule"],
+        "timezone": body.get("timezone"),
+        "payload": {**body, "assistant_id": assistant_id, "config": config},
+        "next_run_date": moment,
+        "metadata": dict(body.get("metadata") or {}),
+        "on_run_completed": None if thread_id is not None else body.get("on_run_completed") or "delete",
+        "enabled": body.get("enabled", True),
+        "created_at": moment,
+        "updated_at": moment,
     }

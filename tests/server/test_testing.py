@@ -460,3 +460,93 @@ def test_an_outcome_is_the_same_record(client: Client) -> None:
         ]
     assert plain(told_[0].run, "run") == plain(told_[1].run, "run")
     assert (told_[0].values, told_[0].exact, told_[0].paused) == (told_[1].values, told_[1].exact, told_[1].paused)
+
+
+def test_assistants_crons_and_the_store_are_the_same(client: Client, new_id: str) -> None:
+    """What is created, changed, searched, counted and deleted; the errors of what does not exist."""
+    mark = {"test": new_id}
+
+    def play(client: Client) -> list[Any]:
+        found: list[Any] = []
+
+        def note(record: Any) -> Any:
+            fields = attrs.asdict(record, recurse=False)
+            fields = {name: value for name, value in fields.items() if not name.endswith(("_id", "_at", "_date", "extra"))}
+            found.append({**fields, "payload": None})
+            return record
+
+        def refused(call: Callable[[], Any]) -> None:
+            with pytest.raises(LangGraphRunsError) as raised:
+                call()
+            found.append(raised.type)
+
+        assistants, crons, store = client.assistants, client.crons, client.store
+        made = note(assistants.create("echo", name="One", metadata=mark, context={"a": 1}))
+        note(assistants.update(made.assistant_id, name="Two", metadata={"more": 1}))
+        found.append([(one.version, one.name) for one in assistants.get_versions(made.assistant_id)])
+        note(assistants.set_latest(made.assistant_id, 1))
+        found.append((assistants.count(metadata=mark), len(assistants.search(metadata=mark, limit=1))))
+        refused(lambda: assistants.create("echo", assistant_id=made.assistant_id))
+        refused(lambda: assistants.set_latest(made.assistant_id, 9))
+
+        thread = client.threads.create(metadata=mark)
+        options: dict[str, Any] = {"schedule": "0 12 29 2 *", "metadata": mark}
+        cron = note(crons.create(made.assistant_id, input={"n": 1}, end_time="2099-01-01T00:00:00Z", **options))
+        note(crons.update(cron.cron_id, enabled=False, end_time=None, metadata={"more": 1}))
+        note(crons.create_for_thread(thread.thread_id, made.assistant_id, **options))
+        found.append((crons.count(metadata=mark), len(crons.search(metadata=mark, enabled=False))))
+        found.append(crons.get(cron.cron_id).payload["input"])
+        refused(lambda: crons.create(made.assistant_id, schedule="never"))
+        for one in crons.search(metadata=mark):
+            crons.delete(one.cron_id)
+        refused(lambda: crons.delete(cron.cron_id))
+        refused(lambda: crons.get(cron.cron_id))
+        assistants.delete(made.assistant_id)
+        refused(lambda: assistants.get(made.assistant_id))
+        refused(lambda: assistants.delete(made.assistant_id))
+
+        store.put_item([new_id, "a"], "k", {"n": 1})
+        store.put_item([new_id, "b"], "k", {"n": 2})
+        item = store.get_item([new_id, "a"], "k")
+        found.append((item and item.value, store.get_item([new_id, "a"], "x")))
+        found.append(sorted(one.namespace for one in store.search_items([new_id], {"n": 2}).items))
+        found.append(sorted(store.list_namespaces([new_id]).namespaces))
+        found.append(store.list_namespaces([new_id], max_depth=1).namespaces)
+        store.delete_item([new_id, "a"], "k")
+        found.append([one.key for one in store.search_items([new_id]).items])
+
+        found.append(client.threads.count(metadata=mark))
+        found.append(client.threads.update(thread.thread_id, metadata={"x": 1}, return_minimal=True))
+        found.append(client.threads.prune([thread.thread_id, new_id]).pruned_count)
+        return found
+
+    with FakeRuns() as fake:
+        assert play(client) == play(fake.client())
+
+
+def test_a_stream_of_a_thread_is_the_same(client: Client) -> None:
+    """Two runs, one after the other, with their ends."""
+
+    def play(client: Client) -> Any:
+        thread_id = client.threads.create().thread_id
+        found: list[Any] = []
+        with client.threads.join_stream(thread_id, timeout=PATIENCE) as stream:
+            for value in (1, 2):
+                client.runs.wait(thread_id, "echo", input={"value": value})
+            for event in stream:
+                if event.event != "metadata":
+                    found.append((event.event, event.data))
+                elif "status" not in event.data:
+                    found.append("begin")
+                else:
+                    found.append(stream.outcome and stream.outcome.status)
+                    if found.count("success") == 2:
+                        return found
+
+    real = play(client)
+    with FakeRuns() as fake:
+        for turns in (1, 2):
+            before = {} if turns == 1 else {"echo": 1}
+            start = {"value": turns, **before, "turns": turns - 1}
+            fake.script(succeeds({"value": turns, "echo": turns, "turns": turns}, events=[("values", start)]))
+        assert real == play(fake.client())
