@@ -55,8 +55,8 @@ class ProgressBar:
         self._drawn_at = now
         self._progress, self._ended = progress, last
         self._bar.n = progress.done + progress.failed
-        waiting = getattr(progress, "waiting_for", None)
-        suffix = "" if waiting is None else f", waiting for {waiting}"
+        outage = progress.waiting_for
+        suffix = "" if outage is None else f", waiting for the server since {outage.since:%H:%M:%S}"
         self._bar.set_postfix_str(f"{progress.failed} failed, {progress.in_flight} running{suffix}", refresh=False)
         self._bar.refresh()
         if last:

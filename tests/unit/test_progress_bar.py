@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import sys
 import types
@@ -10,6 +11,7 @@ from typing import Any, List
 import pytest
 
 from langgraph_runs import MapProgress
+from langgraph_runs.batch.outage import ServerOutage
 from langgraph_runs.batch.progress import Meter
 from langgraph_runs.batch.progress_bar import ProgressBar
 
@@ -73,6 +75,17 @@ def test_a_bar_without_a_total_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     bar.show(MapProgress(done=3, failed=1, in_flight=16, rate=2.0))
     assert terminal.drawn[-1].startswith("4run [") and "2.00run/s, 1 failed, 16 running" in terminal.drawn[-1]
     bar.show(MapProgress(done=4, failed=1), last=True)
+
+
+def test_a_bar_says_that_the_map_waits_for_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = patched(monkeypatch)
+    when = datetime.datetime(2026, 3, 1, 4, 5, 6)
+    outage = ServerOutage(since=when, reason="502 Bad Gateway", next_try=when)
+    bar = ProgressBar(tqdm.tqdm, 10)
+    bar.show(MapProgress(done=1, in_flight=3, waiting_for=outage))
+    assert "0 failed, 3 running, waiting for the server since 04:05:06" in terminal.drawn[-1]
+    bar.show(MapProgress(done=2), last=True)
+    assert "waiting" not in terminal.drawn[-1]
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
