@@ -26,6 +26,8 @@ from .worker import TaskRunner, check_picklable
 
 __all__ = ["MapCalls", "RunMap"]
 
+_log = logging.getLogger(__name__)
+
 
 class RunMap(Iterator[BatchResult]):
     """The results of ``client.runs.map``: one for each input, as they come.
@@ -151,9 +153,20 @@ class MapCalls:
         if config.ledger is not None:
             store = config.ledger.open_store(Purpose.of_map(self._transport.base_url, config.assistant_id, config.run_options))
         dispatcher = Dispatcher(runner, config.executor, config.concurrency)
+        _warn_of_few_workers(config)
         recorder: Recorder
         if store is None:
             recorder = NullRecorder(config, dispatcher, retries.is_final)
         else:
             recorder = LedgerRecorder(store, config, dispatcher, retries.is_final)
         return RunMap(Scheduler(self._transport, config, inputs, dispatcher, recorder, retries, watch, meter))
+
+
+def _warn_of_few_workers(config: MapConfig) -> None:
+    """Log that an executor holds fewer runs in flight than the caller wants, since each of its workers waits for one."""
+    workers = getattr(config.executor, "_max_workers", None)  # of the executors of the standard library, and of loky
+    if isinstance(workers, int) and workers < config.concurrency:
+        text = (
+            "the executor has %d workers, which wait for one run each, so concurrency=%d has no effect; threads have no such limit"
+        )
+        _log.warning(text, workers, config.concurrency)

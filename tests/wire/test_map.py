@@ -700,6 +700,15 @@ def test_a_map_in_an_executor_can_be_stopped(
     leaves_nothing(server, doubler)
 
 
+def test_an_executor_with_fewer_workers_than_concurrency_is_reported(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with ThreadPoolExecutor(2) as executor:
+        assert 2 == len(list(client.runs.map("agent", numbers(1, 2), concurrency=2, executor=executor)))
+        assert [] == [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert 2 == len(list(client.runs.map("agent", numbers(1, 2), concurrency=3, executor=executor)))
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "the executor has 2 workers, which wait for one run each, so concurrency=3 has no effect" in record.getMessage()
+
+
 def test_an_executor_needs_a_client_that_pickles(server: FakeLangGraph, connect: Connect, executor: Any) -> None:
     client = connect(server.url, retry=RetryPolicy(on_retry=lambda _: None))
     with pytest.raises(InvalidRequestError, match="the client does not pickle"):
