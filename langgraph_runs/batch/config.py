@@ -33,7 +33,7 @@ def _check_executor(_: Any, __: Any, value: Any) -> None:
 
 
 def _check_keep_threads(_: Any, __: Any, value: Any) -> None:
-    if value not in (True, False, "failed"):
+    if value not in (True, False, "failed", None):
         raise InvalidRequestError(f"keep_threads={value!r}: give True, False or 'failed'")
 
 
@@ -86,7 +86,8 @@ class MapConfig:
     max_outage: Optional[float] = attrs.field(default=600.0, converter=_checked_max_outage)
     signal: Optional[AbortSignal] = None
     key: Optional[Callable[[Any], Any]] = attrs.field(default=None, validator=_check_key)
-    keep_threads: Union[bool, str] = attrs.field(default=False, validator=_check_keep_threads)
+    #: None: the threads are kept if the keys are idempotency keys, else they are deleted.
+    keep_threads: Union[bool, str, None] = attrs.field(default=None, validator=_check_keep_threads)
     #: The common options, checked.
     call: CommonOptions = attrs.field(init=False)
 
@@ -101,10 +102,16 @@ class MapConfig:
         return {name: value for name, value in self.options.items() if name not in CALL_OPTIONS}
 
     @property
+    def has_idempotency_keys(self) -> bool:
+        """True if the keys of the inputs are idempotency keys of their runs: no ledger knows which inputs have been run."""
+        return self.key is not None and self.ledger is None
+
+    @property
     def cancels(self) -> bool:
         """True if the runs in flight are cancelled when the map is stopped early."""
         return self.on_interrupt == "cancel"
 
     def deletes_thread(self, *, failed: bool) -> bool:
         """Return True if the thread is deleted after a success or, with *failed*, after a failure."""
-        return not self.keep_threads or (self.keep_threads == "failed" and not failed)
+        keep = self.has_idempotency_keys if self.keep_threads is None else self.keep_threads
+        return not keep or (keep == "failed" and not failed)

@@ -12,6 +12,7 @@ from typing import Callable, List, Optional, Protocol, Sequence, Tuple, Union
 import attrs
 
 from ..errors import InvalidRequestError
+from ..runs import thread_of_key
 from .config import MapConfig
 from .dispatcher import Dispatcher
 from .inputs import Item
@@ -91,6 +92,7 @@ class NullRecorder:
 
     def __init__(self, config: MapConfig, dispatcher: Dispatcher, is_final: Callable[[BatchResult], bool]) -> None:
         self.worker_deletes = (config.deletes_thread(failed=False), config.deletes_thread(failed=True))
+        self._has_keys = config.has_idempotency_keys
         self._dispatcher = dispatcher
         self._is_final = is_final
 
@@ -101,7 +103,10 @@ class NullRecorder:
 
     def admit(self, item: Item) -> Union[InFlightTask, BatchResult]:
         """See `Recorder`."""
-        return InFlightTask(item, str(uuid.uuid4()) if item.run is None else item.run.thread_id)
+        if item.run is not None:
+            return InFlightTask(item, item.run.thread_id)
+        keyed = self._has_keys and item.key is not None
+        return InFlightTask(item, thread_of_key(item.key) if keyed else str(uuid.uuid4()))
 
     def delete_orphaned_threads(self) -> None:
         """See `Recorder`."""
@@ -133,7 +138,10 @@ class NullRecorder:
     def cancel_run(self, in_flight: InFlightTask) -> None:
         """See `Recorder`. Runs that were only joined are left alone."""
         if in_flight.may_exist and in_flight.item.run is None:
-            self._dispatcher.cancel_run(in_flight, delete=self.worker_deletes[1], keep_successful=False)
+            # A key whose run was cancelled is forgotten, so that another map can run its input.
+            delete = self.worker_deletes[1] or self._has_keys
+            keep_successful = self._has_keys and not self.worker_deletes[0]
+            self._dispatcher.cancel_run(in_flight, delete=delete, keep_successful=keep_successful)
 
     def note_cancelled(self, cancelled: Sequence[InFlightTask]) -> None:
         """See `Recorder`."""

@@ -335,6 +335,7 @@ class Scheduler:
             may_still_arrive=in_flight.may_still_arrive,
             rerun_failed=in_flight.rerun_failed,
             delete=self._recorder.worker_deletes,
+            idempotency_key=item.key if config.has_idempotency_keys else None,
         )
 
     # -- ending

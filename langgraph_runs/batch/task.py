@@ -42,6 +42,8 @@ class Task:
     rerun_failed: bool
     #: True if the task runner deletes the thread after a success; the same after a failure.
     delete: Tuple[bool, bool]
+    #: The idempotency key of the run, from which *thread_id* is derived; None if the thread is for this task alone.
+    idempotency_key: Optional[str] = None
 
 
 @attrs.frozen(kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import pickle
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import attrs
 
@@ -150,6 +150,8 @@ class TaskRunner:
             except NotFoundError as error:
                 hint_at_keep(error)
                 raise
+        if task.idempotency_key is not None:
+            return self._create_and_wait(task, scope, on_run_created)  # it joins the run of an earlier create
         run = self._find_run(task, scope) if task.may_exist else None
         if run is None:
             try:
@@ -169,18 +171,16 @@ class TaskRunner:
         return self._waiter.join(task.thread_id, run_id, scope, attrs.evolve(NO_OPTIONS, headers=dict(task.headers)))
 
     def _create_and_wait(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> RunOutcome:
-        options = {
-            "headers": task.headers,
-            "params": task.params,
-            "on_run_created": on_run_created,
+        options: Dict[str, Any] = {"headers": task.headers, "params": task.params, "on_run_created": on_run_created}
+        thread_id = None
+        if task.idempotency_key is not None:
+            options["idempotency_key"] = task.idempotency_key
+        else:
             # Together, these options allow one unfinished run on the thread, however often the create is sent.
-            "if_not_exists": "create",
-            "multitask_strategy": "reject",
-        }
-        creator = self._starter.creator
-        start = prepare_start(
-            "wait", RunsWaitPayload, creator, task.thread_id, task.assistant_id, task.payload, options, own_thread=True
-        )
+            options.update(if_not_exists="create", multitask_strategy="reject")
+            thread_id = task.thread_id
+        creator, own = self._starter.creator, thread_id is not None
+        start = prepare_start("wait", RunsWaitPayload, creator, thread_id, task.assistant_id, task.payload, options, own_thread=own)
         return self._starter.wait(start, scope)
 
     def _find_run(self, task: Task, scope: Scope) -> Optional[Run]:
@@ -205,8 +205,13 @@ class TaskRunner:
             return True  # a run that was joined belongs to the caller
         try:
             if isinstance(error, DeadlineExceededError):
+                keyed = task.idempotency_key is not None
                 self.cancel_run(
-                    task.thread_id, delete=task.delete[1], may_still_arrive=run_id is None, keep_successful=False, signal=signal
+                    task.thread_id,
+                    delete=task.delete[1] or keyed,
+                    may_still_arrive=run_id is None,
+                    keep_successful=keyed and not task.delete[0],
+                    signal=signal,
                 )
             elif outcome is not None and not outcome.paused and task.delete[error is not None]:
                 self.delete_thread(task.thread_id, run=outcome.run, signal=signal)

@@ -84,7 +84,7 @@ class RunsClient(RunJoins):
         max_outage: Optional[float] = 600.0,
         signal: Optional[AbortSignal] = None,
         key: Optional[Callable[[Any], Any]] = None,
-        keep_threads: Union[bool, Literal["failed"]] = False,
+        keep_threads: Union[bool, Literal["failed"], None] = None,
         **options: Unpack[MapOptions],
     ) -> RunMap:
         """Run an assistant once for each of *inputs* and return the results as they come: an iterator of `BatchResult`.
@@ -97,6 +97,10 @@ class RunsClient(RunJoins):
 
         Each run is created once, on a new thread. The thread is deleted afterwards, unless the run waits for a human, or
         *keep_threads* is True, or *keep_threads* is ``"failed"`` and the run failed.
+
+        With *key* and without *ledger*, the keys are the idempotency keys of the runs (see `create`): a map that is started again
+        gets the runs of the first one, and other maps with the same keys do too. Then *keep_threads* is True by default, since a
+        key is forgotten with its thread. A run that the map cancels is forgotten as well.
 
         - *concurrency*: the number of runs at the same time, at most. It is reduced while the server refuses requests with 429
           or 503.

@@ -6,12 +6,14 @@ Without help of the server, by this protocol. Its steps have the names of the mo
 
 1. ``take_lock``: create the thread with ``if_exists="raise"``. Of all calls, one succeeds: it holds lock 0 (see `locks`).
 2. ``post``: the call that holds the lock posts the run, with ``multitask_strategy="reject"`` and the key in its marker, within
-   `HOLD` seconds. If the server surely did not execute that, it may post again while it holds the lock, else it gives it back. If
-   the response is lost, it looks the run up (``look_up``), and then waits as all others do: the create may still arrive.
-3. ``look``: a call that finds the thread lists its runs. A run with the key is the result. If there is none, it lists them again
-   until the run appears, or the lock was given back, or it has been there for `EXPIRY` seconds: then the call that created it has
-   died, or its request was lost.
-4. Then it takes the next lock (a thread of its own), which of all waiting calls one gets, looks again, and posts.
+   `HOLD` seconds. If the thread is busy, it lists the runs (``look_at_conflict``). If the server surely did not execute the create,
+   it may post again while it holds the lock, else it gives it back (``release``). If the response is lost, it looks the run up
+   (``look_up``), and then waits as all others do: the create may still arrive.
+3. ``wait_for_run``: a call that finds the thread lists its runs. A run with the key is the result. If there is none, it lists them
+   again until the run appears, or the lock was given back, or it has been there for `EXPIRY` seconds (``has_expired``): then the
+   call that created it has died, or its request was lost.
+4. Then it takes the next lock (a thread of its own), which one of all waiting calls gets, looks again (``look_as_holder``), and
+   posts.
 5. ``look_again``: a call that has posted lists the runs again, since a proxy may have sent its create twice. Of two runs with the
    key the older one stays. The younger one is cancelled and deleted (``remove_younger``), and its call gets the older one.
 
@@ -21,10 +23,10 @@ sends it twice. While the first run is unfinished, the server's own refusal of a
 with the key; until then it may have been executed.
 
 *On a thread that the caller names* there is no lock: ``look``, ``post`` with ``reject``, and if the thread is busy with another
-run, ``post`` as the caller said; then ``look_again``. Two calls can both create a run if the second one has looked before the
-first one posted, and posts after the first run has ended, or while the thread is busy with a run of another key. Then the younger
-run may be executed for the time from its post to its removal, which is two requests; if its process dies within that time, until
-the next call with the key.
+run, ``post_as_given``, with the caller's own strategy; then ``look_again``. Two calls can both create a run if the second one has
+looked before the first one posted, and posts after the first run has ended, or while the thread is busy with a run of another key.
+Then the younger run may be executed for the time from its post to its removal, which is two requests; if its process dies within
+that time, until the next call with the key.
 """
 
 from __future__ import annotations
@@ -102,8 +104,8 @@ class KeyedStart(Generic[R]):
     def _on_derived_thread(self) -> Union[R, RecoveredRun]:
         number = 0
         while number <= _MOST_LOCKS:
-            lock = self._locks.take(number)
-            result = None if lock is None else self._post_with(lock)
+            lock = self._locks.take_lock(number)
+            result = None if lock is None else self._post(lock)
             if result is None:
                 result, number = self._wait_for_run(number)
             if result is not None:
@@ -129,7 +131,7 @@ class KeyedStart(Generic[R]):
             polls += 1
             self._scope.sleep(polling_wait(polls))
 
-    def _post_with(self, lock: Lock) -> Union[R, RecoveredRun, None]:
+    def _post(self, lock: Lock) -> Union[R, RecoveredRun, None]:
         """Post the run while this call holds *lock*, and return the result; None if the lock is not held any more."""
         if lock.number > 0 or not lock.proven:
             found = self._look()

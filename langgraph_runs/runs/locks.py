@@ -59,7 +59,7 @@ class Locks:
         """Return the time of the clock of the call."""
         return self._scope.deadline.clock()
 
-    def take(self, number: int) -> Optional[Lock]:
+    def take_lock(self, number: int) -> Optional[Lock]:
         """Create lock *number* and return it; None if another call has created it, or may have."""
         thread_id, token, since = self._key.lock_id(number), str(uuid.uuid4()), self.now()
         try:

@@ -72,6 +72,8 @@ class World:
     late: bool = False
     #: The highest number of locks.
     locks: int = 3
+    #: True if it takes more than about a second.
+    large: bool = False
 
 
 class Call(NamedTuple):
@@ -411,13 +413,15 @@ def _sent(state: State, message: Message) -> State:
 
 #: The worlds that are explored exhaustively.
 CONFIGURATIONS = (
-    World("derived thread, three calls", calls=3, losses=1, locks=2),
-    World("derived thread, many faults", calls=2, losses=2, restarts=1, refusals=1),
-    World("derived thread, deaths", calls=2, losses=1, deaths=2, refusals=1),
-    World("derived thread, proxy that repeats", calls=2, losses=1, duplicates=1, restarts=1, refusals=1),
+    World("derived thread, three calls", calls=3, losses=1, large=True),
+    World("derived thread, two locks", calls=3, losses=1, locks=2),
+    World("derived thread, many faults", calls=2, losses=2, restarts=1, refusals=1, large=True),
+    World("derived thread, deaths and refusals", calls=2, losses=1, deaths=2, refusals=1, large=True),
+    World("derived thread, deaths", calls=2, losses=1, deaths=1, locks=2),
+    World("derived thread, proxy that repeats", calls=2, losses=1, duplicates=1, restarts=1, refusals=1, large=True),
     World("derived thread, server ignores reject", calls=3, losses=1, locks=2, reject=False),
-    World("derived thread, server ignores reject, proxy that repeats", calls=2, losses=1, duplicates=1, reject=False),
-    World("given thread, three calls", calls=3, given=True, losses=1),
+    World("derived thread, server ignores reject, proxy that repeats", calls=2, losses=1, duplicates=1, reject=False, large=True),
+    World("given thread, three calls", calls=3, given=True, losses=2, duplicates=1, large=True),
     World("given thread, deaths", calls=2, given=True, losses=2, deaths=2, refusals=1),
     World("given thread that is busy", calls=3, given=True, foreign=True, losses=0),
     World("given thread, server ignores reject", calls=3, given=True, losses=1, reject=False),

@@ -417,3 +417,63 @@ def test_a_second_run_of_a_call_that_has_died_is_removed_by_the_next_call(
     assert left.run_id != first.run_id
     assert first.run_id == client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key).run_id
     assert {first.run_id, foreign.run_id} == {run.run_id for run in client.runs.iter(thread_id)}
+
+
+# -- maps
+
+
+def row_key(prefix: str) -> Callable[[Any], str]:
+    return lambda row: f"{prefix} {row['id']}"
+
+
+def test_the_keys_of_a_map_without_a_ledger_are_idempotency_keys(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    client = connect(server.url)
+    rows = [{"id": number} for number in range(6)]
+    first = {result.key: result for result in client.runs.map("agent", rows[:4], key=row_key(key))}
+    again = {result.key: result for result in client.runs.map("agent", rows, key=row_key(key), concurrency=2)}
+    assert 6 == len(server.created) == len(again)
+    assert all(result.succeeded and again[name].run_id == result.run_id for name, result in first.items())
+    assert [{"done": row} for row in rows] == [again[row_key(key)(row)].values for row in rows]
+    run = client.runs.create(None, "agent", input=rows[0], idempotency_key=row_key(key)(rows[0]))
+    assert run.replayed and run.thread_id in server.threads
+
+
+def test_a_key_of_a_map_with_another_input_is_a_conflict_of_that_input(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    client = connect(server.url)
+    list(client.runs.map("agent", [{"id": 1}], key=row_key(key)))
+    results = list(client.runs.map("agent", [{"id": 1, "n": 1}, {"id": 2}], key=row_key(key), ordered=True))
+    assert isinstance(results[0].error, IdempotencyConflictError) and results[1].succeeded
+
+
+def test_a_map_deletes_the_threads_of_its_keys_only_if_that_is_asked_for(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    client = connect(server.url)
+    list(client.runs.map("agent", [{"id": 1}], key=row_key(key), keep_threads=False))
+    assert {} == server.threads
+    list(client.runs.map("agent", {key: {"id": 1}}.items()))
+    assert {} == server.threads
+
+
+def test_a_map_that_is_interrupted_forgets_the_keys_of_the_runs_that_it_cancels(connect: Connect, key: str) -> None:
+    go_on = threading.Event()
+
+    def work(run: FakeRun) -> Any:
+        run.wait(go_on)
+        return {"done": run.input}
+
+    with FakeLangGraph(work) as server:
+        client = connect(server.url)
+        with client.runs.map("agent", [{"id": 1}, {"id": 2}], key=row_key(key)) as results:
+            thread = threading.Thread(target=lambda: list(results))
+            thread.start()
+            server.wait_until(lambda: len(server.created) == 2, "two runs")
+        thread.join()
+        assert {} == server.threads
+        go_on.set()
+
+
+def test_a_map_pauses_when_the_server_refuses_keyed_creates(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    for _ in range(3):
+        server.instead("POST", "/threads/*/runs", reply(429, headers=[("Retry-After", "0")]))
+    results = list(connect(server.url).runs.map("agent", [{"id": number} for number in range(3)], key=row_key(key)))
+    assert [True] * 3 == [result.succeeded for result in results]
+    assert 3 == len(server.created)

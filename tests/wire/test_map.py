@@ -879,7 +879,7 @@ def test_what_the_key_function_raises_reaches_the_caller_and_ends_the_map(
 
     with pytest.raises(type(error)) as caught:
         # One is in flight when the second key is made.
-        results = client.runs.map("agent", numbers(0, 1), key=key, concurrency=1)
+        results = client.runs.map("agent", numbers(0, 1), key=key, concurrency=1, keep_threads=False)
         threading.Thread(target=lambda: (doubler.wait_for(1), doubler.blocked.clear())).start()
         list(results)
     assert error is caught.value
