@@ -115,11 +115,31 @@ class _RestatedStatus(_Restated):
         return httpx.Response(error.status_code, headers=headers, request=request, **json, **content)
 
 
+class _NoResponse:
+    """Stands for the response that did not come: status 0, and false in a condition.
+
+    The SDK's class for a broken connection is one of errors with a response, so that a clause for those may be the first to match.
+    """
+
+    status_code = 0
+    text = reason_phrase = ""
+
+    def __init__(self) -> None:
+        self.headers: Dict[str, str] = {}
+
+    def __bool__(self) -> bool:
+        return False
+
+
 class _RestatedConnection(_Restated):
     """An error without a response."""
 
-    response = None
     body = None
+
+    @property
+    def response(self) -> Any:
+        """An object with status 0, which is false."""
+        return _NoResponse()
 
     @property
     def message(self) -> str:
