@@ -306,10 +306,14 @@ class CreateUncertainError(APIConnectionError):
 
     #: The id of the create, which its run shows as ``request_id``.
     request_id: Optional[str] = None
+    #: True if only the time for the response was over, so that the server may execute the create later. Then a list of runs without
+    #: the run does not show that there will be none.
+    may_still_arrive: bool = False
 
-    def __init__(self, message: str, *, request_id: Optional[str] = None, **context: Any) -> None:
+    def __init__(self, message: str, *, request_id: Optional[str] = None, may_still_arrive: bool = False, **context: Any) -> None:
         super().__init__(message, **context)
         self.request_id = request_id
+        self.may_still_arrive = may_still_arrive
 
 
 class OutageError(APIConnectionError):

@@ -333,6 +333,7 @@ class Scheduler:
             # An executor of the user may run a task again after it has lost a worker.
             may_exist=in_flight.may_exist or not self._dispatcher.has_own_threads,
             may_still_arrive=in_flight.may_still_arrive,
+            may_arrive_late=in_flight.may_arrive_late,
             rerun_failed=in_flight.rerun_failed,
             delete=self._recorder.worker_deletes,
             idempotency_key=item.key if config.has_idempotency_keys else None,

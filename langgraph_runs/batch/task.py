@@ -7,7 +7,7 @@ from typing import Any, Mapping, Optional, Tuple
 
 import attrs
 
-from ..errors import LangGraphRunsError
+from ..errors import CreateUncertainError, LangGraphRunsError
 from ..models import RunOutcome
 from ..payloads import RunsWaitPayload
 from .inputs import Item
@@ -38,6 +38,9 @@ class Task:
     may_exist: bool
     #: True if an earlier create may still arrive at the server.
     may_still_arrive: bool
+    #: True if an earlier create timed out, so that it may arrive at any time: another one is sent only to a server that refuses a
+    #: second run on the thread.
+    may_arrive_late: bool
     #: True if a failed run that is found on the thread is not the result of the input.
     rerun_failed: bool
     #: True if the task runner deletes the thread after a success; the same after a failure.
@@ -93,6 +96,7 @@ class InFlightTask:
         "_started",
         "claim",
         "item",
+        "may_arrive_late",
         "not_before",
         "retries",
         "seconds",
@@ -111,6 +115,8 @@ class InFlightTask:
         self.seconds = 0.0
         #: When the task was started last, and when it may be started again, in monotonic time.
         self.started_at = self.not_before = 0.0
+        #: True if a create of this map timed out, so that it may arrive at any time.
+        self.may_arrive_late = False
         self._presence = RunPresence.ABSENT
         #: True if its run, if it exists, is on its thread at `not_before`.
         self._settles = True
@@ -192,6 +198,8 @@ class InFlightTask:
         """
         self.seconds += result.seconds
         self._created = self._created or result.run_id is not None
+        error = result.error
+        self.may_arrive_late = self.may_arrive_late or (isinstance(error, CreateUncertainError) and error.may_still_arrive)
         if learned is RunPresence.MAY_STILL_ARRIVE:
             self._settles = self._settles and settles
         self._raise_presence_to(learned)

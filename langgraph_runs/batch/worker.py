@@ -19,6 +19,7 @@ from ..call import AbortSignal, RetryDetails, Scope, is_refusal
 from ..errors import (
     APIStatusError,
     ConflictError,
+    CreateUncertainError,
     DeadlineExceededError,
     InvalidRequestError,
     LangGraphRunsError,
@@ -153,6 +154,11 @@ class TaskRunner:
         if task.idempotency_key is not None:
             return self._create_and_wait(task, scope, on_run_created)  # it joins the run of an earlier create
         run = self._find_run(task, scope) if task.may_exist else None
+        if run is None and task.may_arrive_late and self._starter.traits.keeps_strategy is not True:
+            raise CreateUncertainError(
+                "the run may be created later: an earlier create timed out, and this server is not known to refuse a second run",
+                may_still_arrive=True,
+            )
         if run is None:
             try:
                 return self._create_and_wait(task, scope, on_run_created)

@@ -229,7 +229,7 @@ class _Creation:
                 scope.check(second)
                 raise self._uncertain(f"looking it up failed ({second})", error) from second
             if not may_repeat:
-                raise self._uncertain("the server may still execute it after the timeout", error)
+                raise self._uncertain("the server may still execute it after the timeout", error, may_still_arrive=True)
             if self._lookup.problem is not None:
                 raise self._uncertain(self._lookup.problem, error)
             self._may_still_arrive = self._may_still_arrive or timed_out
@@ -245,14 +245,22 @@ class _Creation:
 
     def _final(self, error: LangGraphRunsError) -> LangGraphRunsError:
         """Return the error of the whole create, of which *error* is the last attempt's."""
-        return self._uncertain("an earlier attempt may still be executed", error) if self._may_still_arrive else error
+        if not self._may_still_arrive:
+            return error
+        return self._uncertain("an earlier attempt may still be executed", error, may_still_arrive=True)
 
-    def _uncertain(self, why: str, error: LangGraphRunsError) -> LangGraphRunsError:
-        return uncertain_error(why, error, self._marker, self._scope)
+    def _uncertain(self, why: str, error: LangGraphRunsError, *, may_still_arrive: bool = False) -> LangGraphRunsError:
+        return uncertain_error(why, error, self._marker, self._scope, may_still_arrive=may_still_arrive)
 
 
 def uncertain_error(
-    why: str, error: LangGraphRunsError, marker: RequestMarker, scope: Scope, *, what: str = "the run"
+    why: str,
+    error: LangGraphRunsError,
+    marker: RequestMarker,
+    scope: Scope,
+    *,
+    what: str = "the run",
+    may_still_arrive: bool = False,
 ) -> LangGraphRunsError:
     """Return the error for a create that failed with *error*, where it is unknown, for the reason *why*, whether it was executed.
 
@@ -264,6 +272,7 @@ def uncertain_error(
         f"{what} may have been created: {error._text}; {why}",
         sent=error.sent if isinstance(error, APIConnectionError) else None,
         request_id=marker.request_id,
+        may_still_arrive=may_still_arrive,
         request=error.request,
     )
     uncertain.__cause__ = error

@@ -82,6 +82,7 @@ def task_of(thread_id: str) -> Task:
         timeout=None,
         may_exist=False,
         may_still_arrive=False,
+        may_arrive_late=False,
         rerun_failed=False,
         delete=(False, False),
     )

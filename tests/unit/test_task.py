@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from langgraph_runs import APIConnectionError, RunOutcome
+from langgraph_runs import APIConnectionError, CreateUncertainError, RunOutcome
 from langgraph_runs.batch.inputs import Item
 from langgraph_runs.batch.ledger import Claim
 from langgraph_runs.batch.task import InFlightTask, RunPresence, TaskResult
@@ -38,6 +38,15 @@ def test_a_result_says_whether_a_run_may_exist(task: InFlightTask, learned: RunP
     task.note_result(FAILED, learned)
     assert learned is task.presence
     assert (learned > 0, learned > 1) == (task.may_exist, task.may_still_arrive)
+
+
+def test_a_create_that_timed_out_may_arrive_late_from_then_on(task: InFlightTask) -> None:
+    late = CreateUncertainError("timed out", may_still_arrive=True)
+    seen = []
+    for error in (APIConnectionError("cut", sent=True), CreateUncertainError("cut"), late, CreateUncertainError("cut")):
+        task.note_result(TaskResult(error=error), RunPresence.MAY_STILL_ARRIVE)
+        seen.append(task.may_arrive_late)
+    assert [False, False, True, True] == seen
 
 
 def test_an_attempt_without_effect_does_not_make_an_earlier_one_certain(task: InFlightTask) -> None:

@@ -11,6 +11,7 @@ import pytest
 from langgraph_runs import (
     APIStatusError,
     ConflictError,
+    CreateUncertainError,
     DeadlineExceededError,
     InvalidRequestError,
     NotFoundError,
@@ -49,6 +50,7 @@ def task_of(**changes: Any) -> Task:
         "timeout": None,
         "may_exist": False,
         "may_still_arrive": False,
+        "may_arrive_late": False,
         "rerun_failed": False,
         "delete": (False, False),
     }
@@ -206,6 +208,19 @@ def test_an_input_is_created_if_no_run_has_arrived(may_still_arrive: bool, lists
     runner.run(task_of(may_exist=True, may_still_arrive=may_still_arrive))
     assert [LIST] * lists + [CREATE] == played.asked
     assert seconds == pytest.approx(sum(time.slept))
+
+
+@pytest.mark.parametrize("keeps_strategy", [True, False, None])
+def test_after_a_timeout_an_input_is_created_only_where_the_server_refuses_a_second_run(keeps_strategy: Any) -> None:
+    """The first create may arrive at any time, so that a list without its run shows nothing."""
+    runner, played, _ = runner_of(*[reply([])] * 5, *([reply({"n": 2}, **IDS)] if keeps_strategy else []))
+    runner._starter.traits.keeps_strategy = keeps_strategy
+    result = runner.run(task_of(may_exist=True, may_still_arrive=True, may_arrive_late=True))
+    if keeps_strategy:
+        assert [LIST] * 5 + [CREATE] == played.asked
+    else:
+        assert [LIST] * 5 == played.asked
+        assert isinstance(result.error, CreateUncertainError) and result.error.may_still_arrive
 
 
 def test_an_input_is_created_on_a_thread_that_does_not_exist_yet() -> None:
