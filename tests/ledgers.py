@@ -20,7 +20,7 @@ from langgraph_runs.batch.ledger import Changes, Claim, Finish, LedgerStore, Mov
 from .waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
-MADE_FOR = {"url": "http://server", "assistant_id": "agent"}
+MADE_FOR: Any = {"url": "http://server", "assistant_id": "agent"}
 
 
 def open_store(ledger: Ledger, **purpose: Any) -> LedgerStore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import attrs
 import pytest
@@ -17,6 +17,8 @@ from ..server.conftest import _silent_environment  # noqa: F401
 from ..server.shared import shared_url
 from .processes import ENVIRONMENT, Unavailable
 from .serve import SERVERS, start
+
+T = TypeVar("T")
 
 NAMES = ("python", "javascript", "aegra")
 #: If it is set, a server that this machine cannot run fails its tests instead of skipping them.
@@ -38,14 +40,14 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def or_skipped(starting: contextlib.AbstractContextManager[str]) -> Iterator[str]:
+def or_skipped(starting: contextlib.AbstractContextManager[T]) -> Iterator[T]:
     """What *starting* yields; the test is skipped where it cannot be had."""
     with contextlib.ExitStack() as running:
         try:
-            url = running.enter_context(starting)
+            found = running.enter_context(starting)
         except Unavailable as error:
             skip(str(error))
-        yield url
+        yield found
 
 
 def skip(reason: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -128,7 +129,7 @@ def test_tasks_end_before_others_may_claim_their_inputs(ledger: Ledger, server: 
     stores = [open_store(ledger) for _ in range(3)]
     lost: list[int] = []
     for place, store in enumerate(stores):
-        store.watch(lambda place=place: lost.append(place))
+        store.watch(functools.partial(lost.append, place))
     claims = [claim_input(store, f"k{place}") for place, store in enumerate(stores)]
     server.stop(signal.SIGQUIT)
     done: list[Any] = []
@@ -246,8 +247,8 @@ def test_maps_on_two_machines_run_each_input_once(ledger: Ledger, python_server:
         threads_found = client.threads.search(limit=100, metadata={"series": series})
         assert 60 == len(threads_found)
         assert [1] * 60 == [len(client.runs.list(thread.thread_id)) for thread in threads_found]
-        for thread in threads_found:
-            client.threads.delete(thread.thread_id)
+        for found_thread in threads_found:
+            client.threads.delete(found_thread.thread_id)
 
 
 def test_the_example_of_the_documentation(

@@ -114,8 +114,8 @@ def test_a_notebook_gets_a_bar_though_it_is_no_terminal(monkeypatch: pytest.Monk
             super().__init__(*arguments, **options)
 
     monkeypatch.setattr(sys, "stderr", stderr)
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=Shell))  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, "tqdm.auto", types.SimpleNamespace(tqdm=Chosen if widgets else tqdm.tqdm))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=Shell))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", types.SimpleNamespace(tqdm=Chosen if widgets else tqdm.tqdm))
     meter = Meter(True, 4)
     meter.count(failed=False, from_ledger=False)
     meter.show(last=True)
