@@ -91,6 +91,8 @@ def _resolve(host: str, port: int, scope: Scope, end: Optional[float]) -> List[A
     A name lookup blocks and cannot be interrupted. It runs in a daemon thread, which is abandoned when the time is over.
     """
     host = host.strip("[]")
+    if ":" in host:
+        host = host.replace("%25", "%")  # the zone of an IPv6 address, as a URL has it
     if host == "localhost" or _is_address(host):
         return list(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
     result: queue.SimpleQueue[Any] = queue.SimpleQueue()  # unlike Queue, safe to use from a signal handler

@@ -85,7 +85,10 @@ class HTTPResponse(http.client.HTTPResponse):
             for name, value, _ in fields:
                 headers[name] = value if name not in headers else f"{headers[name]}, {value}"
         codings = headers.get("transfer-encoding")
-        self.chunked = codings is not None and codings.lower().rpartition(",")[2].strip() == "chunked"
+        if codings is not None:
+            # "identity", of RFC 2616, says nothing. Some servers send it beside the length.
+            codings = ",".join(coding for coding in codings.lower().replace(" ", "").split(",") if coding != "identity") or None
+        self.chunked = codings is not None and codings.rpartition(",")[2].strip() == "chunked"
         #: The number of bytes of the body that have not come yet; None if the head does not say it.
         self.length = _content_length(headers.get("content-length")) if codings is None else None
         if status in (204, 304) or self._method == "HEAD":
@@ -93,7 +96,7 @@ class HTTPResponse(http.client.HTTPResponse):
         options = headers.get("connection", "").lower()
         stays_open = "keep-alive" in options if self.version == 10 else "close" not in options
         #: True if the connection cannot be used for another response.
-        self.will_close = not stays_open or (self.length is None and not self.chunked)
+        self.will_close = not stays_open or (not self.chunked and (self.length is None or "transfer-encoding" in headers))
         self._in_head = False
         self._more_soon = True
         if self.will_close:

@@ -247,6 +247,8 @@ class Connector:
         # Looked up once: the proxies and certificate bundles of the environment do not change while a client is in use.
         self._settings: Dict[str, Any] = dict(self.session.merge_environment_settings(url, dict(proxies or {}), True, verify, cert))
         self._settings.update(stream=True, allow_redirects=False)
+        if not select_proxy(url, self._settings["proxies"]):
+            self._settings["proxies"] = {}  # NO_PROXY is in it, or a proxy for another scheme
         if session is not None:
             _limit_proxy_pools(session.get_adapter(url), url, self._settings["proxies"])
 

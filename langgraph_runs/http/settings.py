@@ -5,6 +5,7 @@ A new setting is a field here, and a parameter with its description in `Client`;
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional
 
@@ -16,6 +17,10 @@ from ..validation import check_count, check_headers, check_seconds, shown
 from .headers import split_login
 
 __all__ = ["CHANGEABLE", "SETTINGS", "Settings", "check_key"]
+
+
+#: An IPv6 address with a zone, as the command ``ip`` prints it. In a URL the percent sign is encoded.
+_ZONE = re.compile(r"\[([0-9A-Fa-f:.]+)%(?!25)([^\]]+)\]")
 
 
 def check_key(name: str, key: Any) -> Optional[str]:
@@ -40,6 +45,7 @@ def _check_url(name: str, url: Any) -> str:
     if not isinstance(url, str) or any(char <= " " or char == "\x7f" or char == "\\" for char in url.strip()):
         raise InvalidRequestError(f"{refused}: {remedy}")
     checked = url.strip().rstrip("/")
+    checked = _ZONE.sub(r"[\1%25\2]", checked, count=1)
     try:
         parts = urllib.parse.urlsplit(checked)
         host, _ = parts.hostname, parts.port

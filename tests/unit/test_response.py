@@ -262,3 +262,15 @@ def test_a_read_tries_before_it_waits_while_bytes_flow() -> None:
     response.begin()
     assert [1, 1, 1, 6000, 1] == [len(response.read_some()) for _ in range(5)]
     assert [False, True, True, False, False, True] == tried
+
+
+@pytest.mark.parametrize("coding", [b"identity", b"Identity", b"identity, identity"])
+def test_the_transfer_coding_identity_says_nothing(coding: bytes) -> None:
+    """The length counts. RFC 2616 had this coding, and some servers send it."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + coding + b"\r\n"
+    assert b"{}" == body_of(head + b"Content-Length: 2\r\n\r\n{}HTTP/1.1")
+    assert response_of(head + b"Content-Length: 2\r\n\r\n{}").will_close  # what else the server means is unknown
+
+
+def test_identity_beside_chunked_is_chunked() -> None:
+    assert b"{}" == body_of(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
+import ssl
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -101,3 +104,37 @@ def test_a_repr_shows_no_secret() -> None:
 @pytest.mark.parametrize(("key", "bare"), [(None, None), ("", None), (" ", None), ("''", None), (" 'k' ", "k"), ('"k"', "k")])
 def test_blanks_and_quotes_around_a_key_are_removed(key: Any, bare: Any) -> None:
     assert bare == check_key("api_key", key)
+
+
+#: Values of arguments about connections that would fail in the first call, with a part of the message.
+WRONG = [
+    ("verify", ssl.create_default_context(), "an adapter that passes it to init_poolmanager"),
+    ("verify", "", "CA certificates"),
+    ("verify", 0, "CA certificates"),
+    ("cert", 5, "a pair of paths"),
+    ("cert", ("a",), "a pair of paths"),
+    ("cert", ("a", "b", "c"), "a pair of paths"),
+    ("proxies", "http://proxy:3128", "give a dict"),
+    ("proxies", {"http": 3128}, "give a dict"),
+    ("session", "http://server", "give a requests.Session"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "remedy"), WRONG, ids=lambda value: str(value)[:20])
+def test_a_wrong_argument_about_connections_is_refused_when_the_client_is_made(name: str, value: Any, remedy: str) -> None:
+    with pytest.raises(InvalidRequestError, match=re.escape(remedy)) as caught:
+        Client("http://server", api_key=None, **{name: value})
+    assert str(caught.value).startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("verify", None), ("verify", Path("ca.pem")), ("cert", "a.pem"), ("cert", ("a", "b")), ("proxies", {})]
+)
+def test_an_argument_about_connections_may_be(name: str, value: Any) -> None:
+    Client("http://server", api_key=None, **{name: value}).close()
+
+
+@pytest.mark.parametrize("zone", ["%eth0", "%25eth0"])
+def test_the_zone_of_an_ipv6_address_is_encoded_in_the_url(zone: str) -> None:
+    """As RFC 6874 has it; the command ``ip`` prints it with a plain percent sign."""
+    assert "http://[fe80::1%25eth0]:2024/api" == Client(f"http://[fe80::1{zone}]:2024/api", api_key=None).base_url
