@@ -92,6 +92,7 @@ class ResultFile:
         self._with_input = with_input
         self._format = format or _format_of(self._path)
         self._file: Any = None
+        self._ended = False
         #: The path of the file until it is complete; empty for a pipe or a device, which cannot be renamed.
         self.part = "" if os.path.exists(self._path) and not os.path.isfile(self._path) else f"{self._path}.part"
         writers = {"csv": _CsvWriter, "parquet": _ParquetWriter}
@@ -119,6 +120,7 @@ class ResultFile:
     def complete(self) -> None:
         """Rename the file: all results have been written."""
         self._writer.end()
+        self._ended = True
         if self.part:
             os.fsync(self._file.fileno())
             try:
@@ -128,7 +130,10 @@ class ResultFile:
                 os.replace(self.part, self._path)
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # each write was flushed, and its error raised
+        with contextlib.suppress(OSError):  # its error was raised by a write before
+            if not self._ended:
+                self._writer.end()  # so that the part has the results so far, also as Parquet
+        with contextlib.suppress(OSError):
             self._file.close()
 
 
@@ -218,9 +223,12 @@ class _ParquetWriter(_Writer):
         self._text = 0
 
     def end(self) -> None:
-        if self._rows:
-            self._write_rows()
-        self._writer.close()
+        try:
+            if self._rows:
+                self._write_rows()
+            self._writer.close()
+        finally:
+            self._writer.is_open = False  # it would be closed again, and the error printed, when it is garbage-collected
         super().end()
 
 

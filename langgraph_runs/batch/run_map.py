@@ -83,7 +83,8 @@ class RunMap(Iterator[BatchResult]):
     def to_parquet(self, path: Union[str, os.PathLike[str]], *, with_input: bool = False) -> MapProgress:
         """Do the same as `to_csv` for a Parquet file, which needs the extra ``tables``.
 
-        Rows are written in groups of some thousand, and ``PATH.part`` cannot be read: after a kill, the results are in the ledger.
+        Rows are written in groups of some thousand. ``PATH.part`` can be read after the map has ended, but not after a kill of the
+        process: then the results are in the ledger.
         """
         return self._write(path, "parquet", with_input)
 

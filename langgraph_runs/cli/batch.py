@@ -356,8 +356,8 @@ COMMAND = Command(
         "is text, unless --json-columns names its column.\n\n"
         "With --ledger, the same command continues after a kill: inputs that were finished are not run again, and runs that were "
         "unfinished are looked up on the server. Inputs that failed stay failed until `langgraph-runs ledger retry-failed`. The "
-        "file given with -o exists when all inputs are done; until then the rows are in FILE.part, which in Parquet can be read "
-        "only when it is complete. Every start writes the file again from the beginning, with the results that the ledger has.\n\n"
+        "file given with -o exists when all inputs are done; until then the rows are in FILE.part, which in Parquet cannot be "
+        "read after a kill. Every start writes the file again from the beginning, with the results that the ledger has.\n\n"
         "The exit code is 0 if all runs succeeded, and 3 if runs wait for a human. If runs failed, it is the code of their error "
         "if they all have the same one, else 1."
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import gc
 import json
 import math
 from pathlib import Path
@@ -110,6 +111,24 @@ def test_the_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     written(path, RESULTS[1:])
     assert [path] == list(tmp_path.iterdir())
     assert 3 == path.read_bytes().count(b"\n")
+
+
+def test_the_part_of_parquet_can_be_read_when_a_map_was_ended(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    with pytest.raises(KeyboardInterrupt), ResultFile(tmp_path / "out.parquet") as file:
+        file.write(RESULTS[0])
+        raise KeyboardInterrupt
+    assert KEYS[:1] == parquet.read_table(tmp_path / "out.parquet.part").column("key").to_pylist()
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_full_disk_is_an_error_once() -> None:
+    pytest.importorskip("pyarrow.parquet")
+    with pytest.raises(OSError, match="No space left"), ResultFile("/dev/full", "parquet") as file:
+        file.write(RESULTS[0])
+        file.complete()
+    del file
+    gc.collect()  # nothing is raised again here, where pytest would report it
 
 
 def test_two_processes_do_not_write_the_same_file(tmp_path: Path) -> None:

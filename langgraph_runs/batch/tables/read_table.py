@@ -18,7 +18,7 @@ __all__ = ["guess_format", "read_table"]
 
 #: The formats, with the ends of the names of their files.
 _FORMATS = {
-    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "jsonl": (".jsonl", ".ndjson"),
     "csv": (".csv",),
     "tsv": (".tsv",),
     "parquet": (".parquet", ".pq"),
