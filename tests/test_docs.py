@@ -73,8 +73,8 @@ NOT_RUN = {
 #: Literal blocks in documents, by the document, and what runs them; no other block is one.
 LITERAL_BLOCKS = {
     "langgraph_runs/batch/README.rst": ["tests/servers/test_ledger.py"]
-    + ["tests/server/test_recipes.py"] * 4
-    + ["nothing: a Spark cluster is not installed"],
+    + ["tests/server/test_recipes.py"] * 3
+    + ["tests/servers/test_engines.py", "tests/server/test_recipes.py", "tests/servers/test_engines.py"],
     "langgraph_runs/cli/README.rst": ["tests/server/test_cli_processes.py"],
     "langgraph_runs/django/README.rst": [
         "nothing: JavaScript of a page",

@@ -112,7 +112,7 @@ def test_dask(agent: DevServer, tmp_path: Path) -> None:
 @needs("celery")
 def test_celery(agent: DevServer, tmp_path: Path) -> None:
     """With a broker of files and a worker of two processes; a portion that is sent twice is run once."""
-    for name in ("in", "control", "results", "ledgers"):
+    for name in ("in", "control", "results"):
         (tmp_path / name).mkdir()
     (tmp_path / "tasks.py").write_text(recipe("Celery").replace(URL, agent.url))
     more = f"""
@@ -139,7 +139,7 @@ def test_celery(agent: DevServer, tmp_path: Path) -> None:
         "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
         "BROKER_URL": "filesystem://",
         "RESULT_URL": f"file://{tmp_path / 'results'}",
-        "LEDGERS": str(tmp_path / "ledgers"),
+        "LEDGER": str(tmp_path / "ledger"),
     }
     command = [sys.executable, "-m", "celery", "--app", "here:app", "worker", "--concurrency", "2", "--loglevel", "WARNING"]
     command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
@@ -155,7 +155,7 @@ def test_celery(agent: DevServer, tmp_path: Path) -> None:
     assert 0 == done.returncode, done.stderr + (tmp_path / "log").read_text()
     assert [{f"row-{n}": ANSWER for n in range(5)}] * 3 == json.loads(done.stdout)
     for portion in ("one", "two"):
-        assert [1] * 5 == [entry.attempts for entry in Ledger(tmp_path / "ledgers" / f"{portion}.sqlite").entries()]
+        assert [1] * 5 == [entry.attempts for entry in Ledger(tmp_path / f"ledger-{portion}").entries()]
     assert 0 == threads_left(agent)
 
 

@@ -24,7 +24,7 @@ from langgraph_runs.batch.ledger import Changes, Finish, Purpose, Wanted
 from ..ledgers import MADE_FOR, LedgerTests, claim_all, claim_input, finish, open_store, record_of
 from ..readme import CHAPTERS
 from ..waiting import wait_until
-from .conftest import QUICK, RunningServer, or_skipped, skip
+from .conftest import QUICK, RunningServer, or_skipped
 from .postgresql import Cluster, cluster
 from .processes import free_port, running, wait_listening
 
@@ -315,7 +315,7 @@ def test_a_pooler_that_shares_sessions_is_refused(server: Cluster, tmp_path: Pat
     """The lock that makes a map the owner of its claims would belong to none, or to all."""
     program = next((path for path in ("/usr/sbin/pgbouncer", "/usr/bin/pgbouncer") if os.path.exists(path)), None)
     if program is None:
-        skip("PgBouncer is needed: apt-get install pgbouncer")
+        pytest.skip("PgBouncer is needed: apt-get install pgbouncer")
     parts, port = psycopg.conninfo.conninfo_to_dict(server.url), free_port()
     (tmp_path / "pgbouncer.ini").write_text(
         f"[databases]\npostgres = host=127.0.0.1 port={parts['port']} dbname=postgres user=postgres\n"
