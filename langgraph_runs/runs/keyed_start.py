@@ -61,6 +61,8 @@ _log = logging.getLogger(__name__)
 R = TypeVar("R", "Response", "ByteStream")
 #: The highest number of a lock that a call takes.
 _MOST_LOCKS = 100
+#: How often a lock may exist when it is requested, and not exist a moment later.
+_MOST_HIDDEN = 5
 
 
 class KeyedStart(Generic[R]):
@@ -102,16 +104,24 @@ class KeyedStart(Generic[R]):
     # -- on the derived thread
 
     def _on_derived_thread(self) -> Union[R, RecoveredRun]:
-        number = 0
-        while number <= _MOST_LOCKS:
+        number = hidden = 0
+        while number <= _MOST_LOCKS and hidden <= _MOST_HIDDEN:
             lock = self._locks.take_lock(number)
             result = None if lock is None else self._post(lock)
             if result is None:
+                before = number
                 result, number = self._wait_for_run(number)
+                hidden = hidden + 1 if number == before else 0
+                self._scope.sleep(polling_wait(hidden) if result is None else 0.0)
             if result is not None:
                 self._locks.clear()
                 return result
-        message = "idempotency_key: calls with the key began to create its run, and ended before it was there"
+        if hidden:
+            message = (
+                "idempotency_key: the thread of the key exists, and the server does not show it: it may belong to another user"
+            )
+        else:
+            message = "idempotency_key: calls with the key began to create its run, and ended before it was there"
         raise self._scope.identify(CreateUncertainError(message, sent=False, request_id=self._start.marker.request_id))
 
     def _wait_for_run(self, number: int) -> Tuple[Optional[RecoveredRun], int]:
@@ -124,7 +134,7 @@ class KeyedStart(Generic[R]):
                 return found, number
             state = self._locks.state(number)
             if state is None:
-                return None, number  # it was deleted; lock 0 with the thread of the run
+                return None, number  # it was deleted; if it is lock 0, with the thread of the run
             if self._locks.has_expired(state, seen, posted):
                 _log.info("%s: the call that holds lock %d has ended, or is late: taking over", self._start.request, number)
                 return None, number + 1

@@ -20,7 +20,14 @@ import attrs
 
 from .. import api
 from ..call import Scope, states_absence
-from ..errors import BadRequestError, ConflictError, LangGraphRunsError, NotFoundError, UnprocessableEntityError
+from ..errors import (
+    BadRequestError,
+    ConflictError,
+    InternalServerError,
+    LangGraphRunsError,
+    NotFoundError,
+    UnprocessableEntityError,
+)
 from ..http import CommonOptions, Transport
 from .idempotency_key import IdempotencyKey
 
@@ -70,7 +77,7 @@ class Locks:
             state = self.state(number)  # an earlier attempt may have created it
             if state is not None and state.token is None:
                 return None
-        except (BadRequestError, UnprocessableEntityError) as error:
+        except (BadRequestError, UnprocessableEntityError, InternalServerError) as error:
             state = self._refused(number, error)
         if state is None or state.token not in (token, None):
             return None

@@ -352,6 +352,54 @@ def test_a_create_whose_response_is_lost_is_not_sent_again_with_the_same_lock(
     assert [run.run_id] == [created.run_id for created in server.created]
 
 
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_a_server_may_refuse_a_thread_that_exists_with_another_status(
+    connect: Connect, server: FakeLangGraph, key: str, status: int
+) -> None:
+    """The thread itself shows whether another call has created it."""
+    first = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    for _ in range(8):
+        server.instead("POST", "/threads", reply_json(status, {"detail": "already exists"}))
+    again = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert (first.run_id, True) == (again.run_id, again.replayed)
+
+
+def test_a_refused_thread_that_does_not_exist_is_an_error(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    server.instead("POST", "/threads", reply_json(422, {"detail": "no"}))
+    with pytest.raises(UnprocessableEntityError):
+        connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert [] == server.created
+
+
+def test_a_server_that_returns_the_old_thread_instead_of_refusing_gives_no_lock(
+    connect: Connect, server: FakeLangGraph, key: str
+) -> None:
+    client = connect(server.url)
+    first = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    server.instead("POST", "/threads", reply_json(200, server.threads[first.thread_id]))
+    assert client.runs.create(None, "agent", input=INPUT, idempotency_key=key).replayed
+    assert 1 == len(server.created)
+
+
+def test_a_server_that_does_not_show_metadata_of_threads_gives_the_lock_by_its_refusals(
+    connect: Connect, server: FakeLangGraph, key: str
+) -> None:
+    thread = {"thread_id": key_id(key), "created_at": "2026-11-28T20:00:00Z", "status": "idle"}
+    server.add_thread(key_id(key))
+    server.instead("POST", "/threads", reply_json(200, thread))
+    run = connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    runs = f"/threads/{run.thread_id}/runs"
+    assert ["POST /threads", f"GET {runs}", f"POST {runs}", f"GET {runs}"] == paths(server)  # it looks before it posts
+
+
+def test_a_thread_of_another_user_is_an_error_and_no_endless_wait(connect: Connect, server: FakeLangGraph, key: str) -> None:
+    for _ in range(20):
+        server.instead("POST", "/threads", reply_json(409, {"detail": "Thread already exists"}))
+    with pytest.raises(CreateUncertainError, match="may belong to another user") as caught:
+        connect(server.url).runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert caught.value.sent is False and [] == server.created
+
+
 # -- on a given thread
 
 
