@@ -79,10 +79,32 @@ def test_create_makes_a_cron_with_all_options(client: Client, mine: dict[str, An
 
 def test_create_for_thread_keeps_to_the_thread(client: Client, thread_id: str, new_id: str, mine: dict[str, Any]) -> None:
     """The cron names it; an unknown thread or assistant is NotFoundError; a wrong schedule is the server's refusal."""
-    end = "2099-01-01T00:00:00+00:00"
-    cron = client.crons.create_for_thread(thread_id, "echo", schedule=NEVER, metadata=mine, end_time=end, checkpoint_during=None)
+    cron = client.crons.create_for_thread(
+        thread_id,
+        "echo",
+        schedule=NEVER,
+        input={"value": 1},
+        metadata=mine,
+        config={"tags": ["t"]},
+        context={"tone": "dry"},
+        checkpoint_during=None,
+        interrupt_before=["say"],
+        interrupt_after="*",
+        webhook="http://127.0.0.1:1/hook",
+        multitask_strategy="enqueue",
+        end_time="2099-01-01T00:00:00+00:00",
+        enabled=True,
+        timezone="Europe/Berlin",
+        stream_mode="values",
+        stream_subgraphs=False,
+        stream_resumable=True,
+        durability="async",
+    )
 
-    assert (thread_id, None) == (cron.thread_id, cron.on_run_completed)
+    assert (thread_id, None, "Europe/Berlin") == (cron.thread_id, cron.on_run_completed, cron.timezone)
+    assert ({"value": 1}, "enqueue", ["say"]) == tuple(
+        cron.payload[name] for name in ("input", "multitask_strategy", "interrupt_before")
+    )
     with pytest.raises(NotFoundError):
         client.crons.create_for_thread(new_id, "echo", schedule=NEVER)
     with pytest.raises(NotFoundError):
