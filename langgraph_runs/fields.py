@@ -73,10 +73,19 @@ def is_send(value: Any) -> bool:
     return not isinstance(value, (Mapping, type)) and hasattr(value, "node") and hasattr(value, "arg")
 
 
+_OF_A_COMMAND = ("graph", "update", "resume", "goto")
+
+
 def as_command(name: str, value: Any) -> Mapping[str, Any]:
     """Return *value*, a mapping or a ``Command``, as the object that the server takes.
 
-    Each ``Send`` in its ``goto`` becomes a mapping. What a ``Command`` leaves out is left out here.
+    Each ``Send`` in its ``goto`` becomes a mapping. What a ``Command`` leaves out is left out here: some servers refuse null. The
+    same holds for ``dataclasses.asdict`` of a ``Command``; in any other mapping ``"resume": None`` is the reply None.
+
+    >>> as_command("command", {"resume": "yes", "update": None, "goto": (), "graph": None})
+    {'resume': 'yes'}
+    >>> as_command("command", {"resume": None, "update": None})
+    {'resume': None}
     """
     if isinstance(value, (list, tuple)) and not is_command(value):
         if len(value) != 1:
@@ -86,10 +95,17 @@ def as_command(name: str, value: Any) -> Mapping[str, Any]:
             )
         value = value[0]
     if is_command(value):
-        fields = {key: getattr(value, key) for key in ("graph", "update", "resume", "goto") if hasattr(value, key)}
-        command = {key: item for key, item in fields.items() if item is not None and not (key == "goto" and item == ())}
+        given: Mapping[str, Any] = {key: getattr(value, key) for key in _OF_A_COMMAND if hasattr(value, key)}
+        whole = True
     else:
-        command = dict(as_object(name, value))
+        given = as_object(name, value)
+        whole = given.keys() >= set(_OF_A_COMMAND)
+    reply_may_be_null = not whole
+    command = {
+        key: item
+        for key, item in given.items()
+        if (item is not None or (key == "resume" and reply_may_be_null)) and not (whole and key == "goto" and item in ((), []))
+    }
     if "goto" in command:
         goto = command["goto"]
         command["goto"] = [_as_target(one) for one in goto] if isinstance(goto, (list, tuple)) else _as_target(goto)

@@ -11,7 +11,7 @@ from ..models import ThreadState
 from ..serialization import decode_list
 from .own_response import own_record
 from .paths import thread_path
-from .request import build, fetch_json, given
+from .request import build, fetch_json, given, place_of
 from .select import selected
 
 __all__ = ["get_history", "get_history_once"]
@@ -39,7 +39,7 @@ def get_history(
     If the server takes *before* in none of the known forms, or ignores it, more states are requested and filtered here. Fields that
     *select* does not name are left out, if it is given.
     """
-    body: Dict[str, Any] = given(metadata=metadata, checkpoint=checkpoint)
+    body: Dict[str, Any] = given(metadata=metadata, checkpoint=place_of(checkpoint))
     if select:
         # The ids of checkpoints show whether the server ignores *before*.
         body["select"] = [*select, *(["checkpoint"] if before is not None and "checkpoint" not in select else [])]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ..call import Scope, states_absence
 from ..errors import NotFoundError, ResponseDecodeError
+from ..fields import fields_of
 from ..http import NO_OPTIONS, CommonOptions, Request, Transport
-from ..models import ThreadState, kind_of
+from ..models import Checkpoint, ThreadState, kind_of
 from ..serialization import decode, encode
 from .own_response import check_done, own_record
 
 __all__ = [
+    "AtCheckpoint",
     "NO_BODY",
     "build",
     "count",
     "fetch_json",
     "given",
+    "place_of",
     "run_once_or_absent",
     "search",
     "search_request",
@@ -25,6 +28,7 @@ __all__ = [
     "with_required",
 ]
 
+AtCheckpoint = Union[Checkpoint, Mapping[str, Any], None]
 #: Distinguishes a request without a body from one whose body is null.
 NO_BODY: Any = object()
 _OF_A_STATE = frozenset({"values", "next", "tasks", "checkpoint"})
@@ -94,6 +98,14 @@ def count(transport: Transport, scope: Scope, path: str, options: CommonOptions,
 def given(**fields: Any) -> Dict[str, Any]:
     """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def place_of(checkpoint: AtCheckpoint) -> Optional[Mapping[str, Any]]:
+    """Return a checkpoint as servers take it: without nulls; None if it names only its thread, and so means the current state."""
+    if checkpoint is None:
+        return None
+    fields = given(**(checkpoint if isinstance(checkpoint, Mapping) else fields_of(checkpoint) or {}))
+    return fields if any(item for name, item in fields.items() if name != "thread_id") else None
 
 
 def with_required(rows: Any, select: Optional[Sequence[str]], required: Mapping[str, str]) -> Any:

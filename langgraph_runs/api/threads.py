@@ -8,12 +8,12 @@ from ..call import Scope
 from ..errors import BadRequestError, ConflictError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Response, Transport, http_date, path_segment
 from ..markers import BATCH_ITEM, KEYED, LOCK, MARKER, RELEASED, THREAD_USE, marker_in
-from ..models import Checkpoint, Thread, ThreadState, ThreadUpdate
+from ..models import Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
 from ..stored import ThreadsPruned
 from .own_response import check_done, own_record
 from .paths import thread_path
-from .request import build, count, fetch_json, given, run_once_or_absent, search, state_of, with_ids
+from .request import AtCheckpoint, build, count, fetch_json, given, place_of, run_once_or_absent, search, state_of, with_ids
 from .select import selected
 
 __all__ = [
@@ -38,12 +38,6 @@ __all__ = [
 ]
 
 Ttl = Union[int, float, Mapping[str, Any], None]
-AtCheckpoint = Union[Checkpoint, Mapping[str, Any], None]
-
-
-def _place(checkpoint: AtCheckpoint) -> AtCheckpoint:
-    # Servers return a checkpoint with a map that is null, and refuse it with one.
-    return given(**checkpoint) if isinstance(checkpoint, Mapping) else checkpoint
 
 
 def _ttl(ttl: Ttl) -> Optional[Mapping[str, Any]]:
@@ -243,9 +237,10 @@ def get_state(
     def state_from(value: Any) -> ThreadState:
         return selected(decode(value, ThreadState), select) if select else state_of(value)
 
-    if checkpoint is not None:
+    place = place_of(checkpoint)
+    if place is not None:
         path = thread_path(thread_id, "state", "checkpoint")
-        body: Dict[str, Any] = {"checkpoint": _place(checkpoint), **({"subgraphs": True} if subgraphs else {})}
+        body: Dict[str, Any] = {"checkpoint": place, **({"subgraphs": True} if subgraphs else {})}
         if select:
             body["select"] = list(select)
         try:
@@ -274,6 +269,6 @@ def update_state(
     checkpoint_id: Optional[str] = None,
 ) -> ThreadUpdate:
     """Add a checkpoint with *values*."""
-    body = {"values": values, **given(as_node=as_node, checkpoint=_place(checkpoint), checkpoint_id=checkpoint_id)}
+    body = {"values": values, **given(as_node=as_node, checkpoint=place_of(checkpoint), checkpoint_id=checkpoint_id)}
     request = build("POST", thread_path(thread_id, "state"), options, body=body, creates=True)
     return decode(fetch_json(transport, scope, request), ThreadUpdate)

@@ -6,7 +6,7 @@ import functools
 import numbers
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Optional, Tuple, cast
 
-from .. import Client, InvalidRequestError, RunOutcome, RunStream, ThreadStream
+from .. import Client, InvalidRequestError, NotFoundError, RunOutcome, RunStream, ThreadStream
 from .errors import sdk_class, translated
 from .records import Record, as_dicts
 from .streams import Stream, as_part, as_part_v2
@@ -206,4 +206,20 @@ class ThreadCalls(Calls):
         )
 
 
-_ADAPTERS = {"runs": RunCalls, "threads": ThreadCalls}
+class AssistantCalls(Calls):
+    """The calls of ``client.assistants``."""
+
+    def get_graph(self, assistant_id: str, **options: Any) -> Any:
+        """As ``Client.assistants.get_graph``. *assistant_id* may be the name of a graph on every server, as for a run."""
+        with translated():
+            try:
+                return as_dicts(self._resource.get_graph(assistant_id, **options))
+            except NotFoundError:
+                # Some servers take the name of a graph only where a run is started.
+                found = self._resource.search(graph_id=assistant_id, limit=2)
+                if len(found) != 1 or found[0].assistant_id == assistant_id:
+                    raise
+            return as_dicts(self._resource.get_graph(found[0].assistant_id, **options))
+
+
+_ADAPTERS = {"runs": RunCalls, "threads": ThreadCalls, "assistants": AssistantCalls}

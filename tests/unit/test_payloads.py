@@ -165,6 +165,9 @@ class Send:
         ({"goto": Send("b", 1)}, {"goto": {"node": "b", "input": 1}}),
         ({"goto": [{"node": "b", "input": 1}]}, {"goto": [{"node": "b", "input": 1}]}),
         ({"resume": None}, {"resume": None}),
+        ({"resume": None, "update": None}, {"resume": None}),
+        ({"graph": None, "update": None, "resume": "yes", "goto": ()}, {"resume": "yes"}),
+        ({"graph": None, "update": None, "resume": None, "goto": [Send("b", 1)]}, {"goto": [{"node": "b", "input": 1}]}),
     ],
 )
 def test_a_command_is_sent_as_the_server_takes_it(given: Any, sent: Any) -> None:

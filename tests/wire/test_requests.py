@@ -24,6 +24,7 @@ from langgraph_runs import (
     AbortController,
     AbortedError,
     APIStatusError,
+    Checkpoint,
     Client,
     DeadlineExceededError,
     InvalidRequestError,
@@ -885,6 +886,20 @@ def test_threads_search_and_state(connect: Connect) -> None:
     assert {"limit": 2, "before": {"configurable": {"checkpoint_id": "c"}}} == bodies[3]
     ttl = {"ttl": 5, "strategy": "delete"}
     assert {"thread_id": THREAD_ID, "metadata": {"graph_id": "agent"}, "if_exists": "do_nothing", "ttl": ttl} == bodies[4]
+
+
+@pytest.mark.parametrize("place", [{"thread_id": THREAD_ID}, {"thread_id": THREAD_ID, "checkpoint_ns": "", "checkpoint_map": None}])
+def test_a_checkpoint_that_names_only_its_thread_is_the_current_state(connect: Connect, place: Any) -> None:
+    """Some servers refuse such a checkpoint."""
+    state: Any = {"values": {}, "next": [], "tasks": []}
+    with ScriptedServer(reply_json(200, state), reply_json(200, [state]), reply_json(200, {"checkpoint": {}})) as server:
+        threads = connect(server.url).threads
+        threads.get_state(THREAD_ID, place)
+        threads.get_history(THREAD_ID, checkpoint=place)
+        threads.update_state(THREAD_ID, {"n": 1}, checkpoint=Checkpoint(thread_id=THREAD_ID))
+
+    assert ("GET", f"/threads/{THREAD_ID}/state") == (server.requests[0].method, server.requests[0].path)
+    assert [{"limit": 10}, {"values": {"n": 1}}] == [request.json() for request in server.requests[1:]]
 
 
 # -- connections
