@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 _CLEANUP_WORKERS = 8
 #: How often a cleanup is tried while the server responds, and the seconds between two tries.
 _CLEANUP_TRIES, _CLEANUP_PAUSE = 3, 1.0
+#: How many threads that are left behind a log record names.
+_SHOWN = 5
 
 
 class _Cleanup(NamedTuple):
@@ -260,15 +262,20 @@ class Dispatcher:
         """End the calls of the dispatcher's own threads at once, each with an `AbortedError`."""
         self._abort.abort("the map was stopped")
 
-    def close(self) -> None:
-        """End the dispatcher's own threads. The executor of the user is not shut down."""
+    def close(self, *, reports_left: bool = True) -> None:
+        """End the dispatcher's own threads. The executor of the user is not shut down.
+
+        *reports_left* is False if the next map with the ledger tries the cleanups again that have not succeeded.
+        """
         self.abort()
         self._abort_cleanups.abort("the map was stopped")
         for pool in (self._pool, self._cleanup_pool, self._probe_pool):
             if pool is not None:
                 pool.close()
-        for one in self._put_off:
-            _log.warning("the thread %s, and perhaps its run, is left behind on the server", one.thread_id)
+        left = [one.thread_id for one in self._put_off]
+        if left and reports_left:
+            shown = ", ".join(left[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")
+            _log.warning("%d threads, and perhaps their runs, are left behind on the server: %s", len(left), shown)
 
 
 def _executor_failed(error: BaseException) -> LangGraphRunsError:

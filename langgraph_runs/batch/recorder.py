@@ -123,6 +123,8 @@ class NullRecorder:
         for one in finished:
             if one.result is not None and not self._is_final(one.result):
                 self.cancel_run(one.in_flight)  # no later map will look for its run
+            elif one.task_result.superseded:
+                one.in_flight.move_to(str(uuid.uuid4()))
             elif one.task_result.thread_left and one.task_result.outcome is not None:
                 self._dispatcher.delete_thread(one.in_flight.thread_id, run=one.task_result.outcome.run)
             elif one.task_result.thread_left:

@@ -13,7 +13,14 @@ from typing import Callable, Dict, Optional
 import attrs
 
 from ..call import Execution, Retrier, execution_of, is_refusal
-from ..errors import AbortedError, APIStatusError, LangGraphRunsError, ResponseDecodeError
+from ..errors import (
+    AbortedError,
+    APIStatusError,
+    DeadlineExceededError,
+    LangGraphRunsError,
+    ResponseDecodeError,
+    RunCancelledError,
+)
 from ..http import Transport
 from ..runs import ARRIVAL_CHECKS
 from .concurrency import ConcurrencyLimit
@@ -25,6 +32,8 @@ __all__ = ["InputRetries"]
 #: Statuses that are caused by the API key, the deployment or the load, and not by the input. After one of these the input is not
 #: recorded as failed: the next map with the ledger starts it again.
 _NOT_FINAL = frozenset({401, 403, 404, 409, 429, 503})
+#: Errors of a run that has not ended by itself. Its end is no result if the server was away.
+_ENDED_FROM_OUTSIDE = (DeadlineExceededError, RunCancelledError)
 #: What a failed attempt says about the run that it may have created.
 _PRESENCE_AFTER = {
     Execution.NOT_EXECUTED: RunPresence.ABSENT,
@@ -76,18 +85,25 @@ class InputRetries:
 
     def requeue(self, in_flight: InFlightTask, result: TaskResult) -> None:
         """Note that a task has failed because of the server, so that it is started again. Its time is not counted."""
+        was_lost, was_ended = self.run_was_lost(in_flight, result), isinstance(result.error, _ENDED_FROM_OUTSIDE)
         in_flight.note_result(attrs.evolve(result, seconds=0.0), self._presence_after(result.error))
         in_flight.note_retry()
+        if was_ended:
+            in_flight.note_ended_from_outside()
+        elif was_lost:
+            in_flight.note_lost()
 
     def run_was_lost(self, in_flight: InFlightTask, result: TaskResult) -> bool:
-        """Return True if the run had been created, and the server may no longer have it after it could not be reached.
+        """Return True if a run that existed may be lost, or was cancelled, because the server was ended in the meantime.
 
-        No other program knows the thread, so none has deleted it. When the input is started again, the list of the thread's runs
-        decides.
+        No other program knows the thread, so none has deleted it or cancelled its run. When the input is started again, the list of
+        the thread's runs decides.
         """
         error = result.error
-        existed = in_flight.is_created and in_flight.item.run is None
-        return existed and result.contact_lost and isinstance(error, APIStatusError) and error.status_code == 404
+        existed = in_flight.item.run is None and (in_flight.is_created or result.run_id is not None)
+        is_absent = isinstance(error, APIStatusError) and error.status_code == 404
+        contact_lost = in_flight.contact_lost or result.contact_lost
+        return existed and contact_lost and (is_absent or isinstance(error, RunCancelledError))
 
     @staticmethod
     def _presence_after(error: Optional[LangGraphRunsError]) -> RunPresence:

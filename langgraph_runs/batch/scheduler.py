@@ -363,7 +363,7 @@ class Scheduler:
         self._state = _State.STOPPED
         with contextlib.ExitStack() as closing:  # the callback that is added last is called first
             closing.callback(self._show_end)
-            closing.callback(self._dispatcher.close)
+            closing.callback(self._dispatcher.close, reports_left=self._config.ledger is None)
             closing.callback(self._recorder.close)
             if self._unsubscribe is not None:
                 closing.callback(self._unsubscribe)

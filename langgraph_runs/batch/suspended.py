@@ -63,10 +63,7 @@ class SuspendedTasks:
             in_flight, result = self.tasks[0]
             is_own = not self._watch.is_down and self._is_own(in_flight, result)
             if not is_own:
-                was_lost = self._retries.run_was_lost(in_flight, result)
                 self._retries.requeue(in_flight, result)
-                if was_lost:
-                    in_flight.note_lost()
             yield in_flight, result, is_own
             del self.tasks[0]
             self._probed = max(0, self._probed - 1)

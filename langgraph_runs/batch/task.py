@@ -94,7 +94,9 @@ class InFlightTask:
         "_presence",
         "_settles",
         "_started",
+        "_was_ended",
         "claim",
+        "contact_lost",
         "item",
         "may_arrive_late",
         "not_before",
@@ -120,6 +122,10 @@ class InFlightTask:
         self._presence = RunPresence.ABSENT
         #: True if its run, if it exists, is on its thread at `not_before`.
         self._settles = True
+        #: True if the run was cancelled, or not waited for, because the server was away.
+        self._was_ended = False
+        #: True if the server could not be reached since the run was created.
+        self.contact_lost = False
         self._started = False
         # A field of its own, so that the thread that sets it cannot overwrite another change.
         self._created = False
@@ -149,7 +155,7 @@ class InFlightTask:
     @property
     def rerun_failed(self) -> bool:
         """True if a failed run that is found on the thread is not the result of the input."""
-        return self.claim is not None and self.claim.rerun_failed
+        return self._was_ended or (self.claim is not None and self.claim.rerun_failed)
 
     @property
     def attempts(self) -> int:
@@ -162,7 +168,7 @@ class InFlightTask:
         """Note that the ledger has assigned the input and its thread to this map."""
         self.claim = claim
         self.thread_id = claim.thread_id
-        self._created = False
+        self._note_new_thread()
         self._settles = not claim.may_exist
         # An earlier map may have been killed a moment ago, after it had sent a create.
         self._presence = RunPresence.MAY_STILL_ARRIVE if claim.may_exist else RunPresence.ABSENT
@@ -186,9 +192,23 @@ class InFlightTask:
         if self._settles and self._presence is RunPresence.MAY_STILL_ARRIVE:
             self._presence = RunPresence.MAY_EXIST
 
+    def note_ended_from_outside(self) -> None:
+        """Note that the run did not end by itself, and that its end is not the result of the input."""
+        self._was_ended = True
+
+    def move_to(self, thread_id: str) -> None:
+        """Note that the input is run on another thread, if there is no ledger, which assigns one."""
+        self.thread_id = thread_id
+        self._note_new_thread()
+
+    def _note_new_thread(self) -> None:
+        self._created = self._was_ended = self.contact_lost = False
+        self._presence = RunPresence.ABSENT
+        self._settles = True
+
     def note_lost(self) -> None:
         """Note that the server no longer has the run, which existed."""
-        self._created = False
+        self._created = self.contact_lost = False
         self._presence = RunPresence.MAY_EXIST
 
     def note_result(self, result: TaskResult, learned: RunPresence, *, settles: bool = False) -> None:
@@ -197,6 +217,7 @@ class InFlightTask:
         *settles* says that a create which may have been executed was refused, so that it does not wait in a queue.
         """
         self.seconds += result.seconds
+        self.contact_lost = self.contact_lost or result.contact_lost
         self._created = self._created or result.run_id is not None
         error = result.error
         self.may_arrive_late = self.may_arrive_late or (isinstance(error, CreateUncertainError) and error.may_still_arrive)

@@ -16,6 +16,7 @@ from langgraph_runs import (
     LangGraphRunsError,
     RetryDetails,
     RetryPolicy,
+    RunCancelledError,
     RunFailedError,
     RunOutcome,
 )
@@ -104,18 +105,38 @@ def test_a_failure_of_the_server_uses_up_neither_attempts_nor_time() -> None:
     assert (6, 0.0, False) == (task.attempts, task.seconds, task.may_exist)
 
 
+CANCELLED = RunCancelledError("cancelled")
+
+
 @pytest.mark.parametrize(
-    ("existed", "contact_lost", "status", "was_lost"),
-    [(True, True, 404, True), (True, False, 404, False), (False, True, 404, False), (True, True, 422, False)],
+    ("existed", "contact_lost", "error", "was_lost"),
+    [
+        (True, True, status(404), True),
+        (True, False, status(404), False),
+        (False, True, status(404), False),
+        (True, True, status(422), False),
+        (True, True, CANCELLED, True),
+        (True, False, CANCELLED, False),
+        (True, True, RunFailedError("E", "m"), False),
+    ],
 )
-def test_a_run_may_be_lost_if_it_is_not_found_after_a_failure(
-    existed: bool, contact_lost: bool, status: int, was_lost: bool
+def test_a_run_may_be_lost_if_it_is_absent_or_cancelled_after_a_failure_to_reach_the_server(
+    existed: bool, contact_lost: bool, error: LangGraphRunsError, was_lost: bool
 ) -> None:
     task = task_of()
     if existed:
         task.note_created()
-    result = TaskResult(error=APIStatusError("Not Found", status_code=status), contact_lost=contact_lost)
-    assert was_lost is retries_of().run_was_lost(task, result)
+    assert was_lost is retries_of().run_was_lost(task, TaskResult(error=error, contact_lost=contact_lost))
+
+
+@pytest.mark.parametrize("error", [CANCELLED, DeadlineExceededError("late", timeout=1.0)], ids=repr)
+def test_a_run_that_was_ended_while_the_server_was_away_is_replaced_by_another_one(error: LangGraphRunsError) -> None:
+    task = task_of()
+    task.note_created()
+    retries_of().requeue(task, TaskResult(error=error, contact_lost=True, run_id="r"))
+    assert task.rerun_failed and task.is_created
+    task.move_to("another-thread")
+    assert ("another-thread", False, False) == (task.thread_id, task.rerun_failed, task.may_exist)
 
 
 @pytest.mark.parametrize(
