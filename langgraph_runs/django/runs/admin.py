@@ -28,6 +28,7 @@ _SHOWN = 50_000
 #: Fields that may be large, which the list does not read.
 _LARGE = ("input", "options", "answer", "values", "questions", "own_thread_ids", "earlier_run_ids")
 _NOTHING = "-"
+_LINE = '<span class="agent-run-line">{}</span>'
 
 
 class _Act(NamedTuple):
@@ -143,20 +144,22 @@ class AgentRunAdmin(_ModelAdmin):
     def about_link(self, row: AgentRun) -> str:
         """Return a link to the object that the run is about. Does not read the object."""
         kind = row.content_type
-        return _NOTHING if kind is None else _link(kind, str(row.object_id), f"{kind.name} {row.object_id}")
+        if kind is None:
+            return _NOTHING
+        return format_html(_LINE, _link(kind, str(row.object_id), f"{kind.name} {row.object_id}"))
 
     @admin.display(description="created", ordering="created_at")
     def created(self, row: AgentRun) -> str:
         """Return when the row was written, in one line."""
         moment = timezone.localtime(row.created_at) if timezone.is_aware(row.created_at) else row.created_at
-        return format_html('<span class="agent-run-time">{}</span>', moment.strftime("%Y-%m-%d %H:%M"))
+        return format_html(_LINE, moment.strftime("%Y-%m-%d %H:%M"))
 
     @admin.display(description="took")
     def duration(self, row: AgentRun) -> str:
         """Return how long the run took."""
         if row.started_at is None or row.finished_at is None:
             return _NOTHING
-        return format_html('<span class="agent-run-time">{}</span>', _seconds((row.finished_at - row.started_at).total_seconds()))
+        return format_html(_LINE, _seconds((row.finished_at - row.started_at).total_seconds()))
 
     # -- the page of a row
 
