@@ -216,7 +216,7 @@ def test_the_commands_are_those_that_are_run() -> None:
     assert commands == [
         'pip install ".[server]" && langgraph-runs demo',
         'pip install ".[test]" && pytest',
-        'pip install ".[server,django]" && langgraph-runs demo --web',
+        'pip install ".[server,demo]" && langgraph-runs demo --web',
         START_SERVER,
     ]
 

@@ -47,7 +47,7 @@ def run_demo(args: argparse.Namespace) -> int:
     if not args.web and (args.port is not None or args.open):
         reason = "--port and --open are for the chat: add --web"
     elif reason is None and args.web and importlib.util.find_spec("django") is None:
-        reason = 'the chat needs Django: pip install "langgraph_runs[server,django]"'
+        reason = 'the chat needs Django: pip install "langgraph_runs[server,demo]"'
     if reason is not None:
         print_message(reason)
         return exit_codes.USAGE

@@ -4,7 +4,7 @@
     python -m tests.bench.browser --shots DIR      # also screenshots of each state, dark and light, wide and narrow
 
 Needs Chromium with its driver (Debian: ``apt install chromium chromium-driver``), Python 3.11 or newer, and
-``pip install ".[server,django,bench]"``. Between the browser and the site is the proxy of tests/wire, which cuts connections.
+``pip install ".[server,demo,bench]"``. Between the browser and the site is the proxy of tests/wire, which cuts connections.
 """
 
 from __future__ import annotations

@@ -292,6 +292,34 @@ def test_a_failure_is_shown_until_the_run_is_tried_again(visitor: Visitor) -> No
     assert [WEATHER] == [one["text"] for one in visitor.state()["messages"] if one["role"] == "user"]
 
 
+def test_the_chats_of_a_session_are_listed(site: Site) -> None:
+    """Newest first, with the first message, and the status of the last run; those of another session are not."""
+    visitor, other = Visitor(site), Visitor(site)
+    listed = f"{site.url}/list/"
+    assert [] == visitor.session.get(listed, timeout=10).json()["chats"]
+    visitor.text(visitor.say("tides"))
+    first, visitor.chat = visitor.chat, ""
+    visitor.events(visitor.say(WEATHER))
+    visitor.text(visitor.start("again/"))
+    second, visitor.chat = visitor.chat, ""
+    run_id = visitor.say(STORY)
+    visitor.post(f"runs/{run_id}/stop/")
+
+    assert [(visitor.chat, STORY, "cancelled"), (second, WEATHER, "succeeded"), (first, "tides", "succeeded")] == [
+        (one["thread_id"], one["title"], one["status"]) for one in visitor.session.get(listed, timeout=10).json()["chats"]
+    ]
+    assert [] == other.session.get(listed, timeout=10).json()["chats"]
+
+
+def test_markdown_is_rendered_by_the_site(trip: Trip) -> None:
+    """For the messages of the assistant; those of the user are text."""
+    pytest.importorskip("nh3")
+    pytest.importorskip("markdown_it")
+    user, assistant = trip.visitor.state()["messages"][:2]
+    assert None is user["html"]
+    assert "<strong>a day at the sea</strong>" in assistant["html"] and assistant["html"].count("<li>") == 4
+
+
 def test_another_session_gets_404(visitor: Visitor, site: Site) -> None:
     """For every address of a thread that is not its own, as for one that does not exist."""
     run_id = visitor.say("tides")

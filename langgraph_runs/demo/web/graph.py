@@ -52,11 +52,11 @@ STORY = (
     "said: ships. And when they asked how many, he said: all of them."
 )
 TRIP = (
-    "Here is a day at the sea:\n\n"
-    "08:40  train to the coast, by the window on the left\n"
-    "10:15  a walk along the dunes, while the water is low\n"
-    "13:00  lunch in the harbour\n"
-    "17:20  back, with sand in the shoes"
+    "Here is **a day at the sea**:\n\n"
+    "- `08:40` train to the coast, by the window on the left\n"
+    "- `10:15` a walk along the dunes, while the water is low\n"
+    "- `13:00` lunch in the harbour\n"
+    "- `17:20` back, with sand in the shoes"
 )
 WEATHER = "The station answers again. Light wind from the west, long low waves, and 14 degrees in the water. Take a jacket."
 UNKNOWN = (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import tempfile
 import webbrowser
 from pathlib import Path
 from types import FrameType
 from typing import Iterator, Optional, TextIO
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
@@ -31,9 +33,14 @@ def run(out: TextIO, *, port: int = 0, open_page: bool = False, log: Optional[st
     """
     # The port is bound first, since it may be in use. Django's development server has a thread for each connection and flushes
     # each part of a response.
-    with sigterm_interrupts(), bound_site(port) as site, DevServer(GRAPHS, log=log) as server:
-        settings.configure(**settings_for(server.url))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(sigterm_interrupts())
+        site = stack.enter_context(bound_site(port))
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="langgraph-runs-demo-"))
+        server = stack.enter_context(DevServer(GRAPHS, log=log))
+        settings.configure(**settings_for(server.url, str(Path(directory) / "runs.sqlite3")))
         site.set_app(get_wsgi_application())
+        call_command("migrate", verbosity=0)
         address = f"http://{HOST}:{site.server_port}/"
         print(f"The chat is at {address} (Ctrl-C ends it)", file=out, flush=True)
         if open_page:

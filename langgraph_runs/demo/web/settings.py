@@ -11,11 +11,11 @@ __all__ = ["settings_for"]
 PACKAGE = __name__.rpartition(".")[0]
 
 
-def settings_for(url: str) -> Dict[str, Any]:
+def settings_for(url: str, database: str) -> Dict[str, Any]:
     """Return the arguments of Django's ``settings.configure`` for a local site on the LangGraph server at *url*.
 
-    There is no database: sessions are signed cookies, and the LangGraph server keeps the messages. The secret key is new at each
-    start, since the threads are too.
+    The file *database* has the runs. Sessions are signed cookies, and the LangGraph server keeps the messages. The secret key is
+    new at each start, since the threads are too.
     """
     return {
         "LANGGRAPH_RUNS": {"URL": url, "API_KEY": None},
@@ -31,7 +31,13 @@ def settings_for(url: str) -> Dict[str, Any]:
             f"{PACKAGE}.middleware.ContentSecurityPolicy",
             f"{PACKAGE}.middleware.ServerErrors",
         ],
-        "INSTALLED_APPS": ["langgraph_runs.django"],
+        "INSTALLED_APPS": [
+            "django.contrib.auth",
+            "django.contrib.contenttypes",
+            "langgraph_runs.django",
+            "langgraph_runs.django.runs",
+        ],
+        "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database, "OPTIONS": {"timeout": 20}}},
         "TEMPLATES": [
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -10,6 +10,7 @@ __all__ = ["urlpatterns"]
 
 urlpatterns = [
     path("", views.page, name="new"),
+    path("list/", views.chats, name="list"),
     path("chats/", views.send, name="begin"),
     path("chats/<uuid:thread_id>/", views.page, name="chat"),
     path("chats/<uuid:thread_id>/state/", views.state, name="state"),

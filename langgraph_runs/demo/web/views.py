@@ -18,10 +18,12 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from ... import Client, CustomStreamEvent, MessagesStreamEvent, NotFoundError, Run, StreamEvent, Thread
+from ... import Client, CustomStreamEvent, LangGraphRunsError, MessagesStreamEvent, NotFoundError, Run, StreamEvent, Thread
 from ...django import ThreadOwner, get_client, resume_stream, stream_response
+from ...django.runs.models import AgentRun
+from .markdown import html_of
 
-__all__ = ["again", "answer", "events", "page", "send", "state", "stop"]
+__all__ = ["again", "answer", "chats", "events", "page", "send", "state", "stop"]
 
 
 def session_owner(request: HttpRequest) -> str:
@@ -35,6 +37,7 @@ GRAPH = "chat"
 #: The stream modes of a run. ``updates`` are not sent to the browser, but make the stream notice a question of the graph.
 MODES: Final = ("messages-tuple", "custom", "updates")
 MAX_TEXT_LENGTH = 8000
+MAX_TITLE_LENGTH = 80
 
 
 # -- the page
@@ -68,6 +71,24 @@ def state(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
     )
 
 
+#: Runs of a session that the list of its chats is made of, and how many of them may be requested from the server for it.
+MOST_RUNS, MOST_REQUESTED = 200, 5
+
+
+@never_cache
+@require_safe
+def chats(request: HttpRequest) -> HttpResponse:
+    """Return the chats of this session, newest first: the first message of each, and the status of its last run."""
+    rows = list(AgentRun.objects.filter(options__metadata__chat_owner=session_owner(request))[:MOST_RUNS])
+    for row in [row for row in rows if row.status == AgentRun.Status.STARTED][:MOST_REQUESTED]:
+        row.refresh()  # no browser has read the end of its stream
+    found: Dict[str, Dict[str, str]] = {}
+    for row in rows:
+        chat = found.setdefault(row.thread_id, {"thread_id": row.thread_id, "status": row.status_label, "title": ""})
+        chat["title"] = row.options["metadata"]["chat_title"] or chat["title"]
+    return JsonResponse({"chats": list(found.values())})
+
+
 # -- runs
 
 
@@ -79,7 +100,7 @@ def send(request: HttpRequest, thread_id: Optional[uuid.UUID] = None) -> HttpRes
         thread = THREADS.create(request)
     else:
         thread = THREADS.get(request, str(thread_id))
-    return start(thread, input={"messages": [{"role": "user", "content": text, "id": str(uuid.uuid4())}]})
+    return start(request, thread, text, input={"messages": [{"role": "user", "content": text, "id": str(uuid.uuid4())}]})
 
 
 @require_POST
@@ -89,21 +110,32 @@ def answer(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
     thread = THREADS.get(request, str(thread_id))
     if not any(one.id == question for found in thread.interrupts.values() for one in found):
         return JsonResponse({"error": "That question is no longer open."}, status=409)
-    return start(thread, command={"resume": {question: {"text": text, "id": str(uuid.uuid4())}}})
+    return start(request, thread, text, command={"resume": {question: {"text": text, "id": str(uuid.uuid4())}}})
 
 
 @require_POST
 def again(request: HttpRequest, thread_id: uuid.UUID) -> HttpResponse:
     """Run the step that failed again: a run without input continues the thread."""
-    return start(THREADS.get(request, str(thread_id)), input=None)
+    return start(request, THREADS.get(request, str(thread_id)), "", input=None)
 
 
-def start(thread: Thread, **what: Any) -> HttpResponse:
-    """Start a run. If the thread has an unfinished run, `ConflictError` is raised, which the page shows."""
-    run = get_client().runs.create(
-        thread.thread_id, GRAPH, stream_mode=MODES, stream_resumable=True, multitask_strategy="reject", **what
+def start(request: HttpRequest, thread: Thread, title: str, **what: Any) -> HttpResponse:
+    """Start a run, as a row. If the thread has an unfinished run, `ConflictError` is raised, which the page shows."""
+    row = AgentRun.objects.start(
+        GRAPH,
+        thread_id=thread.thread_id,
+        stream_mode=list(MODES),
+        multitask_strategy="reject",
+        metadata={"chat_owner": session_owner(request), "chat_title": title[:MAX_TITLE_LENGTH]},
+        post=False,
+        **what,
     )
-    return JsonResponse({"thread_id": run.thread_id, "run_id": run.run_id}, status=201)
+    try:
+        row.post()
+    except LangGraphRunsError:
+        row.delete()  # the user sees the error, and sends the message again
+        raise
+    return JsonResponse({"thread_id": row.thread_id, "run_id": row.run_id}, status=201)
 
 
 @require_safe
@@ -198,6 +230,7 @@ def shown_messages(thread: Thread, run: Optional[Run]) -> List[Dict[str, Any]]:
             "id": message["id"],
             "role": "user" if message["type"] == "human" else "assistant",
             "text": message["content"],
+            "html": html_of(message["content"]) if message["type"] == "ai" else None,
             "stopped": bool(message.get("additional_kwargs", {}).get("stopped")),
         }
         for message in messages_in(thread.values)
@@ -205,7 +238,9 @@ def shown_messages(thread: Thread, run: Optional[Run]) -> List[Dict[str, Any]]:
     ]
     known = {message["id"] for message in shown}
     sent = user_messages_of(run) if run is not None and not run.finished else {}
-    return shown + [{"id": key, "role": "user", "text": text, "stopped": False} for key, text in sent.items() if key not in known]
+    return shown + [
+        {"id": key, "role": "user", "text": text, "html": None, "stopped": False} for key, text in sent.items() if key not in known
+    ]
 
 
 def user_messages_of(run: Run) -> Dict[str, str]:
