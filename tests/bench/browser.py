@@ -43,7 +43,8 @@ FOCUS = """(() => {
   const framed = one.id === "text" ? getComputedStyle(one.form).boxShadow.includes("0px 0px 0px 2px") : getComputedStyle(one).outlineStyle === "solid";
   return [name.trim(), framed && one !== document.body];
 })()"""
-ANSWER = "[...document.querySelectorAll('.assistant .text')].at(-1)?.textContent ?? ''"
+#: The text of the assistant's last message, as it was written; what is shown of it has the spaces of its Markdown.
+ANSWER = "[...document.querySelectorAll('.assistant .text')].at(-1)?.letters.data ?? ''"
 
 
 class Chat:
@@ -291,7 +292,7 @@ def whole(chat: Chat, result: str) -> str:
     shown, kept = chat.answer, chat.said()[-1]["text"]
     assert shown == kept, f"shown {shown!r}, kept {kept!r}"
     texts = chat.js("[...document.querySelectorAll('.user .text, .assistant .text')].map(one => one.textContent)")
-    assert texts == [one["text"] for one in chat.said()], texts
+    assert [text.split() for text in texts] == [one["text"].split() for one in chat.said()], texts
     return f"{result}; all {len(shown)} characters, once"
 
 
@@ -487,6 +488,9 @@ def screenshots(chat: Chat, place: Path) -> None:
         chat.until_state("ready")
         shot("7-stopped")
         chat.until("!busy", "the answer to Stop")
+        chat.driver.execute_script("document.getElementById('chats').open = true")
+        chat.until("document.querySelector('#chats a')", "the list of chats")
+        shot("8-chats")
 
 
 @contextlib.contextmanager
