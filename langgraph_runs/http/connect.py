@@ -13,8 +13,12 @@ from urllib3.util.wait import wait_for_write
 
 from ..call import Scope, raise_foreign
 from .exchange import Exchange
+from .socks_handshake import request_connection
 
 __all__ = ["dial"]
+
+#: The port of a SOCKS proxy whose URL has none, and PySocks' number of version 5.
+_SOCKS_PORT, _PYSOCKS_5 = 1080, 2
 
 #: Seconds between two checks of the scope while connecting.
 _TICK = 0.05
@@ -22,6 +26,8 @@ _TICK = 0.05
 
 def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
     """Return a connected socket for *conn*. The addresses are tried in turn, each with its share of the time of the exchange.
+
+    With SOCKS options in *conn*, the connection is one to the proxy, which the proxy has extended to the server.
 
     With *tls*, ``conn.handshaking`` is set to a second socket object for the connection: the TLS handshake replaces the first one,
     and the scope must be able to shut the connection down meanwhile.
@@ -32,7 +38,12 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
     scope = exchange.scope
     end = None if exchange.connect_timeout is None else time.monotonic() + exchange.connect_timeout
     exchange.connect_by = end
-    addresses = _resolve(conn._dns_host, conn.port, scope, end)
+    socks = conn.socks_options
+    if socks is None:
+        addresses = _resolve(conn._dns_host, conn.port, scope, end)
+    else:
+        server = conn.host if socks["rdns"] else _one_address(_resolve(conn._dns_host, conn.port, scope, end), _version_of(socks))
+        addresses = _resolve(socks["proxy_host"], int(socks["proxy_port"] or _SOCKS_PORT), scope, end)
     failure: OSError = OSError("the name has no address")
     for index, (family, kind, protocol, _, address) in enumerate(addresses):
         sock = socket.socket(family, kind, protocol)
@@ -48,6 +59,10 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
             if tls:
                 conn.handshaking = sock.dup()
             scope.attach(conn.handshaking if tls else sock)
+            if socks is not None:
+                login = {"username": socks["username"], "password": socks["password"]}
+                request_connection(sock, exchange, version=_version_of(socks), host=server, port=conn.port, **login)
+                sock.settimeout(exchange.connecting_timeout())
             return sock
         except OSError as error:
             failure = error
@@ -58,6 +73,18 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
             sock.close()
             raise
     raise failure
+
+
+def _one_address(addresses: List[Any], version: int) -> str:
+    """Return the first address that the proxy understands: version 4 of SOCKS knows no IPv6."""
+    fitting = [address[0] for family, _, _, _, address in addresses if version == 5 or family == socket.AF_INET]
+    if not fitting:
+        raise OSError("the name has no address of IPv4, which SOCKS 4 needs")
+    return str(fitting[0])
+
+
+def _version_of(socks: Dict[str, Any]) -> int:
+    return 5 if socks["socks_version"] == _PYSOCKS_5 else 4
 
 
 def _try(sock: socket.socket, address: Any, scope: Scope, seconds: Optional[float]) -> None:

@@ -26,6 +26,7 @@ from urllib3.connectionpool import HTTPConnection, HTTPSConnection  # type: igno
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
+from ..call import Deadline, Scope
 from .connect import dial
 from .exchange import Exchange
 from .pooled_response import PooledResponse
@@ -55,6 +56,7 @@ class LimitedConnection:
     is_reusable = True
     sock: Any = None
     host: str
+    timeout: Any
     source_address: Any
     socket_options: Any
     #: A second socket object for the connection while the TLS handshake runs, for the scope.
@@ -67,6 +69,8 @@ class LimitedConnection:
     _is_tunnelling = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        #: The SOCKS proxy, as urllib3's `SOCKSProxyManager` passes it to its connections; None without one.
+        self.socks_options: Optional[Dict[str, Any]] = options.pop("_socks_options", None)
         super().__init__(*args, **options)
         #: The header lines that were sent before, by name and value.
         self._header_lines: Dict[Tuple[Any, Any], bytes] = {}
@@ -82,8 +86,11 @@ class LimitedConnection:
 
     def _new_conn(self) -> socket.socket:
         exchange = self.exchange
-        if exchange is None:
+        if exchange is None and self.socks_options is None:
             return super()._new_conn()  # type: ignore[misc,no-any-return]
+        if exchange is None:
+            seconds = self.timeout if isinstance(self.timeout, (int, float)) else None
+            exchange = Exchange(Scope(Deadline(None)), connect_timeout=seconds, read_timeout=None, idle_limit=0.0)
         exchange.phase = Exchange.CONNECTING
         try:
             return dial(self, exchange, tls=isinstance(self, HTTPSConnection))

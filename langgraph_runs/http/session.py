@@ -126,8 +126,7 @@ class LimitedAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):
-            limit_pools(manager)
+        limit_pools(manager)
         return manager
 
     # The following methods return the same as those of HTTPAdapter, without computing it for each request.
@@ -318,5 +317,5 @@ def _prepare_adapter(session: requests.Session, url: str, pool_size: int) -> boo
 def _limit_proxy_pools(adapter: Any, url: str, proxies: Any) -> None:
     """Replace also the pools for the proxy through which a user's own `HTTPAdapter` reaches *url*."""
     proxy = select_proxy(url, proxies)
-    if proxy and isinstance(adapter, HTTPAdapter) and not proxy.lower().startswith("socks"):
+    if proxy and isinstance(adapter, HTTPAdapter):
         limit_pools(adapter.proxy_manager_for(prepend_scheme_if_needed(proxy, "http")))  # type: ignore[no-untyped-call]
