@@ -35,9 +35,9 @@ from langgraph_runs.devserver import DevServer
 from ..readme import CHAPTERS, ROOT
 
 #: Seconds after which a row that has not ended is given up.
-PATIENCE = 300.0
+PATIENCE = 900.0
 #: Seconds between two kills, at least and at most.
-PAUSES = (0.2, 1.5)
+PAUSES = (0.2, 2.0)
 THREADS = 8
 WORKERS = 3
 
@@ -96,12 +96,23 @@ class Site:
         self._log.close()
 
     def _start_sync(self) -> None:
-        command = [sys.executable, "project.py", "langgraph_runs", "sync", "--loop", "0.5", "--check-after", "1"]
+        command = [
+            sys.executable,
+            "project.py",
+            "langgraph_runs",
+            "sync",
+            "--loop",
+            "0.5",
+            "--check-after",
+            "1",
+            "--concurrency",
+            "8",
+        ]
         self._sync = subprocess.Popen(command, cwd=self.directory, env=self._env, stderr=self._log, stdout=self._log)
 
     def kill_one(self) -> None:
         """Kill a worker, or now and then ``sync``, which is then started again. The workers are started again by gunicorn."""
-        if random.random() < 0.1:
+        if random.random() < 0.05:
             self._sync.kill()
             self._sync.wait()
             self._start_sync()
@@ -255,7 +266,7 @@ def measure(rows: int, browsers_at_once: int, directory: Path) -> dict[str, Any]
         "runs on the server": sum(runs.values()),
         "runs that the rows had": len(expected),
         "doubled": sum(count - 1 for count in runs.values()) + max(0, len(found) - rows) + len(runs.keys() - expected.keys()),
-        "lost": rows - sum(1 for status in ends.values() if status == "succeeded") + len(expected.keys() - runs.keys()),
+        "lost": len(ends) - statuses["succeeded"] + len(expected.keys() - runs.keys()),
         "workers killed": site.kills["worker"],
         "sync killed": site.kills["sync"],
         "requests that broke": browsers.requests["broken"],

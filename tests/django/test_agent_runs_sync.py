@@ -15,7 +15,7 @@ from django.utils import timezone
 from langgraph_runs.django import SettingsError
 from langgraph_runs.django.clients import replaced_options
 from langgraph_runs.django.runs.models import AgentRun
-from langgraph_runs.testing import FakeRuns, fails, never_ends, no_wait, pauses, refuses, succeeds, unauthorized
+from langgraph_runs.testing import FakeRun, FakeRuns, fails, never_ends, no_wait, pauses, refuses, succeeds, unauthorized
 
 from .rows import Heard, again, ended, heard_signals, server_of_rows, started  # noqa: F401
 
@@ -226,13 +226,35 @@ def test_only_the_rows_of_a_server(server: FakeRuns) -> None:
         sync("--server", "elsewhere")
 
 
-@pytest.mark.parametrize("arguments", [["--delete-threads", "soon"], ["--check-after", "-1"], ["--frequently"]], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [["--delete-threads", "soon"], ["--check-after", "-1"], ["--concurrency", "0"], ["--frequently"]], ids=str
+)
 def test_wrong_arguments_are_refused(arguments: List[str]) -> None:
     with pytest.raises(CommandError):
         sync(*arguments)
 
 
 # -- two at once
+
+
+def test_several_rows_are_worked_on_at_a_time(server: FakeRuns) -> None:
+    together = threading.Barrier(4, timeout=10)
+
+    def meet(run: FakeRun) -> Any:
+        together.wait()
+        return {"n": run.input["n"]}
+
+    server.script(meet, repeat=True)
+    rows = [AgentRun.objects.start("agent", {"n": n}, post=False) for n in range(12)]
+
+    assert (0, sorted(f"{row.pk} queued -> started" for row in rows)) == (lambda found: (found[0], sorted(found[1])))(
+        sync("--concurrency", "4", "--check-after", "600")
+    )
+    for run in server.started:
+        assert run.wait_for_end(10)
+    code, lines, errors = sync("--concurrency", "4")
+    assert (0, 12, "") == (code, len(lines), errors)
+    assert [{"n": n} for n in range(12)] == [again(row).values for row in rows]
 
 
 def test_two_at_once_share_the_rows(server: FakeRuns, heard: Heard) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sync"]
 
-#: Rows that are claimed at a time. Fewer than can be worked through before the claims expire.
+#: Rows that are claimed at a time, for each thread. Fewer than can be worked through before the claims expire.
 _PAGE = 5
 
 
@@ -34,12 +35,19 @@ class Sync:
         rows: The rows to look at.
         check_after: Started runs are requested that were not requested in these seconds.
         delete_threads_after: The threads of rows that have ended longer ago than this are deleted; None: no thread is.
+        concurrency: How many runs are posted or requested at a time, each in a thread of its own if there are several.
     """
 
     def __init__(
-        self, rows: QuerySet[AgentRun], *, check_after: float, delete_threads_after: Optional[datetime.timedelta] = None
+        self,
+        rows: QuerySet[AgentRun],
+        *,
+        check_after: float,
+        delete_threads_after: Optional[datetime.timedelta] = None,
+        concurrency: int = 1,
     ) -> None:
         self._rows = rows
+        self._concurrency = concurrency
         self._began = timezone.now()
         self._check_after = datetime.timedelta(seconds=check_after)
         self._delete_after = delete_threads_after
@@ -66,13 +74,30 @@ class Sync:
     def _each(self, rows: QuerySet[AgentRun], work: Callable[[AgentRun], bool]) -> Iterator[str]:
         """Do *work* for each of the rows that no other process has, and yield a line for each one whose status has changed."""
         keys = list(rows.order_by("changed_at", "pk").values_list("pk", flat=True))
-        for first in range(0, len(keys), _PAGE):
+        size = _PAGE * self._concurrency
+        for first in range(0, len(keys), size):
             reachable = rows.exclude(server__in=list(self._unreachable))
-            for row in claim_some(reachable.filter(pk__in=keys[first : first + _PAGE]), LEASE, _PAGE):
-                old = row.status
-                self._try(row, work)
+            page = claim_some(reachable.filter(pk__in=keys[first : first + size]), LEASE, size)
+            before = [row.status for row in page]
+            self._work_on(page, work)
+            for row, old in zip(page, before):
                 if row.status != old:
                     yield _line(row, old)
+
+    def _work_on(self, rows: List[AgentRun], work: Callable[[AgentRun], bool]) -> None:
+        if self._concurrency == 1:  # in this thread, whose transaction the rows may be in, as in tests
+            for row in rows:
+                self._try(row, work)
+            return
+
+        def in_thread(row: AgentRun) -> None:
+            try:
+                self._try(row, work)
+            finally:
+                connections.close_all()  # those of this thread
+
+        with ThreadPoolExecutor(self._concurrency, "langgraph-runs-sync") as pool:
+            list(pool.map(in_thread, rows))
 
     def _try(self, row: AgentRun, work: Callable[[AgentRun], bool]) -> None:
         """Do *work*, unless the row's server is known to be unreachable, and give the claim back."""

@@ -19,6 +19,9 @@ from ...sync import Sync
 __all__ = ["Command"]
 
 
+_MOST_THREADS = 64
+
+
 class Command(BaseCommand):
     """The command. Its exit codes are those of the command line ``langgraph-runs``."""
 
@@ -45,6 +48,7 @@ class Command(BaseCommand):
         sync.add_argument(
             "--delete-threads", metavar="DAYS", type=_seconds, help="delete the threads of rows that ended more than DAYS ago"
         )
+        sync.add_argument("--concurrency", metavar="N", type=_count, default=1, help="post or request N runs at a time (1)")
         sync.add_argument("--loop", metavar="SECONDS", type=_seconds, help="repeat, with a pause, until SIGTERM or Ctrl-C")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -63,6 +67,7 @@ class Command(BaseCommand):
                 rows,
                 check_after=options["check_after"],
                 delete_threads_after=None if days is None else datetime.timedelta(days=days),
+                concurrency=options["concurrency"],
             )
             for line in sync.changes():
                 self.stdout.write(line)
@@ -94,6 +99,12 @@ def _code_of(error: Exception) -> int:
 
 def _shown(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MOST_THREADS:
+        raise CommandError(f"{text!r}: give a whole number from 1 to {_MOST_THREADS}", returncode=exit_codes.USAGE)
+    return int(text)
 
 
 def _seconds(text: str) -> float:
