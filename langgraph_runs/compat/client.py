@@ -7,7 +7,7 @@ import numbers
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Optional, Tuple, cast
 
 from .. import Client, InvalidRequestError, NotFoundError, RunOutcome, RunStream, ThreadStream
-from .errors import sdk_class, translated
+from .errors import installed, sdk_class, translated
 from .records import Record, as_dicts
 from .streams import Stream, as_part, as_part_v2
 
@@ -74,7 +74,7 @@ class SyncLangGraphClient(Client):
         super()._use_transport(*arguments)
         for name, resource in list(vars(self).items()):
             if not name.startswith("_"):
-                setattr(self, name, _ADAPTERS.get(name, Calls)(resource))
+                setattr(self, name, _ADAPTERS.get(name, Calls)(resource, self._transport))
 
     def ok(self, **options: Any) -> bool:
         """As `Client.ok`."""
@@ -90,6 +90,11 @@ class SyncLangGraphClient(Client):
         """As `Client.request`."""
         with translated():
             return super().request(method, path, **options)
+
+    def close(self) -> None:
+        """As `Client.close`."""
+        super().close()
+        cast(Any, self.threads).close()
 
     @property
     def http(self) -> Http:
@@ -127,8 +132,9 @@ class Http:
 class Calls:
     """The calls of one resource, whose results are adapted."""
 
-    def __init__(self, resource: Any) -> None:
+    def __init__(self, resource: Any, transport: Any) -> None:
         self._resource = resource
+        self._transport = transport
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -199,11 +205,30 @@ class ThreadCalls(Calls):
     """The calls of ``client.threads``."""
 
     def stream(self, *arguments: Any, **options: Any) -> Any:
-        """Raise `NotImplementedError`: this is another protocol of the server, which this library does not speak."""
-        raise NotImplementedError(
-            "threads.stream() is not available here: use runs.stream(), or the client of langgraph_sdk for this call. "
-            "RemoteGraph.stream_events(version='v3') needs it; RemoteGraph.stream() does not"
+        """As ``client.threads.stream`` of the SDK, which must be installed: another protocol, of ``RemoteGraph.stream_events``.
+
+        It goes through a connection of the SDK's: limits, repeats and guarantees of this library do not hold for it. Raises
+        `NotImplementedError` if the SDK is not installed.
+        """
+        return self._of_sdk.threads.stream(*arguments, **options)
+
+    @functools.cached_property
+    def _of_sdk(self) -> Any:
+        """The client of the SDK for the same server, key and headers."""
+        sdk = installed("langgraph_sdk.client")
+        if sdk is None:
+            raise NotImplementedError("threads.stream() needs the official SDK: pip install langgraph-sdk; or use runs.stream()")
+        settings = self._transport.settings
+        connect, read = settings.connect_timeout, settings.read_timeout
+        return sdk.get_sync_client(
+            url=settings.url, api_key=settings.api_key, headers=dict(settings.headers), timeout=(connect, read, read, connect)
         )
+
+    def close(self) -> None:
+        """Close the connections of the SDK, if there are any."""
+        made = vars(self).pop("_of_sdk", None)
+        if made is not None:
+            made.close()
 
 
 class AssistantCalls(Calls):

@@ -22,7 +22,7 @@ from .. import (
     ResponseDecodeError,
 )
 
-__all__ = ["restated", "sdk_class", "translated"]
+__all__ = ["installed", "restated", "sdk_class", "translated"]
 
 _STATUS_NAMES = (
     "BadRequestError",
@@ -46,7 +46,7 @@ _BASES: Dict[str, str] = {
 
 
 @functools.cache
-def _installed(module: str) -> Optional[types.ModuleType]:
+def installed(module: str) -> Optional[types.ModuleType]:
     """Return a module that may be missing, else None."""
     try:
         return importlib.import_module(module)
@@ -61,7 +61,7 @@ def sdk_class(name: str) -> Type[Exception]:
     >>> issubclass(sdk_class("NotFoundError"), sdk_class("APIStatusError"))
     True
     """
-    errors = _installed("langgraph_sdk.errors")
+    errors = installed("langgraph_sdk.errors")
     if hasattr(errors, name):
         return cast(Type[Exception], getattr(errors, name))
     base = Exception if name == "LangGraphError" else sdk_class(_BASES[name])
@@ -104,7 +104,7 @@ class _RestatedStatus(_Restated):
         """The response: an ``httpx.Response`` if httpx is installed, else an object with its status_code, headers and text."""
         error = cast(APIStatusError, self)
         text = error.body if isinstance(error.body, str) else ""
-        httpx = _installed("httpx")
+        httpx = installed("httpx")
         if httpx is None:
             return types.SimpleNamespace(status_code=error.status_code, headers=dict(error.headers), text=text)
         json = {} if error.body is None or isinstance(error.body, str) else {"json": error.body}
@@ -171,7 +171,7 @@ def _class_for(own_class: Any, sent: Optional[bool]) -> Any:
     elif issubclass(own_class, APIConnectionError):
         timed_out = issubclass(own_class, APITimeoutError)
         own, others = _RestatedConnection, [sdk_class("APITimeoutError" if timed_out else "APIConnectionError")]
-        httpx = _installed("httpx")
+        httpx = installed("httpx")
         if httpx is not None and not issubclass(own_class, DeadlineExceededError):
             names = ("ConnectTimeout", "ReadTimeout") if timed_out else ("ConnectError", "RemoteProtocolError")
             others.append(getattr(httpx, names[0] if sent is False else names[1]))

@@ -156,8 +156,6 @@ def test_errors_of_calls_of_the_client_itself_have_the_sdks_classes(sdk_like: An
     with pytest.raises(compat.NotFoundError):
         sdk_like.request("GET", "/no/such/path")
     assert sdk_like.ok() and sdk_like.info()["version"]
-    with pytest.raises(NotImplementedError, match="use runs.stream"):
-        sdk_like.threads.stream(assistant_id="echo")
 
 
 def test_what_only_this_library_has_works_with_its_dicts(sdk_like: Any) -> None:
@@ -231,6 +229,14 @@ def test_streams_in_every_mode_are_those_of_the_sdk(sdk_client: Any, sdk_like: A
     assert ["updates"] == sorted({event for event, _, _ in tuples})
     v2 = list(remote(sdk_like, graph).stream(given, stream_mode="values", version="v2"))
     assert {"values"} == {part["type"] for part in v2}
+
+
+def test_stream_events_of_version_3_go_through_the_sdk(server: DevServer) -> None:
+    client: Any = compat.get_sync_client(url=server.url)
+    with client, remote(client, "steps").stream_events({}, version="v3") as run:
+        assert {"values"} <= {event["method"] for event in run}
+        assert {"path": ["one", "two", "three"]} == run.output
+    assert "_of_sdk" not in vars(client.threads)
 
 
 def test_a_failed_run_is_the_error_of_remote_graph(sdk_like: Any) -> None:

@@ -22,6 +22,12 @@ import pickle
 from langgraph_runs import APITimeoutError, NotFoundError, compat
 from langgraph_runs.compat.errors import restated
 compat.get_sync_client(api_key=None)
+try:
+    compat.get_sync_client(api_key=None).threads.stream(assistant_id="agent")
+except NotImplementedError as refused:
+    assert "pip install langgraph-sdk" in str(refused)
+else:
+    raise AssertionError
 error = restated(NotFoundError("gone", status_code=404, body={"code": "c"}, headers={"x-a": "b"}))
 assert isinstance(error, compat.NotFoundError) and isinstance(error, compat.LangGraphError)
 assert not issubclass(compat.NotFoundError, NotFoundError)
