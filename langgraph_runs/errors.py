@@ -6,6 +6,7 @@
     ├── InvalidRequestError (ValueError)    a wrong argument; nothing was sent
     │   └── IdempotencyConflictError        the key belongs to another run; .differs
     ├── LedgerError                         the ledger of a map cannot be used, or not for this map
+    │   └── LedgerUnavailableError          its database cannot be reached now
     ├── AbortedError                        the caller's signal fired, or the client was closed
     ├── APIConnectionError                  no usable response; .sent: False, True or None (unknown)
     │   ├── APITimeoutError (TimeoutError)  connecting, or silence for longer than ``read_timeout``
@@ -51,6 +52,7 @@ __all__ = [
     "InvalidRequestError",
     "LangGraphRunsError",
     "LedgerError",
+    "LedgerUnavailableError",
     "NotFoundError",
     "OutageError",
     "PermissionDeniedError",
@@ -214,6 +216,16 @@ class LedgerError(LangGraphRunsError):
 
     >>> str(LedgerError("there is no ledger at 'jobs.sqlite'"))
     "there is no ledger at 'jobs.sqlite'"
+    """
+
+
+class LedgerUnavailableError(LedgerError):
+    """The database of a ledger cannot be reached, or has not come back within ``max_outage``.
+
+    Nothing that was recorded is lost: the same call with the same ledger continues the map.
+
+    >>> isinstance(LedgerUnavailableError("connection refused"), LedgerError)
+    True
     """
 
 

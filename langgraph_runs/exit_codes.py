@@ -15,6 +15,7 @@ from .errors import (
     InvalidRequestError,
     LangGraphRunsError,
     LedgerError,
+    LedgerUnavailableError,
     PermissionDeniedError,
     RateLimitError,
     RunTimedOutError,
@@ -80,6 +81,8 @@ def code_of(error: LangGraphRunsError) -> int:
     >>> code_of(RunTimedOutError("the server stopped the run")), code_of(APIConnectionError("refused", sent=False))
     (4, 5)
     """
+    if isinstance(error, LedgerUnavailableError):
+        return UNREACHABLE
     if isinstance(error, (InvalidRequestError, LedgerError)):
         return USAGE
     if isinstance(error, AbortedError):

@@ -184,7 +184,7 @@ class LedgerRecorder:
         self._orphaned = store.orphaned_threads(_ORPHANED_THREADS)
         #: Ids of threads that are deleted from the server, but are still in the ledger.
         self._deleted: List[str] = []
-        store.watch(dispatcher.restart_tasks)
+        store.watch(dispatcher.restart_tasks, config.max_outage)
 
     # -- inputs
 

@@ -361,6 +361,7 @@ class Scheduler:
 
     def _shut_down(self) -> None:
         self._state = _State.STOPPED
+        self._recorder.interrupt()  # a ledger that cannot be reached is not waited for
         with contextlib.ExitStack() as closing:  # the callback that is added last is called first
             closing.callback(self._show_end)
             closing.callback(self._dispatcher.close, reports_left=self._config.ledger is None)

@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +19,9 @@ from typing import Any, Callable
 
 import pytest
 
-from langgraph_runs import BatchResult, Client, InvalidRequestError, Ledger, LedgerError
+from langgraph_runs import BatchResult, Client, InvalidRequestError, Ledger, LedgerError, LedgerUnavailableError
 from langgraph_runs.batch.ledger import Changes, Finish, Purpose, Wanted
+from langgraph_runs.batch.ledger.postgresql import owner_session
 
 from ..ledgers import MADE_FOR, LedgerTests, claim_all, claim_input, finish, open_store, record_of
 from ..readme import CHAPTERS
@@ -77,7 +79,7 @@ class TestPostgresql(LedgerTests):
 
 def test_a_map_keeps_its_claims_when_its_connection_is_ended(ledger: Ledger, store: Any, sql: Any) -> None:
     lost: list[str] = []
-    store.watch(lambda: lost.append("lost"))
+    store.watch(lambda: lost.append("lost"), None)
     claim = claim_input(store, "a")
     for _ in range(3):
         session = store._session._connection
@@ -129,7 +131,7 @@ def test_tasks_end_before_others_may_claim_their_inputs(ledger: Ledger, server: 
     stores = [open_store(ledger) for _ in range(3)]
     lost: list[int] = []
     for place, store in enumerate(stores):
-        store.watch(functools.partial(lost.append, place))
+        store.watch(functools.partial(lost.append, place), None)
     claims = [claim_input(store, f"k{place}") for place, store in enumerate(stores)]
     server.stop(signal.SIGQUIT)
     done: list[Any] = []
@@ -152,7 +154,7 @@ def test_the_claims_of_a_machine_that_is_cut_off_are_taken_over(
     ledger: Ledger, store: Any, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
-    store.watch(lambda: lost.append("lost"))
+    store.watch(lambda: lost.append("lost"), None)
     other = open_store(ledger)
     claims = claim_all(store, "a", "b").claims
     cut = threading.Event()
@@ -182,13 +184,91 @@ def test_the_claims_of_a_machine_that_is_cut_off_are_taken_over(
     other.close()
 
 
+class Relay:
+    """Passes bytes between clients and the server, until it is frozen: then it passes nothing of its connections, and closes none."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._frozen = threading.Event()
+        self._sockets: list[socket.socket] = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def freeze(self) -> None:
+        """Only new connections are passed."""
+        self._frozen.set()
+        self._frozen = threading.Event()
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                server = socket.create_connection(("127.0.0.1", self._target))
+                self._sockets += [client, server]
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass, args=(source, target, self._frozen), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, frozen: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if frozen.is_set():
+                    return
+                target.sendall(data)
+            if not frozen.is_set():
+                target.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_connection_that_is_silent_is_replaced(
+    server: Cluster, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    """While a statement waits for its response, and while nothing is sent."""
+    monkeypatch.setattr(owner_session, "_SLOWEST", 1.0)
+    monkeypatch.setattr(owner_session, "_HEARTBEAT", 600.0 if busy else 0.2)
+    port = psycopg.conninfo.conninfo_to_dict(server.url)["port"]
+    relay = Relay(int(port))
+    store: Any = Ledger(f"{ledger.path}".replace(f":{port}/", f":{relay.port}/")).open_store(Purpose(**MADE_FOR))
+    other = open_store(ledger)
+    try:
+        claim = claim_input(store, "a")
+        session = store._session._connection
+        relay.freeze()
+        if not busy:
+            wait_until(lambda: store._session._connection not in (session, None), "a new session", LONG)
+        assert {"b"} == claim_all(store, "b").claims.keys()
+        assert store._session._connection is not session
+        assert store.holds(claim) and None is claim_input(other, "a")
+    finally:
+        store.close()
+        other.close()
+        relay.close()
+
+
+def test_a_wait_for_the_database_has_a_limit(server: Cluster, ledger: Ledger, store: Any) -> None:
+    store.watch(lambda: None, 0.5)
+    server.stop(signal.SIGINT)
+    try:
+        with pytest.raises(LedgerUnavailableError, match="Connection refused"):
+            claim_input(store, "a")
+    finally:
+        server.start()
+    assert claim_input(store, "a")
+
+
 def test_a_wait_for_the_database_can_be_ended(server: Cluster, ledger: Ledger) -> None:
     store = open_store(ledger)
     claim_input(store, "a")
     server.stop(signal.SIGINT)
     try:
         store.interrupt()
-        with pytest.raises(LedgerError, match="Connection refused"):
+        with pytest.raises(LedgerUnavailableError, match="Connection refused"):
             claim_input(store, "b")
         store.close()
     finally:

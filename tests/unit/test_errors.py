@@ -54,6 +54,7 @@ def test_the_tree_is_the_documented_one() -> None:
         "IdempotencyConflictError": ["InvalidRequestError"],
         "AbortedError": ["LangGraphRunsError"],
         "LedgerError": ["LangGraphRunsError"],
+        "LedgerUnavailableError": ["LedgerError"],
         "APIConnectionError": ["LangGraphRunsError"],
         "APITimeoutError": ["APIConnectionError", "TimeoutError"],
         "DeadlineExceededError": ["APITimeoutError"],

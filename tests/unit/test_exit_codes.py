@@ -14,6 +14,7 @@ def status(code: int) -> errors.APIStatusError:
 CODES = [
     (errors.InvalidRequestError("x"), exit_codes.USAGE),
     (errors.LedgerError("x"), exit_codes.USAGE),
+    (errors.LedgerUnavailableError("x"), exit_codes.UNREACHABLE),
     (errors.AbortedError("x"), exit_codes.INTERRUPTED),
     (errors.APIConnectionError("x"), exit_codes.UNREACHABLE),
     (errors.APITimeoutError("x"), exit_codes.UNREACHABLE),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .sqlite_file import ORPHANED_THREADS, RERUN_FAILED, LockFile, SqliteFile
 from .store import Changes, Claim, Finish, Move, Purpose, Record, Release, Wanted, Written
@@ -56,7 +56,7 @@ class SqliteStore:
     def _lock_path(self, owner: str) -> str:
         return f"{self._file.path}-owner-{owner}"
 
-    def watch(self, on_lost: Callable[[], object]) -> None:
+    def watch(self, on_lost: Callable[[], object], max_outage: Optional[float]) -> None:
         """See `LedgerStore`. The lock on a file cannot be lost."""
 
     def holds(self, claim: Claim) -> bool:

@@ -258,9 +258,12 @@ class LedgerStore(Protocol):
     def longest_key(self) -> Optional[int]:
         """Return the most bytes of UTF-8 that a key may have; None for no limit."""
 
-    def watch(self, on_lost: Callable[[], object]) -> None:
+    def watch(self, on_lost: Callable[[], object], max_outage: Optional[float]) -> None:
         """Call *on_lost*, from any thread, when other maps may soon claim the inputs of this one: no run may be created for them
-        until they are claimed again."""
+        until they are claimed again.
+
+        *max_outage* is the number of seconds for which a storage that cannot be reached is waited for, or None for no limit.
+        """
 
     def holds(self, claim: Claim) -> bool:
         """Return False if *claim* was lost, as the storage said last: another map may have it."""

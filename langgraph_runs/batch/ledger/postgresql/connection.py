@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Dict, Iterator
 
-from ....errors import LedgerError
+from ....errors import LedgerError, LedgerUnavailableError
 from .url import PostgresqlUrl, load_psycopg
 
 __all__ = ["connect", "converted_errors", "error_of", "is_transient"]
@@ -100,7 +100,7 @@ def session_of(connection: Any) -> int:
 
 def is_transient(error: Any) -> bool:
     """Return True if the same statement may succeed a little later, on this or on a new connection."""
-    state = error.sqlstate
+    state = getattr(error, "sqlstate", None)
     psycopg = load_psycopg()
     if state is None:  # the connection failed; libpq has only a text
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
@@ -113,7 +113,7 @@ def error_of(error: BaseException, url: PostgresqlUrl) -> LedgerError:
     shown = text
     for secret in url.secrets:
         shown = shown.replace(secret, "...")
-    converted = LedgerError(f"the ledger {url}: {shown}")
+    converted = (LedgerUnavailableError if is_transient(error) else LedgerError)(f"the ledger {url}: {shown}")
     if shown == text:
         converted.__cause__ = error
     converted.__suppress_context__ = True

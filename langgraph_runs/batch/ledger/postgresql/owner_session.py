@@ -22,7 +22,7 @@ import socket
 import threading
 import time
 import weakref
-from typing import Any, Callable, List, Optional, TypeVar
+from typing import Any, Callable, Iterator, List, Optional, TypeVar
 
 from ....call import polling_wait
 from ....errors import LedgerError
@@ -40,8 +40,11 @@ GRACE = 3.0
 FENCE = 1.0
 #: Seconds between two checks of the session, and between two statements that show that the server responds.
 _TICK, _HEARTBEAT = 0.25, 5.0
-#: Seconds for which a statement is tried again: in general, and after `Session.interrupt`.
+#: Seconds for which a statement is tried again: unless the map says otherwise, and after `Session.interrupt`.
 _LONGEST_OUTAGE, _INTERRUPTED = 600.0, 3.0
+#: Seconds after which a statement without a response is taken for a broken connection. With a heartbeat and `FENCE` less than half
+#: a minute, the time in which the server notices the same.
+_SLOWEST = 15.0
 #: Seconds in which the former session must end, if the server still has it.
 _FORMER_SESSION = 2.0
 
@@ -67,6 +70,7 @@ class Session:
         self._interrupted = threading.Event()
         self._closed = threading.Event()
         self._on_lost: Callable[[], object] = lambda: None
+        self._max_outage: Optional[float] = _LONGEST_OUTAGE
         #: The number of the map, and of its lock. A new one if the claims were taken over.
         self.owner = _new_owner()
         self._connection: Any = None
@@ -74,6 +78,10 @@ class Session:
         self._lost_at: Optional[float] = None
         self._fence: Optional[threading.Timer] = None
         self._last_statement = time.monotonic()
+        #: When the statement began that runs now; None if none runs.
+        self._statement_began: Optional[float] = None
+        #: The connection that was opened last.
+        self._opening: Any = None
         try:
             self._connection = self._open(new=True)
         except self._psycopg.Error as error:
@@ -83,9 +91,10 @@ class Session:
         self._thread.name = "langgraph_runs-ledger"
         self._thread.start()
 
-    def watch(self, on_lost: Callable[[], object]) -> None:
+    def watch(self, on_lost: Callable[[], object], max_outage: Optional[float]) -> None:
         """See `LedgerStore`."""
         self._on_lost = on_lost
+        self._max_outage = max_outage
 
     def interrupt(self) -> None:
         """See `LedgerStore`."""
@@ -105,16 +114,15 @@ class Session:
             try:
                 with self._lock:
                     self._check_open()
-                    if self._lost_at is not None:
-                        self._reconnect()
-                    result = work(self._connection)
-                    self._last_statement = time.monotonic()
-                    return result
+                    with self._observed():
+                        if self._lost_at is not None:
+                            self._reconnect()
+                        return work(self._connection)
             except self._psycopg.Error as error:
                 began = time.monotonic() if began is None else began
                 self._note_failure(error)
-                longest = _INTERRUPTED if self._interrupted.is_set() else _LONGEST_OUTAGE
-                if not is_transient(error) or time.monotonic() - began >= longest:
+                longest = _INTERRUPTED if self._interrupted.is_set() else self._max_outage
+                if not is_transient(error) or (longest is not None and time.monotonic() - began >= longest):
                     raise error_of(error, self.url) from error_of(error, self.url).__cause__
             except LedgerError:
                 raise
@@ -174,6 +182,7 @@ class Session:
 
     def _open(self, *, new: bool) -> Any:
         connection = connect(self.url, _application(self.owner))
+        self._opening = connection
         try:
             if new:
                 self._become_owner(connection)
@@ -212,14 +221,23 @@ class Session:
     # -- the thread that checks the session
 
     def check(self) -> None:
-        """Replace the session if it is lost. Does nothing while a statement runs: that finds out itself."""
+        """Replace the session if it is lost. While a statement runs, only check that it does not take too long."""
         if not self._lock.acquire(blocking=False):
+            began = self._statement_began
+            if began is not None and time.monotonic() - began >= _SLOWEST:
+                self._cut()
             return
         try:
             if self._closed.is_set():
                 return
             if self._lost_at is None and (_is_readable(self._connection) or self._is_silent()):
-                self._connection.execute("SELECT 1")
+                cutting = threading.Timer(_SLOWEST, self._cut)
+                cutting.daemon = True
+                cutting.start()
+                try:
+                    self._connection.execute("SELECT 1")
+                finally:
+                    cutting.cancel()
                 self._last_statement = time.monotonic()
             if self._lost_at is not None:
                 self._reconnect()
@@ -229,6 +247,24 @@ class Session:
             _log.info("the ledger cannot be used again: %s", error)  # the next statement raises it
         finally:
             self._lock.release()
+
+    @contextlib.contextmanager
+    def _observed(self) -> Iterator[None]:
+        """Note when a statement began, for the thread that checks the session, and that the server has responded to it."""
+        self._statement_began = time.monotonic()
+        try:
+            yield
+            self._last_statement = time.monotonic()
+        finally:
+            self._statement_began = None
+
+    def _cut(self) -> None:
+        """End the statement that runs in another thread, as if the connection had broken."""
+        for connection in (self._connection, self._opening):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(contextlib.suppress(OSError, self._psycopg.Error, AttributeError))
+                copy = stack.enter_context(socket.socket(fileno=os.dup(connection.fileno())))
+                copy.shutdown(socket.SHUT_RDWR)
 
     def _is_silent(self) -> bool:
         return time.monotonic() - self._last_statement >= _HEARTBEAT

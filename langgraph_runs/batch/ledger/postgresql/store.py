@@ -6,7 +6,7 @@ import json
 import os
 import time
 import uuid
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ....errors import LedgerError
 from ..store import Changes, Claim, Purpose, Record, Written
@@ -46,9 +46,9 @@ class PostgresqlStore:
     def _renew(self, connection: Any, owner: int) -> bool:
         return bool(connection.execute(statements.RENEW_OWNER, [owner]).rowcount)
 
-    def watch(self, on_lost: Callable[[], object]) -> None:
+    def watch(self, on_lost: Callable[[], object], max_outage: Optional[float]) -> None:
         """See `LedgerStore`."""
-        self._session.watch(on_lost)
+        self._session.watch(on_lost, max_outage)
 
     def holds(self, claim: Claim) -> bool:
         """See `LedgerStore`."""
