@@ -21,6 +21,7 @@ CODES = [
     (errors.DeadlineExceededError("x"), exit_codes.TIMED_OUT),
     (errors.StreamInterruptedError("x"), exit_codes.UNREACHABLE),
     (errors.CreateUncertainError("x"), exit_codes.UNREACHABLE),
+    (errors.OutageError("x"), exit_codes.UNREACHABLE),
     (errors.IdempotencyConflictError("x"), exit_codes.USAGE),
     (errors.ResponseDecodeError("x"), exit_codes.UNREACHABLE),
     (status(302), exit_codes.USAGE),
