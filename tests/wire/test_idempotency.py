@@ -26,6 +26,7 @@ from langgraph_runs.runs import locks
 from langgraph_runs.runs import thread_of_key as key_id
 from langgraph_runs.testing.cutting_proxy import CuttingProxy, Fault, cut_request, cut_response, stall_response, swallow
 
+from ..server.commands import Commands
 from .fake_langgraph import FakeLangGraph, FakeRun
 from .scripted import reply, reply_json
 
@@ -525,3 +526,47 @@ def test_a_map_pauses_when_the_server_refuses_keyed_creates(connect: Connect, se
     results = list(connect(server.url).runs.map("agent", [{"id": number} for number in range(3)], key=row_key(key)))
     assert [True] * 3 == [result.succeeded for result in results]
     assert 3 == len(server.created)
+
+
+# -- the command line
+
+
+def test_a_command_that_is_repeated_with_its_key_gets_the_run_of_the_first(server: FakeLangGraph, key: str) -> None:
+    command = Commands(server.url)
+    created = command("create", "agent", "n=2", "--idempotency-key", key)
+    again = command("create", "agent", "n=2", "--idempotency-key", key)
+    assert (0, 0) == (created.code, again.code), created.err + again.err
+    assert (created.json["run_id"], False, True) == (again.json["run_id"], created.json["replayed"], again.json["replayed"])
+    assert {"done": {"n": 2}} == command("run", "agent", "n=2", "--idempotency-key", key).json
+    streamed = command("stream", "agent", "n=2", "--idempotency-key", key + " 2", "--stream-mode", "custom,values")
+    again = command("stream", "agent", "n=2", "--idempotency-key", key + " 2", "--stream-mode", "custom,values")
+    assert streamed.lines == again.lines and 2 <= len(streamed.lines)
+    assert {key_id(key), key_id(key + " 2")} == server.threads.keys()  # they stay
+    assert 2 == len(server.created)
+
+
+def test_a_command_with_another_input_or_a_deleted_thread_is_a_usage_error(server: FakeLangGraph, key: str) -> None:
+    command = Commands(server.url)
+    assert 0 == command("run", "agent", "n=2", "--idempotency-key", key).code
+    for call in ("run", "stream", "create"):
+        ended = command(call, "agent", "n=3", "--idempotency-key", key)
+        assert 2 == ended.code and "another input" in ended.err, ended.err
+    ended = command("create", "agent", "--idempotency-key", key, "--on-completion", "delete")
+    assert 2 == ended.code and "on_completion" in ended.err
+    ended = command("run", "agent", "--idempotency-key", "")
+    assert 2 == ended.code and "idempotency_key: give text" in ended.err
+    assert 1 == len(server.created)
+
+
+def test_a_timeout_of_a_command_with_a_key_cancels_its_run_and_keeps_the_thread(key: str) -> None:
+    go_on = threading.Event()
+
+    def work(run: FakeRun) -> Any:
+        run.wait(go_on)
+        return {}
+
+    with FakeLangGraph(work) as server:
+        ended = Commands(server.url)("run", "agent", "n=2", "--idempotency-key", key, "--timeout", "1")
+        assert 4 == ended.code and "was cancelled" in ended.err, ended.err
+        assert [key_id(key)] == list(server.threads)
+        go_on.set()
