@@ -17,6 +17,7 @@ __all__ = [
     "LOCK",
     "MARKER",
     "RELEASED",
+    "SEEN",
     "TEMPORARY",
     "THREAD_USE",
     "fingerprint_in",
@@ -37,10 +38,10 @@ BATCH_ITEM = "langgraph_runs_batch_item"
 #: The field of the metadata of a thread that the library made for one run, and its values: the library deletes the thread when the
 #: run has ended, or it stays for the caller, or it has the run of an idempotency key.
 THREAD_USE, TEMPORARY, KEPT, KEYED = "langgraph_runs_thread", "temporary", "kept", "keyed"
-#: Fields of the metadata of a thread that is a lock (see `runs.locks`): which call created it, and whether that call has given it
-#: back.
-LOCK, RELEASED = "langgraph_runs_lock", "langgraph_runs_released"
-_FIELDS = (MARKER, BATCH_ITEM, THREAD_USE, LOCK, RELEASED)
+#: Fields of the metadata of a thread that is a lock (see `runs.locks`): which call created it, whether that call has given it back,
+#: and which call has seen it since.
+LOCK, RELEASED, SEEN = "langgraph_runs_lock", "langgraph_runs_released", "langgraph_runs_seen"
+_FIELDS = (MARKER, BATCH_ITEM, THREAD_USE, LOCK, RELEASED, SEEN)
 
 #: Where servers show the metadata of a run or a thread.
 _PLACES: Tuple[Tuple[str, ...], ...] = (("metadata",), ("config", "metadata"), ("kwargs", "config", "metadata"))

@@ -6,8 +6,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Uni
 
 from ..call import Scope
 from ..errors import BadRequestError, ConflictError, ResponseDecodeError
-from ..http import NO_OPTIONS, CommonOptions, Response, Transport, http_date, path_segment
-from ..markers import BATCH_ITEM, KEYED, LOCK, MARKER, RELEASED, THREAD_USE, marker_in
+from ..http import NO_OPTIONS, CommonOptions, Response, Transport, path_segment
+from ..markers import BATCH_ITEM, KEYED, LOCK, MARKER, RELEASED, SEEN, THREAD_USE, marker_in
 from ..models import Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
 from ..stored import ThreadsPruned
@@ -32,6 +32,7 @@ __all__ = [
     "release_lock",
     "search_marked_threads",
     "search_threads",
+    "touch_lock",
     "update_state",
     "update_thread",
     "update_thread_minimal",
@@ -181,10 +182,8 @@ class LockState(NamedTuple):
     token: Optional[str]
     #: True if the call that created it has given it back.
     released: bool
-    #: When it was created, by the server's clock.
-    created_at: Optional[float]
-    #: The server's time from the ``Date`` header: seconds since 1970, or None. A gateway may have set it.
-    server_time: Optional[float]
+    #: Seconds between its creation and its last change, by the server's clock; 0 if the server does not say.
+    age: float
 
 
 def create_lock(
@@ -205,6 +204,11 @@ def get_lock(transport: Transport, scope: Scope, thread_id: str, options: Common
     return _lock_state(transport.call(build("GET", thread_path(thread_id), options), scope))
 
 
+def touch_lock(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS, *, token: str) -> LockState:
+    """Write *token* into a lock, which changes nothing for others, and return the lock: its age is that of now."""
+    return _lock_state(transport.call(build("PATCH", thread_path(thread_id), options, body={"metadata": {SEEN: token}}), scope))
+
+
 def release_lock(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> None:
     """Note on a lock that its call has given it back."""
     transport.call(build("PATCH", thread_path(thread_id), options, body={"metadata": {RELEASED: True}}), scope)
@@ -216,9 +220,10 @@ def _lock_state(response: Response) -> LockState:
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     token = metadata.get(LOCK)
-    created = thread.created_at.timestamp() if thread.created_at else None
-    released = metadata.get(RELEASED) is True
-    return LockState(token if isinstance(token, str) else None, released, created, http_date(response.headers.get("date", "")))
+    age = 0.0
+    if thread.created_at is not None and thread.updated_at is not None:
+        age = thread.updated_at.timestamp() - thread.created_at.timestamp()
+    return LockState(token if isinstance(token, str) else None, metadata.get(RELEASED) is True, age)
 
 
 def get_state(

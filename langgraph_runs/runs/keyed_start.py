@@ -132,7 +132,8 @@ class KeyedStart(Generic[R]):
             found = self._look()
             if found is not None:
                 return found, number
-            state = self._locks.state(number)
+            # The age of the lock is requested once: a call that has little time can take over from one that died long ago.
+            state = self._locks.touch(number) if polls == 1 else self._locks.state(number)
             if state is None:
                 return None, number  # it was deleted; if it is lock 0, with the thread of the run
             if self._locks.has_expired(state, seen, posted):

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 import uuid
-from typing import List, Optional
+from typing import Callable, List, Optional
 
 import attrs
 
@@ -37,8 +36,6 @@ __all__ = ["EXPIRY", "HOLD", "Lock", "Locks"]
 HOLD = 5.0
 #: Seconds after which another call may create the next lock, counted from when it has first seen the last one.
 EXPIRY = 10.0
-#: Seconds after which a lock is older than `EXPIRY` for certain, by the clock of this machine and by the ``Date`` of the server.
-_OLD = 60.0
 
 
 @attrs.frozen
@@ -94,8 +91,20 @@ class Locks:
 
     def state(self, number: int) -> Optional[api.LockState]:
         """Return lock *number* as it is now; None if the server says that there is none."""
+        return self._state(functools.partial(api.get_lock, self._transport, self._scope, self._key.lock_id(number), self._options))
+
+    def touch(self, number: int) -> Optional[api.LockState]:
+        """Return lock *number* with its age by the server's clock; None if the server says that there is none.
+
+        The clocks of this machine and of the server are not compared: one may be wrong, and a server may show times of another
+        zone. But two times of the server's own clock show how long ago the lock was created.
+        """
+        token, lock_id = str(uuid.uuid4()), self._key.lock_id(number)
+        return self._state(functools.partial(api.touch_lock, self._transport, self._scope, lock_id, self._options, token=token))
+
+    def _state(self, request: Callable[[], api.LockState]) -> Optional[api.LockState]:
         try:
-            return api.get_lock(self._transport, self._scope, self._key.lock_id(number), self._options)
+            return request()
         except NotFoundError as error:
             if not states_absence(error):
                 raise
@@ -112,8 +121,7 @@ class Locks:
         """
         if state.released or self.now() >= seen + EXPIRY or (posted is not None and self.now() >= posted + EXPIRY - HOLD):
             return True
-        clocks = [time.time()] if state.server_time is None else [time.time(), state.server_time]
-        return len(clocks) == 2 and state.created_at is not None and state.created_at < min(clocks) - _OLD
+        return state.age >= EXPIRY
 
     def release(self, lock: Lock) -> None:
         """Say that this call will not send its create while it holds *lock*, so that others need not wait for that."""

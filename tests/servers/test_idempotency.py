@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -123,6 +124,18 @@ def test_a_call_that_died_before_its_create_is_taken_over(monkeypatch: pytest.Mo
     assert not run.replayed
     with pytest.raises(NotFoundError):
         client.threads.get(locks_of(key, 1))
+    client.runs.join(run.thread_id, run.run_id)
+    client.threads.delete(run.thread_id)
+
+
+def test_the_age_of_a_lock_is_known_by_the_clock_of_the_server(monkeypatch: pytest.MonkeyPatch, client: Client, key: str) -> None:
+    """A call with little time takes over at once from a call that died a while ago."""
+    client.threads.create(thread_id=thread_of_key(key), metadata={LOCK: "of a call that has died"})
+    time.sleep(3)
+    monkeypatch.setattr(locks, "EXPIRY", 2.5)
+    began = time.monotonic()
+    run = client.runs.create(None, "work", input={"k": 1}, idempotency_key=key)
+    assert not run.replayed and time.monotonic() - began < 2.4
     client.runs.join(run.thread_id, run.run_id)
     client.threads.delete(run.thread_id)
 

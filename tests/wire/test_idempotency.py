@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import threading
 import urllib.request
@@ -16,6 +17,7 @@ from langgraph_runs import (
     Client,
     ConflictError,
     CreateUncertainError,
+    DeadlineExceededError,
     IdempotencyConflictError,
     InvalidRequestError,
     NotFoundError,
@@ -191,6 +193,30 @@ def test_a_call_that_died_before_its_create_is_taken_over(connect: Connect, serv
     assert not run.replayed and 1 == len(server.created)
     assert [run.thread_id] == list(server.threads)  # the lock of the takeover was deleted
     assert client.runs.create(None, "agent", input=INPUT, idempotency_key=key).replayed
+
+
+@pytest.mark.parametrize("zone", [0, -9, 14])
+def test_a_call_with_little_time_takes_over_from_one_that_died_long_ago(
+    connect: Connect, server: FakeLangGraph, key: str, zone: float
+) -> None:
+    """Two times of the server's own clock show that, whatever its time zone. A new thread is not taken over at once."""
+    client = connect(server.url)
+    client.threads.create(thread_id=key_id(key), metadata={LOCK: "of a call that has died"})
+    clock = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=zone)
+    set_times(server, key_id(key), clock, 9)
+    with pytest.raises(DeadlineExceededError):
+        client.runs.create(None, "agent", input=INPUT, idempotency_key=key, timeout=1)
+    assert [] == server.created
+    set_times(server, key_id(key), clock, 11)
+    assert not client.runs.create(None, "agent", input=INPUT, idempotency_key=key, timeout=5).replayed
+
+
+def set_times(server: FakeLangGraph, thread_id: str, clock: datetime.datetime, seconds: float) -> None:
+    """Let the server say that the thread was created *seconds* before its *clock*."""
+    thread = server.threads[thread_id]
+    thread["created_at"] = thread["updated_at"] = (clock - datetime.timedelta(seconds=seconds)).isoformat()
+    touched = {**thread, "updated_at": clock.isoformat()}
+    server.instead("PATCH", "/threads/*", reply_json(200, touched))
 
 
 def test_one_of_several_waiting_calls_takes_over(connect: Connect, server: FakeLangGraph, key: str, quick: None) -> None:
