@@ -33,18 +33,30 @@ def create_cron(transport: Transport, scope: Scope, thread_id: Optional[str], bo
         if execution_of(error) is not Execution.UNKNOWN:
             raise
         scope.check(error)
-        attempts = scope.attempts
-        try:
-            found = _find(transport, scope, marker, options)
-            why = "no cron was found that has the id of the request"
-        except LangGraphRunsError as second:
-            scope.check(second)
-            found, why = None, f"looking it up failed ({second})"
-        finally:
-            scope.attempts = attempts  # the requests of the look-up have counted theirs
-        if found is None:
-            raise uncertain_error(why, error, marker, scope, what="the cron") from error
-        return found
+        lost = error
+    try:
+        # Not within the block above: what fails in a look-up would have the first error as its context.
+        return _look_up(transport, scope, marker, options, lost)
+    finally:
+        del lost  # this frame is in the traceback of the error
+
+
+def _look_up(transport: Transport, scope: Scope, marker: RequestMarker, options: CommonOptions, lost: LangGraphRunsError) -> Cron:
+    """Return the cron of a create whose response was lost. Raise `CreateUncertainError` if it is not found."""
+    attempts, why = scope.attempts, "no cron was found that has the id of the request"
+    try:
+        found = _find(transport, scope, marker, options)
+        if found is not None:
+            return found
+    except LangGraphRunsError as second:
+        scope.check(second)
+        why = f"looking it up failed ({second})"
+    finally:
+        scope.attempts = attempts  # the requests of the look-up have counted theirs
+    try:
+        raise uncertain_error(why, lost, marker, scope, what="the cron")
+    finally:
+        del lost
 
 
 def _find(transport: Transport, scope: Scope, marker: RequestMarker, options: CommonOptions) -> Optional[Cron]:
