@@ -41,7 +41,7 @@ RENAMED = {
 #: Why a call or a parameter is not here; a call by its name, a parameter of one call, or of every call. Parameters that the
 #: JavaScript SDK's types give to a call only because several calls share a type, and that no server reads, are not listed.
 LEFT_OUT: Dict[str, str] = {
-    "threads.stream": "a session of commands and events in a protocol of its own; runs.stream and threads.join_stream have events",
+    "threads.stream": "a session of commands and events in a protocol of its own; langgraph_runs.compat has it, through the SDK",
     "threads.patch_state": 'no known server has the endpoint; client.request("PATCH", ...)',
     "runs.stream version": "langgraph_runs.compat has it; the events here are objects",
     "stream_idle_reconnect": "read_timeout of the client",
