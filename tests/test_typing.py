@@ -21,7 +21,7 @@ needs_pyright = pytest.mark.skipif(
 
 
 def test_there_is_something_to_check() -> None:
-    assert ["calls.py", "failures.py", "streams.py", "testing.py"] == CASES
+    assert ["calls.py", "compat.py", "failures.py", "streams.py", "testing.py"] == CASES
 
 
 @needs_mypy
