@@ -8,6 +8,7 @@ import weakref
 from types import TracebackType
 from typing import Any, Callable, Iterable, Iterator, Optional, Type, Union
 
+from ..errors import AbortedError, InvalidRequestError
 from ..http import Transport
 from ..server_traits import ServerTraits
 from .concurrency import ConcurrencyLimit
@@ -68,7 +69,8 @@ class RunMap(Iterator[BatchResult]):
 
         The lines are those of ``langgraph-runs batch``: key, index, status, values, error, run_id, thread_id, attempts, seconds,
         paused and, with *with_input*, input. They are written to ``PATH.part`` as the results come; the file is renamed when it has
-        all results. Raises what the iteration raises, `OSError` if the file cannot be written, and its subclass `BlockingIOError`
+        all that were not returned before. Raises what the iteration raises, `AbortedError` if the map is closed meanwhile,
+        `InvalidRequestError` if it has ended already, `OSError` if the file cannot be written, and its subclass `BlockingIOError`
         if another process writes it.
         """
         return self._write(path, "jsonl", with_input)
@@ -89,19 +91,35 @@ class RunMap(Iterator[BatchResult]):
         return self._write(path, "parquet", with_input)
 
     def _write(self, path: Union[str, os.PathLike[str]], format: str, with_input: bool) -> MapProgress:
+        results = self._all_results()
         with self, ResultFile(path, format, with_input=with_input) as file:
-            for result in self:
+            for result in results:
                 file.write(result)
             file.complete()
         return self.progress
 
+    def _all_results(self) -> Iterator[BatchResult]:
+        """Return an iterator over the results that were not returned yet. Raises at once if the map has ended.
+
+        The iterator raises if the map is closed before the last one, since a file with fewer results would look complete.
+        """
+        if self._scheduler.is_stopped:
+            raise InvalidRequestError("the map has ended, and its results were returned; start another one, with the same ledger")
+
+        def results() -> Iterator[BatchResult]:
+            yield from self
+            if self._scheduler.was_closed:
+                raise AbortedError("the map was closed before all of its results were returned")
+
+        return results()
+
     def to_pandas(self, *, with_input: bool = False) -> Any:
         """Return a pandas DataFrame with a row for each result and the columns of `to_csv`; the values of runs are objects.
 
-        All results are in memory then. Raises what the iteration raises, and `InvalidRequestError` if pandas is not installed.
+        All results are in memory then. Raises what `to_jsonl` raises, and `InvalidRequestError` if pandas is not installed.
         """
         with self:
-            return to_pandas(self, with_input=with_input)
+            return to_pandas(self._all_results(), with_input=with_input)
 
     def __enter__(self) -> RunMap:
         return self

@@ -99,6 +99,16 @@ class Scheduler:
         self._unsubscribe = config.signal.subscribe(end_waits) if config.signal is not None else None
         self._close_listener = transport.on_close(end_waits)
 
+    @property
+    def is_stopped(self) -> bool:
+        """True if there are no further results."""
+        return self._state is _State.STOPPED
+
+    @property
+    def was_closed(self) -> bool:
+        """True if `stop` was called. The results were all returned only if it was called after the last of them."""
+        return self._stop_requested
+
     def next(self) -> Optional[BatchResult]:
         """Return the next result, or None after the last one. An exception stops the map before it is raised."""
         if os.getpid() != self._pid:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import operator
+import re
 from pathlib import Path
 from typing import Any, List
 
@@ -120,6 +122,18 @@ def test_text_in_cells_may_be_json() -> None:
     assert ("1", {"messages": [{"role": "user"}], "words": 30}) == found[0]
     assert "line 3: column 'messages': not JSON: Expecting value at column 2" in str(found[1][1])
     assert "2" == found[1][0]
+
+
+def test_a_cell_that_is_too_long_names_the_remedy() -> None:
+    limit = csv.field_size_limit()
+    text = b"id,q\n1," + b"x" * (limit + 1) + b'\n2,a\n3,"b\n' + b"x" * (limit + 1) + b'"\n'
+    table = iter(read_table(io.BytesIO(text), format="csv", key="id", input="q"))
+    remedy = rf"line 2: not CSV: field larger than field limit \({limit}\); raise it with csv.field_size_limit\(\)"
+    assert re.search(remedy, str(next(table)))
+    assert ("2", "a") == next(table)
+    assert "line 4" in str(next(table))
+    with pytest.raises(InvalidRequestError, match=r"raise it with csv.field_size_limit\(\); where the next row begins"):
+        next(table)
 
 
 def test_cells_may_be_separated_by_another_character() -> None:

@@ -772,6 +772,34 @@ def test_a_file_that_cannot_be_written_ends_the_map_before_a_run_is_started(
     assert [] == doubler.seen
 
 
+def test_a_file_does_not_get_its_name_if_the_map_is_closed_meanwhile(client: Client, doubler: Doubler, tmp_path: Path) -> None:
+    """It would look complete."""
+    (tmp_path / "out.jsonl").write_text("former", encoding="utf-8")
+    doubler.blocked.add(2)
+    results = client.runs.map("agent", numbers(1, 2), concurrency=2)
+
+    def close() -> None:
+        doubler.wait_for(2)
+        results.close()
+
+    closing = threading.Thread(target=close)
+    closing.start()
+    with pytest.raises(AbortedError, match="the map was closed before all of its results were returned"):
+        results.to_jsonl(tmp_path / "out.jsonl")
+    closing.join()
+    assert "former" == (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_map_that_has_ended_writes_no_empty_file(client: Client, tmp_path: Path) -> None:
+    results = client.runs.map("agent", numbers(1))
+    list(results)
+    with pytest.raises(InvalidRequestError, match="the map has ended, and its results were returned; start another one"):
+        results.to_csv(tmp_path / "out.csv")
+    assert [] == list(tmp_path.iterdir())
+    empty = client.runs.map("agent", []).to_jsonl(tmp_path / "empty.jsonl")
+    assert (0, b"") == (empty.done, (tmp_path / "empty.jsonl").read_bytes())
+
+
 # -- progress
 
 

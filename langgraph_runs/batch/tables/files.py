@@ -131,7 +131,8 @@ class CsvRows(Source):
                 remedy = "; raise it with csv.field_size_limit()" if "field limit" in str(error) else ""
                 yield place, InvalidRequestError(f"not CSV: {error}{remedy}")
                 if reader.line_num > before + 1 and "unexpected end" not in str(error):
-                    raise InvalidRequestError(f"{place}: not CSV: {error}; where the next row begins is not known") from None
+                    text = f"{place}: not CSV: {error}{remedy}; where the next row begins is not known"
+                    raise InvalidRequestError(text) from None
                 continue
             if cells:
                 yield place, self._row(cells)
