@@ -16,7 +16,7 @@ from .models import ServerInfo
 from .options import CallOptions, ClientOptions, documented
 from .resources import AssistantsClient, CronsClient, RunsClient, StoreClient, ThreadsClient
 from .server_traits import ServerTraits
-from .validation import check_count
+from .validation import check_count, near
 
 if TYPE_CHECKING:
     import requests
@@ -127,7 +127,10 @@ class Client:
         """
         unknown = [name for name in options if name not in CHANGEABLE]
         if unknown:
-            raise InvalidRequestError(f"with_options({unknown[0]}=...): can change {', '.join(CHANGEABLE)}; else make a client")
+            hint = near(unknown[0], CHANGEABLE)
+            raise InvalidRequestError(
+                f"with_options({unknown[0]}=...): can change {', '.join(CHANGEABLE)}; else make a client{hint}"
+            )
         copy = object.__new__(type(self))
         copy._made_with = self._made_with
         copy._connect = self._connect

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ..call import Scope, states_absence
 from ..errors import NotFoundError, ResponseDecodeError
-from ..fields import fields_of
+from ..fields import as_object
 from ..http import NO_OPTIONS, CommonOptions, Request, Transport
 from ..models import Checkpoint, ThreadState, kind_of
 from ..serialization import decode, encode
@@ -104,7 +104,7 @@ def place_of(checkpoint: AtCheckpoint) -> Optional[Mapping[str, Any]]:
     """Return a checkpoint as servers take it: without nulls; None if it names only its thread, and so means the current state."""
     if checkpoint is None:
         return None
-    fields = given(**(checkpoint if isinstance(checkpoint, Mapping) else fields_of(checkpoint) or {}))
+    fields = given(**as_object("checkpoint", checkpoint))
     return fields if any(item for name, item in fields.items() if name != "thread_id") else None
 
 

@@ -75,7 +75,7 @@ def _pairs(params: Any) -> List[Tuple[str, str]]:
     elif isinstance(params, (list, tuple)) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in params):
         items = list(params)
     else:
-        raise InvalidRequestError(f"params={shown(params)}: give a dict, or a list of pairs")
+        raise InvalidRequestError(f"params: give a dict, or a list of pairs, not {type(params).__name__}")
     pairs: List[Tuple[str, str]] = []
     for name, value in items:
         if not isinstance(name, str) or not name:

@@ -898,6 +898,9 @@ def test_a_checkpoint_that_names_only_its_thread_is_the_current_state(connect: C
         threads.get_history(THREAD_ID, checkpoint=place)
         threads.update_state(THREAD_ID, {"n": 1}, checkpoint=Checkpoint(thread_id=THREAD_ID))
 
+        with pytest.raises(InvalidRequestError, match="checkpoint: give an object"):
+            threads.get_state(THREAD_ID, "c")  # type: ignore[arg-type]
+
     assert ("GET", f"/threads/{THREAD_ID}/state") == (server.requests[0].method, server.requests[0].path)
     assert [{"limit": 10}, {"values": {"n": 1}}] == [request.json() for request in server.requests[1:]]
 
