@@ -16,7 +16,7 @@ from ..errors import AbortedError, LangGraphRunsError
 from ..models import Run
 from .task import RESTARTED, InFlightTask, Task, TaskResult
 from .thread_pool import DaemonThreadPool
-from .worker import HookError, TaskRunner, run_task
+from .worker import PROBE_TIMEOUT, HookError, TaskRunner, run_task
 
 __all__ = ["Dispatcher"]
 
@@ -152,9 +152,9 @@ class Dispatcher:
             for one in due:
                 self._clean_up(one)
 
-    def probe(self, thread_id: str) -> None:
+    def probe(self, thread_id: str, timeout: float = PROBE_TIMEOUT) -> None:
         """Begin a probe of the server in a thread of its own; see `TaskRunner.probe`."""
-        self._probe = self._probe_pool.submit(self._runner.probe, thread_id, self._abort_cleanups.signal)
+        self._probe = self._probe_pool.submit(self._runner.probe, thread_id, self._abort_cleanups.signal, timeout)
         self._probe.add_done_callback(self._done.put)
 
     # -- collecting results

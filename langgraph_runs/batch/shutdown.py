@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import time
+import uuid
 from typing import Callable, List, Sequence, Tuple
 
+from ..call import is_refusal
 from ..errors import RunCancelledError
 from .config import MapConfig
 from .dispatcher import Dispatcher
@@ -17,6 +19,8 @@ __all__ = ["Shutdown"]
 
 #: Seconds that a shutdown waits: for creates that were sent, for the threads of the dispatcher, for cleanups and other executors.
 _CREATE_TIMEOUT, _THREADS_TIMEOUT, _CLEANUP_TIMEOUT = 2.0, 10.0, 15.0
+#: Seconds without the end of a cleanup after which the server is probed, and seconds for that probe.
+_SILENCE = 2.0
 #: Seconds between two checks for runs that were created meanwhile.
 _CREATE_CHECK_INTERVAL = 0.05
 
@@ -97,15 +101,31 @@ class Shutdown:
         self._wait_for_cleanups()
 
     def _wait_for_cleanups(self) -> None:
-        """Wait as long as the server lets cleanups end: a server that refuses some requests needs longer for many threads."""
+        """Wait as long as cleanups end: a server that refuses some requests needs longer for many threads.
+
+        If none ends for some seconds, a probe shows whether the server responds at all.
+        """
         while not self._is_away and self._dispatcher.cleaning:
             before = self._dispatcher.cleaning
-            self._wait_while(functools.partial(self._has_cleanups, before), _CLEANUP_TIMEOUT, drop=True)
+            self._wait_while(functools.partial(self._has_cleanups, before), _SILENCE, drop=True)
+            if self._has_cleanups(before):
+                self._is_away = not self._responds()
+            if not self._is_away:
+                self._wait_while(functools.partial(self._has_cleanups, before), _CLEANUP_TIMEOUT, drop=True)
             if self._has_cleanups(before):
                 return
 
     def _has_cleanups(self, count: int) -> bool:
         return self._dispatcher.cleaning >= count
+
+    def _responds(self) -> bool:
+        self._dispatcher.probe_results.clear()
+        if not self._dispatcher.is_probing:
+            self._dispatcher.probe(str(uuid.uuid4()), _SILENCE)
+        self._wait_while(lambda: self._dispatcher.is_probing, _SILENCE + 1.0, drop=True)
+        results = self._dispatcher.probe_results
+        # A refusal is a response too: cleanups that were refused are tried again.
+        return any(error is None or is_refusal(error) for error in results)
 
     def _wait_while(self, condition: Callable[[], bool], seconds: float, *, drop: bool = False) -> None:
         """Collect results while *condition* is true, for at most *seconds*.

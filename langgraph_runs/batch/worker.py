@@ -34,12 +34,12 @@ from .outage import may_be_outage, shows_server
 from .pacing import RequestPacer
 from .task import Task, TaskResult
 
-__all__ = ["HookError", "HookGuard", "TaskRunner", "check_picklable", "run_task"]
+__all__ = ["PROBE_TIMEOUT", "HookError", "HookGuard", "TaskRunner", "check_picklable", "run_task"]
 
 #: Seconds for the cleanup after one input.
 _CLEANUP_TIMEOUT = 15.0
 #: Seconds for a probe.
-_PROBE_TIMEOUT = 10.0
+PROBE_TIMEOUT = 10.0
 
 
 class HookError(Exception):
@@ -254,11 +254,13 @@ class TaskRunner:
 
     # -- the server
 
-    def probe(self, thread_id: str, signal: Optional[AbortSignal] = None) -> Optional[LangGraphRunsError]:
+    def probe(
+        self, thread_id: str, signal: Optional[AbortSignal] = None, timeout: float = PROBE_TIMEOUT
+    ) -> Optional[LangGraphRunsError]:
         """Return None if the API itself responds to a request about a thread, which need not exist; else the error."""
         transport = self._probe_transport
         try:
-            with transport.scope(_PROBE_TIMEOUT, signal) as scope:
+            with transport.scope(timeout, signal) as scope:
                 try:
                     api.list_runs(transport, scope, thread_id, limit=1)
                     return None

@@ -54,7 +54,7 @@ class Runner:
         self.cancelled[thread_id] = options
         return True
 
-    def probe(self, thread_id: str, signal: Any = None) -> Optional[LangGraphRunsError]:
+    def probe(self, thread_id: str, signal: Any = None, timeout: float = 0.0) -> Optional[LangGraphRunsError]:
         return self.probe_result
 
 
