@@ -272,7 +272,8 @@ class Dispatcher:
         for pool in (self._pool, self._cleanup_pool, self._probe_pool):
             if pool is not None:
                 pool.close()
-        left = [one.thread_id for one in self._put_off]
+        self.collect_lost()
+        left = [one.thread_id for one in [*self._put_off, *self._cleanups.values()]]
         if left and reports_left:
             shown = ", ".join(left[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")
             _log.warning("%d threads, and perhaps their runs, are left behind on the server: %s", len(left), shown)

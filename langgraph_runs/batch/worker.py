@@ -17,6 +17,7 @@ import attrs
 from .. import api
 from ..call import AbortSignal, RetryDetails, Scope, is_refusal
 from ..errors import (
+    AbortedError,
     APIStatusError,
     ConflictError,
     CreateUncertainError,
@@ -283,8 +284,8 @@ class TaskRunner:
 
 
 def _may_pass(error: LangGraphRunsError) -> bool:
-    """Return True if a cleanup that failed with *error* may succeed later."""
-    return is_refusal(error) or may_be_outage(error)
+    """Return True if a cleanup that failed with *error* may succeed later, also if only the end of its task has ended it."""
+    return isinstance(error, AbortedError) or is_refusal(error) or may_be_outage(error)
 
 
 def _may_pause(payload: RunsWaitPayload) -> bool:

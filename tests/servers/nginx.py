@@ -45,7 +45,7 @@ def gateway(
     with tempfile.TemporaryDirectory(prefix="langgraph-runs-nginx-") as name:
         directory, port = Path(name), free_port()
         zone = f"limit_req_zone $binary_remote_addr zone=all:1m rate={rate}r/s;" if rate else ""
-        limit = f"limit_req zone=all burst={burst} nodelay;" if rate else ""
+        limit = "" if not rate else f"limit_req zone=all burst={burst} nodelay;" if burst else "limit_req zone=all;"
         paths = "".join(f"{kind}_temp_path {directory}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         config = directory / "nginx.conf"
         config.write_text(
