@@ -74,7 +74,8 @@ NOT_RUN = {
 LITERAL_BLOCKS = {
     "langgraph_runs/batch/README.rst": ["tests/servers/test_ledger.py"]
     + ["tests/server/test_recipes.py"] * 3
-    + ["tests/servers/test_engines.py", "tests/server/test_recipes.py", "tests/servers/test_engines.py"],
+    + ["tests/servers/test_engines.py", "tests/server/test_recipes.py"]
+    + ["tests/servers/test_engines.py"] * 2,
     "langgraph_runs/cli/README.rst": ["tests/server/test_cli_processes.py"],
     "langgraph_runs/django/README.rst": [
         "nothing: JavaScript of a page",

@@ -168,6 +168,6 @@ def end_of(process: subprocess.Popen[bytes]) -> None:
 
 
 def test_every_recipe_is_python() -> None:
-    found = {name: recipe(name) for name in ("Cron", "Dask", "Celery", "Spark")}
+    found = {name: recipe(name) for name in ("Cron", "Dask", "Celery", "Airflow", "Spark")}
     for name, text in found.items():
         compile(text, name, "exec", dont_inherit=True)

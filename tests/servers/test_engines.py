@@ -23,6 +23,7 @@ from ..readme import ROOT
 from ..server.test_recipes import ANSWER, needs, recipe
 from .conftest import or_skipped
 from .postgresql import Cluster, cluster
+from .processes import ENVIRONMENT
 
 pytest.importorskip("psycopg")
 
@@ -31,6 +32,9 @@ LONG = 300.0
 ROWS = 40
 #: Enough for a worker to be killed in the middle of some runs; the runs are kept, so that they can be counted.
 SLOWLY = 'context={"seconds": 0.5}, keep_threads=True'
+
+#: Names the Python of an environment with Airflow, whose requirements are not those of the server.
+AIRFLOW_VARIABLE = "LANGGRAPH_RUNS_TEST_AIRFLOW"
 
 #: Kills one process of those that `workers` returns, when some inputs are done and others are not.
 KILL = """
@@ -220,3 +224,46 @@ def test_celery_loses_a_worker(agent: DevServer, database: Cluster, tmp_path: Pa
     found = run_program(tmp_path, textwrap.dedent(send), **environment)
     assert [{f"row-{n}": ANSWER for n in range(ROWS)}] * 2 == found
     assert_run_once(agent, f"{ledger}-one")
+
+
+@pytest.mark.skipif(AIRFLOW_VARIABLE not in ENVIRONMENT, reason=f"{AIRFLOW_VARIABLE} does not name a Python with Airflow")
+def test_airflow_runs_a_dag_again(agent: DevServer, database: Cluster, tmp_path: Path) -> None:
+    """The second run of the tasks has the same results and starts nothing; a task that is killed cancels its runs."""
+    ledger = f"{database.url}?ledger=airflow"
+    text = text_of("Airflow", agent, ledger).replace("\nnightly()\n", "\n")
+    end = """
+        import threading
+        from langgraph_runs import AbortedError, Ledger
+
+        print([nightly().test().state for _ in range(2)], file=sys.stderr)
+        slow = RunOnPortion(task_id="slow", portion=[["row-4", "Why?"]])
+        threading.Timer(2.0, slow.on_kill).start()
+        context_of["seconds"] = 60
+        LEDGER += "-slow"  # other options have a ledger of their own
+        try:
+            slow.execute({})
+        except AbortedError as error:
+            print(error.reason)
+    """
+    text = text.replace('"agent", inputs,', '"agent", inputs, context=dict(context_of) or None,')
+    (tmp_path / "nightly.py").write_text("import sys\ncontext_of = {}\n" + text + textwrap.dedent(end))
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
+    python = ENVIRONMENT[AIRFLOW_VARIABLE]
+    for command in (["-m", "airflow", "db", "migrate"], ["nightly.py"]):
+        done = subprocess.run(
+            [python, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONG, check=False
+        )
+        assert 0 == done.returncode, done.stderr[-3000:]
+    assert ["the task was killed"] == done.stdout.splitlines()[-1:]
+    assert 2 == done.stderr.count("success")
+    entries = [(entry.key, entry.status, entry.attempts) for entry in Ledger(ledger).entries()]
+    assert [(f"row-{n}", "done", 1) for n in (1, 2, 3)] == sorted(entries)
+    assert ["pending"] == [entry.status for entry in Ledger(f"{ledger}-slow").entries()]
+    with Client(agent.url, api_key=None) as client:
+        assert [] == client.threads.search(limit=10)
