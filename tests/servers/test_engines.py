@@ -230,7 +230,7 @@ def test_celery_loses_a_worker(agent: DevServer, database: Cluster, tmp_path: Pa
 def test_airflow_runs_a_dag_again(agent: DevServer, database: Cluster, tmp_path: Path) -> None:
     """The second run of the tasks has the same results and starts nothing; a task that is killed cancels its runs."""
     ledger = f"{database.url}?ledger=airflow"
-    text = text_of("Airflow", agent, ledger).replace("\nnightly()\n", "\n")
+    text = text_of("Airflow", agent, ledger)
     end = """
         import threading
         from langgraph_runs import AbortedError, Ledger
@@ -245,8 +245,9 @@ def test_airflow_runs_a_dag_again(agent: DevServer, database: Cluster, tmp_path:
         except AbortedError as error:
             print(error.reason)
     """
+    main = '\n\nif __name__ == "__main__":\n' + textwrap.indent(textwrap.dedent(end), "    ")  # Airflow imports the file as well
     text = text.replace('"agent", inputs,', '"agent", inputs, context=dict(context_of) or None,')
-    (tmp_path / "nightly.py").write_text("import sys\ncontext_of = {}\n" + text + textwrap.dedent(end))
+    (tmp_path / "nightly.py").write_text("import sys\ncontext_of = {}\n" + text + main)
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path),
