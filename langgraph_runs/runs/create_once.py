@@ -145,7 +145,12 @@ class _Creation:
             try:
                 return self._open_attempt()
             except (APIConnectionError, APIStatusError) as error:
-                recovered = self._after_failure(error)
+                failure = error
+            try:
+                # Not within the block above: what fails in a look-up would have the first error as its context.
+                recovered = self._after_failure(failure)
+            finally:
+                del failure  # this frame is in the traceback of the error
             if recovered is not None:
                 return recovered
 
@@ -160,7 +165,11 @@ class _Creation:
                         on_headers(stream.headers)
                     return self._transport.read(stream)
             except (APIConnectionError, APIStatusError) as error:
-                recovered = self._after_failure(error)  # when the broken response is closed, since a look-up may take seconds
+                failure = error
+            try:
+                recovered = self._after_failure(failure)  # when the broken response is closed, since a look-up may take seconds
+            finally:
+                del failure
             if recovered is not None:
                 return recovered
 

@@ -9,13 +9,13 @@ from typing import Any, Callable, Dict, List, Optional
 import pytest
 import requests
 
-from langgraph_runs import Client, RetryPolicy, Run
+from langgraph_runs import Client, CreateUncertainError, RetryPolicy, Run
 from langgraph_runs.http import NO_OPTIONS
 from langgraph_runs.runs import RequestMarker
 from langgraph_runs.runs.run_lookup import RunLookup
 from langgraph_runs.server_traits import ServerTraits
 
-from .played import THREAD, URL, Played, Reply, reply, run_json, session_of
+from .played import THREAD, URL, Played, Reply, client_of, reply, run_json, session_of
 
 MARKER = RequestMarker.new({})
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -199,3 +199,12 @@ def test_what_a_found_run_shows_is_noted() -> None:
     traits = ServerTraits()
     Looked(Server([row(1, age=0, marker=MARKER.value)]), traits)
     assert (True, True, True) == (traits.shows_marker, traits.keeps_run_metadata, traits.keeps_strategy)
+
+
+def test_an_error_of_an_adapter_does_not_come_out_of_the_look_up_after_it() -> None:
+    """The first attempt failed in code of the caller; the page of a gateway that the look-up gets is another matter."""
+    page = Reply(404, b"<html></html>", {"content-type": "text/html"})
+    client, played = client_of(requests.ConnectionError("reset"), *[page] * 5)
+    with pytest.raises(CreateUncertainError, match="may have been created"):
+        client.runs.create(THREAD, "agent")
+    assert 1 == sum(asked.startswith("POST") for asked in played.asked)
