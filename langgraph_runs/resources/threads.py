@@ -349,8 +349,8 @@ class ThreadsClient(Resource):
 
         When the connection breaks, the rest of a run is requested from the stream of the run, whose rules hold: nothing is lost or
         comes twice, or a gap is reported. *on_gap*: ``"error"`` raises `StreamInterruptedError`, ``"mark"`` goes on and notes it in
-        ``stream.gaps``. On a server without a stream of threads, the runs are listed every second, and of a run that the server does
-        not keep, the events before that are a gap. Raises `NotFoundError`.
+        ``stream.gaps``. On a server without a stream of threads, the runs are listed every second; events before that which the
+        server does not keep are a gap. Raises `NotFoundError`.
         """
         thread_id = check_id("thread_id", thread_id)
         common = parse_call_options("join_stream", options)
