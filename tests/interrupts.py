@@ -53,6 +53,17 @@ def own_reply(request: Request) -> Reply:
     return reply_json(200, run_json(metadata={"number": number}), location)
 
 
+#: The exceptions of handlers that Python itself has dropped, as it does with all that a finalizer raises.
+DROPPED: list[BaseException] = []
+
+
+def note_dropped(dropped: Any) -> None:
+    if isinstance(dropped.exc_value, (Interrupt, JobLimit)):
+        DROPPED.append(dropped.exc_value)
+    else:
+        sys.__unraisablehook__(dropped)
+
+
 class Calls:
     """Calls of each kind, each with a number of its own, and what went wrong with them."""
 
@@ -174,7 +185,7 @@ def interrupt_at(calls: Calls, kind: str, point: int) -> None:
         if error is not exception:
             calls.wrong.append(f"{kind}: {error!r} at {tracer.place}")
     else:
-        if tracer.place is not None and tracer.place[2] != "__del__":
+        if tracer.place is not None and exception not in DROPPED:
             calls.wrong.append(f"{kind}: the exception was lost at {tracer.place}")
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -270,8 +281,7 @@ def main() -> None:
     parser.add_argument("--no-points", action="store_true", help="no points, signals only")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else int.from_bytes(os.urandom(2), "big")
-    # Python itself drops what a handler raises within a finalizer.
-    sys.unraisablehook = lambda told: None if isinstance(told.exc_value, (Interrupt, JobLimit)) else sys.__unraisablehook__(told)
+    sys.unraisablehook = note_dropped
     server = ScriptedServer(always=own_reply, takes_broken_requests=True)
     with server, fake_server() as fake, tempfile.TemporaryDirectory() as directory:
         fake.script(succeeds({"done": True}), repeat=True)

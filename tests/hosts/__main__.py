@@ -26,7 +26,7 @@ def check(name: str) -> Results:
     reason = host.unavailable_reason()
     if reason:
         return dict.fromkeys(CALLS, reason)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory() as directory:
         try:
             with place(Path(directory)) as here:
                 return host.calls(here)

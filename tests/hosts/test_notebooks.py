@@ -25,7 +25,7 @@ CELLS = {
     "print('begun', flush=True); probe.silent.ok()": 5,
     "print('begun', flush=True); list(probe.silent.runs.join_stream(thread_id, thread_id))": 5,
     "print('begun', flush=True); list(probe.client.runs.map('agent', endless(), concurrency=2))": 5,
-    "print('begun', flush=True); list(probe.silent.runs.map('agent', [{'n': 1}]))": 30,
+    "print('begun', flush=True); list(probe.silent.runs.map('agent', [{'n': 1}]))": 60,
 }
 
 

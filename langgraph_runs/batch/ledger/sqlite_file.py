@@ -141,18 +141,22 @@ class SqliteFile:
     def run(self, statement: str, values: Sequence[Any] = ()) -> int:
         """Execute one statement. Returns the number of rows that it changed."""
         with self._converted_errors():
-            return self._connection.execute(statement, values).rowcount
+            with contextlib.closing(self._connection.execute(statement, values)) as cursor:
+                return cursor.rowcount
 
     def one(self, statement: str, values: Sequence[Any] = ()) -> Optional[Tuple[Any, ...]]:
         """Return the first row, or None."""
         with self._converted_errors():
-            row: Optional[Tuple[Any, ...]] = self._connection.execute(statement, values).fetchone()
+            # On PyPy a cursor whose rows were not all read stays open, and forbids a commit.
+            with contextlib.closing(self._connection.execute(statement, values)) as cursor:
+                row: Optional[Tuple[Any, ...]] = cursor.fetchone()
             return row
 
     def all(self, statement: str, values: Sequence[Any] = ()) -> List[Tuple[Any, ...]]:
         """Return all rows."""
         with self._converted_errors():
-            return self._connection.execute(statement, values).fetchall()
+            with contextlib.closing(self._connection.execute(statement, values)) as cursor:
+                return cursor.fetchall()
 
     def transaction(self) -> contextlib.AbstractContextManager[None]:
         """Return a context manager: a transaction that locks out other writers. At its end it is committed or rolled back."""
@@ -161,13 +165,13 @@ class SqliteFile:
     @contextlib.contextmanager
     def _transaction(self, kind: str) -> Iterator[None]:
         with self._converted_errors():
-            self._connection.execute(f"BEGIN {kind}")
+            self._connection.execute(f"BEGIN {kind}").close()
             try:
                 yield
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._connection.execute("ROLLBACK").close()
                 raise
-            self._connection.execute("COMMIT")
+            self._connection.execute("COMMIT").close()
 
     def close(self) -> None:
         """Close the connection. May be called twice."""
@@ -214,8 +218,8 @@ class LockFile:
             try:
                 self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
                 cleanup.callback(self._connection.close)
-                self._connection.execute("PRAGMA journal_mode=MEMORY")  # WAL would leave further files
-                self._connection.execute("BEGIN EXCLUSIVE")
+                self._connection.execute("PRAGMA journal_mode=MEMORY").close()  # WAL would leave further files
+                self._connection.execute("BEGIN EXCLUSIVE").close()
             except sqlite3.Error as error:
                 raise LedgerError(f"the lock {path!r} beside the ledger cannot be taken: {error}") from error
             cleanup.pop_all()
@@ -237,8 +241,8 @@ class LockFile:
         except sqlite3.Error:
             return False  # this user may not open the file, so its owner may be alive
         try:
-            probe.execute("PRAGMA journal_mode=MEMORY")
-            probe.execute("BEGIN EXCLUSIVE")
+            probe.execute("PRAGMA journal_mode=MEMORY").close()
+            probe.execute("BEGIN EXCLUSIVE").close()
         except sqlite3.Error:
             return False
         finally:
