@@ -121,7 +121,12 @@ def _resolve(host: str, port: int, scope: Scope, end: Optional[float]) -> List[A
     if ":" in host:
         host = host.replace("%25", "%")  # the zone of an IPv6 address, as a URL has it
     if host == "localhost" or _is_address(host):
-        return list(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        try:
+            return list(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        except BaseException as error:
+            if type(error.__cause__) is type(error):  # Python wraps what a signal handler raises within a codec
+                raise error.__cause__ from None
+            raise
     result: queue.SimpleQueue[Any] = queue.SimpleQueue()  # unlike Queue, safe to use from a signal handler
 
     def look_up() -> None:

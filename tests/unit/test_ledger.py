@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -201,3 +202,13 @@ def test_only_a_lock_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(LedgerError, match="disk I/O error"):
             SqliteFile(tmp_path / "jobs.sqlite", create=True)
     assert [] == left
+
+
+def test_a_transaction_that_a_signal_handler_has_left_open_is_rolled_back(tmp_path: Path) -> None:
+    """Its exception may arrive directly after the first statement."""
+    with contextlib.closing(SqliteFile(tmp_path / "jobs.sqlite", create=True)) as file:
+        file.run("BEGIN IMMEDIATE")
+        file.run("INSERT INTO about VALUES ('lost', '1')")
+        with file.transaction():
+            file.run("INSERT INTO about VALUES ('kept', '1')")
+        assert [("kept",)] == file.all("SELECT name FROM about")

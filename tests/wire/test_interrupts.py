@@ -312,3 +312,26 @@ def test_real_signals_whose_handler_raises(client: Client) -> None:
         signal.signal(signal.SIGALRM, before)
     assert 40 == interrupted
     assert [] == wrong_results(client, 4, 20)
+
+
+def test_an_exception_within_a_codec_arrives_unchanged(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python raises another one of its class in its place if a signal arrives while a codec encodes the name of the host."""
+    exception = JobLimit("of a signal handler")
+
+    def handler(*_: Any) -> None:
+        raise exception
+
+    def interrupted(*_: Any) -> Any:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except JobLimit as error:
+            raise JobLimit("encoding with 'idna' codec failed") from error
+
+    monkeypatch.setattr(socket, "getaddrinfo", interrupted)
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(JobLimit) as caught:
+            client.ok()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert exception is caught.value

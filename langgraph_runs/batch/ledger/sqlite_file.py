@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
+from ...call import raise_foreign
 from ...errors import InvalidRequestError, LedgerError
 
 __all__ = ["ORPHANED_THREADS", "RERUN_FAILED", "KeyCounter", "LockFile", "SqliteFile", "check_path"]
@@ -140,9 +141,8 @@ class SqliteFile:
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> int:
         """Execute one statement. Returns the number of rows that it changed."""
-        with self._converted_errors():
-            with contextlib.closing(self._connection.execute(statement, values)) as cursor:
-                return cursor.rowcount
+        with self._converted_errors(), contextlib.closing(self._connection.execute(statement, values)) as cursor:
+            return cursor.rowcount
 
     def one(self, statement: str, values: Sequence[Any] = ()) -> Optional[Tuple[Any, ...]]:
         """Return the first row, or None."""
@@ -154,9 +154,8 @@ class SqliteFile:
 
     def all(self, statement: str, values: Sequence[Any] = ()) -> List[Tuple[Any, ...]]:
         """Return all rows."""
-        with self._converted_errors():
-            with contextlib.closing(self._connection.execute(statement, values)) as cursor:
-                return cursor.fetchall()
+        with self._converted_errors(), contextlib.closing(self._connection.execute(statement, values)) as cursor:
+            return cursor.fetchall()
 
     def transaction(self) -> contextlib.AbstractContextManager[None]:
         """Return a context manager: a transaction that locks out other writers. At its end it is committed or rolled back."""
@@ -165,13 +164,18 @@ class SqliteFile:
     @contextlib.contextmanager
     def _transaction(self, kind: str) -> Iterator[None]:
         with self._converted_errors():
-            self._connection.execute(f"BEGIN {kind}").close()
+            self._roll_back()  # what a signal handler has interrupted before it could be rolled back
             try:
+                self._connection.execute(f"BEGIN {kind}").close()
                 yield
+                self._connection.execute("COMMIT").close()
             except BaseException:
-                self._connection.execute("ROLLBACK").close()
+                self._roll_back()
                 raise
-            self._connection.execute("COMMIT").close()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK").close()
 
     def close(self) -> None:
         """Close the connection. May be called twice."""
@@ -252,5 +256,7 @@ class LockFile:
 
 
 def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):  # another process has removed it
+    try:
         os.unlink(path)
+    except OSError as error:  # another process has removed it
+        raise_foreign(error)
