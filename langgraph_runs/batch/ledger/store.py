@@ -5,20 +5,21 @@ Two classes implement it: `SqliteStore` with a file, `PostgresqlStore` with a da
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Set
 
 import attrs
 
 from ...errors import LangGraphRunsError, LedgerError
-from ...serialization import encode, parse
+from ...serialization import digest_of, encode, parse
 from ..results import BatchResult, error_from, error_text
 
 __all__ = ["Changes", "Claim", "Finish", "LedgerStore", "Move", "Purpose", "Record", "Release", "Wanted", "Written"]
 
 #: Options of a map that do not change the result of a run: they may differ from one map to the next with the same ledger.
-_WITHOUT_EFFECT = frozenset({"metadata", "webhook", "langsmith_tracing", "durability", "feedback_keys"})
+_WITHOUT_EFFECT = frozenset(
+    {"metadata", "webhook", "langsmith_tracing", "feedback_keys", "after_seconds", "durability", "checkpoint_during"}
+    | {"stream_mode", "stream_subgraphs", "stream_resumable"}
+)
 
 
 @attrs.frozen
@@ -51,12 +52,6 @@ class Purpose:
                 f"the ledger {name} was used with other options: {differing}; give the same options, or another ledger. To run only"
                 " its failed inputs with the new options, call retry_failed(new_options=True)"
             )
-
-
-def digest_of(value: Any) -> str:
-    """Return a digest of the JSON of *value*: equal values have the same digest in every process, with and without orjson."""
-    text = json.dumps(parse(encode(value)), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
 
 @attrs.frozen
