@@ -151,7 +151,7 @@ class KeyedStart(Generic[R]):
         while self._locks.may_send(lock):
             posted = self._locks.now()
             try:
-                return self._look_again(self._send(self._start.request, False))
+                result = self._send(self._start.request, False)
             except ConflictError:
                 found = self._look()
                 if found is None:
@@ -162,6 +162,8 @@ class KeyedStart(Generic[R]):
                 if not self._may_repeat(error, lock):
                     self._posted = None if is_surely_not_executed(error) else posted
                     return None
+            else:
+                return self._look_again(result)  # its own errors are no failures of the create
         self._locks.release(lock)
         return None
 
@@ -230,8 +232,11 @@ class KeyedStart(Generic[R]):
         own = api.ids_from(result.headers).run_id
         try:
             found = self._look(own)
-        except BaseException:
+        except BaseException as error:
             self._close(result)
+            self._scope.note_run(run_id=own)  # it exists; the next call with the key looks again
+            if isinstance(error, LangGraphRunsError):
+                self._scope.identify(error)
             raise
         if found is None or found.run_id == own or (own is None and not found.replayed):
             return result

@@ -21,6 +21,7 @@ from langgraph_runs import (
     IdempotencyConflictError,
     InvalidRequestError,
     NotFoundError,
+    RateLimitError,
     UnprocessableEntityError,
 )
 from langgraph_runs.markers import LOCK, MARKER, RELEASED
@@ -290,6 +291,25 @@ def test_a_create_that_arrives_after_a_takeover_makes_no_second_run(
     thread.join()
     assert taken_over.run.run_id == runs[0].run_id and runs[0].replayed
     assert [taken_over.run.run_id] == [run.run_id for run in connect(server.url).runs.iter(key_id(key))]
+
+
+@pytest.mark.parametrize("call", ["create", "wait", "stream"])
+@pytest.mark.parametrize("given", [False, True])
+def test_a_failure_to_look_again_is_no_failure_of_the_create(
+    connect: Connect, server: FakeLangGraph, key: str, call: str, given: bool
+) -> None:
+    """A list that is refused was not executed, but the create was: it is not sent again. The next call gets the run."""
+    client = connect(server.url)
+    thread_id = client.threads.create().thread_id if given else None
+    if given:
+        server.instead("GET", "/threads/*/runs", reply_json(200, []))
+    for _ in range(4):
+        server.instead("GET", "/threads/*/runs", reply(429))
+    with pytest.raises(RateLimitError) as caught:
+        getattr(client.runs, call)(thread_id, "agent", input=INPUT, idempotency_key=key)
+    assert [caught.value.run_id] == [run.run_id for run in server.created]
+    assert caught.value.run_id == client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key).run_id
+    assert 1 == len(server.created)
 
 
 def test_a_list_from_a_cache_proves_nothing(connect: Connect, server: FakeLangGraph, key: str) -> None:
