@@ -24,7 +24,8 @@ class KeyLookup:
 
     *Evidence of presence* is a run whose marker has the key. *Evidence of absence* is the server's whole list of the thread's
     runs, not from a cache, in which every run shows its metadata and none has the key; or the server's statement that it does not
-    have the thread. All else raises `CreateUncertainError`.
+    have the thread. All else raises `CreateUncertainError`. If the server shows no metadata of runs, the oldest run on a thread
+    that is derived from the key is the run of the key.
     """
 
     def __init__(
@@ -35,6 +36,8 @@ class KeyLookup:
         marker: RequestMarker,
         options: CommonOptions,
         scope: Scope,
+        *,
+        derived: bool,
     ) -> None:
         self._transport = transport
         self._traits = traits
@@ -42,6 +45,7 @@ class KeyLookup:
         self._marker = marker
         self._options = options
         self._scope = scope
+        self._derived = derived
 
     def look(self, own: Optional[str] = None) -> Optional[api.MarkedRun]:
         """Return the run of the key, the oldest if there are several; None if there is evidence that there is none.
@@ -62,6 +66,9 @@ class KeyLookup:
             of_key[0].note_in(self._traits, shows_marker=self._marker.is_shown_by(of_key[0]))
             self._remove_younger(of_key, own)
             return of_key[0]
+        shows_none = bool(rows) and not any(row.marker is not None or row.has_metadata for row in rows)
+        if self._derived and shows_none and problem is None:
+            return min(rows, key=_age)  # the thread was made for the run of the key
         if problem is None and not all(row.marker is not None or row.has_metadata for row in rows):
             problem = "the server does not show the metadata of runs"
         if problem is not None:

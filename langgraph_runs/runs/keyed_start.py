@@ -89,7 +89,8 @@ class KeyedStart(Generic[R]):
         self._scope = scope
         self._send: Callable[[Request, bool], Union[R, RecoveredRun]] = send
         options = start.options.headers_only
-        self._lookup = KeyLookup(transport, traits, start.thread_id, start.marker, options, scope)
+        derived = start.key.derived
+        self._lookup = KeyLookup(transport, traits, start.thread_id, start.marker, options, scope, derived=derived)
         self._locks = Locks(transport, start.key, options, scope)
         self._retrier = transport.retrier(start.request, scope)
         self._repeat_refused = repeat_refused

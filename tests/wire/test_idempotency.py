@@ -439,6 +439,26 @@ def test_a_server_that_does_not_show_metadata_of_threads_gives_the_lock_by_its_r
     assert ["POST /threads", f"GET {runs}", f"POST {runs}", f"GET {runs}"] == paths(server)  # it looks before it posts
 
 
+class WithoutMetadata(FakeLangGraph):
+    """Shows neither the metadata nor the config of runs."""
+
+    def run_json(self, run: FakeRun) -> dict[str, Any]:
+        return {name: value for name, value in super().run_json(run).items() if name not in ("metadata", "kwargs")}
+
+
+def test_on_a_server_that_shows_no_metadata_of_runs_the_derived_thread_is_the_evidence(connect: Connect, key: str) -> None:
+    with WithoutMetadata(program) as server:
+        client = connect(server.url)
+        run = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+        again = connect(server.url).runs.wait(None, "agent", input=INPUT, idempotency_key=key, raise_error=False)
+        assert (run.run_id, False, True) == (again.run.run_id, run.replayed, again.run.replayed)
+        thread_id = client.threads.create().thread_id
+        client.runs.create(thread_id, "agent", input=INPUT)
+        with pytest.raises(CreateUncertainError, match="does not show the metadata of runs") as caught:
+            client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+        assert caught.value.sent is False and 2 == len(server.created)
+
+
 def test_a_thread_of_another_user_is_an_error_and_no_endless_wait(connect: Connect, server: FakeLangGraph, key: str) -> None:
     for _ in range(20):
         server.instead("POST", "/threads", reply_json(409, {"detail": "Thread already exists"}))
