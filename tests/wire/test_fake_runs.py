@@ -604,8 +604,9 @@ def test_an_unknown_endpoint_is_an_error() -> None:
             import urllib.error
             import urllib.request
 
-            with pytest.raises(urllib.error.HTTPError, match="501"):
+            with pytest.raises(urllib.error.HTTPError, match="501") as caught:
                 urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{fake.url}/store")
+            caught.value.close()
 
 
 def test_a_script_that_was_not_used_fails_the_test() -> None:
