@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from langgraph_runs import Client, CreateUncertainError, InternalServerError
+from langgraph_runs import Client, CreateUncertainError, InternalServerError, NotFoundError, RetryPolicy
 
 from . import nginx
 from .conftest import PATIENCE, QUICK, REQUIRED_VARIABLE, RunningServer
@@ -86,3 +86,19 @@ def test_a_rate_limit(any_server: RunningServer) -> None:
         runs = [run["run_id"] for run in runs_of(any_server.url, thread_id)]
         allowed = {"uncertain": [[], runs[:1]], "refused with 503": [[]]}.get(run_id, [[run_id]])
         assert runs in allowed
+
+
+def test_a_map_behind_a_rate_limit_uses_up_no_input(any_server: RunningServer) -> None:
+    """Creates, requests for the end of runs and deletions are refused: all inputs succeed, and none of their threads is left."""
+    policy = RetryPolicy(wait_initial=0.1, wait_max=1.0)
+    with (
+        nginx.gateway(any_server.url, rate=20) as gateway,
+        Client(gateway, api_key=None, retry=policy) as client,
+        Client(any_server.url, api_key=None) as direct,
+    ):
+        results = list(client.runs.map("work", [{"k": number} for number in range(12)]))
+        assert [None] * 12 == [result.error for result in results]
+        for result in results:
+            assert result.thread_id is not None
+            with pytest.raises(NotFoundError):
+                direct.threads.get(result.thread_id)
