@@ -63,6 +63,8 @@ class RunStream(Generic[E], Iterator[E]):
         self._last: Optional[StreamEvent] = None
         self._reading = threading.Lock()
         self._closed = self._cancelled = False
+        #: What has interrupted the iteration, for a message; None if nothing has.
+        self._interrupted_by: Optional[str] = None
         self._began = time.monotonic()
         #: The last full state that was streamed, or None.
         self.values: Any = None
@@ -164,9 +166,12 @@ class RunStream(Generic[E], Iterator[E]):
                     raise StopIteration from None
                 raise
             except UserCodeError as carrier:
+                self._interrupted_by = "an exception of the caller's code"
                 self._release()
                 carrier.unwrap()
             except BaseException as error:
+                if not isinstance(error, LangGraphRunsError):
+                    self._interrupted_by = type(error).__name__
                 self._release(type(error).__name__)
                 self._end.cancel_if_late(error)
                 raise
@@ -176,6 +181,13 @@ class RunStream(Generic[E], Iterator[E]):
         fault, self._fault = self._fault, None
         if fault is not None:
             raise fault
+        if self._interrupted_by is not None and not self._closed and not self._end.finished:
+            # Else the stream would end as if it were complete.
+            raise StreamInterruptedError(
+                f"the stream was ended by {self._interrupted_by}: join the run again from its last event",
+                last_event_id=self.last_event_id,
+                events_seen=self.events_seen,
+            )
         if self._released or self._end.finished:
             raise StopIteration
         if self._connection.is_open:

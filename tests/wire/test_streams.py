@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import random
+import signal
 import threading
 import time
 import weakref
@@ -33,6 +35,7 @@ from langgraph_runs import (
     RunStream,
     RunTimedOutError,
     StreamEvent,
+    StreamInterruptedError,
     TasksStreamEvent,
     UpdatesStreamEvent,
     ValuesStreamEvent,
@@ -792,3 +795,37 @@ def test_without_verifying_an_error_event_still_raises(connect: Connect) -> None
             list(client.runs.stream(THREAD_ID, "agent"))
         assert 2 == len(list(client.runs.stream(THREAD_ID, "agent")))
         assert 2 == len(server.requests)
+
+
+def test_a_stream_that_was_interrupted_does_not_end_as_if_it_were_complete(connect: Connect) -> None:
+    """As by a signal handler that raises: whoever iterates again learns that events are missing."""
+    go_on = threading.Event()
+
+    def program(run: FakeRun) -> Any:
+        run.emit("custom", {"i": 0})
+        go_on.wait(20.0)
+        run.emit("custom", {"i": 1})
+        return {}
+
+    class Interrupt(Exception):
+        pass
+
+    def handler(*_: Any) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with FakeLangGraph(program) as server:
+            events = connect(server.url).runs.stream(None, "agent", input={}, stream_mode="custom")
+            with pytest.raises(Interrupt):
+                for one in events:
+                    if one.event == "custom":
+                        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            go_on.set()
+            with pytest.raises(StreamInterruptedError, match="was ended by") as caught:
+                next(events)
+            assert events.events_seen == caught.value.events_seen
+            events.close()
+            assert [] == list(events)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
