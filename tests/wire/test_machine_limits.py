@@ -77,8 +77,6 @@ def test_without_file_descriptors_each_call_raises_an_error_of_the_package(here:
             tried(Client(url, api_key=None, retry=once).ok)
         tried(lambda: probe.client.with_options(retry=once).runs.wait(None, "agent"))
         tried(lambda: list(probe.client.with_options(retry=once).runs.stream(None, "agent")))
-        tried(lambda: [type(result.error).__name__ for result in
-                       probe.client.with_options(retry=once).runs.map("agent", [{"n": 1}])])
         tried(lambda: list(probe.client.runs.map("agent", [{"n": 1}], ledger=os.path.join(os.getcwd(), "never.sqlite"))))
         os.close(held.pop())
         tried(probe.client.ok)
@@ -89,7 +87,7 @@ def test_without_file_descriptors_each_call_raises_an_error_of_the_package(here:
     """
     refused = ["APIConnectionError", False]
     found = run(here, script)
-    assert [refused] * 5 + [["APIConnectionError"], ["LedgerError", None], True] == found[:-1]
+    assert [refused] * 5 + [["LedgerError", None], True] == found[:-1]
     assert {""} == set(found[-1].values())
 
 
