@@ -98,6 +98,8 @@ def noted(record: dict[str, Any], name: str) -> Iterator[None]:
         yield
     except LangGraphRunsError as error:
         record[name] = told(error)
+        if name == "stream":
+            del record[name]["attempts"]  # a stream opens another connection if the server notes the end of the run late
 
 
 @dataclass

@@ -24,6 +24,7 @@ from langgraph_runs import (
     RetryPolicy,
     UnprocessableEntityError,
 )
+from langgraph_runs.testing import fake_server, rate_limited, succeeds
 
 from .calls import CALLS, QUICK, Call, after, named
 from .scripted import RUN_ID, THREAD_ID, ScriptedServer, closed_port, drop_before_answer, reply, reply_json, run_headers, run_json
@@ -58,12 +59,13 @@ def test_the_repeats_of_several_calls_share_one_budget(connect: Connect) -> None
     assert 3 + 2 == len(server.requests)
 
 
-def test_without_budget_a_run_of_a_map_is_started_once(connect: Connect) -> None:
-    with ScriptedServer(always=reply(429, headers=[("Retry-After", "0")])) as server:
-        client = connect(server.url, retry=attrs.evolve(QUICK, budget=0))
-        (result,) = client.runs.map("agent", [{"n": 1}])
-    assert isinstance(result.error, RateLimitError)
-    assert 1 == sum(request.path.endswith("/runs/wait") for request in server.requests)
+def test_a_refusal_in_a_map_needs_no_budget() -> None:
+    """It concerns all inputs: the map waits, for `max_outage` at most, and starts the input again."""
+    with fake_server() as fake:
+        fake.script(rate_limited(), succeeds({"n": 2}))
+        (result,) = fake.client(retry=attrs.evolve(QUICK, budget=0)).runs.map("agent", [{"n": 1}])
+        assert {"n": 2} == result.values
+        fake.assert_requested("POST", "/threads/*/runs/wait", times=2)
 
 
 # -- hooks are called between attempts
