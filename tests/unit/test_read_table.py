@@ -8,7 +8,7 @@ import io
 import operator
 import re
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List
 
 import pytest
 
@@ -124,8 +124,15 @@ def test_text_in_cells_may_be_json() -> None:
     assert "2" == found[1][0]
 
 
-def test_a_cell_that_is_too_long_names_the_remedy() -> None:
-    limit = csv.field_size_limit()
+@pytest.fixture
+def limit() -> Iterator[int]:
+    """The limit of csv for one field, which holds for the whole process, as it is at first."""
+    before = csv.field_size_limit(131072)
+    yield 131072
+    csv.field_size_limit(before)
+
+
+def test_a_cell_that_is_too_long_names_the_remedy(limit: int) -> None:
     text = b"id,q\n1," + b"x" * (limit + 1) + b'\n2,a\n3,"b\n' + b"x" * (limit + 1) + b'"\n'
     table = iter(read_table(io.BytesIO(text), format="csv", key="id", input="q"))
     remedy = rf"line 2: not CSV: field larger than field limit \({limit}\); raise it with csv.field_size_limit\(\)"
