@@ -241,19 +241,26 @@ class Transport:
         """
         started = self._clock()
         outcome = "failed"
+        close: Optional[Callable[[], None]] = None
         try:
             result = work()
+            close = getattr(result, "close", None)
             outcome = str(getattr(result, "status", "done"))
-            return result
         except LangGraphRunsError as error:
             outcome = type(error).__name__
             raise
         finally:
             if _log.isEnabledFor(self._log_level):
                 attempts = f", {scope.attempts} attempts" if scope.attempts > 1 else ""
-                with user_code():
-                    seconds = self._clock() - started
-                    _log.log(self._log_level, "%s: %s in %.3f s%s", str(request), outcome, seconds, attempts)
+                try:
+                    with user_code():
+                        seconds = self._clock() - started
+                        _log.log(self._log_level, "%s: %s in %.3f s%s", str(request), outcome, seconds, attempts)
+                except BaseException:  # of a log handler: nobody gets the result
+                    if close is not None:
+                        close()
+                    raise
+        return result
 
     def is_transient(self, error: LangGraphRunsError) -> bool:
         """Return True if the same request may succeed a little later, by the statuses of the client's policy."""

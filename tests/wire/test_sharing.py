@@ -561,6 +561,7 @@ def test_the_resources_of_a_client_pickle_as_it_does(connect: Connect) -> None:
         client = connect(server.url, api_key="s3cret")
         for made in (pickle.loads(pickle.dumps(client.runs)), copy.deepcopy(client.runs)):
             assert made.get(THREAD_ID, RUN_ID).run_id == RUN_ID
+            made._transport.close()
         get, search = pickle.loads(pickle.dumps((client.runs.get, client.assistants.get)))
         assert get(THREAD_ID, RUN_ID).run_id == RUN_ID
         assert get.__self__._transport is search.__self__._transport  # with the same connections
