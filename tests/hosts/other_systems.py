@@ -27,9 +27,9 @@ __all__ = ["PATCHES", "main"]
 
 #: Modules that only POSIX has.
 POSIX_MODULES = ("fcntl", "grp", "pwd", "resource", "termios", "tty", "pty", "syslog")
-#: Names that Windows does not have, as the documentation of Python says.
+#: Names that Windows does not have, as the documentation of Python says; but O_NONBLOCK, which `shutil` of Python 3.13 uses here.
 NOT_ON_WINDOWS = {
-    os: "fork forkpty register_at_fork killpg getpgid setsid getuid geteuid pwrite pread O_CLOEXEC O_NONBLOCK posix_spawn "
+    os: "fork forkpty register_at_fork killpg getpgid setsid getuid geteuid pwrite pread O_CLOEXEC posix_spawn "
     "sched_getaffinity sched_yield WNOHANG chown fchmod mkfifo wait",
     select: "poll epoll POLLIN POLLOUT POLLHUP POLLERR",
     signal: "SIGKILL SIGHUP SIGALRM SIGSTOP SIGCONT SIGPIPE SIGUSR1 SIGUSR2 SIGCHLD setitimer alarm pthread_sigmask pthread_kill "
