@@ -256,7 +256,7 @@ class Transport:
                     with user_code():
                         seconds = self._clock() - started
                         _log.log(self._log_level, "%s: %s in %.3f s%s", str(request), outcome, seconds, attempts)
-                except BaseException:  # of a log handler: nobody gets the result
+                except BaseException:  # of a log handler: the caller does not get the result
                     if close is not None:
                         close()
                     raise
