@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from typing import Any, Dict
 
-from .. import Assistant, NotFoundError, exit_codes
+from .. import Assistant, exit_codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of
-from .console import as_json, is_terminal, print_json, print_table, write_output
+from .console import as_json, print_json, write_output
+from .records import add_page, add_sorting, delete_each, page, print_found, sorting
 from .runs import when
 from .values import count, flat, json_object, pair
 
@@ -130,12 +132,8 @@ def configure_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="assistants with this in their metadata"
     )
-    parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most N assistants (10)")
-    parser.add_argument("--offset", metavar="N", type=count(0), default=0, help="skip the first N assistants (0)")
-    parser.add_argument("--sort-by", choices=_SORT_FIELDS, help="sort by this field")
-    parser.add_argument("--sort-order", choices=("asc", "desc"), help="ascending or descending")
-    parser.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
-    parser.add_argument("--ids", action="store_true", help="print only the ids")
+    add_page(parser, "assistants")
+    add_sorting(parser, _SORT_FIELDS)
     parser.add_argument("--count", action="store_true", help="print only how many there are")
     add_connection(parser)
 
@@ -146,20 +144,20 @@ def run_list(args: argparse.Namespace) -> int:
         if args.count:
             write_output(f"{client.assistants.count(**filters)}\n")
             return exit_codes.OK
-        found = client.assistants.search(
-            limit=args.limit, offset=args.offset, sort_by=args.sort_by, sort_order=args.sort_order, **filters
-        )
-    if args.ids:
-        write_output("".join(f"{assistant.assistant_id}\n" for assistant in found))
-    elif args.json or not is_terminal():
-        for assistant in found:
-            print_json(_described(assistant), pretty=False)
-    else:
-        rows = [
-            [assistant.assistant_id, assistant.graph_id or "", assistant.name or "", when(assistant.updated_at)]
-            for assistant in found
-        ]
-        print_table(["ASSISTANT", "GRAPH", "NAME", "UPDATED"], rows)
+        found = client.assistants.search(**page(args), **sorting(args), **filters)
+    print_found(
+        args,
+        found,
+        id_of=lambda assistant: assistant.assistant_id,
+        described=_described,
+        header=["ASSISTANT", "GRAPH", "NAME", "UPDATED"],
+        row=lambda assistant: [
+            assistant.assistant_id,
+            assistant.graph_id or "",
+            assistant.name or "",
+            when(assistant.updated_at),
+        ],
+    )
     return exit_codes.OK
 
 
@@ -172,12 +170,8 @@ def configure_delete(parser: argparse.ArgumentParser) -> None:
 
 def run_delete(args: argparse.Namespace) -> int:
     with client_of(args) as client:
-        for assistant_id in args.assistants:
-            try:
-                client.assistants.delete(assistant_id, delete_threads=args.threads)
-            except NotFoundError:
-                if not args.missing_ok:
-                    raise
+        delete = functools.partial(client.assistants.delete, delete_threads=args.threads)
+        delete_each(args.assistants, delete, missing_ok=args.missing_ok)
     return exit_codes.OK
 
 

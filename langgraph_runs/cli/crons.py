@@ -6,14 +6,15 @@ import argparse
 import typing
 from typing import Any, Dict
 
-from .. import CreateUncertainError, Cron, NotFoundError, exit_codes
+from .. import CreateUncertainError, Cron, exit_codes
 from ..options import Durability, MultitaskStrategy, OnCompletion
 from .command import Command, CommandError
 from .connection import add_connection, client_of
-from .console import as_json, is_terminal, print_json, print_table, write_output
-from .options import modes
+from .console import as_json, print_json, write_output
+from .options import add_input, modes
+from .records import add_page, add_sorting, delete_each, page, print_found, sorting
 from .runs import when
-from .values import count, flat, json_object, moment, names, pair, read_input
+from .values import flat, json_object, moment, names, pair, read_input
 
 __all__ = ["COMMANDS"]
 
@@ -21,15 +22,7 @@ _SORT_FIELDS = ("cron_id", "assistant_id", "thread_id", "created_at", "updated_a
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    given = parser.add_argument_group(
-        "input of each run",
-        "JSON in UTF-8. KEY=VALUE pairs are merged into --input or --input-file; a value that is not valid JSON is taken as text.",
-    )
-    given.add_argument(
-        "pairs", metavar="KEY=VALUE", nargs="*", default=None, type=pair, help='a key of the input; a.b=1 means {"a": {"b": 1}}'
-    )
-    given.add_argument("-i", "--input", metavar="JSON", help="the input; @PATH reads it from a file")
-    given.add_argument("--input-file", metavar="PATH", help="the input, from a file, or from stdin for -")
+    add_input(parser, "input of each run")
     run = parser.add_argument_group("each run")
     run.add_argument("-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="of the cron and its runs")
     run.add_argument("--config", metavar="JSON", help="tags, recursion_limit, configurable and metadata for the graph")
@@ -170,12 +163,8 @@ def configure_list(parser: argparse.ArgumentParser) -> None:
         "-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="crons with this in their metadata"
     )
     parser.add_argument("--enabled", choices=("yes", "no"), help="crons that start runs, or that do not for now")
-    parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most N crons (10)")
-    parser.add_argument("--offset", metavar="N", type=count(0), default=0, help="skip the first N crons (0)")
-    parser.add_argument("--sort-by", choices=_SORT_FIELDS, help="sort by this field")
-    parser.add_argument("--sort-order", choices=("asc", "desc"), help="ascending or descending")
-    parser.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
-    parser.add_argument("--ids", action="store_true", help="print only the ids")
+    add_page(parser, "crons")
+    add_sorting(parser, _SORT_FIELDS)
     parser.add_argument("--count", action="store_true", help="print only how many there are; without --enabled")
     add_connection(parser)
 
@@ -193,24 +182,21 @@ def run_list(args: argparse.Namespace) -> int:
             write_output(f"{client.crons.count(**filters)}\n")
             return exit_codes.OK
         found = client.crons.search(
-            enabled=None if args.enabled is None else args.enabled == "yes",
-            limit=args.limit,
-            offset=args.offset,
-            sort_by=args.sort_by,
-            sort_order=args.sort_order,
-            **filters,
+            enabled=None if args.enabled is None else args.enabled == "yes", **page(args), **sorting(args), **filters
         )
-    if args.ids:
-        write_output("".join(f"{cron.cron_id}\n" for cron in found))
-    elif args.json or not is_terminal():
-        for cron in found:
-            print_json(_described(cron), pretty=False)
-    else:
-        rows = [
-            [cron.cron_id, cron.schedule or "", "no" if cron.enabled is False else "yes", when(cron.next_run_date)]
-            for cron in found
-        ]
-        print_table(["CRON", "SCHEDULE", "ENABLED", "NEXT"], rows)
+    print_found(
+        args,
+        found,
+        id_of=lambda cron: cron.cron_id,
+        described=_described,
+        header=["CRON", "SCHEDULE", "ENABLED", "NEXT"],
+        row=lambda cron: [
+            cron.cron_id,
+            cron.schedule or "",
+            "no" if cron.enabled is False else "yes",
+            when(cron.next_run_date),
+        ],
+    )
     return exit_codes.OK
 
 
@@ -222,12 +208,7 @@ def configure_delete(parser: argparse.ArgumentParser) -> None:
 
 def run_delete(args: argparse.Namespace) -> int:
     with client_of(args) as client:
-        for cron_id in args.crons:
-            try:
-                client.crons.delete(cron_id)
-            except NotFoundError:
-                if not args.missing_ok:
-                    raise
+        delete_each(args.crons, client.crons.delete, missing_ok=args.missing_ok)
     return exit_codes.OK
 
 

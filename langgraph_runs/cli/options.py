@@ -9,7 +9,7 @@ from typing import Any, Dict
 from ..options import Durability, IfNotExists, MultitaskStrategy, StreamMode
 from .values import count, flat, json_object, json_value, limit, names, pair, read_input, value_of
 
-__all__ = ["ENDINGS", "add_endings", "add_graph_options", "add_run_options", "graph_options", "run_options"]
+__all__ = ["ENDINGS", "add_endings", "add_graph_options", "add_input", "add_run_options", "graph_options", "run_options"]
 
 ENDINGS = ("cancel", "detach")
 
@@ -17,15 +17,7 @@ ENDINGS = ("cancel", "detach")
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and options for the assistant, the input and the run."""
     parser.add_argument("assistant", metavar="ASSISTANT", help="name of a graph, or id of an assistant")
-    given = parser.add_argument_group(
-        "input",
-        "JSON in UTF-8. KEY=VALUE pairs are merged into --input or --input-file; a value that is not valid JSON is taken as text.",
-    )
-    given.add_argument(
-        "pairs", metavar="KEY=VALUE", nargs="*", default=None, type=pair, help='a key of the input; a.b=1 means {"a": {"b": 1}}'
-    )
-    given.add_argument("-i", "--input", metavar="JSON", help="the input; @PATH reads it from a file")
-    given.add_argument("--input-file", metavar="PATH", help="the input, from a file, or from stdin for -")
+    given = add_input(parser, "input")
     given.add_argument(
         "--resume", metavar="ANSWER", help="instead of input: the answer to the question that the thread is paused at"
     )
@@ -44,6 +36,20 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="start one run for this key, however often the command is repeated; a repeated one gets the run of the first",
     )
+
+
+def add_input(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+    """Add the arguments and options that `read_input` reads; return their group, which has this title."""
+    given = parser.add_argument_group(
+        title,
+        "JSON in UTF-8. KEY=VALUE pairs are merged into --input or --input-file; a value that is not valid JSON is taken as text.",
+    )
+    given.add_argument(
+        "pairs", metavar="KEY=VALUE", nargs="*", default=None, type=pair, help='a key of the input; a.b=1 means {"a": {"b": 1}}'
+    )
+    given.add_argument("-i", "--input", metavar="JSON", help="the input; @PATH reads it from a file")
+    given.add_argument("--input-file", metavar="PATH", help="the input, from a file, or from stdin for -")
+    return given
 
 
 def add_graph_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:

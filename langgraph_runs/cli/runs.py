@@ -17,6 +17,7 @@ from .connection import add_connection, client_of, repeated
 from .console import as_json, is_terminal, print_json, print_message, print_table, write_output
 from .lock import add_lock, locked
 from .options import add_run_options, run_options
+from .records import delete_each
 from .values import count, flat, limit, moment, names, pair
 
 __all__ = ["COMMANDS", "CREATE", "add_filters", "described", "filters", "when"]
@@ -204,16 +205,13 @@ def configure_delete(parser: argparse.ArgumentParser) -> None:
 
 def run_delete(args: argparse.Namespace) -> int:
     with client_of(args) as client:
-        for run_id in args.runs:
-            try:
-                if not client.runs.get(args.thread, run_id).finished:
-                    raise CommandError(
-                        f"run {run_id} has not ended, and deleting does not stop it: cancel it first", exit_codes.BUSY
-                    )
-                client.runs.delete(args.thread, run_id)
-            except NotFoundError:
-                if not args.missing_ok:
-                    raise
+
+        def delete(run_id: str) -> None:
+            if not client.runs.get(args.thread, run_id).finished:
+                raise CommandError(f"run {run_id} has not ended, and deleting does not stop it: cancel it first", exit_codes.BUSY)
+            client.runs.delete(args.thread, run_id)
+
+        delete_each(args.runs, delete, missing_ok=args.missing_ok)
     return exit_codes.OK
 
 

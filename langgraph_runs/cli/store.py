@@ -8,7 +8,8 @@ from typing import List
 from .. import exit_codes
 from .command import Command, CommandError
 from .connection import add_connection, client_of
-from .console import as_json, is_terminal, print_json, print_table, write_output
+from .console import as_json, print_json, write_output
+from .records import add_page, page, print_records
 from .runs import when
 from .values import count, flat, limit, pair, read_input
 
@@ -77,23 +78,21 @@ def configure_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("namespace", metavar="NAMESPACE", type=_labels, nargs="?", default=[], help=f"{_NAMESPACE}; default: all")
     parser.add_argument("-f", "--filter", metavar="KEY=VALUE", action="append", type=pair, help="items whose value has this")
     parser.add_argument("-q", "--query", metavar="TEXT", help="items that mean something like this, if the store has an index")
-    parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most N items (10)")
-    parser.add_argument("--offset", metavar="N", type=count(0), default=0, help="skip the first N items (0)")
+    add_page(parser, "items")
     parser.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
     add_connection(parser)
 
 
 def run_search(args: argparse.Namespace) -> int:
     with client_of(args) as client:
-        found = client.store.search_items(
-            args.namespace, filter=flat("--filter", args.filter), limit=args.limit, offset=args.offset, query=args.query
-        )
-    if args.json or not is_terminal():
-        for item in found.items:
-            print_json(as_json(item), pretty=False)
-    else:
-        rows = [[".".join(item.namespace), item.key, when(item.updated_at)] for item in found.items]
-        print_table(["NAMESPACE", "KEY", "UPDATED"], rows)
+        found = client.store.search_items(args.namespace, filter=flat("--filter", args.filter), query=args.query, **page(args))
+    print_records(
+        args,
+        found.items,
+        described=as_json,
+        header=["NAMESPACE", "KEY", "UPDATED"],
+        row=lambda item: [".".join(item.namespace), item.key, when(item.updated_at)],
+    )
     return exit_codes.OK
 
 
@@ -101,16 +100,13 @@ def configure_namespaces(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prefix", metavar="NAMESPACE", type=_labels, nargs="?", help=f"{_NAMESPACE}; default: all")
     parser.add_argument("--suffix", metavar="NAMESPACE", type=_labels, help="those that end with these labels")
     parser.add_argument("--max-depth", metavar="N", type=count(1), help="at most N labels of each")
-    parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=100, help="at most N namespaces (100)")
-    parser.add_argument("--offset", metavar="N", type=count(0), default=0, help="skip the first N namespaces (0)")
+    add_page(parser, "namespaces", limit=100)
     add_connection(parser)
 
 
 def run_namespaces(args: argparse.Namespace) -> int:
     with client_of(args) as client:
-        found = client.store.list_namespaces(
-            args.prefix, args.suffix, max_depth=args.max_depth, limit=args.limit, offset=args.offset
-        )
+        found = client.store.list_namespaces(args.prefix, args.suffix, max_depth=args.max_depth, **page(args))
     write_output("".join(f"{'.'.join(namespace)}\n" for namespace in found.namespaces))
     return exit_codes.OK
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict
 
-from .. import NotFoundError, Thread, exit_codes
+from .. import Thread, exit_codes
 from ..models import THREAD_STATUSES
 from .command import Command
 from .connection import add_connection, client_of
 from .console import as_json, is_terminal, print_json, print_table, write_output
+from .records import add_page, add_sorting, delete_each, page, print_found, sorting
 from .runs import when
 from .values import count, flat, limit, pair
 
@@ -115,12 +116,8 @@ def configure_list(parser: argparse.ArgumentParser) -> None:
         "-m", "--metadata", metavar="KEY=VALUE", action="append", type=pair, help="threads with this in their metadata"
     )
     parser.add_argument("--status", choices=THREAD_STATUSES, help="threads with this status; interrupted: waiting for a human")
-    parser.add_argument("-n", "--limit", metavar="N", type=count(1), default=10, help="at most N threads (10)")
-    parser.add_argument("--offset", metavar="N", type=count(0), default=0, help="skip the first N threads (0)")
-    parser.add_argument("--sort-by", choices=_SORT_FIELDS, help="sort by this field")
-    parser.add_argument("--sort-order", choices=("asc", "desc"), help="ascending or descending")
-    parser.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
-    parser.add_argument("--ids", action="store_true", help="print only the ids")
+    add_page(parser, "threads")
+    add_sorting(parser, _SORT_FIELDS)
     add_connection(parser)
 
 
@@ -129,22 +126,22 @@ def run_list(args: argparse.Namespace) -> int:
         threads = client.threads.search(
             metadata=flat("--metadata", args.metadata),
             status=args.status,
-            limit=args.limit,
-            offset=args.offset,
-            sort_by=args.sort_by,
-            sort_order=args.sort_order,
+            **page(args),
+            **sorting(args),
         )
-    if args.ids:
-        write_output("".join(f"{thread.thread_id}\n" for thread in threads))
-    elif args.json or not is_terminal():
-        for thread in threads:
-            print_json(described(thread), pretty=False)
-    else:
-        rows = [
-            [thread.thread_id, thread.status or "", when(thread.updated_at), str(thread.metadata.get("graph_id") or "")]
-            for thread in threads
-        ]
-        print_table(["THREAD", "STATUS", "UPDATED", "GRAPH"], rows)
+    print_found(
+        args,
+        threads,
+        id_of=lambda thread: thread.thread_id,
+        described=described,
+        header=["THREAD", "STATUS", "UPDATED", "GRAPH"],
+        row=lambda thread: [
+            thread.thread_id,
+            thread.status or "",
+            when(thread.updated_at),
+            str(thread.metadata.get("graph_id") or ""),
+        ],
+    )
     return exit_codes.OK
 
 
@@ -156,12 +153,7 @@ def configure_delete(parser: argparse.ArgumentParser) -> None:
 
 def run_delete(args: argparse.Namespace) -> int:
     with client_of(args) as client:
-        for thread_id in args.threads:
-            try:
-                client.threads.delete(thread_id)
-            except NotFoundError:
-                if not args.missing_ok:
-                    raise
+        delete_each(args.threads, client.threads.delete, missing_ok=args.missing_ok)
     return exit_codes.OK
 
 
