@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
-import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -29,8 +30,8 @@ def _no_records(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="session")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Optional[Path]]:
-    """A database in a file, with the tables of the project; None if the database of the settings is a server."""
+def empty_database() -> Iterator[Optional[bytes]]:
+    """The content of a file with the tables of the project; None if the database of the settings is a server."""
     from django.core.management import call_command
     from django.db import connections
     from django.db.backends.signals import connection_created
@@ -44,33 +45,39 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Optional[Path]]
     def hurry(sender: Any, connection: Any, **kwargs: Any) -> None:
         connection.cursor().execute("PRAGMA synchronous = OFF")
 
-    path = tmp_path_factory.mktemp("database") / "rows.sqlite3"
-    given = connections.settings["default"]
-    before = given["NAME"]
-    connections.close_all()
     connection_created.connect(hurry)
-    given["NAME"] = connections["default"].settings_dict["NAME"] = str(path)
-    call_command("migrate", verbosity=0)
-    connections.close_all()
-    yield path
-    connections.close_all()
+    with tempfile.TemporaryDirectory() as directory, _database_in(Path(directory) / "rows.sqlite3") as path:
+        call_command("migrate", verbosity=0)
+        connections.close_all()
+        content = path.read_bytes()
+    yield content
     connection_created.disconnect(hurry)
-    given["NAME"] = connections["default"].settings_dict["NAME"] = before
+
+
+@contextlib.contextmanager
+def _database_in(path: Path) -> Iterator[Path]:
+    """Within this block the database of the settings is this file, for all threads."""
+    from django.db import connections
+
+    connections.close_all()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(connections["default"].settings_dict, "NAME", str(path))  # the dict of the settings, which all threads share
+        yield path
+        connections.close_all()
 
 
 @pytest.fixture
-def database(tables: Optional[Path], tmp_path: Path) -> Iterator[None]:
+def database(empty_database: Optional[bytes], tmp_path: Path) -> Iterator[None]:
     """The tables, as they were made. Transactions are real ones, so that functions for after the commit run."""
     from django.core.management import call_command
     from django.db import connections
 
-    if tables is None:
+    if empty_database is None:
         yield
         call_command("flush", interactive=False, verbosity=0)
         connections.close_all()
         return
-    copy = tmp_path / "empty.sqlite3"
-    shutil.copy(tables, copy)
-    yield
-    connections.close_all()
-    shutil.copy(copy, tables)
+    path = tmp_path / "rows.sqlite3"
+    path.write_bytes(empty_database)
+    with _database_in(path):
+        yield
