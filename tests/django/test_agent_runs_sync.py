@@ -184,6 +184,24 @@ def test_old_threads_are_deleted(server: FakeRuns) -> None:
     assert (0, [], "") == sync("--delete-threads", "30")
 
 
+def test_a_thread_that_only_a_gateway_does_not_find_is_deleted_later(server: FakeRuns) -> None:
+    row = ended(server, succeeds({}))
+    AgentRun.objects.update(finished_at=timezone.now() - 31 * 24 * HOUR)
+    server.instead("DELETE", f"/threads/{row.thread_id}", refuses(404, "no such route"))
+
+    code, lines, errors = sync("--delete-threads", "30")
+    assert (2, [], True) == (code, lines, "NotFoundError" in errors)
+    assert [row.thread_id] == again(row).own_thread_ids
+
+
+def test_a_thread_that_was_deleted_before_is_no_error(server: FakeRuns) -> None:
+    row = ended(server, succeeds({}))
+    AgentRun.objects.update(finished_at=timezone.now() - 31 * 24 * HOUR)
+    server.client().threads.delete(row.thread_id)
+
+    assert (0, [f"{row.pk} succeeded: deleted 1 thread"], "") == sync("--delete-threads", "30")
+
+
 # -- errors
 
 

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from ... import APIConnectionError, LangGraphRunsError, NotFoundError
+from ...call import states_absence
 from ..clients import get_client
 from .outcomes import carry_out_cancel, deliver, post, refresh
 from .posting import LEASE
@@ -150,10 +151,12 @@ def _one_by_one(rows: QuerySet[AgentRun]) -> Iterator[AgentRun]:
 
 
 def _delete_thread(row: AgentRun, thread_id: str) -> None:
+    """Delete a thread, unless the server itself says that it does not exist: an earlier call has deleted it."""
     try:
         get_client(row.server).threads.delete(thread_id)
-    except NotFoundError:
-        pass  # it was deleted before
+    except NotFoundError as error:
+        if not states_absence(error):
+            raise
 
 
 def _line(row: AgentRun, old: str) -> str:
