@@ -21,7 +21,7 @@ from .transitions import change, note
 if TYPE_CHECKING:
     from .models import AgentRun
 
-__all__ = ["carry_out_cancel", "deliver", "outcome_of", "post", "record_outcome", "refresh"]
+__all__ = ["carry_out_cancel", "deliver", "outcome_of", "post", "record_outcome", "refresh", "store_outcome"]
 
 #: Seconds between the first and the last response that show that the server has lost a run. One response is no evidence: a gateway,
 #: or another server behind it, may have given it.
@@ -65,7 +65,15 @@ def refresh(row: AgentRun) -> bool:
 
 
 def record_outcome(row: AgentRun, outcome: RunOutcome) -> bool:
-    """Store how the row's run ended; return True if the row has changed. `run_finished` is sent after the commit.
+    """Store how the row's run ended; return True if the row has changed. `run_finished` is sent after the commit."""
+    changed = store_outcome(row, outcome)
+    if changed:
+        transaction.on_commit(lambda: deliver(row, outcome.run), using=row._state.db, robust=True)
+    return changed
+
+
+def store_outcome(row: AgentRun, outcome: RunOutcome) -> bool:
+    """Store how the row's run ended; return True if the row has changed. The caller then calls `deliver`.
 
     Nothing is stored if the outcome is of another run, or does not say how the run ended.
     """
@@ -73,7 +81,7 @@ def record_outcome(row: AgentRun, outcome: RunOutcome) -> bool:
     if status is None or (outcome.run is not None and outcome.run.run_id != row.run_id):
         return False
     questions = [{"id": one.id, "value": one.value} for one in outcome.interrupts]
-    changed = change(
+    return change(
         row,
         [Status.STARTED, Status.LOST],
         status=status,
@@ -87,9 +95,6 @@ def record_outcome(row: AgentRun, outcome: RunOutcome) -> bool:
         claimed_until=None,
         unreported=True,
     )
-    if changed:
-        transaction.on_commit(lambda: deliver(row, outcome.run), using=row._state.db, robust=True)
-    return changed
 
 
 # -- the signal, once per run

@@ -8,7 +8,7 @@ from typing import Optional
 from ... import Run, RunOutcome
 from ..run_records import RunRecords
 from .models import AgentRun
-from .outcomes import deliver, record_outcome, refresh
+from .outcomes import deliver, refresh, store_outcome
 from .posting import ROW, record_start
 from .statuses import Status
 
@@ -30,7 +30,7 @@ class RowRecords(RunRecords):
             return True
         if row.status == Status.QUEUED:
             record_start(row, run)  # the webhook is faster than the response to the request that started the run
-        record_outcome(row, outcome)
+        store_outcome(row, outcome)
         return deliver(row, run)
 
     def stream_ended(self, run_id: str) -> None:
