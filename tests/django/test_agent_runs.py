@@ -375,6 +375,21 @@ def test_a_pause_is_answered_on_the_same_thread(server: FakeRuns, heard: Heard) 
     assert 2 == len(heard.finished)
 
 
+def test_a_row_that_began_with_a_command_at_a_checkpoint_is_answered_where_it_is_paused(server: FakeRuns) -> None:
+    thread_id = server.client().threads.create().thread_id
+    server.script(pauses("Send this?"))
+    row = AgentRun.objects.start(
+        "agent", thread_id=thread_id, command={"goto": "draft"}, checkpoint_id="1f0c", config={"tags": ["a"]}
+    )
+    server.started[-1].wait_for_end(5)
+    row.refresh()
+    server.script(succeeds({"sent": True}))
+    row.resume("yes")
+
+    run = server.assert_started(command={"resume": "yes"}, thread_id=thread_id, config={"tags": ["a"]})
+    assert run.run_id == again(row).run_id and "checkpoint_id" not in run.body
+
+
 def test_of_two_answers_the_second_is_refused(server: FakeRuns) -> None:
     row = ended(server, pauses("Send this?"))
     other = again(row)

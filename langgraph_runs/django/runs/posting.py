@@ -57,16 +57,17 @@ def post_unclaimed(row: AgentRun) -> None:
 
 def create_run(row: AgentRun) -> Run:
     """Create the run of the row, or return it if an earlier call with the row's key has created it."""
-    options: Dict[str, Any] = dict(row.options)
-    options["metadata"] = {**(options.get("metadata") or {}), ROW: row.idempotency_key}
+    options: Dict[str, Any] = {**row.options, "metadata": {**(row.options.get("metadata") or {}), ROW: row.idempotency_key}}
     thread_id = options.pop("thread_id", None)
-    given: Dict[str, Any] = {"input": row.input}
-    if row.answer is not None:
-        thread_id, given = row.thread_id, {"command": {"resume": row.answer}}
+    if row.answer is None:
+        options["input"] = row.input
+    else:
+        thread_id = row.thread_id
+        options.update(command={"resume": row.answer}, checkpoint=None, checkpoint_id=None)  # in place of where the row began
     # A later request may have to wait until the lock of an earlier one has expired, which takes ten seconds.
     timeout = _POST_SECONDS if row.was_claimed else seconds_for(row, _POST_SECONDS)
     return get_client(row.server).runs.create(
-        thread_id, row.assistant, idempotency_key=row.idempotency_key, timeout=timeout, **given, **options
+        thread_id, row.assistant, idempotency_key=row.idempotency_key, timeout=timeout, **options
     )
 
 
