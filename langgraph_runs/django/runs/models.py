@@ -21,7 +21,7 @@ from ..resume import ResumedStream, resume_stream
 from .managers import AgentRunManager
 from .outcomes import carry_out_cancel, deliver, outcome_of, post, record_outcome, refresh
 from .posting import post_unclaimed
-from .statuses import CANCELLABLE, ENDED, RETRYABLE
+from .statuses import CANCELLABLE, ENDED, RETRYABLE, SERVER_STATUSES
 from .statuses import Status as RunStatus
 from .stored_json import to_store
 from .transitions import change, read_again
@@ -158,7 +158,7 @@ class AgentRun(models.Model):
     @property
     def outcome(self) -> Optional[RunOutcome]:
         """How the run ended, as the library's calls say it; None while it has not, and for a lost run."""
-        return outcome_of(self) if self.status in (*ENDED, RunStatus.PAUSED) and self.status != RunStatus.LOST else None
+        return outcome_of(self) if self.status in SERVER_STATUSES else None
 
     # -- acting on the server; each method changes this object as well
 

@@ -47,12 +47,7 @@ SERVER_STATUSES: Mapping[str, str] = {
     Status.CANCELLED: "interrupted",
     Status.TIMED_OUT: "timeout",
 }
-_ENDS: Mapping[str, Status] = {
-    "success": Status.SUCCEEDED,
-    "error": Status.FAILED,
-    "interrupted": Status.CANCELLED,
-    "timeout": Status.TIMED_OUT,
-}
+_ENDS: Mapping[str, Status] = {word: Status(name) for name, word in SERVER_STATUSES.items() if name != Status.PAUSED}
 
 
 def status_of(outcome: RunOutcome) -> Optional[Status]:
