@@ -233,7 +233,7 @@ class AgentRunAdmin(_ModelAdmin):
         """See Django. The page has a button for each action that the row and the user allow."""
         row = self.get_object(request, object_id)
         buttons = [] if row is None else [
-            {"label": act.label, "url": reverse(self._act_url, args=[row.pk, name])}
+            {"label": act.label, "url": self._url_of("act", row.pk, name)}
             for name, act in _ACTS.items()
             if row.status in act.statuses and self._has(request, act.permission)
         ]  # fmt: skip
@@ -241,15 +241,17 @@ class AgentRunAdmin(_ModelAdmin):
 
     # -- actions
 
-    @property
-    def _act_url(self) -> str:
-        return f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_act"
+    def _name_of(self, page: str) -> str:
+        """Return the name of a page's URL, as Django makes it for its own pages."""
+        return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
+
+    def _url_of(self, page: str, *args: Any) -> str:
+        return reverse(f"{self.admin_site.name}:{self._name_of(page)}", args=args)
 
     def get_urls(self) -> List[Any]:
         """See Django."""
-        name = f"{self.opts.app_label}_{self.opts.model_name}_act"
         view = self.admin_site.admin_view(require_POST(self.act_view))
-        return [path("<uuid:pk>/run/<str:act>/", view, name=name), *super().get_urls()]
+        return [path("<uuid:pk>/run/<str:act>/", view, name=self._name_of("act")), *super().get_urls()]
 
     def act_view(self, request: HttpRequest, pk: Any, act: str) -> HttpResponse:
         """Carry out the action of a button, and show the page of the row again."""
@@ -258,8 +260,7 @@ class AgentRunAdmin(_ModelAdmin):
         if not (self.has_view_permission(request) and self._has(request, _ACTS[act].permission)):
             raise PermissionDenied
         self._carry_out(request, AgentRun.objects.filter(pk=pk), act)
-        url = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
-        return HttpResponseRedirect(reverse(url, args=[pk]))
+        return HttpResponseRedirect(self._url_of("change", pk))
 
     @admin.action(description="Cancel selected runs", permissions=["cancel"])
     def cancel_runs(self, request: HttpRequest, queryset: QuerySet[AgentRun]) -> None:
@@ -279,7 +280,7 @@ class AgentRunAdmin(_ModelAdmin):
     def _carry_out(self, request: HttpRequest, queryset: QuerySet[AgentRun], name: str) -> None:
         """Carry out an action for each row, and report how many it was done for, and what went wrong."""
         act, done, refused = _ACTS[name], 0, 0
-        for row in AgentRun.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))).order_by("created_at"):
+        for row in queryset.defer(None).order_by("created_at"):
             try:
                 act.work(row)
             except WrongStatusError:
