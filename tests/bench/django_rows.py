@@ -32,6 +32,7 @@ from typing import Any, Iterator
 from langgraph_runs import Client
 from langgraph_runs.devserver import DevServer
 
+from ..django.gunicorn import gunicorn_command, workers_of
 from ..readme import CHAPTERS, ROOT
 
 #: Seconds after which a row that has not ended is given up.
@@ -67,16 +68,8 @@ class Site:
     def __enter__(self) -> Site:
         write_project(self.directory)
         subprocess.run([sys.executable, "project.py", "migrate", "-v0"], cwd=self.directory, env=self._env, check=True)
-        command = [sys.executable, "-m", "gunicorn", "--preload", "--bind", f"fd://{self._socket.fileno()}", "--log-level", "error"]
-        command += [
-            "--workers",
-            str(self._workers),
-            "--threads",
-            str(THREADS),
-            "--worker-tmp-dir",
-            "/dev/shm",
-            "project:application",
-        ]
+        options = ("--workers", str(self._workers), "--threads", str(THREADS), "project:application")
+        command = gunicorn_command(self._socket.fileno(), *options)
         self._gunicorn = subprocess.Popen(
             command, cwd=self.directory, env=self._env, pass_fds=[self._socket.fileno()], stderr=self._log, stdout=self._log
         )
@@ -96,18 +89,8 @@ class Site:
         self._log.close()
 
     def _start_sync(self) -> None:
-        command = [
-            sys.executable,
-            "project.py",
-            "langgraph_runs",
-            "sync",
-            "--loop",
-            "0.5",
-            "--check-after",
-            "1",
-            "--concurrency",
-            "8",
-        ]
+        options = ("--loop", "0.5", "--check-after", "1", "--concurrency", "8")
+        command = [sys.executable, "project.py", "langgraph_runs", "sync", *options]
         self._sync = subprocess.Popen(command, cwd=self.directory, env=self._env, stderr=self._log, stdout=self._log)
 
     def kill_one(self) -> None:
@@ -128,8 +111,7 @@ class Site:
 
     def workers(self) -> list[int]:
         """Return the ids of the workers' processes."""
-        children = Path(f"/proc/{self._gunicorn.pid}/task/{self._gunicorn.pid}/children").read_text()
-        return [int(child) for child in children.split()]
+        return workers_of(self._gunicorn)
 
     def _kill(self, worker: int) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -19,6 +19,20 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 30.0
 
 
+def gunicorn_command(descriptor: int, *options: str) -> List[str]:
+    """A gunicorn that imports the application first, and listens on a socket that it inherits. The last option is the application."""
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--bind", f"fd://{descriptor}", "--log-level", "error"]
+    command += ["--worker-tmp-dir", "/dev/shm"] if os.path.isdir("/dev/shm") else []
+    command += ["--no-control-socket"] if _has_control_socket() else []
+    return [*command, *options]
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> List[int]:
+    """The process ids of the workers of a gunicorn."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return sorted(int(pid) for pid in children.split())
+
+
 class Gunicorn:
     """Serves tests.django.wsgi, preloaded, from a ``with`` block; *options* go to the command."""
 
@@ -34,21 +48,8 @@ class Gunicorn:
 
     def __enter__(self) -> Gunicorn:
         descriptor = self._socket.fileno()
-        command = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "--preload",
-            "--config",
-            "python:tests.django.gunicorn_conf",
-            "--bind",
-            f"fd://{descriptor}",
-            "--log-level",
-            "error",
-        ]
-        command += ["--worker-tmp-dir", "/dev/shm"] if os.path.isdir("/dev/shm") else []
-        command += ["--no-control-socket"] if _has_control_socket() else []
-        command += ["--workers", str(self._count), *self._options, "tests.django.wsgi"]
+        options = ("--config", "python:tests.django.gunicorn_conf", "--workers", str(self._count), *self._options)
+        command = gunicorn_command(descriptor, *options, "tests.django.wsgi")
         self._process = subprocess.Popen(command, cwd=ROOT, env=self._env, pass_fds=[descriptor])
         try:
             self._wait_ready()
@@ -94,8 +95,7 @@ class Gunicorn:
     def workers(self) -> List[int]:
         """The process ids of its workers."""
         assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
-        return sorted(int(pid) for pid in children.split())
+        return workers_of(self._process)
 
     def threads(self) -> int:
         """Of all workers."""
