@@ -34,12 +34,7 @@ def site(directory: str) -> Iterator[Any]:
 
     settings.ROOT_URLCONF = "tests.django.urls_rows"
     settings.DATABASES["default"]["NAME"] = str(Path(directory) / "rows.sqlite3")
-    settings.MIDDLEWARE = [
-        "django.contrib.sessions.middleware.SessionMiddleware",
-        "django.middleware.csrf.CsrfViewMiddleware",
-        "django.contrib.auth.middleware.AuthenticationMiddleware",
-        "django.contrib.messages.middleware.MessageMiddleware",
-    ]
+    settings.MIDDLEWARE = settings.ADMIN_MIDDLEWARE
     django.setup()
     from django.contrib.staticfiles.handlers import StaticFilesHandler
     from django.core.management import call_command

@@ -19,21 +19,16 @@ from langgraph_runs.django.runs.models import AgentRun
 from langgraph_runs.testing import FakeRuns, fails, never_ends, no_wait, pauses, succeeds
 
 from .rows import Heard, again, ended, heard_signals, server_of_rows, started  # noqa: F401
+from .settings_rows import ADMIN_MIDDLEWARE
 
 pytestmark = pytest.mark.usefixtures("server", "heard")
 Status = AgentRun.Status
 LIST = "/admin/langgraph_agent_runs/agentrun/"
-MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-]
 
 
 @pytest.fixture(autouse=True)
 def _middleware(server: FakeRuns) -> Iterator[None]:
-    with override_settings(MIDDLEWARE=MIDDLEWARE):
+    with override_settings(MIDDLEWARE=ADMIN_MIDDLEWARE):
         yield
 
 

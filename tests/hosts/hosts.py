@@ -58,7 +58,7 @@ class Place:
         return done.stdout
 
     def results(self, *command: str, **added: str) -> Results:
-        found: Results = json.loads(self.output(*command, str(self.fake_url), str(self.silent_url), **added).splitlines()[-1])
+        found: Results = json.loads(self.output(*command, self.fake_url, self.silent_url, **added).splitlines()[-1])
         return found
 
 
