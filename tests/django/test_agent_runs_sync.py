@@ -245,7 +245,9 @@ def test_only_the_rows_of_a_server(server: FakeRuns) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--delete-threads", "soon"], ["--check-after", "-1"], ["--concurrency", "0"], ["--frequently"]], ids=str
+    "arguments",
+    [["--delete-threads", "soon"], ["--delete-threads", "1e8"], ["--check-after", "-1"], ["--concurrency", "0"], ["--frequently"]],
+    ids=str,
 )
 def test_wrong_arguments_are_refused(arguments: List[str]) -> None:
     with pytest.raises(CommandError):

@@ -20,6 +20,8 @@ __all__ = ["Command"]
 
 
 _MOST_THREADS = 64
+#: So many days ago there is a date.
+_MOST_DAYS = 500_000
 
 
 class Command(BaseCommand):
@@ -41,15 +43,15 @@ class Command(BaseCommand):
         sync.add_argument(
             "--check-after",
             metavar="SECONDS",
-            type=_seconds,
+            type=_number,
             default=30.0,
             help="request runs that were not requested for so long (30)",
         )
         sync.add_argument(
-            "--delete-threads", metavar="DAYS", type=_seconds, help="delete the threads of rows that ended more than DAYS ago"
+            "--delete-threads", metavar="DAYS", type=_days, help="delete the threads of rows that ended more than DAYS ago"
         )
         sync.add_argument("--concurrency", metavar="N", type=_count, default=1, help="post or request N runs at a time (1)")
-        sync.add_argument("--loop", metavar="SECONDS", type=_seconds, help="repeat, with a pause, until SIGTERM or Ctrl-C")
+        sync.add_argument("--loop", metavar="SECONDS", type=_number, help="repeat, with a pause, until SIGTERM or Ctrl-C")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """See Django."""
@@ -107,11 +109,15 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def _number(text: str, below: float = 1e9) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 1e9:
-        raise CommandError(f"{text!r}: give a number, 0 or more", returncode=exit_codes.USAGE)
+    if not 0 <= value < below:
+        raise CommandError(f"{text!r}: give a number, 0 or more, and less than {below:,.0f}", returncode=exit_codes.USAGE)
     return value
+
+
+def _days(text: str) -> float:
+    return _number(text, _MOST_DAYS)
