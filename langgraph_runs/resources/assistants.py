@@ -11,7 +11,7 @@ from ..models import Assistant
 from ..options import CallOptions, LimitOptions, Params, SortOrder, documented
 from ..stored import AssistantGraph, AssistantsSearchResponse, AssistantVersion, GraphSchema
 from ..validation import check_choice, check_count, check_id
-from .resource import Resource, check_search
+from .resource import Resource, check_page, check_search
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -197,8 +197,7 @@ class AssistantsClient(Resource):
         **options: Unpack[CallOptions],
     ) -> List[AssistantVersion]:
         """Return versions of an assistant, newest first: at most *limit*, after skipping *offset*. Raises `NotFoundError`."""
-        check_count("limit", limit, least=1)
-        check_count("offset", offset, least=0)
+        check_page(limit, offset)
         assistant_id = check_id("assistant_id", assistant_id)
         with self._call("get_versions", options) as (scope, common):
             return api.get_versions(

@@ -10,7 +10,7 @@ from ..errors import InvalidRequestError
 from ..http import CommonOptions, Transport, parse_call_options
 from ..validation import check_choice, check_count, check_known
 
-__all__ = ["Resource", "check_search", "merged_arguments"]
+__all__ = ["Resource", "check_page", "check_search", "merged_arguments"]
 
 
 class Resource:
@@ -50,12 +50,17 @@ def merged_arguments(
     return {**arguments, **{name: value for name, value in by_name.items() if value is not None}, **options}
 
 
+def check_page(limit: int, offset: int) -> None:
+    """Check the arguments with which a call selects one page of what there is."""
+    check_count("limit", limit, least=1)
+    check_count("offset", offset, least=0)
+
+
 def check_search(
     limit: int, offset: int, *, sort_by: Optional[str], sort_order: Optional[str], sort_fields: Collection[str]
 ) -> None:
     """Check the arguments that every search has. Raise `InvalidRequestError` for the first wrong one."""
-    check_count("limit", limit, least=1)
-    check_count("offset", offset, least=0)
+    check_page(limit, offset)
     if sort_by is not None:
         check_choice("sort_by", sort_by, sort_fields)
     if sort_order is not None:

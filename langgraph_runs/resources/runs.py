@@ -30,7 +30,7 @@ from ..models import Run
 from ..options import CallOptions, CancelAction, ListOptions, MapOptions, RunStatus, Time, documented
 from ..runs import Filters, cancel_runs, list_newest, pages
 from ..validation import check_choice, check_count, check_id, shown
-from .resource import merged_arguments
+from .resource import check_page, merged_arguments
 from .run_joins import RunJoins
 
 if TYPE_CHECKING:
@@ -211,8 +211,7 @@ class RunsClient(RunJoins):
             by_name: Dict[str, Any] = {"limit": None if limit == 10 else limit, "offset": offset or None, "status": status}
             by_name.update(select=select, metadata=metadata, created_after=created_after, created_before=created_before)
             return self.list(thread_id, **merged_arguments("list", ListOptions, arguments, by_name, options))
-        check_count("limit", limit, least=1)
-        check_count("offset", offset, least=0)
+        check_page(limit, offset)
         filters = Filters.checked(status, select, metadata, created_after, created_before)
         thread_id = check_id("thread_id", thread_id)
         with self._call("list", options, thread_id=thread_id) as (scope, common):

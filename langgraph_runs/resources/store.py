@@ -12,7 +12,7 @@ from ..fields import as_object
 from ..options import CallOptions, LimitOptions, Params, documented
 from ..stored import Item, ListNamespaceResponse, SearchItemsResponse
 from ..validation import check_count, check_id
-from .resource import Resource
+from .resource import Resource, check_page
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -104,8 +104,7 @@ class StoreClient(Resource):
         store has an index. *refresh_ttl*: whether their time to live begins again. *headers* and *params* are sent in addition.
         """
         prefix = _labels("namespace_prefix", namespace_prefix, least=0)
-        check_count("limit", limit, least=1)
-        check_count("offset", offset, least=0)
+        check_page(limit, offset)
         with self._call("search_items", {**options, "headers": headers, "params": params}) as (scope, common):
             return api.search_items(
                 self._transport,
@@ -134,8 +133,7 @@ class StoreClient(Resource):
         *prefix* and *suffix*: the labels with which a namespace must begin and end. *max_depth*: the number of labels after which
         longer namespaces are cut.
         """
-        check_count("limit", limit, least=1)
-        check_count("offset", offset, least=0)
+        check_page(limit, offset)
         if max_depth is not None:
             check_count("max_depth", max_depth, least=1)
         filters = {
