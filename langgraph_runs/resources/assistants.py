@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Literal, Mapping, Optional, Sequence, Union, overload
+from typing import TYPE_CHECKING, Any, Dict, List, Literal, Mapping, Optional, Sequence, Union, get_args, overload
 
 from .. import api
 from ..errors import InvalidRequestError
 from ..fields import as_object
 from ..models import Assistant
-from ..options import CallOptions, LimitOptions, Params, SortOrder, documented
+from ..options import CallOptions, IfExists, LimitOptions, Params, SortOrder, documented
 from ..stored import AssistantGraph, AssistantsSearchResponse, AssistantVersion, GraphSchema
 from ..validation import check_choice, check_count, check_id
 from .resource import Resource, check_page, check_search
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AssistantsClient"]
 
-_SORT_FIELDS = ("assistant_id", "graph_id", "name", "created_at", "updated_at")
+_SortBy = Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]
 
 
 class AssistantsClient(Resource):
@@ -40,7 +40,7 @@ class AssistantsClient(Resource):
         context: Optional[Mapping[str, Any]] = None,
         metadata: Optional[Mapping[str, Any]] = None,
         assistant_id: Optional[str] = None,
-        if_exists: Optional[str] = None,
+        if_exists: Optional[IfExists] = None,
         name: Optional[str] = None,
         headers: Optional[Mapping[str, str]] = None,
         description: Optional[str] = None,
@@ -55,7 +55,7 @@ class AssistantsClient(Resource):
         after a broken connection. *headers* and *params* are sent in addition.
         """
         if if_exists is not None:
-            check_choice("if_exists", if_exists, ("raise", "do_nothing"))
+            check_choice("if_exists", if_exists, get_args(IfExists))
         fields = _fields(config=config, context=context, metadata=metadata, name=name, description=description)
         graph_id = check_id("graph_id", graph_id)
         assistant_id = None if assistant_id is None else check_id("assistant_id", assistant_id)
@@ -106,7 +106,7 @@ class AssistantsClient(Resource):
         name: Optional[str] = None,
         limit: int = 10,
         offset: int = 0,
-        sort_by: Optional[Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]] = None,
+        sort_by: Optional[_SortBy] = None,
         sort_order: Optional[SortOrder] = None,
         select: Optional[Sequence[str]] = None,
         response_format: Literal["array"] = "array",
@@ -122,7 +122,7 @@ class AssistantsClient(Resource):
         name: Optional[str] = None,
         limit: int = 10,
         offset: int = 0,
-        sort_by: Optional[Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]] = None,
+        sort_by: Optional[_SortBy] = None,
         sort_order: Optional[SortOrder] = None,
         select: Optional[Sequence[str]] = None,
         response_format: Literal["object"],
@@ -138,7 +138,7 @@ class AssistantsClient(Resource):
         name: Optional[str] = None,
         limit: int = 10,
         offset: int = 0,
-        sort_by: Optional[Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]] = None,
+        sort_by: Optional[_SortBy] = None,
         sort_order: Optional[SortOrder] = None,
         select: Optional[Sequence[str]] = None,
         response_format: Literal["array", "object"] = "array",
@@ -149,7 +149,7 @@ class AssistantsClient(Resource):
         *response_format*: ``"array"`` for a list, or ``"object"`` for an `AssistantsSearchResponse`, which has the assistants and
         the offset of the next page.
         """
-        check_search(limit, offset, sort_by=sort_by, sort_order=sort_order, sort_fields=_SORT_FIELDS)
+        check_search(limit, offset, sort_by=sort_by, sort_order=sort_order, sort_fields=get_args(_SortBy))
         check_choice("response_format", response_format, ("array", "object"))
         with self._call("search", options) as (scope, common):
             find = api.search_assistants if response_format == "array" else api.search_assistants_page

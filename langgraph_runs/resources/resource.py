@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Collection, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, Iterator, Mapping, Optional, Tuple, get_args
 
 from ..call import Scope
 from ..errors import InvalidRequestError
 from ..http import CommonOptions, Transport, parse_call_options
+from ..options import SortOrder
 from ..validation import check_choice, check_count, check_known
 
 __all__ = ["Resource", "check_page", "check_search", "merged_arguments"]
@@ -64,4 +65,4 @@ def check_search(
     if sort_by is not None:
         check_choice("sort_by", sort_by, sort_fields)
     if sort_order is not None:
-        check_choice("sort_order", sort_order, ("asc", "desc"))
+        check_choice("sort_order", sort_order, get_args(SortOrder))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ThreadsClient"]
 
-_SORT_FIELDS = ("thread_id", "status", "created_at", "updated_at", "state_updated_at")
+_SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 
 
 class ThreadsClient(Resource):
@@ -166,14 +166,14 @@ class ThreadsClient(Resource):
         status: Optional[ThreadStatus] = None,
         limit: int = 10,
         offset: int = 0,
-        sort_by: Optional[Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]] = None,
+        sort_by: Optional[_SortBy] = None,
         sort_order: Optional[SortOrder] = None,
         select: Optional[Sequence[str]] = None,
         extract: Optional[Mapping[str, str]] = None,
         **options: Unpack[CallOptions],
     ) -> List[Thread]:
         """Return threads whose metadata and values contain those given: at most *limit* (1 to 1000), after skipping *offset*."""
-        check_search(limit, offset, sort_by=sort_by, sort_order=sort_order, sort_fields=_SORT_FIELDS)
+        check_search(limit, offset, sort_by=sort_by, sort_order=sort_order, sort_fields=get_args(_SortBy))
         if status is not None:
             check_choice("status", status, THREAD_STATUSES)
         if metadata is not None:
