@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, get_args
 
 from .. import api
 from ..errors import InvalidRequestError
 from ..fields import as_object
 from ..http import CALL_OPTIONS
-from ..options import CallOptions, CronOptions, CronUpdateOptions, SortOrder, ThreadCronOptions, documented, option_docs
+from ..options import (
+    CallOptions,
+    CronOptions,
+    CronUpdateOptions,
+    OnCompletion,
+    SortOrder,
+    ThreadCronOptions,
+    documented,
+    option_docs,
+)
 from ..payloads import RunsCreatePayload, names_of, to_body
 from ..runs import create_cron
 from ..stored import Cron
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["CronsClient"]
 
 _SORT_FIELDS = ("cron_id", "assistant_id", "thread_id", "created_at", "updated_at", "next_run_date", "end_time")
-_ON_RUN_COMPLETED = ("delete", "keep")
 #: The options that are checked as those of a run are.
 _OF_RUNS = frozenset(option_docs(ThreadCronOptions)).intersection(names_of(RunsCreatePayload))
 
@@ -49,7 +57,7 @@ class CronsClient(Resource):
 
     def _create(self, call: str, thread_id: Optional[str], assistant_id: str, schedule: str, options: Mapping[str, Any]) -> Cron:
         known = option_docs(ThreadCronOptions if thread_id is not None else CronOptions)
-        fixed = {"assistant_id": check_id("assistant_id", assistant_id), "schedule": _schedule(schedule)}
+        fixed = {"assistant_id": check_id("assistant_id", assistant_id), "schedule": _schedule("schedule", schedule)}
         with self._call(call, options, thread_id=thread_id, further=known) as (scope, common):
             return create_cron(self._transport, scope, thread_id, {**fixed, **_fields(options)}, common)
 
@@ -67,8 +75,6 @@ class CronsClient(Resource):
         *metadata* are merged into those of the cron. Raises `NotFoundError`.
         """
         fields = _fields(options)
-        if "schedule" in fields:
-            _schedule(fields["schedule"])
         if "end_time" in options and options["end_time"] is None:
             fields["end_time"] = None
         if not fields:
@@ -146,26 +152,26 @@ def _fields(options: Mapping[str, Any]) -> Dict[str, Any]:
     given = {name: value for name, value in options.items() if value is not None and name not in CALL_OPTIONS}
     fields = to_body(RunsCreatePayload(**{name: value for name, value in given.items() if name in _OF_RUNS}))
     for name, value in given.items():
-        if name == "end_time":
-            fields[name] = _moment(name, value)
-        elif name == "timezone":
-            fields[name] = _zone(name, value)
-        elif name == "on_run_completed":
-            check_choice(name, value, _ON_RUN_COMPLETED)
-            fields[name] = value
-        elif name == "enabled":
-            if not isinstance(value, bool):
-                raise InvalidRequestError("enabled: give True or False")
-            fields[name] = value
-        elif name not in _OF_RUNS:
-            fields[name] = value
+        if name not in _OF_RUNS:
+            fields[name] = _CHECKS[name](name, value) if name in _CHECKS else value
     return fields
 
 
-def _schedule(value: Any) -> str:
+def _schedule(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InvalidRequestError("schedule: give text with minute, hour, day of the month, month and day of the week: '0 9 * * *'")
+        raise InvalidRequestError(f"{name}: give text with minute, hour, day of the month, month and day of the week: '0 9 * * *'")
     return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{name}: give True or False")
+    return value
+
+
+def _completion(name: str, value: Any) -> str:
+    check_choice(name, value, get_args(OnCompletion))
+    return str(value)
 
 
 def _moment(name: str, value: Any) -> str:
@@ -185,3 +191,13 @@ def _zone(name: str, value: Any) -> str:
     if not isinstance(found, str) or not found:
         raise InvalidRequestError(f"{name}: give the IANA name of a time zone, such as 'Europe/Berlin', or a ZoneInfo object")
     return found
+
+
+#: The checks of options that only crons have, by name. Each returns what is sent.
+_CHECKS: Dict[str, Callable[[str, Any], Any]] = {
+    "schedule": _schedule,
+    "timezone": _zone,
+    "end_time": _moment,
+    "enabled": _flag,
+    "on_run_completed": _completion,
+}
