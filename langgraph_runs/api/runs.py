@@ -107,7 +107,7 @@ def list_marked_runs(
     transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS, *, limit: int, offset: int
 ) -> ListedRuns:
     """Return one page of the thread's runs, with their markers. Caches are asked to pass the request on."""
-    options = CommonOptions(..., None, {**options.headers, "Cache-Control": "no-cache"}, options.params)
+    options = options.with_header("Cache-Control", "no-cache")
     request = build("GET", runs_path(thread_id), options, query=(("limit", limit), ("offset", offset)))
     response = transport.call(request, scope)
     values = own_record(response)

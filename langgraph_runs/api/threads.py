@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Uni
 
 from ..call import Scope
 from ..errors import BadRequestError, ConflictError, ResponseDecodeError
-from ..http import NO_OPTIONS, CommonOptions, Response, Transport, path_segment
+from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, path_segment
 from ..markers import BATCH_ITEM, KEYED, LOCK, MARKER, RELEASED, SEEN, THREAD_USE, marker_in
 from ..models import Thread, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
@@ -97,8 +97,8 @@ def update_thread(
     ttl: Ttl = None,
 ) -> Thread:
     """Merge *metadata* into the metadata of the thread, and return the thread."""
-    body = given(metadata=metadata, ttl=_ttl(ttl))
-    return _written(fetch_json(transport, scope, build("PATCH", thread_path(thread_id), options, body=body)), thread_id)
+    request = _update_request(thread_id, options, metadata, ttl)
+    return _written(fetch_json(transport, scope, request), thread_id)
 
 
 def update_thread_minimal(
@@ -111,9 +111,12 @@ def update_thread_minimal(
     ttl: Ttl = None,
 ) -> None:
     """Do as `update_thread`, but ask the server to respond without a body."""
-    options = CommonOptions(..., None, {**options.headers, "Prefer": "return=minimal"}, options.params)
-    body = given(metadata=metadata, ttl=_ttl(ttl))
-    check_done(transport.call(build("PATCH", thread_path(thread_id), options, body=body), scope))
+    request = _update_request(thread_id, options.with_header("Prefer", "return=minimal"), metadata, ttl)
+    check_done(transport.call(request, scope))
+
+
+def _update_request(thread_id: str, options: CommonOptions, metadata: Mapping[str, Any], ttl: Ttl) -> Request:
+    return build("PATCH", thread_path(thread_id), options, body=given(metadata=metadata, ttl=_ttl(ttl)))
 
 
 def delete_thread(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> None:
@@ -200,8 +203,8 @@ def create_lock(
 
 def get_lock(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> LockState:
     """Return a lock as it is now. Raise `NotFoundError` if there is none."""
-    options = CommonOptions(..., None, {**options.headers, "Cache-Control": "no-cache"}, options.params)
-    return _lock_state(transport.call(build("GET", thread_path(thread_id), options), scope))
+    request = build("GET", thread_path(thread_id), options.with_header("Cache-Control", "no-cache"))
+    return _lock_state(transport.call(request, scope))
 
 
 def touch_lock(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS, *, token: str) -> LockState:

@@ -36,6 +36,10 @@ class CommonOptions:
         """Return the options for a further request of the same call, to another endpoint: the headers only."""
         return CommonOptions(..., None, self.headers, [])
 
+    def with_header(self, name: str, value: str) -> CommonOptions:
+        """Return the options with one more header."""
+        return attrs.evolve(self, headers={**self.headers, name: value})
+
     def scope(self, transport: Transport) -> Scope:
         """Return the scope of the call, which begins now."""
         return transport.scope(self.timeout, self.signal)
