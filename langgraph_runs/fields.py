@@ -15,6 +15,8 @@ from .models import Checkpoint, kind_of
 
 __all__ = ["as_command", "as_object", "fields_of", "is_command", "is_send"]
 
+_OF_A_COMMAND = ("graph", "update", "resume", "goto")
+
 
 def fields_of(value: Any) -> Optional[Dict[str, Any]]:
     """Return the fields of an object whose class declares fields, else None. Values of fields are not converted.
@@ -73,9 +75,6 @@ def is_send(value: Any) -> bool:
     return not isinstance(value, (Mapping, type)) and hasattr(value, "node") and hasattr(value, "arg")
 
 
-_OF_A_COMMAND = ("graph", "update", "resume", "goto")
-
-
 def as_command(name: str, value: Any) -> Mapping[str, Any]:
     """Return *value*, a mapping or a ``Command``, as the object that the server takes.
 
@@ -100,12 +99,10 @@ def as_command(name: str, value: Any) -> Mapping[str, Any]:
     else:
         given = as_object(name, value)
         whole = given.keys() >= set(_OF_A_COMMAND)
-    reply_may_be_null = not whole
-    command = {
-        key: item
-        for key, item in given.items()
-        if (item is not None or (key == "resume" and reply_may_be_null)) and not (whole and key == "goto" and item in ((), []))
-    }
+    if whole:
+        command = {key: item for key, item in given.items() if item is not None and not (key == "goto" and item in ((), []))}
+    else:
+        command = {key: item for key, item in given.items() if item is not None or key == "resume"}
     if "goto" in command:
         goto = command["goto"]
         command["goto"] = [_as_target(one) for one in goto] if isinstance(goto, (list, tuple)) else _as_target(goto)
