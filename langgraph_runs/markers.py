@@ -72,8 +72,7 @@ def shown_request_id(marker: str) -> str:
     >>> shown_request_id("job 7 9f0c2a34"), shown_request_id("9f0c2a34")
     ('job 7', '9f0c2a34')
     """
-    given, _, unique = marker.rpartition(" ")
-    return given or unique.partition(";")[0]
+    return marker.rpartition(" ")[0] or _made_here(marker)[0]
 
 
 def keyed_marker(marker: str, key: str, fingerprint: Mapping[str, str]) -> str:
@@ -95,7 +94,7 @@ def key_in(marker: Optional[str]) -> Optional[str]:
     >>> key_in("job 7 0d9f;k1;input=ab"), key_in("0d9f")
     ('k1', None)
     """
-    _, *rest = (marker or "").rpartition(" ")[2].split(";")
+    _, *rest = _made_here(marker)
     return rest[0] if rest else None
 
 
@@ -105,8 +104,13 @@ def fingerprint_in(marker: Optional[str]) -> Dict[str, str]:
     >>> fingerprint_in("0d9f;k1;input=ab;config=cd")
     {'input': 'ab', 'config': 'cd'}
     """
-    pairs = (field.partition("=") for field in (marker or "").rpartition(" ")[2].split(";")[2:])
+    pairs = (field.partition("=") for field in _made_here(marker)[2:])
     return {urllib.parse.unquote(name): digest for name, _, digest in pairs}
+
+
+def _made_here(marker: Optional[str]) -> List[str]:
+    """Return the parts of a marker without the id that the caller gave: see `keyed_marker`."""
+    return (marker or "").rpartition(" ")[2].split(";")
 
 
 def take_marker(*records: Dict[str, Any]) -> Optional[str]:
