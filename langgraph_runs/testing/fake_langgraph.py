@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 from .._public import name_public
 from .dialect import Dialect
-from .fake_resources import ResourceReplies
+from .fake_resources import ResourceReplies, page_of
 from .fake_run import FakeRun, Program
 from .loopback_server import ReplySource, Request
 from .replies import Reply, drop_before_answer, reply, reply_json, run_headers, sse
@@ -230,7 +230,7 @@ class FakeLangGraph(ResourceReplies):
 
     def _route_threads(self, request: Request, method: str, parts: list[str], body: Any) -> Reply:
         if method == "POST" and parts == ["search"]:
-            return self._search(body)
+            return reply_json(200, page_of(self._found(body), body))
         if method == "POST" and parts == ["count"]:
             return reply_json(200, len(self._found(body)))
         if method == "POST" and parts == ["prune"]:
@@ -294,10 +294,6 @@ class FakeLangGraph(ResourceReplies):
         if body.get("if_exists") != "do_nothing":
             return self.error(409, f"Thread with ID {thread_id} already exists")
         return reply_json(200, self.threads[thread_id])
-
-    def _search(self, body: Any) -> Reply:
-        offset = body.get("offset", 0)
-        return reply_json(200, self._found(body)[offset : offset + body.get("limit", 10)])
 
     def _found(self, body: Any) -> list[dict[str, Any]]:
         wanted, ids = (body.get("metadata") or {}).items(), body.get("ids")

@@ -14,7 +14,7 @@ from .replies import Reply, reply, reply_json
 from .run_replies import RunReplies
 from .server_json import assistant_id_of, assistant_json, cron_json, is_id, new_id, now
 
-__all__ = ["ResourceReplies"]
+__all__ = ["ResourceReplies", "page_of"]
 
 #: The fields of an assistant that its versions have.
 _OF_A_VERSION = ("assistant_id", "version", "graph_id", "config", "context", "metadata", "created_at", "name", "description")
@@ -186,7 +186,7 @@ class ResourceReplies(RunReplies):
                 for (namespace, _), item in self.items.items()
                 if namespace[: len(prefix)] == prefix and wanted <= item["value"].items()
             ]
-            return reply_json(200, {"items": _slice(found, body)})
+            return reply_json(200, {"items": page_of(found, body)})
         if action not in (("PUT", "items"), ("DELETE", "items")):
             return None
         namespace = tuple(body.get("namespace") or ())
@@ -208,10 +208,11 @@ class ResourceReplies(RunReplies):
             for namespace, _ in self.items
             if namespace[: len(prefix)] == prefix and (not suffix or namespace[-len(suffix) :] == suffix)
         }
-        return reply_json(200, {"namespaces": [list(namespace) for namespace in _slice(sorted(found), body, 100)]})
+        return reply_json(200, {"namespaces": [list(namespace) for namespace in page_of(sorted(found), body, 100)]})
 
 
-def _slice(found: list[Any], body: Mapping[str, Any], limit: int = 10) -> list[Any]:
+def page_of(found: list[Any], body: Mapping[str, Any], limit: int = 10) -> list[Any]:
+    """Return the part of the found objects that the body of a search asks for; *limit* of them if it does not say how many."""
     offset = body.get("offset") or 0
     return found[offset : offset + (body.get("limit") or limit)]
 
@@ -221,7 +222,7 @@ def _page(found: list[dict[str, Any]], body: Mapping[str, Any]) -> Reply:
     if body.get("sort_by"):
         key: Callable[[dict[str, Any]], str] = lambda one: str(one.get(body["sort_by"]) or "")  # noqa: E731
         found = sorted(found, key=key, reverse=body.get("sort_order") == "desc")
-    page, select = _slice(found, body), body.get("select")
+    page, select = page_of(found, body), body.get("select")
     whole = reply_json(200, [{k: v for k, v in one.items() if k in select} for one in page] if select else page)
     end = (body.get("offset") or 0) + len(page)
     return whole if end >= len(found) else whole.with_header("X-Pagination-Next", str(end))
