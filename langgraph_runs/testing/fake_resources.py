@@ -56,7 +56,7 @@ class ResourceReplies(RunReplies):
         assistant_id = assistant_id_of(rest[0]) if rest[1:] == ["graph"] else rest[0]
         if not is_id(assistant_id):
             return self.error(422, "Invalid assistant ID: must be a UUID")
-        found_one = next((one for one in self._all_assistants() if one["assistant_id"] == assistant_id), None)
+        found_one = self._assistant(assistant_id)
         if found_one is None:
             about = f"Assistant with ID {assistant_id} not found" if method != "GET" else "Not Found"
             return self.error(404, about)
@@ -69,6 +69,7 @@ class ResourceReplies(RunReplies):
             return reply_json(200, one)
         if action == ("DELETE",):
             self.assistants.pop(assistant_id, None)
+            self._latest.pop(assistant_id, None)
             return reply(204)
         if action == ("GET", "graph"):
             ends = [{"source": "__start__", "target": "agent"}, {"source": "agent", "target": "__end__"}]
@@ -109,13 +110,16 @@ class ResourceReplies(RunReplies):
         made = [versions[self._latest[assistant_id] - 1] for assistant_id, versions in self.assistants.items()]
         return [one for one in own if one["assistant_id"] not in self.assistants] + made
 
+    def _assistant(self, assistant_id: str) -> Optional[dict[str, Any]]:
+        return next((one for one in self._all_assistants() if one["assistant_id"] == assistant_id), None)
+
     def _create_assistant(self, body: Any) -> Reply:
         if "graph_id" not in body:
             return self.error(422, '"graph_id" is a required property')
         assistant_id = body.get("assistant_id") or new_id()
         if not is_id(assistant_id):
             return self.error(422, "Invalid assistant ID: must be a UUID")
-        existing = next((one for one in self._all_assistants() if one["assistant_id"] == assistant_id), None)
+        existing = self._assistant(assistant_id)
         if existing is not None:
             if body.get("if_exists") == "do_nothing":
                 return reply_json(200, existing)

@@ -382,6 +382,18 @@ def test_assistants_and_info_have_endpoints() -> None:
         assert (assistant.assistant_id, "agent") == (run.assistant_id, run.metadata["graph_id"])
 
 
+def test_the_assistant_of_a_graph_is_as_new_after_it_was_deleted() -> None:
+    """Its versions are gone, and which of them was the current one."""
+    with fake_server() as fake:
+        client = fake.client()
+        (assistant,) = client.assistants.search()
+        client.assistants.update(assistant.assistant_id, name="Two")
+        client.assistants.delete(assistant.assistant_id)
+        (version,) = client.assistants.get_versions(assistant.assistant_id)
+        assert (1, "agent") == (version.version, version.name)
+        assert [assistant] == client.assistants.search()
+
+
 @pytest.mark.parametrize(
     "dialect", [Dialect(newline="\n", ids="uuid", end_event=True), Dialect(prefix="/api", locations=False)], ids=str
 )
