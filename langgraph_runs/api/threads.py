@@ -65,7 +65,7 @@ def create_thread(
         if thread_id is None or not scope.may_have_been_executed:
             raise
         # An earlier attempt created the thread, and its response was lost.
-        return get_thread(transport, scope, thread_id)
+        return get_thread(transport, scope, thread_id, options.headers_only)
 
 
 def _written(value: Any, thread_id: Optional[str]) -> Thread:

@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import attrs
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -205,6 +206,15 @@ def test_a_create_whose_thread_is_null_is_on_the_thread_of_the_request() -> None
     run = client.runs.create(THREAD, "work")
     assert (THREAD, None, 1795223393, {"k": 1}) == (run.thread_id, run.created_at, run.extra["created_at"], run.extra["output"])
     assert "" == client.runs.create(None, "work").thread_id
+
+
+def test_a_thread_whose_create_was_lost_is_read_with_the_headers_of_the_call() -> None:
+    """They may hold the credentials of the user for whom the call is made."""
+    thread = {"thread_id": THREAD, "status": "idle", "metadata": {}}
+    client, played = client_of(requests.ConnectionError("reset"), reply({"detail": "the thread exists"}, 409), reply(thread))
+    assert THREAD == client.threads.create(thread_id=THREAD, headers={"Authorization": "Bearer ada"}, params={"a": "b"}).thread_id
+    assert ["POST /threads?a=b", "POST /threads?a=b", f"GET /threads/{THREAD}"] == played.asked
+    assert {"Bearer ada"} == {request.headers.get("Authorization") for request in played.requests}
 
 
 def test_a_page_after_a_create_is_looked_up() -> None:
