@@ -9,6 +9,8 @@ from typing import Any, List, Tuple
 import pytest
 
 from langgraph_runs import (
+    AbortController,
+    AbortedError,
     APIStatusError,
     ConflictError,
     CreateUncertainError,
@@ -137,6 +139,25 @@ def test_a_cleanup_is_tried_again_if_its_failure_may_pass(
         assert not runner.delete_thread(THREAD)
     assert [LIST] == played.asked
     assert is_tried_again is ("left behind" not in caplog.text)
+
+
+def test_a_cleanup_that_the_end_of_a_map_interrupts_is_left_to_be_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """The task ends at once, with its result; the cleanup workers delete its thread."""
+    controller = AbortController()
+
+    def stop(_: Any) -> Reply:
+        controller.abort("the map was stopped")
+        return reply({"values": {}, "next": []})
+
+    runner, played, _ = runner_of(reply({"n": 2}, **IDS), SUCCEEDED, stop)
+    result = runner.run(task_of(delete=(True, True)), controller.signal)
+    assert [CREATE, LIST, STATE] == played.asked
+    assert result.outcome is not None and result.error is None and result.thread_left
+    with pytest.raises(AbortedError):
+        runner.delete_thread(THREAD, signal=controller.signal)
+    with pytest.raises(AbortedError):
+        runner.cancel_run(THREAD, delete=True, may_still_arrive=False, keep_successful=False, signal=controller.signal)
+    assert "left behind" not in caplog.text
 
 
 @pytest.mark.parametrize(
