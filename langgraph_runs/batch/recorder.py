@@ -302,7 +302,9 @@ class LedgerRecorder:
                         self._dispatcher.delete_thread(old)
             elif held:
                 results.append(one.result)
-                if deletes.get(key):
+                if one.task_result.thread_left:
+                    self.cancel_run(in_flight)  # its time was over, and the task runner could not cancel it
+                elif deletes.get(key):
                     self._dispatcher.delete_thread(in_flight.thread_id, run=one.result.run)
             else:
                 in_flight.claim = None

@@ -61,7 +61,7 @@ class TaskResult:
     superseded: bool = False
     #: True if a request of the task, or another one at the same time, failed without a response.
     contact_lost: bool = False
-    #: True if the thread was to be deleted, and is still there.
+    #: True if the thread was to be deleted, or its run to be cancelled, and that must be tried again.
     thread_left: bool = False
 
 

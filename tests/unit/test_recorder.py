@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 
-from langgraph_runs import APIConnectionError, BatchResult, Ledger, LedgerEntry, RunFailedError, RunOutcome
+from langgraph_runs import APIConnectionError, BatchResult, DeadlineExceededError, Ledger, LedgerEntry, RunFailedError, RunOutcome
 from langgraph_runs.batch import MapConfig
 from langgraph_runs.batch.inputs import Item
 from langgraph_runs.batch.ledger import Claim, Purpose
@@ -42,7 +42,7 @@ class Dispatcher:
 
 
 def is_final(result: BatchResult) -> bool:
-    return not isinstance(result.error, APIConnectionError)
+    return not isinstance(result.error, APIConnectionError) or isinstance(result.error, DeadlineExceededError)
 
 
 @pytest.fixture
@@ -135,6 +135,20 @@ def test_a_result_that_is_not_final_leaves_the_input_to_the_next_map(
     recorder.record([finished(task, CUT)], [])
     assert ("started", task.thread_id) == (entry(ledger).status, entry(ledger).thread_id)
     assert [] == dispatcher.deleted == dispatcher.cancelled
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_run_over_its_time_that_could_not_be_cancelled_is_cancelled_by_the_cleanup_workers(
+    ledger: Ledger, dispatcher: Any, time: Time, keep: bool
+) -> None:
+    """As without a ledger. Its thread cannot be deleted before."""
+    recorder = recorder_of(ledger, dispatcher, time, keep_threads=keep)
+    task = started(recorder, "a")
+    late = TaskResult(error=DeadlineExceededError("late", timeout=1.0), run_id="r", thread_left=True)
+    recorder.record([finished(task, late)], [])
+    assert "failed" == entry(ledger).status
+    assert ([], [(task.thread_id, not keep, True)]) == (dispatcher.deleted, dispatcher.cancelled)
+    recorder.close()
 
 
 def test_a_superseded_run_gets_another_thread(ledger: Ledger, recorder: LedgerRecorder, dispatcher: Any) -> None:
