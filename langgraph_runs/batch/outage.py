@@ -149,11 +149,13 @@ class OutageWatch:
 
     def refused(self, error: LangGraphRunsError, seconds: float) -> None:
         """Note that an input was refused, and that the next one starts after *seconds*."""
-        now = self._clock()
         self.error = error
+        if self.is_down:
+            return  # the probes decide
+        now = self._clock()
         if self._refused_since is None:
             self._refused_since = now
-        if not self.is_down and now - self._refused_since >= _REFUSALS_SHOWN_AFTER:
+        if now - self._refused_since >= _REFUSALS_SHOWN_AFTER:
             self._began_at = self._refused_since
             self._show(seconds, refuses=True)
 
@@ -165,7 +167,7 @@ class OutageWatch:
 
     def elapsed(self) -> float:
         """Return the seconds since the outage began."""
-        return self._clock() - (self._began_at if self._refused_since is None else self._refused_since)
+        return self._clock() - self._began_at
 
     def is_over(self) -> bool:
         """Return True if the map has waited for as long as it may."""
@@ -200,7 +202,7 @@ class OutageWatch:
     # -- showing it
 
     def _show(self, pause: float, *, refuses: bool) -> None:
-        now, elapsed = datetime.datetime.now(datetime.timezone.utc).astimezone(), self._clock() - self._began_at
+        now, elapsed = datetime.datetime.now(datetime.timezone.utc).astimezone(), self.elapsed()
         before = self.outage
         since = before.since if before is not None and before.refuses is refuses else now - datetime.timedelta(seconds=elapsed)
         assert self.error is not None

@@ -131,6 +131,20 @@ def test_each_outage_has_its_own_time(time: Time) -> None:
         watch.probe_succeeded()
 
 
+def test_a_refusal_during_an_outage_does_not_begin_its_time_again(time: Time) -> None:
+    """As of a task that was in flight, from a gateway."""
+    watch = watch_of(time, 60.0)
+    watch.probe_failed(REFUSED)
+    time.now += 50.0
+    watch.refused(BUSY, 1.0)
+    assert watch.is_down and 50.0 == watch.elapsed()
+    watch.probe_succeeded()
+    watch.refused(BUSY, 1.0)
+    time.now += 5.0
+    watch.refused(BUSY, 1.0)
+    assert watch.outage is not None and watch.outage.refuses and 5.0 == watch.elapsed()
+
+
 def test_a_success_during_an_outage_is_a_reason_to_probe_at_once(time: Time) -> None:
     watch = watch_of(time)
     watch.probe_failed(REFUSED)
