@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Dict, Iterator, List, Optional, Protocol, Sequence
+from typing import Any, Dict, List, Optional, Protocol, Sequence
 
 from ...errors import InvalidRequestError
 from .sqlite_file import check_path
@@ -52,7 +52,7 @@ class Source(Protocol):
         """Open the ledger for a map; make it if there is none."""
 
     def open_reader(self) -> contextlib.AbstractContextManager[LedgerReader]:
-        """Return a context manager that opens the ledger and closes it."""
+        """Open the ledger for reading. Return a context manager that closes it."""
 
 
 class _File:
@@ -65,10 +65,8 @@ class _File:
     def open_store(self, purpose: Purpose) -> LedgerStore:
         return SqliteStore(self.name, purpose)
 
-    @contextlib.contextmanager
-    def open_reader(self) -> Iterator[LedgerReader]:
-        with contextlib.closing(SqliteReader(self.name)) as reader:
-            yield reader
+    def open_reader(self) -> contextlib.AbstractContextManager[LedgerReader]:
+        return contextlib.closing(SqliteReader(self.name))
 
 
 class _Database:
@@ -88,12 +86,10 @@ class _Database:
 
         return PostgresqlStore(self._url, purpose)
 
-    @contextlib.contextmanager
-    def open_reader(self) -> Iterator[LedgerReader]:
+    def open_reader(self) -> contextlib.AbstractContextManager[LedgerReader]:
         from .postgresql import PostgresqlReader
 
-        with contextlib.closing(PostgresqlReader(self._url)) as reader:
-            yield reader
+        return contextlib.closing(PostgresqlReader(self._url))
 
 
 def source_of(ledger: Any) -> Source:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Sequence
 
 from .sqlite_file import RERUN_FAILED, SqliteFile
+from .store import PAGE_COLUMNS
 
 __all__ = ["SqliteReader"]
-
-_COLUMNS = 'id, key, place, status, "values", error, run_id, thread_id, attempts, seconds, paused'
 
 
 class SqliteReader:
@@ -28,7 +27,7 @@ class SqliteReader:
     def page(self, status: Optional[str], after: int, limit: int) -> List[Any]:
         """See `LedgerReader`."""
         where, values = ("status = ? AND id > ?", [status, after]) if status is not None else ("id > ?", [after])
-        return self._file.all(f"SELECT {_COLUMNS} FROM entry WHERE {where} ORDER BY id LIMIT ?", [*values, limit])
+        return self._file.all(f"SELECT {PAGE_COLUMNS} FROM entry WHERE {where} ORDER BY id LIMIT ?", [*values, limit])
 
     def retry_failed(self, keys: Optional[Sequence[str]], *, new_options: bool) -> int:
         """See `LedgerReader`."""

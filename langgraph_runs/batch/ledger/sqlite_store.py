@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from .sqlite_file import ORPHANED_THREADS, RERUN_FAILED, LockFile, SqliteFile
 from .store import Changes, Claim, Finish, Move, Purpose, Record, Release, Wanted, Written
@@ -88,7 +88,7 @@ class SqliteStore:
                 [key],
             )
             if row is not None:
-                records[key] = _record(row)
+                records[key] = Record.of_row(row)
         return records
 
     def orphaned_threads(self, limit: int) -> List[str]:
@@ -215,19 +215,3 @@ class SqliteStore:
         finally:
             self._file.close()
             self._lock.release()
-
-
-def _record(row: Any) -> Record:
-    digest, status, claimed, thread_id, run_id, attempts, seconds, paused, values, error = row
-    return Record(
-        digest=digest,
-        status=status,
-        claimed=bool(claimed),
-        thread_id=thread_id,
-        run_id=run_id,
-        attempts=attempts,
-        seconds=seconds,
-        paused=bool(paused),
-        values=values,
-        error=error,
-    )

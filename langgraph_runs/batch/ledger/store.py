@@ -13,7 +13,7 @@ from ...errors import LangGraphRunsError, LedgerError
 from ...serialization import digest_of, encode, parse
 from ..results import BatchResult, error_from, error_text
 
-__all__ = ["Changes", "Claim", "Finish", "LedgerStore", "Move", "Purpose", "Record", "Release", "Wanted", "Written"]
+__all__ = ["PAGE_COLUMNS", "Changes", "Claim", "Finish", "LedgerStore", "Move", "Purpose", "Record", "Release", "Wanted", "Written"]
 
 #: Options of a map that do not change the result of a run: they may differ from one map to the next with the same ledger.
 _WITHOUT_EFFECT = frozenset(
@@ -88,6 +88,23 @@ class Record:
     values: Any = attrs.field(repr=False)
     #: As `error_text` wrote it.
     error: Optional[str] = attrs.field(repr=False)
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Record:
+        """Return the record of a row, which has the columns in the order of the fields."""
+        digest, status, claimed, thread_id, run_id, attempts, seconds, paused, values, error = row
+        return cls(
+            digest=digest,
+            status=status,
+            claimed=bool(claimed),
+            thread_id=thread_id,
+            run_id=run_id,
+            attempts=attempts,
+            seconds=seconds,
+            paused=bool(paused),
+            values=values,
+            error=error,
+        )
 
     @property
     def is_final(self) -> bool:
@@ -241,6 +258,10 @@ class Written:
     records: Dict[str, Record] = attrs.field(factory=dict)
     #: The keys of the inputs that were finished, released or moved: those that the map held.
     held: Set[str] = attrs.field(factory=set)
+
+
+#: The columns of a row of `LedgerReader.page`, which have the same names in each storage.
+PAGE_COLUMNS = 'id, key, place, status, "values", error, run_id, thread_id, attempts, seconds, paused'
 
 
 class LedgerStore(Protocol):

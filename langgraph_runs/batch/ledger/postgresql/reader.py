@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Sequence
 
 from ....errors import LedgerError
+from ..store import PAGE_COLUMNS
 from .connection import connect, converted_errors
 from .schema import tables_exist
-from .statements import COLUMNS
 from .url import PostgresqlUrl
 
 __all__ = ["PostgresqlReader"]
@@ -54,7 +54,7 @@ class PostgresqlReader:
     def page(self, status: Optional[str], after: int, limit: int) -> List[Any]:
         """See `LedgerReader`."""
         return self._all(
-            f"SELECT {COLUMNS} FROM langgraph_runs_entry WHERE ledger = %(ledger)s AND id > %(after)s"
+            f"SELECT {PAGE_COLUMNS} FROM langgraph_runs_entry WHERE ledger = %(ledger)s AND id > %(after)s"
             + ("" if status is None else " AND status = %(status)s")
             + " ORDER BY id LIMIT %(limit)s",
             after=after,

@@ -12,7 +12,6 @@ from ..store import Changes
 
 __all__ = [
     "ADD_OWNER",
-    "COLUMNS",
     "LEDGER",
     "LOOK_UP",
     "MAKE_LEDGER",
@@ -56,8 +55,6 @@ _RECORD = (
     "entry.digest, entry.status, entry.owner IS NOT NULL, entry.thread_id, entry.run_id, entry.attempts, entry.seconds,"
     ' entry.paused, entry."values", entry.error'
 )
-#: The columns of a row of `LedgerReader.page`.
-COLUMNS = 'id, key, place, status, "values", error, run_id, thread_id, attempts, seconds, paused'
 LOOK_UP = f"SELECT entry.key, {_RECORD} FROM langgraph_runs_entry AS entry WHERE ledger = %s AND key = ANY(%s::text[])"
 ORPHANED_THREADS = "SELECT thread_id FROM langgraph_runs_orphaned_thread WHERE ledger = %s LIMIT %s"
 

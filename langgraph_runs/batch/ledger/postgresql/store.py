@@ -85,7 +85,7 @@ class PostgresqlStore:
     def look_up(self, keys: Sequence[str]) -> Dict[str, Record]:
         """See `LedgerStore`."""
         rows = self._session.run(lambda connection: connection.execute(statements.LOOK_UP, [self._ledger, list(keys)]).fetchall())
-        return {key: _record(row) for key, *row in rows}
+        return {key: Record.of_row(row) for key, *row in rows}
 
     def orphaned_threads(self, limit: int) -> List[str]:
         """See `LedgerStore`."""
@@ -112,7 +112,7 @@ class PostgresqlStore:
             if kind == "held":
                 written.held.add(key)
                 continue
-            record = _record(row)
+            record = Record.of_row(row)
             if kind == "record":
                 written.records[key] = record
                 continue
@@ -137,19 +137,3 @@ class PostgresqlStore:
                 connection.execute(statements.REMOVE_OWNER, [self._session.owner])
 
         self._session.close(work)
-
-
-def _record(row: Any) -> Record:
-    digest, status, claimed, thread_id, run_id, attempts, seconds, paused, values, error = row
-    return Record(
-        digest=digest,
-        status=status,
-        claimed=claimed,
-        thread_id=thread_id,
-        run_id=run_id,
-        attempts=attempts,
-        seconds=seconds,
-        paused=paused,
-        values=values,
-        error=error,
-    )
