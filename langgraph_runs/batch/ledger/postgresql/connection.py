@@ -127,4 +127,5 @@ def converted_errors(url: PostgresqlUrl) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise error_of(error, url) from error_of(error, url).__cause__
+        converted = error_of(error, url)
+        raise converted from converted.__cause__

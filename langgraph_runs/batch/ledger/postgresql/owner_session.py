@@ -26,7 +26,7 @@ from typing import Any, Callable, Iterator, List, Optional, TypeVar
 
 from ....call import polling_wait
 from ....errors import LedgerError
-from .connection import connect, error_of, is_transient
+from .connection import connect, converted_errors, error_of, is_transient
 from .url import PostgresqlUrl, load_psycopg
 
 __all__ = ["GRACE", "Session"]
@@ -82,10 +82,8 @@ class Session:
         self._statement_began: Optional[float] = None
         #: The connection that was opened last.
         self._opening: Any = None
-        try:
+        with converted_errors(url):
             self._connection = self._open(new=True)
-        except self._psycopg.Error as error:
-            raise error_of(error, url) from error_of(error, url).__cause__
         _all.add(self)
         self._thread = threading.Thread(target=_watch, args=(weakref.ref(self), self._closed), daemon=True)
         self._thread.name = "langgraph_runs-ledger"
@@ -123,7 +121,8 @@ class Session:
                 self._note_failure(error)
                 longest = _INTERRUPTED if self._interrupted.is_set() else self._max_outage
                 if not is_transient(error) or (longest is not None and time.monotonic() - began >= longest):
-                    raise error_of(error, self.url) from error_of(error, self.url).__cause__
+                    with converted_errors(self.url):
+                        raise
             except LedgerError:
                 raise
             except BaseException:

@@ -76,13 +76,16 @@ _VERSIONS = (
 
 def tables_exist(connection: Any, name: str) -> bool:
     """Return True if the tables exist in this version. Raises `LedgerError` if they are of a newer one."""
-    row = connection.execute("SELECT to_regclass('langgraph_runs_schema') IS NOT NULL").fetchone()
-    if not row[0]:
-        return False
-    (version,) = connection.execute("SELECT version FROM langgraph_runs_schema").fetchone()
+    version = _version(connection)
     if version > VERSION:
         raise LedgerError(f"the ledger {name} was made by a newer version of langgraph_runs: update it here too")
-    return bool(version == VERSION)
+    return version == VERSION
+
+
+def _version(connection: Any) -> int:
+    """Return the version of the tables; 0 if there are none."""
+    (exists,) = connection.execute("SELECT to_regclass('langgraph_runs_schema') IS NOT NULL").fetchone()
+    return int(connection.execute("SELECT version FROM langgraph_runs_schema").fetchone()[0]) if exists else 0
 
 
 def make_tables(connection: Any, name: str) -> None:
@@ -102,9 +105,7 @@ def _make_missing(connection: Any, name: str) -> None:
     with connection.transaction():
         if tables_exist(connection, name):
             return
-        row = connection.execute("SELECT to_regclass('langgraph_runs_schema') IS NOT NULL").fetchone()
-        version = connection.execute("SELECT version FROM langgraph_runs_schema").fetchone()[0] if row[0] else 0
-        for statements in _VERSIONS[version:]:
+        for statements in _VERSIONS[_version(connection) :]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute("UPDATE langgraph_runs_schema SET version = %s", [VERSION])
