@@ -9,7 +9,6 @@ from .pacing import RequestPacer
 
 __all__ = ["ConcurrencyLimit"]
 
-
 #: How many inputs start at once at the beginning, and the seconds after which twice as many may run. A server that refuses so many
 #: requests at once responds within that time, before all inputs have been sent to it.
 _FIRST_INPUTS, _DOUBLING = 4, 0.05
@@ -21,9 +20,9 @@ _GROWTH, _SLOWEST_GROWTH = 1.0, 64.0
 class ConcurrencyLimit:
     """An adaptive concurrency limit, shared by all inputs of a map: a refusal of one request delays all that come after it.
 
-    The limit is halved when the server refuses an input, and grows by one for each round of successes, up to *concurrency*; slowly
-    it grows without successes too, since runs may take long. At the
-    beginning it is small for some hundredths of a second. While the requests are spaced by *pacer*, the starts of inputs are too.
+    The limit is halved when the server refuses an input, and grows by one for each round of successes, up to *concurrency*. It also
+    grows without successes, slowly, since runs may take long. At the beginning it is small for some hundredths of a second. While
+    *pacer* spaces the requests, the starts of inputs are spaced too.
 
     >>> limit = ConcurrencyLimit(16, wait_initial=0.5, wait_max=8.0, retry_after_max=60.0, clock=lambda: 100.0)
     >>> limit.refused(3.0), limit.seconds_left(), limit.current

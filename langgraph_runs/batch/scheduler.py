@@ -202,25 +202,20 @@ class Scheduler:
 
     def _longest_wait(self) -> float:
         """Return the seconds to wait for the next result: 0 if a task can be started now."""
-        waits = [_LONGEST_WAIT]
         limit, watch = self._retries.limit, self._watch
-        if watch.outage is not None:
-            waits += [seconds for seconds in (watch.seconds_to_end(),) if seconds is not None]
+        waits = [_LONGEST_WAIT, watch.seconds_to_end(), self._recorder.poll_interval, self.meter.interval]
         if watch.is_down:
             if not self._dispatcher.is_probing:
                 waits.append(watch.seconds_to_probe())
-        elif self._waiting or self._may_read():
-            if self._free_slots() > 0:
-                waits.append(max(limit.seconds_left(), 0.0 if self._may_read() else self._waiting.seconds_to_ready()))
-            elif limit.grows_after is not None:
-                waits.append(limit.grows_after)
-        if not watch.is_down and self._dispatcher.seconds_to_cleanup is not None:
+        else:
             waits.append(self._dispatcher.seconds_to_cleanup)
-        if self._recorder.poll_interval is not None:
-            waits.append(self._recorder.poll_interval)
-        if self.meter.interval is not None:
-            waits.append(self.meter.interval)
-        return min(waits)
+            may_read = self._may_read()
+            if self._waiting or may_read:
+                if self._free_slots() > 0:
+                    waits.append(max(limit.seconds_left(), 0.0 if may_read else self._waiting.seconds_to_ready()))
+                else:
+                    waits.append(limit.grows_after)
+        return min(seconds for seconds in waits if seconds is not None)
 
     def _free_slots(self) -> int:
         """Return the number of tasks that may be started now."""
