@@ -41,6 +41,7 @@ _COLUMNS = (
 )
 #: Rows, and characters of their JSON text, in a row group of Parquet, at most. Until then they are in memory.
 _ROW_GROUP, _ROW_GROUP_TEXT = 10_000, 16 << 20
+_NULL = b"null"
 
 
 def result_row(result: BatchResult, *, with_input: bool) -> Dict[str, Any]:
@@ -61,16 +62,18 @@ def result_row(result: BatchResult, *, with_input: bool) -> Dict[str, Any]:
     return {**row, "input": parse(_json_of(result.input))} if with_input else row
 
 
-def _flat_row(result: BatchResult, *, with_input: bool) -> Dict[str, Any]:
-    row = result_row(result, with_input=with_input)
+def _flat_row(result: BatchResult) -> Dict[str, Any]:
+    row = result_row(result, with_input=False)
     error = row.pop("error") or {"class": None, "message": None}
     return {**row, "error_class": error["class"], "error_message": error["message"]}
 
 
 def _text_row(result: BatchResult, *, with_input: bool) -> Dict[str, Any]:
-    row = _flat_row(result, with_input=with_input)
-    for name in ("values", "input") if with_input else ("values",):
-        row[name] = None if row[name] is None else encode(row[name]).decode("utf-8")
+    row = _flat_row(result)
+    row["values"] = None if result.values is None else encode(result.values).decode("utf-8")
+    if with_input:
+        text = _json_of(result.input)
+        row["input"] = None if text == _NULL else text.decode("utf-8")
     return row
 
 
@@ -78,7 +81,7 @@ def _json_of(value: Any) -> bytes:
     try:
         return encode(value)
     except InvalidRequestError:  # an input that was refused because it has no JSON form
-        return b"null"
+        return _NULL
 
 
 class ResultFile:
@@ -239,7 +242,7 @@ def to_pandas(results: Iterable[BatchResult], *, with_input: bool) -> Any:
     except ImportError as error:
         raise InvalidRequestError("a DataFrame of results needs pandas: pip install pandas") from error
     names = [*_COLUMNS, "input"] if with_input else list(_COLUMNS)
-    rows = [{**_flat_row(result, with_input=False), "input": result.input} for result in results]
+    rows = [{**_flat_row(result), "input": result.input} for result in results]
     # Each column by itself, so that the values of runs stay the objects that they are.
     return pandas.DataFrame({name: pandas.Series([row[name] for row in rows], dtype=_TYPES.get(name, "object")) for name in names})
 
