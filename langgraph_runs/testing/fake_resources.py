@@ -216,7 +216,7 @@ class ResourceReplies(RunReplies):
 
 
 def page_of(found: list[Any], body: Mapping[str, Any], limit: int = 10) -> list[Any]:
-    """Return the part of the found objects that the body of a search asks for; *limit* of them if it does not say how many."""
+    """Return the part of the found objects that the body of a search selects; *limit* of them if it does not say how many."""
     offset = body.get("offset") or 0
     return found[offset : offset + (body.get("limit") or limit)]
 
