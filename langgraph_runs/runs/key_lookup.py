@@ -66,10 +66,10 @@ class KeyLookup:
             of_key[0].note_in(self._traits, shows_marker=self._marker.is_shown_by(of_key[0]))
             self._remove_younger(of_key, own)
             return of_key[0]
-        shows_none = bool(rows) and not any(row.marker is not None or row.has_metadata for row in rows)
-        if self._derived and shows_none and problem is None:
-            return min(rows, key=_age)  # the thread was made for the run of the key
-        if problem is None and not all(row.marker is not None or row.has_metadata for row in rows):
+        shown = [row.marker is not None or row.has_metadata for row in rows]
+        if problem is None and not all(shown):
+            if self._derived and not any(shown):
+                return min(rows, key=_age)  # the thread was made for the run of the key
             problem = "the server does not show the metadata of runs"
         if problem is not None:
             message = f"idempotency_key: it is not known whether the key has a run on the thread: {problem}"

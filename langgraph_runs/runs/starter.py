@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, TypeVar, Union
 
 import attrs
@@ -49,7 +50,7 @@ class RunStarter:
 
     def create(self, start: PreparedStart, scope: Scope) -> Run:
         """Create a run and return it. Does not wait for its end."""
-        created = self._send(start, scope, recover=True) if start.key is None else self._send_keyed(start, scope)
+        created = self._send(start, scope, recover=True)
         if isinstance(created, RecoveredRun):
             run = self._fetch(created, start, scope)
         else:
@@ -147,58 +148,37 @@ class RunStarter:
 
     def open(self, start: PreparedStart, scope: Scope) -> Union[ByteStream, RecoveredRun]:
         """Start a run for a stream and return the open response, or the run if the response was lost."""
-        scope.note_run(thread_id=start.thread_id)
-
-        def open_once(request: Request, repeats: bool) -> Union[ByteStream, RecoveredRun]:
-            with explained_refusals(self.transport, scope, start.thread_id, start.options):
-                return self.creator.open_once(
-                    request,
-                    scope,
-                    thread_id=start.thread_id,
-                    marker=start.marker,
-                    recover=start.survives_disconnect,
-                    own_thread=start.own_thread,
-                    repeats=repeats,
-                )
-
-        return open_once(start.request, True) if start.key is None else self._once_per_key(start, scope, open_once)
-
-    def _send_keyed(self, start: PreparedStart, scope: Scope) -> Union[Response, RecoveredRun]:
-        """Create the run of an idempotency key, or find it. Return the response to the create, or the run."""
-
-        def send_once(request: Request, repeats: bool) -> Union[Response, RecoveredRun]:
-            with explained_refusals(self.transport, scope, start.thread_id, start.options):
-                return self.creator.send_once(
-                    request,
-                    scope,
-                    thread_id=start.thread_id,
-                    marker=start.marker,
-                    own_thread=start.own_thread,
-                    repeats=repeats,
-                )
-
-        return self._once_per_key(start, scope, send_once)
-
-    def _once_per_key(
-        self, start: PreparedStart, scope: Scope, send: Callable[[Request, bool], Union[R, RecoveredRun]]
-    ) -> Union[R, RecoveredRun]:
-        keyed: KeyedStart[R] = KeyedStart(
-            self.transport, self.traits, start, scope, send, repeat_refused=self.creator.repeat_refused
-        )
-        return keyed.run()
+        return self._start(self.creator.open_once, start, scope, recover=start.survives_disconnect)
 
     def _send(self, start: PreparedStart, scope: Scope, *, recover: bool) -> Union[Response, RecoveredRun]:
+        # With a key, the run of the response may be removed again, and must not be reported before that is known.
+        on_headers = start.note_headers(scope) if start.key is None else None
+        return self._start(functools.partial(self.creator.send_once, on_headers=on_headers), start, scope, recover=recover)
+
+    def _start(
+        self, send: Callable[..., Union[R, RecoveredRun]], start: PreparedStart, scope: Scope, *, recover: bool
+    ) -> Union[R, RecoveredRun]:
+        """Create the run with *send*, a method of the creator. With an idempotency key, find it if it exists."""
         scope.note_run(thread_id=start.thread_id)
-        with explained_refusals(self.transport, scope, start.thread_id, start.options):
-            return self.creator.send_once(
-                start.request,
-                scope,
-                thread_id=start.thread_id,
-                marker=start.marker,
-                recover=recover,
-                own_thread=start.own_thread,
-                on_headers=start.note_headers(scope),
-            )
+
+        def send_once(request: Request, repeats: bool) -> Union[R, RecoveredRun]:
+            with explained_refusals(self.transport, scope, start.thread_id, start.options):
+                return send(
+                    request,
+                    scope,
+                    thread_id=start.thread_id,
+                    marker=start.marker,
+                    recover=recover,
+                    own_thread=start.own_thread,
+                    repeats=repeats,
+                )
+
+        if start.key is None:
+            return send_once(start.request, True)
+        keyed: KeyedStart[R] = KeyedStart(
+            self.transport, self.traits, start, scope, send_once, repeat_refused=self.creator.repeat_refused
+        )
+        return keyed.run()
 
     def _created(self, response: Response, start: PreparedStart, scope: Scope) -> Run:
         """Return the run that *response* names or, if it does not name it, the run that has the marker of the create."""
