@@ -36,7 +36,6 @@ __all__ = [
     "decode_event",
     "event_class",
     "mode_of",
-    "not_json",
     "sent_after",
     "text_of",
 ]
@@ -365,23 +364,21 @@ def build_event(cls: Type[StreamEvent], name: str, data: Any, event_id: Optional
     return built
 
 
-def decode_event(scope: Scope, name: str, text: str, event_id: Optional[str]) -> StreamEvent:
-    """Return the event of a server-sent event. Raise `ResponseDecodeError` if its data must be JSON and are not."""
+def decode_event(scope: Scope, name: str, text: str, event_id: Optional[str], at: float) -> StreamEvent:
+    """Return the event of a server-sent event that arrived *at* a time, in seconds since 1970.
+
+    Raise `ResponseDecodeError` if its data must be JSON and are not.
+    """
     cls = KINDS.get(name) or event_class(name)
     try:
         data = parse(text) if text else None
     except ValueError as error:
         raise_foreign(error)
         if cls.must_be_json:
-            raise scope.identify(not_json(name, error)) from error
+            problem = f"$: the data of event {name!r} are not JSON ({error})"
+            raise scope.identify(ResponseDecodeError(problem[3:], problems=(problem,))) from error
         data = text
-    return build_event(cls, name, data, event_id, text, time.time())
-
-
-def not_json(name: str, error: ValueError) -> ResponseDecodeError:
-    """Return the error for an event whose data must be JSON."""
-    problem = f"$: the data of event {name!r} are not JSON ({error})"
-    return ResponseDecodeError(problem[3:], problems=(problem,))
+    return build_event(cls, name, data, event_id, text, at)
 
 
 def sent_after(event_id: Optional[str], moment: Optional[datetime.datetime]) -> bool:

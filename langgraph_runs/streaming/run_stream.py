@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Deque, Generic, Iterator, List, Optional, Tuple, Type, TypeVar, get_args
 
 from .. import api
-from ..call import Scope, UserCodeError, raise_foreign
+from ..call import Scope, UserCodeError
 from ..errors import (
     AbortedError,
     APIConnectionError,
@@ -25,10 +25,9 @@ from ..http import Transport
 from ..models import Interrupt, RunOutcome
 from ..options import CancelAction
 from ..runs import RunOutcomes
-from ..serialization import parse
 from ..validation import check_choice
 from .connection import StreamConnection
-from .events import KINDS, StreamEvent, ValuesStreamEvent, build_event, event_class, not_json
+from .events import StreamEvent, ValuesStreamEvent, decode_event
 from .observed_run import CHECKED_KINDS, ObservedRun
 from .sse import ServerSentEvent
 from .stream_config import Gap, StreamConfig
@@ -264,14 +263,9 @@ class RunStream(Generic[E], Iterator[E]):
 
     def _event(self, name: str, text: str, event_id: Optional[str], now: float) -> StreamEvent:
         """Return a new event, and note what it says about the run."""
-        cls = KINDS.get(name) or event_class(name)
-        try:
-            data = parse(text) if text else None
-        except ValueError as error:
-            raise_foreign(error)
-            data = self._plain_text(cls, name, text, error)
-        event = build_event(cls, name, data, event_id, text, now)
-        if cls in CHECKED_KINDS or (data.__class__ is dict and "__interrupt__" in data):
+        event = decode_event(self._scope, name, text, event_id, now)
+        data = event.data
+        if event.__class__ in CHECKED_KINDS or (data.__class__ is dict and "__interrupt__" in data):
             self._note(event)
         return event
 
@@ -279,11 +273,6 @@ class RunStream(Generic[E], Iterator[E]):
         self._run.note(event)
         if self._config.cursor.admitted == 1 and self._run.reports_not_found:
             self._end.finish_if_ended()  # some servers report an unknown run or thread as the first event: raises NotFoundError
-
-    def _plain_text(self, cls: Type[StreamEvent], name: str, text: str, error: ValueError) -> str:
-        if not cls.must_be_json:
-            return text
-        raise self._scope.identify(not_json(name, error)) from error
 
     def _open_first(self) -> None:
         body = self._config.open_first()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from types import TracebackType
 from typing import Any, Deque, Iterator, List, Optional, Tuple, Type
@@ -160,8 +161,9 @@ class ThreadStream(Iterator[StreamEvent]):
             connection.wait_before_reopening()
             return
         self._fault = connection.fault
+        now = time.time()
         for name, text, own_id in parsed:
-            if name and not self._take(decode_event(self._scope, name, text, own_id)):
+            if name and not self._take(decode_event(self._scope, name, text, own_id, now)):
                 connection.close()
                 return
             connection.progressed()
