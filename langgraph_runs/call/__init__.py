@@ -13,6 +13,7 @@ from .execution import (
     is_surely_not_executed,
     is_timeout,
     is_transient,
+    may_lack_route,
     states_absence,
 )
 from .foreign import is_foreign, is_from_signal_handler, raise_foreign, with_causes
@@ -41,6 +42,7 @@ __all__ = [
     "is_surely_not_executed",
     "is_timeout",
     "is_transient",
+    "may_lack_route",
     "polling_wait",
     "raise_foreign",
     "states_absence",

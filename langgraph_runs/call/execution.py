@@ -30,6 +30,7 @@ __all__ = [
     "is_surely_not_executed",
     "is_timeout",
     "is_transient",
+    "may_lack_route",
     "states_absence",
 ]
 
@@ -43,6 +44,8 @@ _REFUSALS = frozenset(
 _GATEWAYS = frozenset({502, 503, 504, *range(520, 531)})
 #: Statuses that refuse a request which the server would execute at another time.
 _OVERLOAD = frozenset({429, 503})
+#: Statuses with which a server responds that does not have the route.
+_NO_ROUTE = frozenset({404, 405})
 #: Statuses with which a server or a gateway says that it has waited too long.
 _TIMEOUTS = frozenset({408, 499, 504, 522, 524})
 #: A 404 of the API names what does not exist: "Thread with ID 0d9f not found", "Run not found", "No runs found to cancel".
@@ -146,6 +149,14 @@ def is_timeout(error: LangGraphRunsError) -> bool:
     if isinstance(error, APIStatusError):
         return error.status_code in _TIMEOUTS
     return isinstance(error, APITimeoutError) and error.sent is not False
+
+
+def may_lack_route(error: LangGraphRunsError) -> bool:
+    """Return True if the server may not have the route of the request: 404, or 405 if it has another one with the same path.
+
+    A 404 may also be about the thread or the run (see `states_absence`), or come from a gateway.
+    """
+    return isinstance(error, APIStatusError) and error.status_code in _NO_ROUTE
 
 
 def states_absence(error: LangGraphRunsError) -> bool:

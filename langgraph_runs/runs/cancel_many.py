@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional
 
 from .. import api
-from ..call import Scope, states_absence
+from ..call import Scope, may_lack_route, states_absence
 from ..errors import APIStatusError, LangGraphRunsError, NotFoundError
 from ..http import CommonOptions, Transport
 
 __all__ = ["cancel_runs"]
-
-#: The statuses with which a server responds that does not have the route. A 404 may also say that no run matches.
-_NO_ROUTE = frozenset({404, 405})
 
 
 def cancel_runs(
@@ -26,7 +23,7 @@ def cancel_runs(
         api.cancel_runs(transport, scope, options, selection=selection, action=action)
         return None
     except APIStatusError as error:
-        if error.status_code not in _NO_ROUTE or states_absence(error):
+        if not may_lack_route(error) or states_absence(error):
             raise
         if "run_ids" not in selection:
             raise _without_route(error) from error

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import List, Sequence
 
 from .. import api
-from ..call import Scope, states_absence
+from ..call import Scope, may_lack_route, states_absence
 from ..errors import APIStatusError, LangGraphRunsError, NotFoundError
 from ..http import CommonOptions, Transport
 from ..stored import ThreadsPruned
 
 __all__ = ["prune_threads"]
-
-#: The statuses with which a server responds that does not have the route.
-_NO_ROUTE = frozenset({404, 405})
 
 
 def prune_threads(
@@ -25,7 +22,7 @@ def prune_threads(
     try:
         return api.prune_threads(transport, scope, options, thread_ids=thread_ids, strategy=strategy)
     except APIStatusError as error:
-        if error.status_code not in _NO_ROUTE or states_absence(error) or strategy != "delete":
+        if not may_lack_route(error) or states_absence(error) or strategy != "delete":
             raise
         return _delete_each(transport, scope, options, thread_ids, error)
 

@@ -10,7 +10,7 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from .. import api
-from ..call import Retrier, Scope, polling_wait
+from ..call import Retrier, Scope, may_lack_route, polling_wait
 from ..errors import APIConnectionError, APIStatusError, LangGraphRunsError, ResponseDecodeError, StreamInterruptedError
 from ..http import CommonOptions, Transport
 from .cursor import Cursor, Place
@@ -107,7 +107,7 @@ class StreamConnection:
             try:
                 body = self._transport.open(request, self._scope)
             except APIStatusError as error:
-                if error.status_code in (404, 405) and index + 1 < len(targets):
+                if may_lack_route(error) and index + 1 < len(targets):
                     continue
                 raise
             if _media_type(body) != _EVENT_STREAM and index + 1 < len(targets):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
 
 from .. import api
+from ..call import may_lack_route
 from ..errors import APIStatusError, InvalidRequestError, NotFoundError
 from ..http import CommonOptions
 from ..payloads import modes_of
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from ..http import ByteStream
 
 __all__ = ["stream_existing_run", "stream_new_run", "stream_thread"]
-
-#: The statuses of a server that does not have the route.
-_NO_ROUTE = frozenset({404, 405})
 
 
 def stream_new_run(starter: RunStarter, start: PreparedStart, options: Mapping[str, Any]) -> RunStream[Any]:
@@ -92,7 +90,7 @@ def stream_existing_run(
         try:
             return starter.transport.open_with_retries(request, scope)
         except APIStatusError as error:
-            if error.status_code in _NO_ROUTE and thread_id is None:
+            if may_lack_route(error) and thread_id is None:
                 error._text += "; this server may have no route for a run without its thread: give thread_id"
             elif isinstance(error, NotFoundError):
                 hint_at_keep(error)

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Deque, Iterator, List, Optional, Tuple, Type
 
 from .. import api
-from ..call import Scope, at_moments, polling_wait
+from ..call import Scope, at_moments, may_lack_route, polling_wait
 from ..errors import (
     AbortedError,
     APIConnectionError,
@@ -45,8 +45,6 @@ __all__ = ["ThreadStream"]
 _RECENT = 20
 #: When a run is requested that the server has reported to be done, while its status does not say so yet: in seconds.
 _SETTLING = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0)
-#: The statuses of a server that has no stream of a thread.
-_NO_ROUTE = frozenset({404, 405})
 _STATES_NOT_KEPT = "the server does not keep updates of the state"
 
 
@@ -198,7 +196,7 @@ class ThreadStream(Iterator[StreamEvent]):
             request = api.stream_request(path, self._config.options, query=query)
             self._connection.begin(self._transport.open_with_retries(request, self._scope))
         except APIStatusError as error:
-            if error.status_code not in _NO_ROUTE or not self._config.reads_runs:
+            if not may_lack_route(error) or not self._config.reads_runs:
                 raise
             self._has_route = False
         if self._config.start is not None:

@@ -20,7 +20,15 @@ from langgraph_runs import (
     RunFailedError,
     StreamInterruptedError,
 )
-from langgraph_runs.call.execution import Execution, execution_of, is_surely_not_executed, is_timeout, is_transient, states_absence
+from langgraph_runs.call.execution import (
+    Execution,
+    execution_of,
+    is_surely_not_executed,
+    is_timeout,
+    is_transient,
+    may_lack_route,
+    states_absence,
+)
 from langgraph_runs.errors import status_error
 from langgraph_runs.http.headers import error_text
 
@@ -192,3 +200,18 @@ def test_after_a_timeout_the_request_may_still_be_executed(error: LangGraphRunsE
 @pytest.mark.parametrize("error", NO_TIMEOUTS, ids=repr)
 def test_other_failures_are_no_timeouts(error: LangGraphRunsError) -> None:
     assert not is_timeout(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (status(404), True),
+        (status(405), True),
+        (status(403), False),
+        (status(501), False),
+        (APIConnectionError("could not connect", sent=False), False),
+    ],
+)
+def test_a_server_may_lack_the_route_of_a_request(error: LangGraphRunsError, expected: bool) -> None:
+    """It says so with 404 or 405; without a response nothing is known."""
+    assert expected is may_lack_route(error)
