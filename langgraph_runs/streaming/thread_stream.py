@@ -78,6 +78,8 @@ class ThreadStream(Iterator[StreamEvent]):
         self._fault: Optional[LangGraphRunsError] = None
         self._reading = threading.Lock()
         self._closed = self._released = False
+        #: What has interrupted the iteration, for a message; None if nothing has.
+        self._interrupted_by: Optional[str] = None
         #: The id of the last delivered event that had one. Pass it to `join_stream` to continue after that event.
         self.last_event_id = config.start
         #: How the run ended whose last event was delivered. None before, and if the run could not be requested.
@@ -112,7 +114,9 @@ class ThreadStream(Iterator[StreamEvent]):
                 if self._closed:
                     raise StopIteration from None
                 raise
-            except BaseException:
+            except BaseException as error:
+                if not isinstance(error, (LangGraphRunsError, StopIteration)):
+                    self._interrupted_by = type(error).__name__
                 self._release()
                 raise
             event, ends, outcome = self._ready.popleft()
@@ -124,6 +128,13 @@ class ThreadStream(Iterator[StreamEvent]):
 
     def _advance(self) -> None:
         """Do one step: read the stream of one run, begin one, or read the stream of the thread."""
+        if self._interrupted_by is not None and not self._closed:
+            # Else the stream would end as if it had been closed.
+            raise StreamInterruptedError(
+                f"the stream was ended by {self._interrupted_by}: join the thread again from its last event",
+                last_event_id=self.last_event_id,
+                events_seen=self.events_seen,
+            )
         if self._released:
             raise StopIteration
         if os.getpid() != self._scope.pid:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -196,6 +198,29 @@ def test_it_ends_when_it_is_closed_aborted_or_late(client: Client, thread_id: st
         list(client.threads.join_stream(thread_id, signal=controller.signal))
     with pytest.raises(DeadlineExceededError, match="0.3 s"):
         list(client.threads.join_stream(thread_id, timeout=0.3))
+
+
+def test_it_does_not_end_as_if_it_had_been_closed_when_it_was_interrupted(client: Client, thread_id: str) -> None:
+    """As by a signal handler that raises: whoever iterates again learns that events are missing."""
+
+    class Interrupt(Exception):
+        pass
+
+    def handler(*_: Any) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        stream = client.threads.join_stream(thread_id, timeout=30)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(Interrupt):
+            next(stream)
+        with pytest.raises(StreamInterruptedError, match="was ended by Interrupt"):
+            next(stream)
+        stream.close()
+        assert [] == list(stream)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_wrong_arguments_and_unknown_threads(client: Client, thread_id: str) -> None:
