@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Deque, Iterator, List, Optional, Tuple, Type
 
 from .. import api
-from ..call import Scope, at_moments, may_lack_route, polling_wait
+from ..call import Scope, UserCodeError, at_moments, may_lack_route, polling_wait
 from ..errors import (
     AbortedError,
     APIConnectionError,
@@ -90,6 +90,9 @@ class ThreadStream(Iterator[StreamEvent]):
         self.gaps: List[Gap] = []
         try:
             self._connect()
+        except UserCodeError as carrier:
+            self._release()
+            carrier.unwrap()
         except BaseException:
             self._release()
             raise
@@ -114,6 +117,10 @@ class ThreadStream(Iterator[StreamEvent]):
                 if self._closed:
                     raise StopIteration from None
                 raise
+            except UserCodeError as carrier:
+                self._interrupted_by = "an exception of the caller's code"
+                self._release()
+                carrier.unwrap()
             except BaseException as error:
                 if not isinstance(error, (LangGraphRunsError, StopIteration)):
                     self._interrupted_by = type(error).__name__

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
 
 from langgraph_runs import (
     AbortController,
@@ -18,6 +19,7 @@ from langgraph_runs import (
     Client,
     DeadlineExceededError,
     InvalidRequestError,
+    LangGraphRunsError,
     NotFoundError,
     StreamInterruptedError,
     ThreadStream,
@@ -221,6 +223,27 @@ def test_it_does_not_end_as_if_it_had_been_closed_when_it_was_interrupted(client
         assert [] == list(stream)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_error_of_the_callers_authentication_reaches_the_caller(proxy: CuttingProxy, thread_id: str) -> None:
+    """As it was raised, whether the stream is opened or goes on after its connection broke."""
+    wrong: list[LangGraphRunsError] = []
+
+    def authenticate(request: Any) -> Any:
+        if wrong:
+            raise wrong[0]
+        return request
+
+    session = requests.Session()
+    session.auth = authenticate
+    with session, Client(proxy.url, api_key=None, session=session) as client:
+        stream = client.threads.join_stream(thread_id, timeout=30)
+        wrong.append(InvalidRequestError("the token has expired"))
+        with pytest.raises(InvalidRequestError, match="the token has expired"):
+            client.threads.join_stream(thread_id, timeout=30)
+        proxy.break_all()
+        with pytest.raises(InvalidRequestError, match="the token has expired"):
+            next(stream)
 
 
 def test_wrong_arguments_and_unknown_threads(client: Client, thread_id: str) -> None:
