@@ -44,20 +44,29 @@ from .errors import (
     StreamInterruptedError,
     UnprocessableEntityError,
 )
-from .models import Assistant, Checkpoint, Interrupt, Run, RunOutcome, ServerInfo, Thread, ThreadState, ThreadTask, ThreadUpdate
-from .payloads import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
-from .stored import (
+from .models import (
+    Assistant,
     AssistantGraph,
     AssistantsSearchResponse,
     AssistantVersion,
+    Checkpoint,
     Cron,
     GraphSchema,
+    Interrupt,
     Item,
     ListNamespaceResponse,
+    Run,
+    RunOutcome,
     SearchItem,
     SearchItemsResponse,
+    ServerInfo,
+    Thread,
     ThreadsPruned,
+    ThreadState,
+    ThreadTask,
+    ThreadUpdate,
 )
+from .payloads import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
 from .streaming import (
     CheckpointsStreamEvent,
     CustomStreamEvent,

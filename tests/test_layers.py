@@ -21,7 +21,7 @@ resources
 batch streaming runs
 api http serialization
 payloads options call
-server_traits fields validation exit_codes errors stored models markers times _public _version _program _late_imports
+server_traits fields validation exit_codes errors models markers times _public _version _program _late_imports
 """
 
 #: The modules that may import a library, by the library. A package stands for all its modules. No other library is imported.
@@ -38,7 +38,6 @@ IMPORTERS: Dict[str, Set[str]] = {
         "runs",
         "serialization",
         "server_traits",
-        "stored",
     }
     | {"streaming", "django.browser_events", "django.webhooks", "testing.conformance.results"},
     "cattrs": {"serialization.records"},

@@ -8,9 +8,8 @@ from typing import Any, Dict, List, Mapping, Optional
 from ..call import Scope
 from ..errors import ConflictError, CreateUncertainError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Transport, path_segment
-from ..models import Assistant, kind_of
+from ..models import Assistant, AssistantGraph, AssistantsSearchResponse, AssistantVersion, GraphSchema, kind_of
 from ..serialization import decode, decode_list
-from ..stored import AssistantGraph, AssistantsSearchResponse, AssistantVersion, GraphSchema
 from .own_response import own_record
 from .request import build, count, fetch_json, given, run_once_or_absent, search, search_request, with_required
 

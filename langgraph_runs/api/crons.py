@@ -7,8 +7,8 @@ from typing import Any, List, Mapping, Optional
 from ..call import Scope
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, path_segment
 from ..markers import MARKER, marker_in
+from ..models import Cron
 from ..serialization import decode, decode_list, encode
-from ..stored import Cron
 from .own_response import own_record
 from .paths import thread_path
 from .request import build, count, fetch_json, run_once_or_absent, search

@@ -7,9 +7,8 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 from ..call import Scope, states_absence
 from ..errors import APIStatusError, NotFoundError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Response, Transport
-from ..models import kind_of
+from ..models import Item, ListNamespaceResponse, SearchItemsResponse, kind_of
 from ..serialization import decode
-from ..stored import Item, ListNamespaceResponse, SearchItemsResponse
 from .own_response import check_done, own_record
 from .request import build, fetch_json, given, run_once_or_absent
 

@@ -8,9 +8,8 @@ from ..call import Scope
 from ..errors import BadRequestError, ConflictError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, path_segment
 from ..markers import BATCH_ITEM, KEYED, LOCK, MARKER, RELEASED, SEEN, THREAD_USE, marker_in
-from ..models import Thread, ThreadState, ThreadUpdate
+from ..models import Thread, ThreadsPruned, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
-from ..stored import ThreadsPruned
 from .own_response import check_done, own_record
 from .paths import thread_path
 from .request import AtCheckpoint, build, count, fetch_json, given, place_of, run_once_or_absent, search, state_of, with_ids

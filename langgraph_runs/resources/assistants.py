@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Literal, Mapping, Optional, S
 from .. import api
 from ..errors import InvalidRequestError
 from ..fields import as_object
-from ..models import Assistant
+from ..models import Assistant, AssistantGraph, AssistantsSearchResponse, AssistantVersion, GraphSchema
 from ..options import CallOptions, IfExists, LimitOptions, Params, SortOrder, documented
-from ..stored import AssistantGraph, AssistantsSearchResponse, AssistantVersion, GraphSchema
 from ..validation import check_choice, check_count, check_id
 from .resource import Resource, check_page, check_search
 

@@ -9,6 +9,7 @@ from .. import api
 from ..errors import InvalidRequestError
 from ..fields import as_object
 from ..http import CALL_OPTIONS
+from ..models import Cron
 from ..options import (
     CallOptions,
     CronOptions,
@@ -21,7 +22,6 @@ from ..options import (
 )
 from ..payloads import RunsCreatePayload, names_of, to_body
 from ..runs import create_cron
-from ..stored import Cron
 from ..times import parse_time
 from ..validation import check_choice, check_id
 from .resource import Resource, check_search

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Dict, Literal, Mapping, Optional, Sequenc
 from .. import api
 from ..errors import InvalidRequestError
 from ..fields import as_object
+from ..models import Item, ListNamespaceResponse, SearchItemsResponse
 from ..options import CallOptions, LimitOptions, Params, documented
-from ..stored import Item, ListNamespaceResponse, SearchItemsResponse
 from ..validation import check_count, check_id
 from .resource import Resource, check_page
 

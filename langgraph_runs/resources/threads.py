@@ -8,10 +8,9 @@ from .. import api
 from ..errors import InvalidRequestError
 from ..fields import as_object
 from ..http import Transport, parse_call_options
-from ..models import THREAD_STATUSES, Checkpoint, Thread, ThreadState, ThreadUpdate
+from ..models import THREAD_STATUSES, Checkpoint, Thread, ThreadsPruned, ThreadState, ThreadUpdate
 from ..options import CallOptions, IfExists, OnGap, SortOrder, ThreadStatus, ThreadStreamMode, documented
 from ..runs import RunStarter, prune_threads
-from ..stored import ThreadsPruned
 from ..streaming import ThreadStream, stream_thread
 from ..validation import check_choice, check_count, check_id, shown
 from .resource import Resource, check_search

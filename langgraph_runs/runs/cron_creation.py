@@ -8,7 +8,7 @@ from .. import api
 from ..call import Execution, Scope, at_moments, execution_of
 from ..errors import APIConnectionError, APIStatusError, LangGraphRunsError
 from ..http import CommonOptions, Transport
-from ..stored import Cron
+from ..models import Cron
 from .create_once import SETTLING, uncertain_error
 from .request_marker import RequestMarker
 

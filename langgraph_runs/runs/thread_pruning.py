@@ -8,7 +8,7 @@ from .. import api
 from ..call import Scope, may_lack_route, states_absence
 from ..errors import APIStatusError, LangGraphRunsError, NotFoundError
 from ..http import CommonOptions, Transport
-from ..stored import ThreadsPruned
+from ..models import ThreadsPruned
 
 __all__ = ["prune_threads"]
 
