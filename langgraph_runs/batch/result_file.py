@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, List, Optional, Union
 
 from ..errors import InvalidRequestError
 from ..serialization import encode, parse
-from .results import BatchResult
+from .results import BatchResult, row_of
 from .tables import import_pyarrow
 
 if sys.platform != "win32":
@@ -46,19 +46,7 @@ _NULL = b"null"
 
 def result_row(result: BatchResult, *, with_input: bool) -> Dict[str, Any]:
     """Return a result as a dict for JSON, with the same names as `Ledger.export`."""
-    error = result.error
-    row = {
-        "key": result.key,
-        "index": result.index,
-        "status": "done" if error is None else "failed",
-        "values": result.values,
-        "error": None if error is None else {"class": type(error).__name__, "message": str(error)},
-        "run_id": result.run_id,
-        "thread_id": result.thread_id,
-        "attempts": result.attempts,
-        "seconds": round(result.seconds, 3),
-        "paused": result.paused,
-    }
+    row = row_of(result, "done" if result.error is None else "failed")
     return {**row, "input": parse(_json_of(result.input))} if with_input else row
 
 

@@ -12,7 +12,7 @@ from .. import errors
 from ..errors import LangGraphRunsError
 from ..models import Run
 
-__all__ = ["BatchResult", "ResultBuffer", "error_from", "error_text"]
+__all__ = ["BatchResult", "ResultBuffer", "error_from", "error_text", "row_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +102,23 @@ class ResultBuffer:
     def pop(self) -> BatchResult:
         """Remove and return the next result."""
         return self._ready.popleft()
+
+
+def row_of(result: Any, status: str) -> Dict[str, Any]:
+    """Return a `BatchResult` or a `LedgerEntry` as a dict for JSON: ``error`` is None or ``{"class", "message"}``."""
+    error = result.error
+    return {
+        "key": result.key,
+        "index": result.index,
+        "status": status,
+        "values": result.values,
+        "error": None if error is None else {"class": type(error).__name__, "message": str(error)},
+        "run_id": result.run_id,
+        "thread_id": result.thread_id,
+        "attempts": result.attempts,
+        "seconds": round(result.seconds, 3),
+        "paused": result.paused,
+    }
 
 
 def error_text(error: LangGraphRunsError) -> str:

@@ -10,7 +10,7 @@ import attrs
 
 from ...errors import InvalidRequestError, LangGraphRunsError
 from ...serialization import parse
-from ..results import error_from
+from ..results import error_from, row_of
 from .source import source_of
 from .store import LedgerStore, Purpose
 
@@ -112,19 +112,7 @@ class Ledger:
     def export(self, status: Optional[str] = None) -> Iterator[Dict[str, Any]]:
         """Yield the entries as dicts for JSON, in the order of `entries`; ``error`` is None or ``{"class", "message"}``."""
         for entry in self.entries(status):
-            error = entry.error
-            yield {
-                "key": entry.key,
-                "index": entry.index,
-                "status": entry.status,
-                "values": entry.values,
-                "error": None if error is None else {"class": type(error).__name__, "message": str(error)},
-                "run_id": entry.run_id,
-                "thread_id": entry.thread_id,
-                "attempts": entry.attempts,
-                "seconds": round(entry.seconds, 3),
-                "paused": entry.paused,
-            }
+            yield row_of(entry, entry.status)
 
     def retry_failed(self, keys: Optional[Iterable[str]] = None, *, new_options: bool = False) -> int:
         """Make the failed entries, or those with these *keys*, ``pending``: the next `map` runs them again. Returns the number.
