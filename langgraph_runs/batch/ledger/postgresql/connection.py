@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator
 from ....errors import LedgerError, LedgerUnavailableError
 from .url import PostgresqlUrl, load_psycopg
 
-__all__ = ["connect", "converted_errors", "error_of", "is_transient"]
+__all__ = ["connect", "converted_errors", "error_of", "is_transient", "needs_new_session"]
 
 #: Parameters of libpq that apply unless the URL sets them. With these the client notices within about ten seconds that the database
 #: cannot be reached, sooner than the server notices the same of the client (see `_SETTINGS`).
@@ -45,8 +45,12 @@ _SET = """
 #: Classes of SQLSTATE after which the same statement may succeed a little later: connection exception, transaction rollback (a
 #: deadlock), insufficient resources, operator intervention (shutdown).
 _TRANSIENT = ("08", "40", "53", "57")
-#: Of single states: a lock was not available in time; the server has become read-only, since another one takes over.
-_TRANSIENT_STATES = frozenset({"55P03", "25006"})
+#: The server has become read-only, since another one takes over.
+_READ_ONLY = "25006"
+#: Of single states: a lock was not available in time.
+_TRANSIENT_STATES = frozenset({"55P03", _READ_ONLY})
+#: The states after which only a new session is of use: connection exception, and operator intervention that ends sessions.
+_SESSION_ENDED = ("08", "57P", _READ_ONLY)
 #: Connections that are opened to find out whether a pooler shares sessions.
 _POOLER_CHECKS = 3
 
@@ -105,6 +109,11 @@ def is_transient(error: Any) -> bool:
     if state is None:  # the connection failed; libpq has only a text
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
     return state.startswith(_TRANSIENT) or state in _TRANSIENT_STATES
+
+
+def needs_new_session(error: Any) -> bool:
+    """Return True if the session has ended, or if its server has become read-only."""
+    return error.sqlstate is None or error.sqlstate.startswith(_SESSION_ENDED)
 
 
 def error_of(error: BaseException, url: PostgresqlUrl) -> LedgerError:

@@ -26,7 +26,7 @@ from typing import Any, Callable, Iterator, List, Optional, TypeVar
 
 from ....call import polling_wait
 from ....errors import LedgerError
-from .connection import connect, converted_errors, error_of, is_transient
+from .connection import connect, converted_errors, error_of, is_transient, needs_new_session
 from .url import PostgresqlUrl, load_psycopg
 
 __all__ = ["GRACE", "Session"]
@@ -140,10 +140,9 @@ class Session:
             raise LedgerError(f"the ledger {self.url} is closed")
 
     def _note_failure(self, error: Any) -> None:
-        state = error.sqlstate
         with self._lock:
             broken = self._connection is None or self._connection.closed or self._connection.broken
-            if broken or state is None or state.startswith(("08", "57P")) or state == "25006":
+            if broken or needs_new_session(error):
                 self._lose(error)
 
     # -- the loss of the session
@@ -317,11 +316,6 @@ def _new_owner() -> int:
 
 def _application(owner: int) -> str:
     return f"langgraph_runs {owner:016x}"
-
-
-def host_name() -> str:
-    """Return the name of this machine, which others are shown."""
-    return socket.gethostname()
 
 
 def _after_fork() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 import uuid
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -11,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from ....errors import LedgerError
 from ..store import Changes, Claim, Purpose, Record, Written
 from . import statements
-from .owner_session import GRACE, Session, host_name
+from .owner_session import GRACE, Session
 from .schema import make_tables
 from .url import PostgresqlUrl
 
@@ -41,7 +42,7 @@ class PostgresqlStore:
         connection.execute(statements.SET_OPTIONS, [options, self._url.name])
         self._ledger, url, assistant_id, recorded = connection.execute(statements.LEDGER, [self._url.name]).fetchone()
         self._purpose.check(str(self._url), Purpose(url, assistant_id, json.loads(recorded)))
-        connection.execute(statements.ADD_OWNER, [owner, self._ledger, host_name(), os.getpid()])
+        connection.execute(statements.ADD_OWNER, [owner, self._ledger, socket.gethostname(), os.getpid()])
 
     def _renew(self, connection: Any, owner: int) -> bool:
         return bool(connection.execute(statements.RENEW_OWNER, [owner]).rowcount)
