@@ -12,6 +12,7 @@ from ..errors import RunCancelledError
 from .config import MapConfig
 from .dispatcher import Dispatcher
 from .recorder import FinishedTask, Recorder
+from .results import BatchResult
 from .retries import InputRetries
 from .task import InFlightTask, TaskResult
 
@@ -151,13 +152,15 @@ class Shutdown:
 
     def _record_final(self, finished: Sequence[FinishedTask]) -> None:
         """Record final results; add all other tasks to the unfinished ones."""
-        final = [one for one in finished if one.result is not None and self._retries.is_final(one.result)]
-        # This shutdown itself may have cancelled the run, so a cancelled run is no result: its input is run again.
-        final = [one for one in final if one.result is None or not isinstance(one.result.error, RunCancelledError)]
+        final = [one for one in finished if one.result is not None and self._is_final(one.result)]
         if final:
             self._recorder.record(final, [])
         recorded = {one.in_flight for one in final}
         self._add_unfinished([one.in_flight for one in finished if one.in_flight not in recorded])
+
+    def _is_final(self, result: BatchResult) -> bool:
+        # This shutdown itself may have cancelled the run, so a cancelled run is no result: its input is run again.
+        return self._retries.is_final(result) and not isinstance(result.error, RunCancelledError)
 
     def _add_unfinished(self, tasks: Sequence[InFlightTask]) -> None:
         self._unfinished += [in_flight for in_flight in tasks if in_flight not in self._unfinished]

@@ -189,6 +189,7 @@ class InFlightTask:
 
     def note_settled(self) -> None:
         """Note that the moment `not_before` has passed."""
+        self.not_before = 0.0
         if self._settles and self._presence is RunPresence.MAY_STILL_ARRIVE:
             self._presence = RunPresence.MAY_EXIST
 

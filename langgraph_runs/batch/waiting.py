@@ -46,7 +46,6 @@ class WaitingTasks:
         self._tasks.remove(in_flight)
         if in_flight.not_before:
             in_flight.note_settled()
-            in_flight.not_before = 0.0
 
     def seconds_to_ready(self) -> float:
         """Return the seconds until a task may start; 0 if one may start now, or if there is none."""
