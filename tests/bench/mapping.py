@@ -6,7 +6,8 @@
 
 The cheap server runs in another process, and each row is a new process. Overhead: CPU and wall time per input of one thread that calls
 ``wait`` on a new thread and deletes it (what a map does for each input), of a map with concurrency 1, of a map with a ledger, and of
-reading the results back from the ledger; with sixteen inputs at once, which share the transactions, too. Memory: peak resident size for each number of inputs. Exits 1 if memory grows.
+reading the results back from the ledger; with PostgreSQL also of maps with sixteen inputs at once, which share the transactions.
+Memory: peak resident size for each number of inputs. Exits 1 if memory grows.
 """
 
 from __future__ import annotations

@@ -48,13 +48,13 @@ class Server:
 
     url: str
     kill: Callable[[], None]
-    start: Callable[[], None]
+    start: Callable[[], object]
 
 
 @contextlib.contextmanager
 def python_server() -> Iterator[Server]:
     with DevServer({"work": f"{GRAPHS}:work"}, workers=60) as server:
-        yield Server(server.url, server.kill, lambda: (server.restart(), None)[1])
+        yield Server(server.url, server.kill, server.restart)
 
 
 @contextlib.contextmanager
