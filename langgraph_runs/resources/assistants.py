@@ -158,7 +158,7 @@ class AssistantsClient(Resource):
                 common,
                 limit=limit,
                 offset=offset,
-                metadata=metadata,
+                metadata=None if metadata is None else as_object("metadata", metadata),
                 graph_id=graph_id,
                 name=name,
                 sort_by=sort_by,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from langgraph_runs import ConflictError, CreateUncertainError, ResponseDecodeError
+from langgraph_runs import ConflictError, CreateUncertainError, InvalidRequestError, ResponseDecodeError
 
 from .played import Reply, client_of, reply
 from .recorded import RECORDED
@@ -88,3 +88,12 @@ def test_subgraphs_are_an_object() -> None:
         client_of(reply([]))[0].assistants.get_subgraphs("a")
     with pytest.raises(ResponseDecodeError, match=r"\$.child"):
         client_of(reply({"child": 1}))[0].assistants.get_subgraphs("a")
+
+
+@pytest.mark.parametrize("call", ["search", "count", "create"])
+def test_metadata_that_are_no_object_are_refused_before_anything_is_sent(call: str) -> None:
+    client, played = client_of()
+    arguments = ["agent"] if call == "create" else []
+    with pytest.raises(InvalidRequestError, match="^metadata: give an object"):
+        getattr(client.assistants, call)(*arguments, metadata="team")
+    assert [] == played.requests
