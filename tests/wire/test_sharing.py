@@ -773,6 +773,27 @@ def test_500_streams_that_ended_too_early_leave_nothing(connect: Connect) -> Non
     assert counts[0][1] == counts[1][1]
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="sockets are counted in /proc")
+def test_a_long_500_whose_run_is_looked_up_leaves_nothing(connect: Connect) -> None:
+    """It leaves open whether there is a run. Apart from the 500 streams, since each look-up takes its time."""
+    at_length = Reply("error on and on", b"HTTP/1.1 500 Oops", items=(b"x" * 3_000_000,), framing="close")
+    routes: dict[tuple[str, str], Any] = {("POST", f"/threads/{THREAD_ID}/runs/stream"): at_length}
+    with ScriptedServer(routes=routes, always=reply(404)) as server:
+        client = connect(server.url)
+        counts: list[tuple[int, int]] = []
+        for _ in range(3):
+            with contextlib.suppress(LangGraphRunsError):
+                client.runs.stream(THREAD_ID, "agent")
+            gc.collect()
+            server.wait_until(lambda: len(server._open) <= 2, "the connections to be closed")
+            counts.append((sockets(), _others(server)))
+        assert 3 <= sum(request.path.endswith("/stream") for request in server.requests)
+        assert len(server.requests) > 3  # the look-ups
+
+    assert abs(counts[2][0] - counts[0][0]) <= 2
+    assert counts[0][1] == counts[2][1]
+
+
 def _others(server: ScriptedServer) -> int:
     """How many threads there are beside those of the server, of which one may be ending at this moment."""
     return len(set(threading.enumerate()) - set(server._threads))
