@@ -9,7 +9,7 @@ from ..call import Scope
 from ..errors import ConflictError, CreateUncertainError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Transport, path_segment
 from ..models import Assistant, AssistantGraph, AssistantsSearchResponse, AssistantVersion, GraphSchema, kind_of
-from ..serialization import decode, decode_list
+from ..serialization import decode, decode_list, parse
 from .own_response import own_record
 from .request import build, count, fetch_json, given, run_once_or_absent, search, search_request, with_required
 
@@ -55,8 +55,9 @@ def create_assistant(
     """
     chosen = assistant_id if assistant_id is not None else str(uuid.uuid4())
     body = {"graph_id": graph_id, "assistant_id": chosen, **given(if_exists=if_exists, **fields)}
+    request = build("POST", "/assistants", options, body=body)
     try:
-        created = decode(fetch_json(transport, scope, build("POST", "/assistants", options, body=body)), Assistant)
+        created = decode(fetch_json(transport, scope, request), Assistant)
     except ConflictError as error:
         if not scope.may_have_been_executed:
             raise
@@ -64,7 +65,7 @@ def create_assistant(
         attempts = scope.attempts
         found = get_assistant(transport, scope, chosen, options.headers_only)
         scope.attempts = attempts  # the request above has counted its own
-        if assistant_id is not None and not _has(found, graph_id, fields):
+        if assistant_id is not None and not _is_as_sent(found, parse(request.body)):
             raise error from None
         return found
     if scope.may_have_been_executed and not _same_id(created.assistant_id, chosen):
@@ -79,11 +80,11 @@ def _same_id(one: str, other: str) -> bool:
     return one.replace("-", "").lower() == other.replace("-", "").lower()
 
 
-def _has(found: Assistant, graph_id: str, fields: Mapping[str, Any]) -> bool:
-    """Return True if an assistant is as a create with these *fields* would have made it."""
+def _is_as_sent(found: Assistant, fields: Mapping[str, Any]) -> bool:
+    """Return True if an assistant is as the create with these *fields*, as JSON, would have made it."""
     metadata = fields.get("metadata") or {}
     return (
-        found.graph_id == graph_id
+        found.graph_id == fields["graph_id"]
         and fields.get("name") in (None, found.name)
         and all(found.metadata.get(name) == value for name, value in metadata.items())
     )

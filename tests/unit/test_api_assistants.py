@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import Any
 
@@ -52,6 +53,13 @@ def test_a_conflict_of_a_first_attempt_is_one() -> None:
     with pytest.raises(ConflictError):
         client.assistants.create("agent", assistant_id="a")
     assert 1 == len(played.requests)
+
+
+def test_what_the_first_attempt_created_is_known_by_what_was_sent() -> None:
+    """Metadata are compared as JSON: the server has no dates."""
+    client, played = client_of(LOST, RECORDED["python", "assistant create again"], lambda request: created(played.requests[0]))
+    made = client.assistants.create("agent", assistant_id="a", metadata={"since": datetime.date(2026, 11, 28), "tags": ("x", "y")})
+    assert ("a", {"since": "2026-11-28", "tags": ["x", "y"]}) == (made.assistant_id, made.metadata)
 
 
 @pytest.mark.parametrize("changes", [{"name": "other"}, {"graph_id": "other"}, {"metadata": {}}])
