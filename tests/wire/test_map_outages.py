@@ -91,8 +91,13 @@ class Server(FakeLangGraph):
     def restart(self, *, empty: bool = False) -> None:
         """Accept requests again; *empty* says that all threads and runs are lost."""
         if empty:
-            self.threads.clear()
-            self.runs.clear()
+            # in one step: a run that ends meanwhile would write to a thread that is gone
+            with self._changed:
+                for run in self.runs.values():
+                    run.cancelled.set()
+                self.threads.clear()
+                self.runs.clear()
+                self._changed.notify_all()
         self._listener = self._reserved
         self._listener.listen(256)
         self._start(self._accept, "accept")
