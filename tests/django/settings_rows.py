@@ -18,8 +18,10 @@ INSTALLED_APPS = [
     "langgraph_runs.django",
     "langgraph_runs.django.runs",
 ]
-#: A test that needs the tables has the fixture `database`, which puts the name of a file in the place of this one.
-DATABASES: Dict[str, Any] = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": {"timeout": 20}}}
+#: A test that needs a database has the fixture `database`, which puts the name of a file in the place of this one. No database can
+#: be opened under this name; one in memory would stay open, since Django does not close those, and later tests would use it.
+_NONE = os.path.join(os.path.dirname(__file__), "the fixture database is missing", "rows.sqlite3")
+DATABASES: Dict[str, Any] = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": _NONE, "OPTIONS": {"timeout": 20}}}
 if "TEST_POSTGRESQL" in os.environ:  # the URL of a database, by tests/servers/test_agent_runs.py
     _url = urllib.parse.urlsplit(os.environ["TEST_POSTGRESQL"])
     DATABASES["default"] = {
