@@ -150,7 +150,7 @@ class RetryBudget:
         self._tokens = capacity or 0.0
         self._clock = clock
         self._at = clock()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may make a call in the thread that holds the lock
 
     def take(self) -> bool:
         """Take a token. Return False if there is none, so that no retry is allowed now."""

@@ -6,6 +6,7 @@ end the call through it. A scope knows neither what is sent nor when a request i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -108,12 +109,16 @@ class Scope:
         with self._lock:
             if self._interrupted:
                 return
-            self._interrupted = True
+            # The reason first: the thread of the call reads both without the lock.
             self._reason = reason
+            self._interrupted = True
             if self._socket is not None:
                 _shut_down(self._socket)
             if self._wake is not None:
-                self._wake.release()
+                with contextlib.suppress(
+                    RuntimeError
+                ):  # a signal handler has interrupted the call within this block, and released it
+                    self._wake.release()
 
     @property
     def interrupted(self) -> bool:

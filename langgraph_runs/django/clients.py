@@ -79,9 +79,10 @@ def _of_this_process() -> _Clients:
     pid = os.getpid()
     found = _processes.get(pid)
     if found is None:
+        found = _processes.setdefault(pid, _Clients())  # an atomic operation, so that all threads get the same object
         for other in list(_processes):
-            _processes.pop(other, None)  # the parent's clients; this closes the child's copies of their sockets only
-        found = _processes.setdefault(pid, _Clients())
+            if other != pid:
+                _processes.pop(other, None)  # the parent's clients; this closes the child's copies of their sockets only
     return found
 
 

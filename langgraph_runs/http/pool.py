@@ -13,8 +13,7 @@ import contextlib
 import os
 import queue
 import time
-from collections import OrderedDict
-from typing import Any, Dict, Optional, Type
+from typing import Any, Dict, Iterator, Optional, Type
 
 import urllib3
 from urllib3.connectionpool import HTTPConnection, HTTPSConnection  # type: ignore[attr-defined]
@@ -82,41 +81,51 @@ _NO_TIMEOUT = _NoTimeout()
 class _IdleConnections:
     """The idle connections of a pool: first the open ones, the newest first, then closed ones, which would connect again.
 
-    It has the methods of `queue.LifoQueue` that urllib3 uses. Each change is one operation of an `OrderedDict`. So a signal handler
-    that runs between two operations finds it consistent, and cannot wait for a lock. A connection is in it at most once.
+    It has the methods of `queue.LifoQueue` that urllib3 uses. Each change is one operation of a dict, which other threads see as a
+    whole, also in builds without the global interpreter lock (where an `OrderedDict` of Python 3.13 is not safe). So a signal
+    handler that runs between two operations finds it consistent, and cannot wait for a lock. A connection is in it at most once.
     """
 
     def __init__(self, maxsize: int = 0) -> None:
         self._size = maxsize
-        self._items: OrderedDict[Any, None] = OrderedDict()
+        self._open: Dict[Any, None] = {}
+        self._closed: Dict[Any, None] = {}
 
     def get(self, block: bool = False, timeout: Optional[float] = None) -> Any:
         """Remove and return the first connection. Raise `queue.Empty` if there is none; never block."""
-        try:
-            return self._items.popitem()[0]
-        except KeyError:
-            raise queue.Empty from None
+        for items in (self._open, self._closed):
+            with contextlib.suppress(KeyError):
+                return items.popitem()[0]
+        raise queue.Empty
 
     def put(self, item: Any, block: bool = False) -> None:
         """Add a connection. If there are more than the pool's size, close the last ones. None is ignored."""
         if item is None:
             return  # urllib3's pools use None as the place for a connection
-        self._items[item] = None
-        if getattr(item, "sock", None) is None:
-            with contextlib.suppress(KeyError):  # another thread has removed it
-                self._items.move_to_end(item, last=False)
-        while len(self._items) > self._size:
-            try:
-                surplus, _ = self._items.popitem(last=False)
-            except KeyError:
-                return
+        is_open = getattr(item, "sock", None) is not None
+        (self._closed if is_open else self._open).pop(item, None)
+        (self._open if is_open else self._closed)[item] = None
+        while self.qsize() > self._size:
+            surplus = self._remove_last()
+            if surplus is None:
+                return  # another thread has removed it
             surplus.close()
 
+    def _remove_last(self) -> Any:
+        """Remove and return a closed connection, or the oldest open one; None if there is none any more."""
+        with contextlib.suppress(KeyError):
+            return self._closed.popitem()[0]
+        missing = object()
+        return next((item for item in list(self._open) if self._open.pop(item, missing) is not missing), None)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([*self._open, *self._closed])
+
     def empty(self) -> bool:
-        return not self._items
+        return not self.qsize()
 
     def qsize(self) -> int:
-        return len(self._items)
+        return len(self._open) + len(self._closed)
 
 
 class _Pool:

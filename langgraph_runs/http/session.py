@@ -304,14 +304,21 @@ def _prepare_adapter(session: requests.Session, url: str, pool_size: int) -> boo
     adapter: Any = session.get_adapter(url)
     if isinstance(adapter, LimitedAdapter):
         if adapter.pid != os.getpid():  # made in the parent process, with its sockets
-            session.mount(url, LimitedAdapter(pool_size))
+            _mount(session, url, LimitedAdapter(pool_size))
     elif type(adapter) is HTTPAdapter and adapter.max_retries.total == 0:
-        session.mount(url, LimitedAdapter(pool_size))
+        _mount(session, url, LimitedAdapter(pool_size))
     elif isinstance(adapter, HTTPAdapter):
         limit_pools(adapter.poolmanager)
     else:
         return False
     return True
+
+
+def _mount(session: requests.Session, prefix: str, adapter: HTTPAdapter) -> None:
+    """Do as `requests.Session.mount`, in one step: another thread may be using the session, and iterate over its adapters."""
+    adapters = {key: value for key, value in session.adapters.items() if key != prefix}
+    adapters[prefix] = adapter
+    session.adapters = OrderedDict(sorted(adapters.items(), key=lambda item: -len(item[0])))
 
 
 def _limit_proxy_pools(adapter: Any, url: str, proxies: Any) -> None:

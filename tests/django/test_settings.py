@@ -18,7 +18,7 @@ from django.test import override_settings
 from django.views.debug import SafeExceptionReporterFilter
 
 from langgraph_runs import Client, InvalidRequestError, RetryPolicy
-from langgraph_runs.django import SettingsError, get_client
+from langgraph_runs.django import SettingsError, clients, get_client
 from langgraph_runs.django.clients import replaced_options
 
 from .gunicorn import ROOT
@@ -262,6 +262,22 @@ def run(code: str, *, before: str = "") -> Any:
     )
     assert ("", 0) == (done.stderr, done.returncode)
     return json.loads(done.stdout)
+
+
+def test_threads_that_make_the_first_client_at_once_get_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them may have found nothing before the other one has stored the clients of the process."""
+
+    class Late(Dict[int, Any]):
+        def get(self, key: int, default: Any = None) -> Any:
+            found = super().get(key, default)
+            if found is None:
+                super().setdefault(key, first)  # by the other thread, at this moment
+            return found
+
+    first = clients._Clients()
+    monkeypatch.setattr(clients, "_processes", Late())
+    assert clients._of_this_process() is first
+    assert clients._of_this_process() is first
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -404,3 +404,20 @@ def test_a_policy_is_a_value() -> None:
         policy.attempts = 8  # type: ignore[misc]
     assert RetryPolicy(attempts=7) == policy == pickle.loads(pickle.dumps(policy))
     assert RetryPolicy() != policy
+
+
+def test_a_signal_handler_may_use_the_budget_while_its_thread_does() -> None:
+    """The clock stands for a signal handler that makes a call which is repeated too."""
+    inner: List[bool] = []
+
+    def clock() -> float:
+        if threading.current_thread() is thread and not inner:
+            inner.append(True)
+            inner.append(budget.take())
+        return 0.0
+
+    thread = threading.Thread(target=lambda: budget.take(), daemon=True)
+    budget = RetryBudget(5, clock=clock)
+    thread.start()
+    thread.join(5)
+    assert [True, True] == inner, "the handler blocks on a lock that its own thread holds"

@@ -395,3 +395,19 @@ def test_a_question_without_a_good_response_has_the_default() -> None:
     scope.interrupt("enough")
     with pytest.raises(AbortedError):
         scope.unless_failed(failing(NotFoundError("no", status_code=404)), None)
+
+
+def test_a_call_that_sees_the_interrupt_sees_its_reason() -> None:
+    """Also if its thread looks between any two steps of the interrupt."""
+    seen: List[Any] = []
+
+    class Watched(Scope):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "_interrupted" and value:
+                error = self.ending_error()
+                assert isinstance(error, AbortedError)
+                seen.append(error.reason)
+
+    Watched(Deadline(None)).interrupt("enough")
+    assert ["enough"] == seen

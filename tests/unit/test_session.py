@@ -380,3 +380,18 @@ def test_a_users_own_adapter_gets_connections_of_this_package(adapter: HTTPAdapt
     Connector(URL, pool_size=1, session=session, verify=True, cert=None, proxies=proxies)
     for manager in (adapter.poolmanager, adapter.proxy_manager_for("http://proxy:3128")):
         assert PlainPool is manager.pool_classes_by_scheme["http"]
+
+
+def test_a_session_may_be_in_use_when_a_client_begins_to_use_it() -> None:
+    """Another thread may be looking for the adapter of a URL; its order of prefixes is that of `requests.Session.mount`."""
+    session, twin = requests.Session(), requests.Session()
+    for one in (session, twin):
+        one.mount(URL + "/longer", HTTPAdapter())
+    adapters = iter(session.adapters.items())
+    next(adapters)
+    client = Client(URL, api_key=None, session=session)
+    client._transport._shared.connector()
+    assert 2 == len(list(adapters))  # no RuntimeError
+    twin.mount(URL, HTTPAdapter())
+    assert list(twin.adapters) == list(session.adapters)
+    assert isinstance(session.get_adapter(URL), LimitedAdapter)

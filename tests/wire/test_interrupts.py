@@ -131,7 +131,7 @@ def client(server: ScriptedServer) -> Iterator[Client]:
 def idle_connections(client: Client) -> list[Any]:
     connector: Any = client._transport._shared.connector()
     pools = connector.session.get_adapter(client.base_url).poolmanager.pools
-    return [connection for key in list(pools.keys()) for connection in pools[key].pool._items]
+    return [connection for key in list(pools.keys()) for connection in pools[key].pool]
 
 
 def wrong_results(client: Client, threads: int, calls: int) -> list[str]:
