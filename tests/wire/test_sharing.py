@@ -432,11 +432,11 @@ def test_a_connection_of_the_parent_is_not_used_in_the_child(connect: Connect) -
         client.runs.get("t", "r")
         connector: Any = client._transport._shared.connector()
         pool = connector.session.get_adapter(server.url)._pool[1]
-        (connection,) = pool.pool._items
+        (connection,) = pool.pool
         connection._limited.pid -= 1  # as if another process had connected it
         assert "u" == client.runs.get("u", "r").thread_id
         assert 2 == len({request.connection for request in server.requests})
-        (connection,) = pool.pool._items
+        (connection,) = pool.pool
         connection._limited.pid -= 1
         with pytest.raises(ConnectionError, match="belongs to the parent process"):
             connection.limited().send(None, b"")
