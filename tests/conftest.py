@@ -30,10 +30,15 @@ WORKERS = 6
 GRACE = 5.0
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # A job that a shell started in the background ignores Ctrl-C, and so would all the programs that tests start and interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Below nohup, the programs would ignore SIGHUP. They get the default for a signal that has a handler here, even one that does
+    # nothing. A process that only distributes the tests goes on to ignore it, so that the processes that run them do so too.
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN and not getattr(config.option, "numprocesses", None):
+        signal.signal(hangup, lambda *_: None)
 
 
 @pytest.hookimpl(optionalhook=True)
