@@ -13,6 +13,7 @@ from .clock_ids import ClockKey, FinishedClockIds, LiveClockIds, clock_key
 from .clock_ids import resume_from as resume_clock_from
 from .counted_ids import CountedIds, HeldEvent, count_of, may_count_from_start
 from .delivered import Delivered, is_stored
+from .event_position import DeliveredBefore, EventPosition
 from .number_ids import NumberIds
 from .opaque_ids import OpaqueIds
 
@@ -54,10 +55,10 @@ class Place(NamedTuple):
 class Cursor:
     """The position in one run's stream, over all its connections.
 
-    With *from_start* the server keeps the events from the first one on. *start* is the event id after which the caller begins.
+    With *from_start* the server keeps the events from the first one on. *start* is the event id after which the caller begins:
+    if several events share it, only an `EventPosition` is exact.
     *modes* are the stream modes of the run: the server does not store the events of ``messages``. With *filtered* the server may
-    leave out events that the caller does not want, so that ids may jump where nothing is missing. *joined*: the run existed before
-    the stream.
+    leave out events that the caller does not want, so that ids may jump where nothing is missing. *joined*: the run existed before.
 
     >>> cursor = Cursor(from_start=True)
     >>> [cursor.admit("custom", data, "1795224633885-0") for data in ("1", "2")]
@@ -79,6 +80,9 @@ class Cursor:
     ) -> None:
         #: The event id after which the caller began, or None.
         self.start = start
+        self._delivered_before: Optional[DeliveredBefore] = None
+        if isinstance(start, EventPosition):
+            self._delivered_before, start = DeliveredBefore(start), start.before
         #: Number of events that were new.
         self.admitted = 0
         #: True if the open connection began after events that were never delivered; see `take_gap`.
@@ -134,6 +138,11 @@ class Cursor:
     def place(self) -> Place:
         """The place after the last event delivered."""
         return Place(self._delivered.last, self.admitted)
+
+    @property
+    def origin(self) -> Optional[str]:
+        """The ``Last-Event-ID`` of the first connection; None if the stream has no known start."""
+        return self._origin
 
     @property
     def resumable(self) -> bool:
@@ -297,6 +306,8 @@ class Cursor:
         if self._delivered.last is None:
             self._check_first(own_id)
         self._delivered.add(event, data, own_id)
+        if self._delivered_before is not None and self._delivered_before.has(event, own_id):
+            return False
         self.admitted += 1
         if self._held and isinstance(self._replay, CountedIds):
             self._release(self._replay)

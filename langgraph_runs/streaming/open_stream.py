@@ -84,9 +84,10 @@ def stream_existing_run(
         query.append(("cancel_on_disconnect", "true"))
     scope = common.stream_scope(starter.transport)
     path = api.stream_path(thread_id, run_id)
+    cursor = Cursor(from_start=False, start=start, modes=modes, joined=True, filtered=mode_filter.is_sent)
 
     def open_first() -> ByteStream:
-        request = api.stream_request(path, common, query=[*mode_filter.query(), *query], last_event_id=start)
+        request = api.stream_request(path, common, query=[*mode_filter.query(), *query], last_event_id=cursor.origin)
         try:
             return starter.transport.open_with_retries(request, scope)
         except APIStatusError as error:
@@ -97,7 +98,8 @@ def stream_existing_run(
             if error.status_code not in REFUSES_FILTER or not mode_filter.is_sent:
                 raise
         mode_filter.filter_here()
-        body = starter.transport.open_with_retries(api.stream_request(path, common, query=query, last_event_id=start), scope)
+        request = api.stream_request(path, common, query=query, last_event_id=cursor.origin)
+        body = starter.transport.open_with_retries(request, scope)
         starter.traits.filters_streams = False
         return body
 
@@ -105,7 +107,7 @@ def stream_existing_run(
         open_first=open_first,
         thread_id=thread_id,
         run_id=run_id,
-        cursor=Cursor(from_start=False, start=start, modes=modes, joined=True, filtered=mode_filter.is_sent),
+        cursor=cursor,
         query=query,
         mode_filter=mode_filter,
         options=common,

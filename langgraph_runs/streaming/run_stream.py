@@ -27,6 +27,7 @@ from ..options import CancelAction
 from ..runs import RunOutcomes
 from ..validation import check_choice
 from .connection import StreamConnection
+from .event_position import PositionTracker
 from .events import StreamEvent, ValuesStreamEvent, decode_event
 from .observed_run import CHECKED_KINDS, ObservedRun
 from .sse import ServerSentEvent
@@ -60,6 +61,7 @@ class RunStream(Generic[E], Iterator[E]):
         #: An error to raise when the events before it have been delivered, or None.
         self._fault: Optional[BaseException] = None
         self._last: Optional[StreamEvent] = None
+        self._tracker = PositionTracker(config.cursor.start or config.cursor.origin)
         self._reading = threading.Lock()
         self._closed = self._cancelled = False
         #: What has interrupted the iteration, for a message; None if nothing has.
@@ -99,8 +101,11 @@ class RunStream(Generic[E], Iterator[E]):
 
     @property
     def last_event_id(self) -> Optional[str]:
-        """The last event id at the last delivered event. Pass it to `join_stream` to continue after that event."""
-        return self._config.cursor.start if self._last is None else self._last.id
+        """The last event id at the last delivered event. Pass it to `join_stream` to continue after that event.
+
+        It is text that, in this process or pickled, also tells which of the events that share the id were delivered.
+        """
+        return self._config.cursor.start if self._last is None else self._tracker.position
 
     @property
     def interrupts(self) -> Tuple[Interrupt, ...]:
@@ -143,6 +148,10 @@ class RunStream(Generic[E], Iterator[E]):
             event = self._next()
         self._last = event
         self.events_seen += 1
+        tracker, event_id = self._tracker, event.id
+        if event_id != tracker.id:
+            tracker.move_to(event_id)
+        tracker.counts[event.event] = tracker.counts.get(event.event, 0) + 1
         if event.__class__ is ValuesStreamEvent and "|" not in event.event:
             self.values = event.data
         return event  # type: ignore[no-any-return]
@@ -171,6 +180,8 @@ class RunStream(Generic[E], Iterator[E]):
             except BaseException as error:
                 if not isinstance(error, LangGraphRunsError):
                     self._interrupted_by = type(error).__name__
+                elif isinstance(error, StreamInterruptedError) and error.last_event_id == self.last_event_id:
+                    error.last_event_id = self.last_event_id  # it is exact
                 self._release(type(error).__name__)
                 self._end.cancel_if_late(error)
                 raise

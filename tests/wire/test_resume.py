@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import pickle
 import random
 import threading
 import time
@@ -1049,10 +1051,11 @@ def test_a_run_that_cannot_be_requested_ends_the_stream(connect: Connect) -> Non
     assert ONE[2] == caught.value.last_event_id
 
 
-def test_going_on_by_hand_is_exact(connect: Connect) -> None:
-    """What a StreamInterruptedError carries is enough to go on: join_stream from its last_event_id gives the rest, ids unique."""
+@pytest.mark.parametrize("ids", ["int", "ms"])
+def test_going_on_by_hand_is_exact(connect: Connect, ids: str) -> None:
+    """What a StreamInterruptedError carries is enough to go on: join_stream from its last_event_id gives the rest."""
     count = 100
-    with FakeLangGraph(burst, Dialect(ids="int")) as server:
+    with FakeLangGraph(burst, Dialect(ids=ids)) as server:
         server.cuts = iter([(40, "fin")])
         client = hasty(connect(server.url))
         got: list[Any] = []
@@ -1067,6 +1070,34 @@ def test_going_on_by_hand_is_exact(connect: Connect) -> None:
             got += list(rest)
 
     check(got, count)
+
+
+@pytest.mark.parametrize("modes", [MODES, "custom"])
+def test_going_on_from_the_last_event_id_is_exact_though_events_share_it(connect: Connect, modes: Any) -> None:
+    """join_stream after each number of events of another stream, also twice, and with the id pickled."""
+    count = 24
+    with FakeLangGraph(burst) as server:
+        client = hasty(connect(server.url))
+        with started(client, count) as stream:
+            whole = [event for event in stream if modes is MODES or event.event == "custom"]
+        for stop in range(1, len(whole)):
+            got = []
+            with started(client, count) as stream:
+                for event in stream:
+                    if modes is MODES or event.event == "custom":
+                        got.append(event)
+                    if len(got) == stop:
+                        break
+            place = pickle.loads(pickle.dumps(stream.last_event_id))
+            assert place == got[-1].id
+            for most in (1, None):
+                with client.runs.join_stream(THREAD_ID, stream.run_id or "", stream_mode=modes, last_event_id=place) as rest:
+                    assert place == rest.last_event_id
+                    got += list(itertools.islice(rest, most))
+                    place = rest.last_event_id
+            assert [event.data for event in whole if event.event != "metadata"] == [
+                event.data for event in got if event.event != "metadata"
+            ]
 
 
 def test_a_stall_is_a_cut(connect: Connect) -> None:
