@@ -36,6 +36,7 @@ from langgraph_runs.resources.runs import RunsClient
 from langgraph_runs.resources.store import StoreClient
 from langgraph_runs.resources.threads import ThreadsClient
 
+from .django.database import database_in
 from .readme import CHAPTERS, DOCUMENTS, README, ROOT, Block, Document, all_blocks, logging_restored
 from .test_layers import LAYERS
 
@@ -119,7 +120,8 @@ def test_every_python_block_runs_and_prints_what_it_shows_and_logging_is_restore
         monkeypatch.delenv(variable, raising=False)
     shutil.copy(AGENT, tmp_path / "my_agent.py")
     monkeypatch.chdir(tmp_path)
-    run_document(document, server.url)
+    with database_in(tmp_path / "rows.sqlite3") if DJANGO else contextlib.nullcontext():
+        run_document(document, server.url)
 
 
 def run_document(document: Document, url: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import tempfile
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+
+from .database import database_in
 
 collect_ignore_glob = []
 if importlib.util.find_spec("django") is None:
@@ -46,24 +47,12 @@ def empty_database() -> Iterator[Optional[bytes]]:
         connection.cursor().execute("PRAGMA synchronous = OFF")
 
     connection_created.connect(hurry)
-    with tempfile.TemporaryDirectory() as directory, _database_in(Path(directory) / "rows.sqlite3") as path:
+    with tempfile.TemporaryDirectory() as directory, database_in(Path(directory) / "rows.sqlite3") as path:
         call_command("migrate", verbosity=0)
         connections.close_all()
         content = path.read_bytes()
     yield content
     connection_created.disconnect(hurry)
-
-
-@contextlib.contextmanager
-def _database_in(path: Path) -> Iterator[Path]:
-    """Within this block the database of the settings is this file, for all threads."""
-    from django.db import connections
-
-    connections.close_all()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(connections["default"].settings_dict, "NAME", str(path))  # the dict of the settings, which all threads share
-        yield path
-        connections.close_all()
 
 
 @pytest.fixture
@@ -79,5 +68,5 @@ def database(empty_database: Optional[bytes], tmp_path: Path) -> Iterator[None]:
         return
     path = tmp_path / "rows.sqlite3"
     path.write_bytes(empty_database)
-    with _database_in(path):
+    with database_in(path):
         yield
