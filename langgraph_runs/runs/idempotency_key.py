@@ -115,9 +115,9 @@ def thread_of_key(value: Any) -> str:
 def fingerprint_of(body: Mapping[str, Any]) -> Dict[str, str]:
     """Return a digest of each field of the *body* of a create by which two calls with one key are compared.
 
-    An input that is None is the same as none: it is not sent.
+    An input that is None is the same as none: it is not sent. 1 and 1.0 are the same.
     """
-    return {name: digest_of(value)[:_DIGITS] for name, value in body.items() if name not in _NOT_COMPARED}
+    return {name: digest_of(value, numbers_by_value=True)[:_DIGITS] for name, value in body.items() if name not in _NOT_COMPARED}
 
 
 def _listed(names: List[str]) -> str:

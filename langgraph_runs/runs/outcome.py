@@ -277,6 +277,13 @@ def unknown_outcome(values: Any) -> RunOutcome:
 
 def error_for(outcome: RunOutcome) -> Optional[RunError]:
     """Return the error to raise for *outcome*, or None if the run succeeded."""
+    error = _error_for(outcome)
+    if error is not None and outcome.run is not None and outcome.run.replayed:
+        error._text += "; an earlier call with the idempotency_key has started this run: give another key to start another one"
+    return error
+
+
+def _error_for(outcome: RunOutcome) -> Optional[RunError]:
     run, values = outcome.run, outcome.values
     ids = {"run_id": run.run_id if run else None, "thread_id": run.thread_id if run else None}
     if outcome.status == "success":

@@ -203,10 +203,16 @@ def _number(value: decimal.Decimal) -> Any:
 
 
 def _in_order(values: Any) -> List[Any]:
+    """Return the items of a set in an order that is the same in every process, which the order of a set is not."""
+    if not any(isinstance(item, (set, frozenset)) for item in values):  # these can be compared, and have no order
+        try:
+            return sorted(values)
+        except TypeError:
+            pass
     try:
-        return sorted(values)
-    except TypeError:
-        return list(values)
+        return sorted(values, key=lambda item: (type(item).__name__, encode(item)))
+    except InvalidRequestError:
+        return list(values)  # the error gets the path of the item
 
 
 def _refuse_missing(value: Any) -> None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import time
 from typing import List, Optional
 
+import attrs
+
 from ..call import Scope
 from ..errors import (
     APIConnectionError,
@@ -300,6 +302,8 @@ class StreamEnd:
 
     def _finish(self, run: Run) -> None:
         self.finished = True
+        if self._config.is_replayed():
+            run = attrs.evolve(run, replayed=True)
         outcome = self._outcomes.outcome_of(
             run, self._scope, values=self._run.values, reported=self._run.reported_error, seen=self._run.interrupts
         )

@@ -48,6 +48,14 @@ def test_each_lock_is_another_thread() -> None:
     assert 10 == len({key.lock_id(number) for number in range(10)})
 
 
+def test_numbers_are_the_same_by_their_value() -> None:
+    """A table with a gap makes floats of whole numbers; JavaScript and PostgreSQL make no difference."""
+    whole, fractions = {"input": {"n": [1, 0, 10**16], "t": "1.0"}, "after_seconds": 3}, {"n": [1.0, -0.0, 1e16], "t": "1.0"}
+    assert fingerprint_of(whole) == fingerprint_of({"input": fractions, "after_seconds": 3.0})
+    for other in ({"n": [1, 0, 10**16], "t": "1"}, {"n": [1.5, 0, 10**16], "t": "1.0"}, {"n": [True, 0, 10**16], "t": "1.0"}):
+        assert fingerprint_of(whole) != fingerprint_of({**whole, "input": other})
+
+
 def test_the_same_arguments_are_the_same_in_any_order_and_type() -> None:
     same = {"config": {"tags": ("a",)}, "input": {"n": 1}, "assistant_id": "agent"}
     assert fingerprint_of(BODY) == fingerprint_of(same)

@@ -103,6 +103,9 @@ HAVE_A_FORM: List[Tuple[Any, Any]] = [
     ((1, 2), [1, 2]),
     ({3, 1, 2}, [1, 2, 3]),
     (frozenset("ba"), ["a", "b"]),
+    # The order of these differs from process to process.
+    ({"d", "c", "b", "a", 2, 1, None}, [None, 1, 2, "a", "b", "c", "d"]),
+    ({frozenset(name) for name in "dcbae"}, [["a"], ["b"], ["c"], ["d"], ["e"]]),
     (collections.deque([1]), [1]),
     (collections.OrderedDict(a=1), {"a": 1}),
     (collections.defaultdict(int, a=1), {"a": 1}),

@@ -22,6 +22,7 @@ from langgraph_runs import (
     InvalidRequestError,
     NotFoundError,
     RateLimitError,
+    RunFailedError,
     UnprocessableEntityError,
 )
 from langgraph_runs.markers import LOCK, MARKER, RELEASED
@@ -30,7 +31,7 @@ from langgraph_runs.runs import thread_of_key as key_id
 from langgraph_runs.testing.cutting_proxy import CuttingProxy, Fault, cut_request, cut_response, stall_response, swallow
 
 from ..server.commands import Commands
-from .fake_langgraph import FakeLangGraph, FakeRun
+from .fake_langgraph import FakeLangGraph, FakeRun, GraphFailure
 from .scripted import reply, reply_json
 
 Connect = Callable[..., Client]
@@ -156,6 +157,41 @@ def test_what_a_key_does_not_allow_is_refused_before_anything_is_sent(
     with pytest.raises(InvalidRequestError, match=next(iter(options))):
         connect(server.url).runs.wait(None, "agent", **{"idempotency_key": key, **options})
     assert [] == server.requests
+
+
+def test_the_error_of_a_run_that_an_earlier_call_has_started_says_so(connect: Connect, key: str) -> None:
+    """Else a call that was repeated when the reason had been removed would seem to have failed again."""
+
+    def fail(run: FakeRun) -> Any:
+        run.emit("custom", {"i": 0})
+        raise GraphFailure("ValueError", "no ink")
+
+    with FakeLangGraph(fail) as server:
+        client = connect(server.url)
+
+        def error_of(call: str) -> str:
+            with pytest.raises(RunFailedError, match="ValueError: no ink") as caught:
+                if call == "wait":
+                    client.runs.wait(None, "agent", input=INPUT, idempotency_key=key)
+                else:
+                    list(client.runs.stream(None, "agent", input=INPUT, idempotency_key=key, stream_mode="custom"))
+            assert caught.value.run is not None and caught.value.run.replayed is ("earlier call" in str(caught.value))
+            return str(caught.value)
+
+        assert "earlier call" not in error_of("stream")
+        for call in ("stream", "wait"):
+            assert "an earlier call with the idempotency_key has started this run: give another key" in error_of(call)
+        assert 1 == len(server.created)
+
+
+def test_a_key_whose_run_was_deleted_gets_another_run(connect: Connect, server: FakeLangGraph, key: str, quick: None) -> None:
+    client = connect(server.url)
+    run = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    client.runs.join(run.thread_id, run.run_id)
+    client.runs.delete(run.thread_id, run.run_id)
+    again = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+    assert not again.replayed and again.run_id != run.run_id
+    assert [again.run_id] == [one.run_id for one in client.runs.list(run.thread_id)]
 
 
 def test_a_server_that_knows_keys_says_that_the_run_existed(connect: Connect, server: FakeLangGraph, key: str) -> None:
