@@ -43,6 +43,10 @@ def locked(args: argparse.Namespace) -> Iterator[None]:
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
             by = f" by process {holder}" if holder.isdecimal() else ""
             raise CommandError(f"--lock {args.lock}: held{by}; nothing was started", exit_codes.BUSY)
+        content = os.pread(descriptor, 32, 0).strip()
+        if content and not content.isdigit():
+            text = f"--lock {args.lock}: the file has other content; give one that is used for nothing else"
+            raise CommandError(text, exit_codes.USAGE)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield
