@@ -8,7 +8,7 @@ from .config import MapConfig
 from .ledger import STATUSES, Ledger, LedgerEntry
 from .outage import ServerOutage
 from .progress import MapProgress
-from .result_file import RESULT_FORMATS, ResultFile, result_row
+from .result_file import RESULT_FORMATS, ResultFile, result_row, same_file
 from .results import BatchResult
 from .run_map import MapCalls, RunMap
 from .tables import guess_format, read_table
@@ -28,6 +28,7 @@ __all__ = [
     "guess_format",
     "read_table",
     "result_row",
+    "same_file",
 ]
 
 name_public("langgraph_runs", [BatchResult, Ledger, LedgerEntry, MapProgress, RunMap, ServerOutage])

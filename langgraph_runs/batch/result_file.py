@@ -11,7 +11,7 @@ import csv
 import io
 import os
 import sys
-from typing import Any, Dict, Iterable, List, Optional, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
 from ..errors import InvalidRequestError
 from ..serialization import encode, parse
@@ -21,7 +21,7 @@ from .tables import import_pyarrow
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["RESULT_FORMATS", "ResultFile", "result_row", "to_pandas"]
+__all__ = ["RESULT_FORMATS", "ResultFile", "result_row", "same_file", "to_pandas"]
 
 #: The formats of files of results.
 RESULT_FORMATS = ("jsonl", "csv", "parquet")
@@ -79,13 +79,15 @@ class ResultFile:
     """
 
     def __init__(self, path: Union[str, os.PathLike[str]], format: Optional[str] = None, *, with_input: bool = False) -> None:
-        self._path = os.path.realpath(path)
+        # The target of a link to a pipe, as /dev/stdout is, is no path.
+        is_device = os.path.exists(path) and not os.path.isfile(path)
+        self._path = os.fspath(path) if is_device else os.path.realpath(path)
         self._with_input = with_input
         self._format = format or _format_of(self._path)
         self._file: Any = None
         self._ended = False
         #: The path of the file until it is complete; empty for a pipe or a device, which cannot be renamed.
-        self.part = "" if os.path.exists(self._path) and not os.path.isfile(self._path) else f"{self._path}.part"
+        self.part = "" if is_device else f"{self._path}.part"
         writers = {"csv": _CsvWriter, "parquet": _ParquetWriter}
         self._writer = writers.get(self._format, _JsonWriter)(with_input)
 
@@ -126,6 +128,26 @@ class ResultFile:
                 self._writer.end()  # so that the part has the results so far, also as Parquet
         with contextlib.suppress(OSError):
             self._file.close()
+
+
+def same_file(path: Union[str, os.PathLike[str]], others: Mapping[str, Any]) -> Optional[str]:
+    """Return the name of the first of *others* that is the file at *path*, or None. Those that are no path of a file are left out.
+
+    A file of results replaces what is at its path and at that with ``.part``: those must not be the inputs, nor the ledger.
+
+    >>> same_file("in.jsonl", {"the inputs": "./in.jsonl", "the ledger": "postgresql://db/jobs"})
+    'the inputs'
+    """
+    for name, other in others.items():
+        if isinstance(other, (str, os.PathLike)) and "://" not in str(other) and _is_same(path, other):
+            return name
+    return None
+
+
+def _is_same(one: Union[str, os.PathLike[str]], other: Union[str, os.PathLike[str]]) -> bool:
+    if os.path.exists(one) and os.path.exists(other):
+        return os.path.isfile(one) and os.path.samefile(one, other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _format_of(path: str) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import weakref
 from types import TracebackType
-from typing import Any, Callable, Iterable, Iterator, Optional, Type, Union
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Type, Union
 
 from ..errors import AbortedError, InvalidRequestError
 from ..http import Transport
@@ -19,7 +19,7 @@ from .ledger import LedgerStore, Purpose
 from .outage import OutageWatch
 from .progress import MapProgress, Meter
 from .recorder import LedgerRecorder, NullRecorder, Recorder
-from .result_file import ResultFile, to_pandas
+from .result_file import ResultFile, same_file, to_pandas
 from .results import BatchResult
 from .retries import InputRetries
 from .scheduler import Scheduler
@@ -42,8 +42,10 @@ class RunMap(Iterator[BatchResult]):
     iterate.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, files: Mapping[str, Any]) -> None:
         self._scheduler = scheduler
+        #: What the map reads and writes, with names for messages: the paths of those that are files.
+        self._files = files
         self._finalizer = weakref.finalize(self, scheduler.stop)
 
     def __iter__(self) -> RunMap:
@@ -70,8 +72,8 @@ class RunMap(Iterator[BatchResult]):
         The lines are those of ``langgraph-runs batch``: key, index, status, values, error, run_id, thread_id, attempts, seconds,
         paused and, with *with_input*, input. They are written to ``PATH.part`` as the results come; the file is renamed when it has
         all that were not returned before. Raises what the iteration raises, `AbortedError` if the map is closed meanwhile,
-        `InvalidRequestError` if it has ended already, `OSError` if the file cannot be written, and its subclass `BlockingIOError`
-        if another process writes it.
+        `InvalidRequestError` if it has ended already or if the file is that of the inputs or the ledger, `OSError` if the file
+        cannot be written, and its subclass `BlockingIOError` if another process writes it.
         """
         return self._write(path, "jsonl", with_input)
 
@@ -92,7 +94,11 @@ class RunMap(Iterator[BatchResult]):
 
     def _write(self, path: Union[str, os.PathLike[str]], format: str, with_input: bool) -> MapProgress:
         results = self._all_results()
-        with self, ResultFile(path, format, with_input=with_input) as file:
+        file = ResultFile(path, format, with_input=with_input)
+        name = same_file(path, self._files) or same_file(file.part, self._files)
+        if name is not None:
+            raise InvalidRequestError(f"path: the results would replace {name}; give a file of their own")
+        with self, file:
             for result in results:
                 file.write(result)
             file.complete()
@@ -142,13 +148,13 @@ class MapCalls:
     def map(self, inputs: Iterable[Any], config: MapConfig) -> RunMap:
         """Return the results of one run for each of *inputs*; see ``client.runs.map``."""
         reader = InputReader(inputs, config.run_options, key=config.key, digests=config.ledger is not None)
-        return self._run_map(reader, config)
+        return self._run_map(reader, config, getattr(inputs, "path", None))
 
     def join_all(self, runs: Iterable[Any], config: MapConfig) -> RunMap:
         """Return the results of *runs*, which exist already; see ``client.runs.join_all``."""
-        return self._run_map(RunsToJoin(runs), config)
+        return self._run_map(RunsToJoin(runs), config, None)
 
-    def _run_map(self, inputs: Union[InputReader, RunsToJoin], config: MapConfig) -> RunMap:
+    def _run_map(self, inputs: Union[InputReader, RunsToJoin], config: MapConfig, path: Optional[str]) -> RunMap:
         policy = self._transport.settings.retry
         meter = Meter(config.progress, inputs.total)
         runner = TaskRunner(self._transport, self._traits, self._connect)
@@ -178,7 +184,8 @@ class MapCalls:
             recorder = NullRecorder(config, dispatcher, retries.is_final)
         else:
             recorder = LedgerRecorder(store, config, dispatcher, retries.is_final)
-        return RunMap(Scheduler(self._transport, config, inputs, dispatcher, recorder, retries, watch, meter))
+        files = {"the inputs": path, "the ledger": config.ledger and config.ledger.path}
+        return RunMap(Scheduler(self._transport, config, inputs, dispatcher, recorder, retries, watch, meter), files)
 
 
 def _warn_of_few_workers(config: MapConfig) -> None:

@@ -31,7 +31,7 @@ from .. import (
     exit_codes,
     read_table,
 )
-from ..batch import RESULT_FORMATS, ResultFile, guess_format, result_row
+from ..batch import RESULT_FORMATS, ResultFile, guess_format, result_row, same_file
 from .command import Command, CommandError
 from .connection import add_connection, client_of
 from .console import print_json, print_message, writing_output
@@ -115,6 +115,7 @@ def configure_batch(parser: argparse.ArgumentParser) -> None:
 
 def run_batch(args: argparse.Namespace) -> int:
     options = graph_options(args)
+    check_files(args)
     inputs = Inputs(table_in(args))
     max_errors = 0 if args.on_error == "stop" else args.max_errors
     with locked(args), client_of(args) as client, ended_early(args) as controller:
@@ -122,7 +123,6 @@ def run_batch(args: argparse.Namespace) -> int:
             client.ok(timeout=_FIRST_TIMEOUT)  # fail here, rather than once for each input
         tally = Tally()
         with (
-            Output(args.output, args.output_format, with_input=args.with_input) as output,
             client.runs.map(
                 args.assistant,
                 inputs,
@@ -137,6 +137,8 @@ def run_batch(args: argparse.Namespace) -> int:
                 signal=controller.signal,
                 **options,
             ) as results,
+            # After the map, which raises for a wrong ledger: until then, the results of an earlier command stay as they are.
+            Output(args.output, args.output_format, with_input=args.with_input) as output,
             outages_shown(args),
         ):
             while True:
@@ -150,6 +152,22 @@ def run_batch(args: argparse.Namespace) -> int:
             if not inputs.ended:
                 output.complete()
     return tally.summarize(args, ended=inputs.ended)
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Raise `CommandError` if one file has two uses: the command would replace inputs, or a ledger, with something else."""
+    given = {"INPUTS": args.file, "--output": args.output, "--ledger": args.ledger, "--lock": args.lock}
+    files = {name: path for name, path in given.items() if path not in (None, "-")}
+    while files:
+        name, path = files.popitem()
+        other = same_file(path, files)
+        if other is not None:
+            raise CommandError(f"{name} {path}: that is the file of {other}; give it one of its own", exit_codes.USAGE)
+    if args.output != "-":
+        given.pop("--output")
+        other = same_file(f"{os.path.realpath(args.output)}.part", given)
+        if other is not None:
+            raise CommandError(f"--output {args.output}: its .part would replace the file of {other}", exit_codes.USAGE)
 
 
 @contextlib.contextmanager

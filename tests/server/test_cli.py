@@ -539,6 +539,39 @@ def test_wrong_files_and_columns_are_usage_errors(
     assert 2 == ended.code and message in one_line(ended)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["in.jsonl", "-o", "link.jsonl"],
+        ["out.jsonl.part", "--input-format", "jsonl", "-o", "out.jsonl"],
+        ["in.jsonl", "-o", "jobs.sqlite", "--ledger", "jobs.sqlite"],
+        ["in.jsonl", "--lock", "in.jsonl"],
+        ["in.jsonl", "-o", "new", "--lock", "new"],
+    ],
+)
+def test_a_batch_replaces_neither_its_inputs_nor_its_ledger(
+    run: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_lines(tmp_path / "in.jsonl", [{"value": 1}])
+    Path("out.jsonl.part").write_bytes(Path("in.jsonl").read_bytes())
+    Path("link.jsonl").symlink_to("in.jsonl")
+    assert 0 == run("batch", "echo", "in.jsonl", "--ledger", "jobs.sqlite").code
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    ended = run("batch", "echo", *arguments)
+    assert 2 == ended.code and "the file of " in one_line(ended)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_wrong_ledger_leaves_the_results_of_an_earlier_batch(run: Commands, tmp_path: Path) -> None:
+    file, part = write_lines(tmp_path / "in.jsonl", [{"value": 1}]), tmp_path / "out.jsonl.part"
+    part.write_text("{}\n")
+    assert 2 == run("batch", "echo", file, "-o", str(tmp_path / "out.jsonl"), "--ledger", file).code
+    assert 2 == run("batch", "echo", file, "-o", str(tmp_path / "out.jsonl"), "--ledger", str(tmp_path / "no" / "l")).code
+    assert "{}\n" == part.read_text()
+
+
 def test_two_batches_cannot_write_the_same_file(run: Commands, tmp_path: Path) -> None:
     file, out = write_lines(tmp_path / "in.jsonl", [{"value": 1}]), tmp_path / "out.jsonl"
     with open(f"{out}.part", "wb") as held:

@@ -7,13 +7,14 @@ import fcntl
 import gc
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any, List
 
 import pytest
 
 from langgraph_runs import BatchResult, InvalidRequestError, RunFailedError
-from langgraph_runs.batch.result_file import ResultFile, to_pandas
+from langgraph_runs.batch.result_file import ResultFile, same_file, to_pandas
 
 RESULTS = [
     BatchResult(
@@ -153,3 +154,31 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
     ):
         ResultFile(tmp_path / "out.parquet")
     assert [] == list(tmp_path.iterdir())
+
+
+def test_the_same_file_is_recognised_by_other_names_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file, link = tmp_path / "in.jsonl", tmp_path / "link.jsonl"
+    file.touch()
+    link.symlink_to(file)
+    assert ["in"] * 3 == [same_file(path, {"no": None, "in": file}) for path in ("in.jsonl", link, tmp_path / ".." / file)]
+    assert "ledger" == same_file("new.sqlite", {"in": file, "ledger": str(tmp_path / "new.sqlite")})
+    assert None is same_file("out.jsonl", {"in": str(file), "ledger": "postgresql://db/out.jsonl"})
+    assert None is same_file("/dev/null", {"in": "/dev/null"})
+
+
+def test_a_link_to_a_pipe_is_written_to(tmp_path: Path) -> None:
+    """As ``/dev/stdout`` is, whose target is no path."""
+    reading, writing = os.pipe()
+    try:
+        link = tmp_path / "out.jsonl"
+        link.symlink_to(f"/dev/fd/{writing}")
+        written(link, RESULTS[:1])
+        os.close(writing)
+        writing = -1
+        with open(reading, "rb", closefd=False) as file:
+            assert b"r" in file.read() and [link] == list(tmp_path.iterdir())
+    finally:
+        os.close(reading)
+        if writing >= 0:
+            os.close(writing)

@@ -772,6 +772,21 @@ def test_a_file_that_cannot_be_written_ends_the_map_before_a_run_is_started(
     assert [] == doubler.seen
 
 
+def test_results_replace_neither_the_inputs_nor_the_ledger(client: Client, doubler: Doubler, tmp_path: Path) -> None:
+    file, ledger = tmp_path / "in.jsonl", tmp_path / "jobs"
+    file.write_text('{"n": 1}\n', encoding="utf-8")
+    with client.runs.map("agent", read_table(file), ledger=ledger) as results:
+        with pytest.raises(InvalidRequestError, match="path: the results would replace the inputs; give a file of their own"):
+            results.to_jsonl(tmp_path / ".." / file)
+        with pytest.raises(InvalidRequestError, match="the results would replace the ledger"):
+            results.to_csv(ledger)
+    (tmp_path / "out.jsonl.part").write_text('{"n": 1}\n', encoding="utf-8")
+    with pytest.raises(InvalidRequestError, match="the results would replace the inputs"):
+        client.runs.map("agent", read_table(tmp_path / "out.jsonl.part", format="jsonl")).to_jsonl(tmp_path / "out.jsonl")
+    assert ["{", "{", "S"] == [path.read_bytes()[:1].decode() for path in (file, tmp_path / "out.jsonl.part", ledger)]
+    assert [] == doubler.seen
+
+
 def test_a_file_does_not_get_its_name_if_the_map_is_closed_meanwhile(client: Client, doubler: Doubler, tmp_path: Path) -> None:
     """It would look complete."""
     (tmp_path / "out.jsonl").write_text("former", encoding="utf-8")

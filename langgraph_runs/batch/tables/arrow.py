@@ -83,7 +83,7 @@ class ParquetRows(Source):
     has_missing = True
 
     def __init__(self, path: str) -> None:
-        self.name = path
+        self.name = self.path = path
         self._pyarrow = import_pyarrow(path)
         #: The files, each with the values of the columns that the names of its directories have.
         self._files: List[Tuple[str, Dict[str, Any]]] = [(path, {})]

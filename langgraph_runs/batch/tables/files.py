@@ -27,6 +27,8 @@ class BinaryFile:
     def __init__(self, given: Union[str, os.PathLike[str], IO[bytes]]) -> None:
         self._given = given
         self.is_path = isinstance(given, (str, os.PathLike))
+        #: The path, or None for an open file.
+        self.path = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
         name = os.fspath(given) if isinstance(given, (str, os.PathLike)) else getattr(given, "name", None)
         self.name = "stdin" if name == "<stdin>" else name if isinstance(name, str) else "the file"
 
@@ -72,6 +74,7 @@ class JsonLines(Source):
 
     def __init__(self, file: BinaryFile, *, missing: str) -> None:
         self.name = file.name
+        self.path = file.path
         self._file = file
         self._missing = missing
         file.check()
@@ -99,6 +102,7 @@ class CsvRows(Source):
 
     def __init__(self, file: BinaryFile, *, delimiter: str) -> None:
         self.name = file.name
+        self.path = file.path
         self._file = file
         self._delimiter = delimiter
         self._open_reader: Any = None

@@ -71,6 +71,8 @@ class _Table:
 
     def __init__(self, source: Source, key: Any, input: Any, missing: str, json_columns: Sequence[str]) -> None:
         self._source = source
+        #: The path of the file, which results must not replace.
+        self.path = source.path
         self._key = key
         self._input = input
         self._missing = missing

@@ -19,6 +19,8 @@ class Source(abc.ABC):
 
     #: The name in messages.
     name: str
+    #: The path of the file, or None if it is none, or has none.
+    path: Optional[str] = None
     #: The names of the columns; None if each row has names of its own.
     columns: Optional[List[str]] = None
     #: Those of them that are no part of a row unless they are named.
