@@ -94,7 +94,7 @@ class Meter:
         self.read = 0
         self.done = self.failed = self.from_ledger = self.in_flight = 0
         self.waiting_for: Optional[ServerOutage] = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may read the progress in the thread that holds the lock
         self._clock = clock
         self._started = clock()
         self._callback: Optional[Callable[[MapProgress], object]] = progress if callable(progress) else None
@@ -120,7 +120,7 @@ class Meter:
         self.from_ledger += from_ledger
 
     def now(self) -> MapProgress:
-        """Return the progress now. May be called from any thread."""
+        """Return the progress now. May be called from any thread, and from a signal handler."""
         with self._lock:
             return self._now()
 

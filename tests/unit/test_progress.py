@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
+from typing import List
 
 import pytest
 
@@ -76,3 +78,20 @@ def test_a_terminal_without_tqdm_gets_lines(monkeypatch: pytest.MonkeyPatch, tim
     monkeypatch.setattr(sys, "stderr", terminal)
     Meter(True, 4, clock=time.clock).show(last=True)
     assert "langgraph_runs: 0 of 4, 0 in flight, 0.0/s\n" == terminal.getvalue()
+
+
+def test_a_signal_handler_may_read_the_progress_while_its_thread_does() -> None:
+    """The clock stands for the handler, of SIGUSR1 for example."""
+    read: List[MapProgress] = []
+
+    def clock() -> float:
+        if threading.current_thread() is thread and not read:
+            read.append(MapProgress(done=0, failed=0, from_ledger=0, in_flight=0, total=None, rate=0.0, elapsed=0.0))
+            read.append(meter.now())
+        return 0.0
+
+    thread = threading.Thread(target=lambda: meter.now(), daemon=True)
+    meter = Meter(None, 3, clock=clock)
+    thread.start()
+    thread.join(5)
+    assert [None, 3] == [progress.total for progress in read], "the handler blocks on a lock that its own thread holds"
