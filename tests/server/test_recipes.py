@@ -153,7 +153,7 @@ def test_celery(agent: DevServer, tmp_path: Path) -> None:
             worker.terminate()
             end_of(worker)
     assert 0 == done.returncode, done.stderr + (tmp_path / "log").read_text()
-    assert [{f"row-{n}": ANSWER for n in range(5)}] * 3 == json.loads(done.stdout)
+    assert [{"answers": {f"row-{n}": ANSWER for n in range(5)}, "errors": {}}] * 3 == json.loads(done.stdout)
     for portion in ("one", "two"):
         assert [1] * 5 == [entry.attempts for entry in Ledger(tmp_path / f"ledger-{portion}").entries()]
     assert 0 == threads_left(agent)

@@ -3,7 +3,6 @@ PostgreSQL, while a worker of the engine is killed."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -23,46 +22,55 @@ from ..readme import ROOT
 from ..server.test_recipes import ANSWER, needs, recipe
 from .conftest import or_skipped
 from .postgresql import Cluster, cluster
-from .processes import ENVIRONMENT
+from .processes import ENVIRONMENT, running, tail
 
 pytest.importorskip("psycopg")
 
 #: Seconds that a program may take, on a machine that is busy.
 LONG = 300.0
 ROWS = 40
-#: Enough for a worker to be killed in the middle of some runs; the runs are kept, so that they can be counted.
-SLOWLY = 'context={"seconds": 0.5}, keep_threads=True'
+#: Runs that end before a worker is killed. The others wait for that.
+FIRST = 8
 
-#: Names the Python of an environment with Airflow, whose requirements are not those of the server.
+#: They name the Python of an environment with pyspark and pyarrow, which are large, and of one with Airflow, whose requirements are
+#: not those of the server. Each has the requirements of this package, psycopg included; the package itself is the checkout.
+SPARK_VARIABLE = "LANGGRAPH_RUNS_TEST_SPARK"
 AIRFLOW_VARIABLE = "LANGGRAPH_RUNS_TEST_AIRFLOW"
 
-#: Kills one process of those that `workers` returns, when some inputs are done and others are not.
-KILL = """
-import os, signal, subprocess, sys, threading, time
+#: What the programs have in common. `kill_one` kills the process that `choose` returns, when some inputs are done and others are active; those end afterwards.
+PREAMBLE = """
+import json, os, signal, subprocess, sys, threading, time
 from langgraph_runs import Ledger
 
 def children():
-    lines = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines()[1:]
+    # As wide as it is: the lines would else be cut to the COLUMNS of the environment.
+    lines = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines()[1:]
     rows = [line.split(None, 2) for line in lines]
-    mine, found = {os.getpid()}, []
+    mine = {os.getpid()}
     for _ in range(6):
         mine |= {int(pid) for pid, parent, _ in rows if int(parent) in mine}
     return [(int(pid), args) for pid, _, args in rows if int(pid) in mine]
 
-def kill_one(ledger, name):
+def report(found):
+    with open("report.json", "w") as file:
+        json.dump(found, file)
+
+def child(name):
+    return next(pid for pid, args in children() if name in args)
+
+def kill_one(ledger, choose):
     def watch():
-        while not Ledger(ledger).exists or not 4 <= Ledger(ledger).counts()["done"] < ROWS // 2:
+        while not Ledger(ledger).exists or Ledger(ledger).counts()["done"] < FIRST:
             time.sleep(0.05)
-        pid = next(pid for pid, args in children() if name in args)
-        os.kill(pid, signal.SIGKILL)
-        print("killed", file=sys.stderr, flush=True)
+        os.kill(choose(), signal.SIGKILL)
+        open(GATE, "w").close()
     threading.Thread(target=watch, daemon=True).start()
 """
 
 
 @pytest.fixture(scope="module")
 def agent() -> Iterator[DevServer]:
-    with DevServer({"agent": f"{ROOT / 'tests' / 'docs_agent.py'}:graph"}, workers=20) as server:
+    with DevServer({"agent": f"{ROOT / 'tests' / 'servers' / 'gated_agent.py'}:graph"}, workers=20) as server:
         yield server
 
 
@@ -72,28 +80,48 @@ def database() -> Iterator[Cluster]:
         yield server
 
 
-def text_of(name: str, agent: DevServer, ledger: str) -> str:
+def gate_of(folder: Path) -> str:
+    """The file for which runs wait; it is there when a worker has been killed."""
+    return str(folder / "killed")
+
+
+def text_of(name: str, agent: DevServer, ledger: str, folder: Path) -> str:
+    """The recipe, with addresses of this machine. The threads are kept, so that the runs can be counted."""
     text = recipe(name)
     for url in ("http://localhost:2024", "http://langgraph:2024"):
         text = text.replace(url, agent.url)
     text = text.replace("postgresql://jobs@db.example/work?ledger=nightly", ledger)
-    return text.replace("concurrency=8", f"concurrency=4, {SLOWLY}")
+    return text.replace("concurrency=8", gated(folder))
 
 
-def run_program(folder: Path, text: str, **environment: str) -> Any:
-    """The JSON that the program prints. It must have killed a worker."""
-    (folder / "program.py").write_text(f"ROWS = {ROWS}\n{KILL}\n{text}")
-    done = subprocess.run(
-        [sys.executable, "program.py"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=LONG,
-    )
-    assert 0 == done.returncode, done.stderr[-5000:]
-    assert "killed" in done.stderr.splitlines()
-    return json.loads(done.stdout.splitlines()[-1])
+def gated(folder: Path) -> str:
+    """Options for a map."""
+    return f"concurrency=4, keep_threads=True, context={{'gate': {gate_of(folder)!r}, 'first': {FIRST}}}"
+
+
+def run_program(folder: Path, text: str, python: str = sys.executable, **environment: str) -> Any:
+    """What the program gives to `report`. It must have killed a worker."""
+    (folder / "program.py").write_text(f"FIRST = {FIRST}\nGATE = {gate_of(folder)!r}\n{PREAMBLE}\n{text}")
+    run_python(folder, ["program.py"], python, **environment)
+    assert os.path.exists(gate_of(folder)), "no worker was killed"
+    return json.loads((folder / "report.json").read_text())
+
+
+def run_python(folder: Path, arguments: list[str], python: str = sys.executable, **environment: str) -> None:
+    """Run Python to its end, and end what it has started; fail with the last lines that it has written."""
+    log = folder / "log.txt"
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    with running([python, *arguments], log, cwd=folder, env=variables) as process:
+        try:
+            status = process.wait(LONG)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"{arguments[0]} does not end:\n{tail(log, 100)}", pytrace=False)
+    if status:
+        pytest.fail(f"{arguments[0]} ended with {status}:\n{tail(log, 100)}", pytrace=False)
+
+
+def number(row: dict[str, Any]) -> int:
+    return int(row["id"].partition("-")[2])
 
 
 def assert_run_once(agent: DevServer, ledger: str) -> None:
@@ -108,14 +136,13 @@ def assert_run_once(agent: DevServer, ledger: str) -> None:
             client.threads.delete(thread.thread_id)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed")
-@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is not installed")
+@pytest.mark.skipif(SPARK_VARIABLE not in ENVIRONMENT, reason=f"{SPARK_VARIABLE} does not name a Python with pyspark")
 @pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
 def test_spark_loses_an_executor(agent: DevServer, database: Cluster, tmp_path: Path) -> None:
     """Two executors, in processes of their own; the result is used twice."""
     ledger = f"{database.url}?ledger=spark"
     begin = f"""
-        import json, os, pyspark
+        import pyspark
         os.environ["SPARK_HOME"] = os.path.dirname(pyspark.__file__)
         os.environ["PYSPARK_PYTHON"] = sys.executable
         from pyspark.sql import SparkSession
@@ -131,16 +158,16 @@ def test_spark_loses_an_executor(agent: DevServer, database: Cluster, tmp_path: 
         spark = builder.getOrCreate()
         columns = ["concat('row-', id) AS id", "concat('Why ', id, '?') AS text"]
         table = spark.range({ROWS}).repartition(4).selectExpr(*columns)
-        kill_one({ledger!r}, "CoarseGrainedExecutorBackend")
+        kill_one({ledger!r}, lambda: child("CoarseGrainedExecutorBackend"))
     """
     end = """
         rows = answers.collect()
         again = answers.count()
         spark.stop()
-        print(json.dumps([again, {row["id"]: [row["answer"], row["error"]] for row in rows}]))
+        report([again, {row["id"]: [row["answer"], row["error"]] for row in rows}])
     """
-    text = textwrap.dedent(begin) + text_of("Spark", agent, ledger) + textwrap.dedent(end)
-    again, found = run_program(tmp_path, text, SPARK_LOCAL_IP="127.0.0.1")
+    text = textwrap.dedent(begin) + text_of("Spark", agent, ledger, tmp_path) + textwrap.dedent(end)
+    again, found = run_program(tmp_path, text, ENVIRONMENT[SPARK_VARIABLE], SPARK_LOCAL_IP="127.0.0.1")
     assert {f"row-{n}": [ANSWER, None] for n in range(ROWS)} == found
     assert ROWS == again
     assert_run_once(agent, ledger)
@@ -150,19 +177,20 @@ def test_spark_loses_an_executor(agent: DevServer, database: Cluster, tmp_path: 
 def test_dask_loses_a_worker(agent: DevServer, database: Cluster, tmp_path: Path) -> None:
     ledger = f"{database.url}?ledger=dask"
     begin = f"""
-        import json
         from dask.distributed import LocalCluster
 
         def main():
             rows = [{{"id": f"row-{{n}}", "text": f"Why {{n}}?"}} for n in range({ROWS})]
             with LocalCluster(n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None) as local:
-                kill_one({ledger!r}, "multiprocessing.spawn")
+                kill_one({ledger!r}, lambda: child("multiprocessing.spawn"))
     """
-    text = text_of("Dask, a map on each worker", agent, ledger).replace('"tcp://scheduler:8786"', "local.scheduler_address")
+    text = text_of("Dask, a map on each worker", agent, ledger, tmp_path).replace(
+        '"tcp://scheduler:8786"', "local.scheduler_address"
+    )
     text = textwrap.dedent(begin) + textwrap.indent(text, " " * 8)
-    text += "\n        print(json.dumps(answers))\n\nif __name__ == '__main__':\n    main()\n"
+    text += "\n        report(answers)\n\nif __name__ == '__main__':\n    main()\n"
     found = run_program(tmp_path, text, DASK_TEMPORARY_DIRECTORY=str(tmp_path))
-    assert {f"row-{n}": ANSWER for n in range(ROWS)} == found
+    assert [{"id": f"row-{n}", "answer": ANSWER, "error": None} for n in range(ROWS)] == sorted(found, key=number)
     assert_run_once(agent, ledger)
 
 
@@ -172,7 +200,7 @@ def test_celery_loses_a_worker(agent: DevServer, database: Cluster, tmp_path: Pa
     ledger = f"{database.url}?ledger=celery"
     for name in ("in", "control", "results"):
         (tmp_path / name).mkdir()
-    text = text_of("Celery", agent, ledger).replace("ledger=f", f"concurrency=4, {SLOWLY}, ledger=f")
+    text = text_of("Celery", agent, ledger, tmp_path).replace("ledger=f", f"{gated(tmp_path)}, ledger=f")
     (tmp_path / "tasks.py").write_text(text)
     more = f"""
         from tasks import answer, app
@@ -191,7 +219,6 @@ def test_celery_loses_a_worker(agent: DevServer, database: Cluster, tmp_path: Pa
         "LEDGER": ledger,
     }
     send = f"""
-        import json
         from here import answer
 
         command = [sys.executable, "-m", "celery", "--app", "here:app", "worker", "--concurrency", "2", "--loglevel", "WARNING"]
@@ -207,64 +234,72 @@ def test_celery_loses_a_worker(agent: DevServer, database: Cluster, tmp_path: Pa
                     pids = [pid for pid, in connection.execute(owners + " WHERE name = 'celery-one'").fetchall()]
                 return [pid for pid, _ in children() if pid in pids]
 
-            def watch():
-                name = {ledger + "-one"!r}
-                while not Ledger(name).exists or not 4 <= Ledger(name).counts()["done"] < ROWS // 2:
-                    time.sleep(0.05)
-                os.kill(busy()[0], signal.SIGKILL)
-                print("killed", file=sys.stderr, flush=True)
-
-            threading.Thread(target=watch, daemon=True).start()
+            kill_one({ledger + "-one"!r}, lambda: busy()[0])
             sent = [answer.delay("one", rows) for _ in range(2)]
-            print(json.dumps([one.get(timeout={LONG / 2}) for one in sent]))
+            report([one.get(timeout={LONG / 2}) for one in sent])
         finally:
             worker.terminate()
             worker.wait()
     """
     found = run_program(tmp_path, textwrap.dedent(send), **environment)
-    assert [{f"row-{n}": ANSWER for n in range(ROWS)}] * 2 == found
+    assert [{"answers": {f"row-{n}": ANSWER for n in range(ROWS)}, "errors": {}}] * 2 == found
     assert_run_once(agent, f"{ledger}-one")
 
 
 @pytest.mark.skipif(AIRFLOW_VARIABLE not in ENVIRONMENT, reason=f"{AIRFLOW_VARIABLE} does not name a Python with Airflow")
 def test_airflow_runs_a_dag_again(agent: DevServer, database: Cluster, tmp_path: Path) -> None:
-    """The second run of the tasks has the same results and starts nothing; a task that is killed cancels its runs."""
+    """A DAG run that is done again has the same results and starts nothing. The retry of a task runs what failed, and no more. A task
+    that is killed cancels its runs."""
     ledger = f"{database.url}?ledger=airflow"
-    text = text_of("Airflow", agent, ledger)
-    end = """
-        import threading
-        from langgraph_runs import AbortedError, Ledger
+    text = text_of("Airflow", agent, ledger, tmp_path)
+    end = f"""
+        import datetime, json, threading, time, types
 
-        print([nightly().test().state for _ in range(2)], file=sys.stderr)
-        slow = RunOnPortion(task_id="slow", portion=[["row-4", "Why?"]])
-        threading.Timer(2.0, slow.on_kill).start()
-        context_of["seconds"] = 60
-        LEDGER += "-slow"  # other options have a ledger of their own
-        try:
-            slow.execute({})
-        except AbortedError as error:
-            print(error.reason)
+        when = datetime.datetime(2026, 11, 28, tzinfo=datetime.timezone.utc)
+        runs = [nightly().test(run_after=when, logical_date=when) for _ in range(2)]
+
+        def failure(task, try_number, run_id):
+            try:
+                task.execute({{"run_id": run_id, "ti": types.SimpleNamespace(try_number=try_number)}})
+            except Exception as error:
+                return repr(error)
+
+        task = RunOnPortion(task_id="again", portion=[["row-4", "Fail"], ["row-5", "Why?"]])
+        retried = [failure(task, n, "again") for n in (1, 2)]
+
+        def kill():
+            ledger = Ledger(LEDGER + "-slow")
+            while not ledger.exists or not ledger.counts()["started"]:
+                time.sleep(0.05)
+            slow.on_kill()
+
+        context_of["seconds"] = {LONG}
+        slow = RunOnPortion(task_id="slow", portion=[["row-6", "Why?"]])
+        threading.Thread(target=kill, daemon=True).start()
+        killed = failure(slow, 1, "slow")
+        with open("report.json", "w") as file:
+            json.dump([[run.run_id for run in runs], [run.state for run in runs], retried, killed], file)
     """
     main = '\n\nif __name__ == "__main__":\n' + textwrap.indent(textwrap.dedent(end), "    ")  # Airflow imports the file as well
     text = text.replace('"agent", inputs,', '"agent", inputs, context=dict(context_of) or None,')
     (tmp_path / "nightly.py").write_text("import sys\ncontext_of = {}\n" + text + main)
     environment = {
-        **os.environ,
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path),
-        "PYTHONPATH": str(ROOT),
     }
-    python = ENVIRONMENT[AIRFLOW_VARIABLE]
-    for command in (["-m", "airflow", "db", "migrate"], ["nightly.py"]):
-        done = subprocess.run(
-            [python, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONG, check=False
-        )
-        assert 0 == done.returncode, done.stderr[-3000:]
-    assert ["the task was killed"] == done.stdout.splitlines()[-1:]
-    assert 2 == done.stderr.count("success")
-    entries = [(entry.key, entry.status, entry.attempts) for entry in Ledger(ledger).entries()]
+    for arguments in (["-m", "airflow", "db", "migrate"], ["nightly.py"]):
+        run_python(tmp_path, arguments, ENVIRONMENT[AIRFLOW_VARIABLE], **environment)
+    names, states, retried, killed = json.loads((tmp_path / "report.json").read_text())
+    assert ["success"] * 2 == states
+    assert names[0] == names[1]
+    entries = [(entry.key, entry.status, entry.attempts) for entry in Ledger(f"{ledger}-{names[0]}").entries()]
     assert [(f"row-{n}", "done", 1) for n in (1, 2, 3)] == sorted(entries)
+    assert "for the first time" in str(retried[0])
+    assert retried[1] is None
+    entries = [(entry.key, entry.status, entry.attempts) for entry in Ledger(f"{ledger}-again").entries()]
+    assert [("row-4", "done", 2), ("row-5", "done", 1)] == sorted(entries)
+    assert "the task was killed" in str(killed)
     assert ["pending"] == [entry.status for entry in Ledger(f"{ledger}-slow").entries()]
     with Client(agent.url, api_key=None) as client:
         assert [] == client.threads.search(limit=10)
