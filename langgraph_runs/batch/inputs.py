@@ -18,7 +18,7 @@ from ..validation import check_id, check_known
 from .keys import key_text
 from .tables import is_table
 
-__all__ = ["InputReader", "Item", "RunsToJoin"]
+__all__ = ["InputReader", "Item", "RunsToJoin", "error_at"]
 
 #: Fields that the payload of an input must not set, each with the reason or the remedy.
 _SET_BY_MAP = {
@@ -46,6 +46,8 @@ class Item:
     run: Optional[Run] = None
     #: Why the input cannot be run; then there is no payload.
     error: Optional[LangGraphRunsError] = None
+    #: Where the input is, for messages: the line or the row of `read_table`, or its index.
+    place: str = attrs.field(default=attrs.Factory(lambda item: f"inputs[{item.index}]", takes_self=True))
 
 
 class InputReader:
@@ -82,6 +84,7 @@ class InputReader:
             return None
         index = self._next
         self._next += 1
+        place = getattr(self._inputs, "place", None) or f"inputs[{index}]"
         key: Optional[str] = None
         of_function = None if self._key is None or isinstance(given, LangGraphRunsError) else self._key(given)
         try:
@@ -90,10 +93,11 @@ class InputReader:
             elif not isinstance(given, LangGraphRunsError):
                 key = key_text(of_function)
             if isinstance(given, LangGraphRunsError):
-                return Item(index=index, given=None, key=key, error=given)
-            return Item(index=index, given=given, key=key, payload=self._payload(given), digest=self._digest(given))
+                return Item(index=index, place=place, given=None, key=key, error=given)
+            payload, digest = self._payload(given), self._digest(given)
+            return Item(index=index, place=place, given=given, key=key, payload=payload, digest=digest)
         except InvalidRequestError as error:
-            return Item(index=index, given=given, key=key, error=InvalidRequestError(f"inputs[{index}]: {error._text}"))
+            return Item(index=index, place=place, given=given, key=key, error=error_at(place, error))
 
     def _payload(self, given: Any) -> RunsWaitPayload:
         if not isinstance(given, RunsInvokePayload):
@@ -132,6 +136,7 @@ class RunsToJoin:
             return None
         index = self._next
         self._next += 1
+        place = f"runs[{index}]"
         run = given
         try:
             if isinstance(given, tuple) and len(given) == 2:
@@ -140,8 +145,13 @@ class RunsToJoin:
             if not isinstance(run, Run):
                 raise InvalidRequestError(f"give a Run, or a pair of thread id and run id, not {type(given).__name__}")
         except InvalidRequestError as error:
-            return Item(index=index, given=given, error=InvalidRequestError(f"runs[{index}]: {error._text}"))
-        return Item(index=index, given=given, run=run)
+            return Item(index=index, place=place, given=given, error=error_at(place, error))
+        return Item(index=index, place=place, given=given, run=run)
+
+
+def error_at(place: str, error: InvalidRequestError) -> InvalidRequestError:
+    """Return an error with the same text that names the input."""
+    return InvalidRequestError(f"{place}: {error._text}")
 
 
 def _check_iterable(name: str, given: Any) -> None:

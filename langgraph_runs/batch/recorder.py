@@ -193,16 +193,12 @@ class LedgerRecorder:
         key = item.key if item.key is not None else item.digest
         longest = self._store.longest_key
         if longest is not None and len(key.encode()) > longest:
-            long = InvalidRequestError(
-                f"inputs[{item.index}]: the key is too long for the ledger: give one of at most {longest} bytes"
-            )
+            long = InvalidRequestError(f"{item.place}: the key is too long for the ledger: give one of at most {longest} bytes")
             return BatchResult(index=item.index, key=key, input=item.given, error=long, attempts=0)
         count = self._keys.count(key)
         if count > 1:
             if item.key is not None:
-                error = InvalidRequestError(
-                    f"inputs[{item.index}]: the key {key!r} was given before: each input needs one of its own"
-                )
+                error = InvalidRequestError(f"{item.place}: the key {key!r} was given before: each input needs one of its own")
                 return BatchResult(index=item.index, key=key, input=item.given, error=error, attempts=0)
             key = f"{key}-{count}"
         return InFlightTask(attrs.evolve(item, key=key))

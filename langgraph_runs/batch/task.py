@@ -7,10 +7,10 @@ from typing import Any, Mapping, Optional, Tuple
 
 import attrs
 
-from ..errors import CreateUncertainError, LangGraphRunsError
+from ..errors import CreateUncertainError, InvalidRequestError, LangGraphRunsError
 from ..models import RunOutcome
 from ..payloads import RunsWaitPayload
-from .inputs import Item
+from .inputs import Item, error_at
 from .ledger import Claim
 from .results import BatchResult
 
@@ -236,13 +236,15 @@ class InFlightTask:
 
     def result(self, result: TaskResult) -> BatchResult:
         """Return the result of the input, made from what the task runner returned last."""
-        outcome = result.outcome
+        outcome, error = result.outcome, result.error
+        if type(error) is InvalidRequestError:  # the input has a value that cannot be sent
+            error = error_at(self.item.place, error)
         return BatchResult(
             index=self.item.index,
             key=self.item.key,
             input=self.item.given,
             values=outcome.values if outcome is not None else None,
-            error=result.error,
+            error=error,
             run=outcome.run if outcome is not None else None,
             run_id=result.run_id,
             thread_id=self.thread_id,

@@ -44,7 +44,7 @@ __all__ = ["COMMAND"]
 _DONE = object()
 #: Timeout of the first request, which shows whether the server can be reached, in seconds.
 _FIRST_TIMEOUT = 15.0
-#: Errors of inputs that could not be read or sent, of which so many are printed.
+#: Errors of inputs that could not be run, of which so many are printed.
 _SHOWN_ERRORS = 10
 #: Characters in a cell of CSV; the default of Python is 131,072.
 _LONGEST_CELL = 2**31 - 1
@@ -248,7 +248,7 @@ def _names(lists: Optional[List[str]]) -> List[str]:
     return [name.strip() for names in lists or () for name in names.split(",") if name.strip()]
 
 
-class Inputs:
+class Inputs(Iterator[Any]):
     """The inputs of a table, until no more are to be started."""
 
     def __init__(self, table: Iterable[Any]) -> None:
@@ -257,10 +257,18 @@ class Inputs:
         self.ended = False
 
     def __iter__(self) -> Iterator[Any]:
-        for one in self._table:
-            if self.ended:
-                return
-            yield one
+        self._rows = iter(self._table)
+        return self
+
+    def __next__(self) -> Any:
+        if self.ended:
+            raise StopIteration
+        return next(self._rows)
+
+    @property
+    def place(self) -> str:
+        """Where the row of the last input is."""
+        return str(getattr(self._rows, "place", ""))
 
     def __length_hint__(self) -> int:
         length = operator.length_hint(self._table, -1)
@@ -321,7 +329,7 @@ class Tally:
         self._codes: Set[int] = set()
 
     def add(self, result: BatchResult) -> None:
-        """Count a result, and print the error of an input that could not be read or sent.
+        """Count a result, and print the error of an input that could not be run.
 
         Raises the error if the server refused the API key, since it would refuse it for all inputs.
         """
@@ -334,10 +342,12 @@ class Tally:
             if isinstance(error, (AuthenticationError, PermissionDeniedError)):
                 raise error
             self._changed += isinstance(error, LedgerError)
-            if isinstance(error, InvalidRequestError):
-                self._refused += 1
-                if self._refused <= _SHOWN_ERRORS:
+            self._refused += isinstance(error, InvalidRequestError)
+            if isinstance(error, (InvalidRequestError, LedgerError)):
+                if self._refused + self._changed <= _SHOWN_ERRORS:
                     print_message(str(error))
+                elif self._refused + self._changed == _SHOWN_ERRORS + 1:
+                    print_message("the messages of further inputs that cannot be run are in their results")
 
     def summarize(self, args: argparse.Namespace, *, ended: bool) -> int:
         """Print how many inputs failed or are paused, if any; return the exit code. *ended*: not all inputs were started."""
@@ -354,13 +364,19 @@ class Tally:
 
     def _remedy(self, ledger: Ledger) -> str:
         """Return how the failed inputs can be run."""
-        if self._refused == self.failed:
-            return "the same command runs them when they are corrected"
-        if self._changed == self.failed:
-            return "their keys are in the ledger with other inputs: give them other keys, or use another ledger"
-        if ledger.counts()["failed"] == 0:
-            return "the same command runs them again"
-        return f"to try them again: langgraph-runs ledger retry-failed {shlex.quote(ledger.path)}"  # without a password
+        remedies = {}
+        if self._refused:
+            remedies["that cannot be sent"] = (self._refused, "the same command runs them when they are corrected")
+        if self._changed:
+            text = "their keys are in the ledger with other inputs: give them other keys, or use another ledger"
+            remedies["that have changed"] = (self._changed, text)
+        started = self.failed - self._refused - self._changed
+        if started:
+            again = f"to try them again: langgraph-runs ledger retry-failed {shlex.quote(ledger.path)}"  # without a password
+            remedies["whose runs failed"] = (started, again if ledger.counts()["failed"] else "the same command runs them again")
+        if len(remedies) == 1:
+            return next(text for _, text in remedies.values())
+        return "; ".join(f"{count} {which}: {text}" for which, (count, text) in remedies.items())
 
 
 COMMAND = Command(

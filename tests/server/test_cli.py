@@ -492,6 +492,45 @@ def test_a_bad_line_is_an_error_of_that_line(run: Commands, tmp_path: Path) -> N
     assert [1, 2, 3] == sorted(row["values"]["echo"] for row in read_lines(out))
 
 
+@pytest.mark.parametrize("with_ledger", [False, True])
+def test_a_value_that_cannot_be_sent_is_an_error_that_names_the_line(run: Commands, tmp_path: Path, with_ledger: bool) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"value": 1}\n\n{"value": ["\\ud800"]}\n{"value": 123456789012345678901}\n', encoding="utf-8")
+    options = ["--ledger", str(tmp_path / "jobs.sqlite")] if with_ledger else []
+    ended = run("batch", "echo", str(file), "--ordered", *options)
+    assert 2 == ended.code
+    messages = [row["error"]["message"] for row in ended.lines if row["error"] is not None]
+    assert [f"{file}, line 3: $.input.value[0]", f"{file}, line 4: $.input.value"] == [
+        text.rpartition(": the ")[0] for text in messages
+    ]
+    assert set(messages) < {line.partition("langgraph-runs: ")[2] for line in ended.err.splitlines()}
+
+
+def test_the_messages_of_ten_bad_lines_are_printed(run: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text("bad\n" * 12, encoding="utf-8")
+    err = run("batch", "echo", str(file)).err.splitlines()
+    assert [True] * 10 + [False] * 2 == ["not JSON" in line for line in err]
+    assert "langgraph-runs: the messages of further inputs that cannot be run are in their results" == err[10]
+
+
+def test_each_kind_of_failure_of_a_batch_has_its_remedy(run: Commands, tmp_path: Path) -> None:
+    file, ledger = tmp_path / "in.jsonl", str(tmp_path / "jobs.sqlite")
+    rows = ['{"id": 1, "error": "ValueError"}', '{"id": 2, "error": "ValueError"}']
+    file.write_text("\n".join(rows), encoding="utf-8")
+    command = ["batch", "failing", str(file), "--key", "id", "--ledger", ledger]
+    assert 1 == run(*command).code
+    file.write_text("\n".join([rows[0], '{"id": 2, "error": "TypeError"}', "bad"]), encoding="utf-8")
+    ended = run(*command)
+    assert "langgraph-runs: the input with the key '2' has changed since the ledger was written" in ended.err
+    last = ended.err.splitlines()[-1]
+    assert last == (
+        "langgraph-runs: 3 of 3 inputs failed; 1 that cannot be sent: the same command runs them when they are corrected; "
+        "1 that have changed: their keys are in the ledger with other inputs: give them other keys, or use another ledger; "
+        f"1 whose runs failed: to try them again: langgraph-runs ledger retry-failed {ledger}"
+    )
+
+
 def test_batch_starts_no_more_after_max_errors(run: Commands, tmp_path: Path) -> None:
     file, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     file.write_text("bad\n" * 3 + '{"value": 1}\n' * 9, encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Optional, Sequence, Tuple, Union
 
 from ...errors import InvalidRequestError
 from ...validation import check_choice, near
@@ -113,6 +113,10 @@ class _Table:
         return names if self._key is None or self._key in names else [*names, self._key]
 
     def __iter__(self) -> Iterator[Any]:
+        return _Inputs(self)
+
+    def inputs_and_places(self) -> Iterator[Tuple[str, Any]]:
+        """Yield where each row is, for messages, and its input, with its key."""
         for place, row in self._source.rows(self._wanted()):
             key: Optional[str] = None
             try:
@@ -123,9 +127,9 @@ class _Table:
             except InvalidRequestError as error:
                 given = InvalidRequestError(f"{place}: {error._text}")
             if key is not None:
-                yield key, given
+                yield place, (key, given)
             else:
-                yield list(given) if isinstance(given, tuple) else given  # a tuple could be taken for a key and an input
+                yield place, list(given) if isinstance(given, tuple) else given  # a tuple could be taken for a key and an input
 
     def _key_of(self, row: Any) -> Optional[str]:
         if self._key is None:
@@ -155,6 +159,19 @@ class _Table:
         except InvalidRequestError as error:
             separator = "" if error._text.startswith((".", "[")) else ": "
             raise InvalidRequestError(f"column {name!r}{separator}{error._text}") from None
+
+
+class _Inputs(Iterator[Any]):
+    """The inputs of a table, from the first row. A map names the place of an input that cannot be sent."""
+
+    def __init__(self, table: _Table) -> None:
+        self._rows = table.inputs_and_places()
+        #: Where the row of the last input is.
+        self.place = ""
+
+    def __next__(self) -> Any:
+        self.place, given = next(self._rows)
+        return given
 
 
 def _cell(row: Any, name: str) -> Any:
