@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any, Dict, List, Tuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, List, Tuple, TypeVar
 
 import pytest
 from django.core.cache import cache
+from django.db import connection, connections
 from django.test import override_settings
 
 from langgraph_runs import Run, RunOutcome
@@ -16,6 +18,8 @@ from langgraph_runs.django.clients import replaced_options
 from langgraph_runs.django.runs.models import AgentRun
 from langgraph_runs.django.runs.signals import run_status_changed
 from langgraph_runs.testing import FakeRuns, fake_server, no_wait
+
+T = TypeVar("T")
 
 
 @pytest.fixture(name="server")
@@ -74,3 +78,44 @@ def again(row: AgentRun) -> AgentRun:
     """The row as it is in the database."""
     found: AgentRun = AgentRun.objects.get(pk=row.pk)
     return found
+
+
+def at_once(work: Callable[[int], T], count: int) -> List[T]:
+    """What *work* returns for each number, in threads of their own, each with its own connection to the database."""
+
+    def in_thread(number: int) -> T:
+        try:
+            return work(number)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(in_thread, range(count)))
+
+
+def needs_a_database_server() -> None:
+    """Skip the test on SQLite, where a transaction that has read keeps all others from writing."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has neither connections that end nor transactions that read beside one that writes")
+
+
+_CONNECTIONS = {
+    "postgresql": (
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "SELECT pg_terminate_backend(%s)",
+    ),
+    "mysql": ("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()", "KILL %s"),
+}
+
+
+def end_connections() -> None:
+    """Let the database end all connections of the tests, as it does when it is restarted or has seen no query for long."""
+    others, end = _CONNECTIONS[connection.vendor]
+
+    def end_others(_: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(others)
+            for (number,) in cursor.fetchall():
+                cursor.execute(end, [number])
+
+    at_once(end_others, 1)

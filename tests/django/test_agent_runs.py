@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import socket
 import threading
@@ -39,7 +40,8 @@ from langgraph_runs.testing import (
     unavailable,
 )
 
-from .rows import Heard, again, ended, heard_signals, server_of_rows, started  # noqa: F401
+from ..waiting import PROMPT, wait_until
+from .rows import Heard, again, at_once, end_connections, ended, heard_signals, needs_a_database_server, server_of_rows, started  # noqa: F401  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("server", "heard")
 Status = AgentRun.Status
@@ -101,8 +103,31 @@ def test_the_same_key_gives_the_same_row(server: FakeRuns) -> None:
 
 
 @pytest.mark.parametrize(
+    "other",
+    ["Order-7", "\xf6rder-7", "order-7 ", " order-7", "o\u0308rder-7", "order-\uff17", "order-7\U0001f600", "order-7\U0001f601"],
+    ids=ascii,
+)
+def test_keys_and_ids_that_are_alike_are_different(server: FakeRuns, other: str) -> None:
+    """A database may take them for equal: without case and accents, without spaces at the end, with all emoji alike."""
+    rows = [started(server, succeeds({}), key=key) for key in ("order-7", other, f"{other}\U0001f602")]
+
+    assert [row.pk for row in rows] == [AgentRun.objects.get(key=row.key).pk for row in rows]
+    assert 3 == len(server.started) == AgentRun.objects.count()
+    for number, name in enumerate(("order-7", other)):
+        AgentRun.objects.filter(pk=rows[number].pk).update(object_id=name, server=name, run_id=name, thread_id=name)
+    for field in ("object_id", "server", "run_id", "thread_id"):
+        assert [rows[1].pk] == [row.pk for row in AgentRun.objects.filter(**{field: other})], field
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"key": "k" * 256}, "key.*255"),
+        ({"key": "a\0b"}, "key.*null"),
+        ({"key": "\ud800"}, "key"),
+        ({"assistant": "a" * 256}, "assistant.*255"),
+        ({"assistant": "a\0b"}, "assistant.*NUL"),
+        ({"thread_id": "t" * 256}, "thread_id.*255"),
         ({"input": {"score": float("nan")}}, r"\$\.input\.score"),
         ({"input": {"text": "a\0b"}}, "input.*NUL"),
         ({"assistant": ""}, "assistant"),
@@ -206,6 +231,41 @@ def test_what_no_database_stores_is_replaced(server: FakeRuns) -> None:
     row = ended(server, succeeds({"text": "a\0b", "deep": deep}))
 
     assert "a\ufffdb" == again(row).values["text"]
+
+
+@pytest.mark.parametrize("levels", [20, 40, 100])
+def test_a_row_stores_what_it_can_of_deep_values_and_says_what_it_refuses(server: FakeRuns, levels: int) -> None:
+    deep: Any = "the end"
+    for _ in range(levels):
+        deep = {"a": deep}
+    row = ended(server, succeeds(deep))
+
+    assert Status.SUCCEEDED == again(row).status
+    assert "the end" in str(again(row).values) or "nested too deeply" in str(again(row).values)
+    try:
+        written = AgentRun.objects.start("agent", deep, post=False)
+    except InvalidRequestError as error:
+        assert "input" in str(error) and "deeper than" in str(error)
+        assert levels > 30
+    else:
+        assert deep == again(written).input
+        assert levels < 100
+
+
+def test_text_of_every_kind_is_stored(server: FakeRuns) -> None:
+    text = "\U0001f600 \u2028 \\ \" ' %s \xe9 \U00020000"
+    row = ended(server, fails("ValueError", text, values={text: [text]}), key=text, metadata={text: text})
+
+    found = again(row)
+    assert (text, text, {text: [text]}, text) == (found.key, found.message, found.values, found.options["metadata"][text])
+    assert AgentRun.objects.start("agent", {"n": 1}, key=text, metadata={text: text}).replayed
+
+
+def test_the_message_of_a_refusal_is_stored_without_what_no_database_stores(server: FakeRuns) -> None:
+    server.script(refuses(422, "no \0 ink"))
+    row = AgentRun.objects.start("agent", {"n": 1})
+
+    assert (Status.FAILED, True) == (again(row).status, "no \ufffd ink" in again(row).message)
 
 
 def test_waiting_returns_the_status(server: FakeRuns) -> None:
@@ -520,6 +580,86 @@ def test_two_processes_that_post_a_row_start_one_run(server: FakeRuns) -> None:
     for thread in threads:
         thread.join(20)
     assert (1, Status.STARTED) == (len(server.started), again(row).status)
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_browsers_that_post_a_key_at_the_same_moment_get_one_row(server: FakeRuns, in_transaction: bool) -> None:
+    server.script(succeeds({}), repeat=True)
+    barrier = threading.Barrier(6)
+
+    def start(number: int) -> List[AgentRun]:
+        rows = []
+        for order in range(5):
+            barrier.wait(20)
+            with transaction.atomic() if in_transaction else contextlib.nullcontext():
+                rows.append(AgentRun.objects.start("agent", {"n": 1}, key=f"order-{order}"))
+        return rows
+
+    found = at_once(start, 6)
+    assert (
+        [1] * 5
+        == [len({row.pk for row in rows}) for rows in zip(*found)]
+        == [sum(not row.replayed for row in rows) for rows in zip(*found)]
+    )
+    assert 5 == len(server.started) == AgentRun.objects.count()
+
+
+def test_those_that_wait_for_a_key_whose_transaction_is_rolled_back_get_one_row(server: FakeRuns) -> None:
+    """For MySQL this is a deadlock of those that wait."""
+    server.script(succeeds({}), repeat=True)
+    barrier = threading.Barrier(5)
+
+    def start(number: int) -> AgentRun:
+        if number:
+            barrier.wait(20)
+            return AgentRun.objects.start("agent", {"n": 1}, key="order-7")
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            row = AgentRun.objects.start("agent", {"n": 1}, key="order-7")
+            barrier.wait(20)
+            time.sleep(0.5)  # no condition shows on every database that the others wait; if they do not, the test is passed too
+            raise ZeroDivisionError
+        return row
+
+    rows = at_once(start, 5)[1:]
+    assert (1, 1) == (len({row.pk for row in rows}), sum(not row.replayed for row in rows))
+    assert 1 == len(server.started) == AgentRun.objects.count()
+
+
+def test_a_transaction_reads_what_others_have_changed_in_its_row(server: FakeRuns) -> None:
+    """In an isolation level that lets a transaction read what was there when it began, too."""
+    needs_a_database_server()
+    row = AgentRun.objects.start("agent", {"n": 1}, post=False)
+    server.script(never_ends())
+    with transaction.atomic():
+        mine = again(row)
+        at_once(lambda number: again(row).post(), 1)
+        mine.cancel()
+        assert mine.cancel_requested_at is not None and mine.run_id
+    assert (Status.CANCELLED, "interrupted") == (again(row).status, server.started[-1].status)
+
+
+def test_a_transaction_finds_the_row_that_another_one_has_written_meanwhile(server: FakeRuns) -> None:
+    needs_a_database_server()
+    server.script(succeeds({}))
+    with transaction.atomic():
+        assert 0 == AgentRun.objects.count()
+        at_once(lambda number: AgentRun.objects.start("agent", {"n": 1}, key="order-7"), 1)
+        assert AgentRun.objects.start("agent", {"n": 1}, key="order-7").replayed
+
+
+def test_the_end_is_stored_though_the_database_has_ended_the_connection_of_the_one_that_waits(server: FakeRuns) -> None:
+    needs_a_database_server()
+
+    def work(run: Any) -> Any:
+        wait_until(lambda: any(request.path.endswith("/join") for request in server.requests), "a request for the end", PROMPT)
+        end_connections()
+        return {"answer": 42}
+
+    server.script(work)
+    row = AgentRun.objects.start("agent", {"n": 1})
+
+    assert "succeeded" == row.wait(timeout=PROMPT)
+    assert {"answer": 42} == again(row).values
 
 
 def test_the_errors_of_the_client_come_through(server: FakeRuns) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import datetime
 import io
+import signal
 import threading
 from typing import Any, List, Tuple
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
+from langgraph_runs import Run
 from langgraph_runs.django import SettingsError
 from langgraph_runs.django.clients import replaced_options
 from langgraph_runs.django.runs.models import AgentRun
+from langgraph_runs.django.runs.posting import create_run
 from langgraph_runs.testing import FakeRun, FakeRuns, fails, never_ends, no_wait, pauses, refuses, succeeds, unauthorized
 
-from .rows import Heard, again, ended, heard_signals, server_of_rows, started  # noqa: F401
+from .rows import Heard, again, end_connections, ended, heard_signals, needs_a_database_server, server_of_rows, started  # noqa: F401  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("server", "heard")
 Status = AgentRun.Status
@@ -252,6 +255,70 @@ def test_only_the_rows_of_a_server(server: FakeRuns) -> None:
 def test_wrong_arguments_are_refused(arguments: List[str]) -> None:
     with pytest.raises(CommandError):
         sync(*arguments)
+
+
+# -- a database that is away
+
+
+def test_a_row_whose_connection_is_gone_does_not_stop_the_others(server: FakeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was posted meanwhile, and is not posted twice."""
+    needs_a_database_server()
+    server.script(succeeds({}), repeat=True)
+    rows = [AgentRun.objects.start("agent", {"n": n}, post=False) for n in range(3)]
+
+    def create_and_end_connections(row: AgentRun) -> Run:
+        run = create_run(row)
+        if row.pk == rows[0].pk:
+            end_connections()
+        return run
+
+    monkeypatch.setattr("langgraph_runs.django.runs.posting.create_run", create_and_end_connections)
+    code, lines, errors = sync("--check-after", "600")
+    assert (1, [f"{row.pk} queued -> started" for row in rows[1:]]) == (code, lines), errors
+    monkeypatch.undo()
+    AgentRun.objects.filter(status="queued").update(claimed_until=timezone.now() - HOUR)
+    assert (0, [f"{rows[0].pk} queued -> started"], "") == sync("--check-after", "600")
+    assert 3 == len(server.started)
+
+
+def test_a_database_that_is_away_is_reported(server: FakeRuns) -> None:
+    with connection.execute_wrapper(Away(calls=1)):
+        code, lines, errors = sync()
+    assert (1, [], "OperationalError: the database is away\n") == (code, lines, errors)
+
+
+def test_a_loop_goes_on_when_the_database_is_back(server: FakeRuns) -> None:
+    class Output(io.StringIO):
+        def write(self, text: str) -> int:
+            if "->" in text:
+                signal.raise_signal(signal.SIGTERM)
+            return super().write(text)
+
+    server.script(succeeds({}))
+    row = AgentRun.objects.start("agent", {"n": 1}, post=False)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    out, err = Output(), io.StringIO()
+    try:
+        with connection.execute_wrapper(Away(calls=2)):
+            call_command("langgraph_runs", "sync", "--loop", "0.01", stdout=out, stderr=err)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert [f"{row.pk} queued -> started"] == out.getvalue().splitlines()
+    assert ["OperationalError: the database is away"] * 2 == err.getvalue().splitlines()
+
+
+class Away:
+    """A database that is away for some queries."""
+
+    def __init__(self, calls: int) -> None:
+        self._calls = calls
+
+    def __call__(self, execute: Any, *arguments: Any) -> Any:
+        if self._calls:
+            self._calls -= 1
+            raise OperationalError("the database is away")
+        return execute(*arguments)
 
 
 # -- two at once

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from django.contrib.contenttypes.models import ContentType
-from django.db import IntegrityError, models, router, transaction
+from django.db import IntegrityError, OperationalError, models, router, transaction
 from django.urls import NoReverseMatch
 
 from ... import IdempotencyConflictError, InvalidRequestError
 from ...payloads import RunsCreatePayload, names_of
-from ...validation import check_id, check_known
+from ...validation import check_id, check_key, check_known
 from ..clients import get_client
 from ..configurations import option
 from ..webhooks import webhook_url
 from .statuses import ENDED, Status
-from .stored_json import to_store
-from .transitions import send_status_changed
+from .stored_json import levels_of, storable, to_store
+from .transitions import newest, send_status_changed
 
 if TYPE_CHECKING:
     from .models import AgentRun
@@ -26,6 +26,10 @@ __all__ = ["AgentRunManager", "AgentRunQuerySet"]
 
 #: Options of a run that a row has itself, or that would take its thread away before the row is up to date.
 _NOT_FOR_ROWS = frozenset({"input", "on_completion", "if_not_exists"})
+#: Characters of a text that a row stores.
+_LONGEST = 255
+#: The number of this error in MySQL and MariaDB.
+_DEADLOCK = 1213
 _OPTIONS = tuple(name for name in names_of(RunsCreatePayload) if name not in _NOT_FOR_ROWS)
 
 
@@ -81,18 +85,20 @@ class AgentRunManager(models.Manager.from_queryset(AgentRunQuerySet)):  # type: 
         Raises `InvalidRequestError` before anything is written, and `IdempotencyConflictError` if the row of *key* has another
         assistant, input or options.
         """
+        using = self._db or router.db_for_write(self.model)
         row: AgentRun = self.model(
             assistant=check_id("assistant", assistant),
             owner=owner if getattr(owner, "is_authenticated", False) else None,
-            key=None if key is None else check_id("key", key),
+            key=None if key is None else check_key("key", key),
             server=server,
-            **_checked(input, options, server),
+            **_checked(input, options, server, using),
         )
         if about is not None:
             if about.pk is None:
                 raise InvalidRequestError("about=...: save the object first, so that it has a primary key")
             row.content_type, row.object_id = ContentType.objects.get_for_model(about), str(about.pk)
-        using = self._db or router.db_for_write(self.model)
+        for name, text in (("assistant", row.assistant), ("key", row.key), ("thread_id", row.options.get("thread_id"))):
+            _check_text(name, text)
         written = self._written(row, using)
         if written.status == Status.QUEUED and post:
             written.post_after_commit()
@@ -101,11 +107,10 @@ class AgentRunManager(models.Manager.from_queryset(AgentRunQuerySet)):  # type: 
     def _written(self, row: AgentRun, using: str) -> AgentRun:
         """Insert the row, or return the one that has its key."""
         try:  # the first statement writes, since SQLite refuses a transaction that reads first if another one writes meanwhile
-            with transaction.atomic(using=using):
-                row.save(force_insert=True, using=using)
+            self._insert(row, using)
         except IntegrityError:
-            found: Optional[AgentRun] = self.using(using).filter(key=row.key).first() if row.key is not None else None
-            if found is None:
+            found: Optional[AgentRun] = newest(self.using(using).filter(key=row.key)).first() if row.key is not None else None
+            if found is None or found.key != row.key:
                 raise
         else:
             send_status_changed(row, "")
@@ -114,8 +119,31 @@ class AgentRunManager(models.Manager.from_queryset(AgentRunQuerySet)):  # type: 
         found.replayed = True
         return found
 
+    def _insert(self, row: AgentRun, using: str, *, tries: int = 5) -> None:
+        """Insert the row. Outside of a transaction of the caller, repeat this if MySQL or MariaDB ends it because of a deadlock.
 
-def _checked(input: Any, options: Dict[str, Any], server: str) -> Dict[str, Any]:
+        That happens to all but one of those that wait for another transaction with the same key, if it is rolled back.
+        """
+        connection: Any = transaction.get_connection(using)
+        for left in reversed(range(tries)):
+            try:
+                with transaction.atomic(using=using):
+                    row.save(force_insert=True, using=using)
+                return
+            except OperationalError as error:
+                if not left or connection.in_atomic_block or connection.vendor != "mysql" or error.args[:1] != (_DEADLOCK,):
+                    raise
+
+
+def _check_text(name: str, text: Optional[str]) -> None:
+    """Refuse what the column of this name does not store. SQLite would, so that the error were first seen in production."""
+    if text is not None and len(text) > _LONGEST:
+        raise InvalidRequestError(f"{name}: has {len(text):,} characters, and a row stores {_LONGEST} at most; give a shorter one")
+    if text is not None and storable(text) != text:
+        raise InvalidRequestError(f"{name}: has NUL or half a surrogate pair, which not every database stores; remove it")
+
+
+def _checked(input: Any, options: Dict[str, Any], server: str, using: str) -> Dict[str, Any]:
     """Return the JSON fields of a row; raise `InvalidRequestError` for what the server could not be sent."""
     get_client(server)  # raises SettingsError if there is no such configuration
     thread_id = options.pop("thread_id", None)
@@ -131,7 +159,7 @@ def _checked(input: Any, options: Dict[str, Any], server: str) -> Dict[str, Any]
     if "webhook" not in given:
         url = _default_webhook(server)
         given.update({} if url is None else {"webhook": url})
-    return to_store({"input": input, "options": given})
+    return to_store({"input": input, "options": given}, levels_of(using))
 
 
 def _default_webhook(server: str) -> Optional[str]:

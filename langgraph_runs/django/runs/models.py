@@ -18,13 +18,14 @@ from django.utils import timezone
 from ... import InvalidRequestError, LangGraphRunsError, RunOutcome
 from ..clients import get_client
 from ..resume import ResumedStream, resume_stream
+from .exact_text import ExactCharField
 from .managers import AgentRunManager
 from .outcomes import carry_out_cancel, deliver, outcome_of, post, record_outcome, refresh
 from .posting import post_unclaimed
 from .statuses import CANCELLABLE, ENDED, RETRYABLE, SERVER_STATUSES
 from .statuses import Status as RunStatus
-from .stored_json import to_store
-from .transitions import change, read_again
+from .stored_json import levels_of, to_store
+from .transitions import change, read_again, reconnect_if_closed
 
 __all__ = ["AgentRun", "WrongStatusError"]
 
@@ -48,19 +49,19 @@ class AgentRun(models.Model):
 
     id: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     #: There is one row for each key.
-    key: models.CharField[Optional[str], Optional[str]] = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    key = ExactCharField(max_length=255, null=True, blank=True, unique=True)
     owner: models.ForeignKey[Any, Any] = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="agent_runs"
     )
     content_type: models.ForeignKey[Optional[ContentType], Optional[ContentType]] = models.ForeignKey(
         ContentType, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    object_id: models.CharField[Optional[str], Optional[str]] = models.CharField(max_length=255, null=True, blank=True)
+    object_id = ExactCharField(max_length=255, null=True, blank=True)
     #: The object that the run is about.
     about = GenericForeignKey("content_type", "object_id")
 
     #: The name of a configuration in LANGGRAPH_RUNS.
-    server: models.CharField[str, str] = models.CharField(max_length=100, default="default")
+    server = ExactCharField(max_length=100, default="default")
     assistant: models.CharField[str, str] = models.CharField(max_length=255)
     input = models.JSONField(null=True, blank=True)
     #: Further arguments of ``client.runs.create``.
@@ -69,8 +70,8 @@ class AgentRun(models.Model):
     answer = models.JSONField(null=True, blank=True)
 
     status: models.CharField[str, str] = models.CharField(max_length=20, choices=RunStatus.choices, default=RunStatus.QUEUED)
-    thread_id: models.CharField[str, str] = models.CharField(max_length=255, blank=True, db_index=True)
-    run_id: models.CharField[str, str] = models.CharField(max_length=255, blank=True, db_index=True)
+    thread_id = ExactCharField(max_length=255, blank=True, db_index=True)
+    run_id = ExactCharField(max_length=255, blank=True, db_index=True)
     #: The values of a run that has ended, or is paused.
     values = models.JSONField(null=True, blank=True)
     #: The class of the error, and its message.
@@ -187,6 +188,7 @@ class AgentRun(models.Model):
             post_unclaimed(self)
         if self.status == RunStatus.STARTED:
             outcome = get_client(self.server).runs.join(self.thread_id, self.run_id, raise_error=False, timeout=timeout)
+            reconnect_if_closed(self._state.db)  # it was idle for as long as the run took
             record_outcome(self, outcome)
         return str(self.status)
 
@@ -229,7 +231,7 @@ class AgentRun(models.Model):
         `post` yourself, for example in a task queue. Raises `WrongStatusError` if the run is not paused: for two answers at the
         same time, in the second one.
         """
-        answer = to_store({"answer": answer})["answer"]
+        answer = to_store({"answer": answer}, levels_of(self._state.db))["answer"]
         if answer is None:
             raise InvalidRequestError("answer=None: give the answer to the question; the server does not take null for one")
         deliver(self)  # what the run before has to report

@@ -15,7 +15,7 @@ from ..clients import get_client
 from .posting import post_run, seconds_for
 from .signals import run_finished
 from .statuses import SERVER_STATUSES, Status, status_of
-from .stored_json import storable
+from .stored_json import levels_of, storable
 from .transitions import change, note
 
 if TYPE_CHECKING:
@@ -81,12 +81,13 @@ def store_outcome(row: AgentRun, outcome: RunOutcome) -> bool:
     if status is None or (outcome.run is not None and outcome.run.run_id != row.run_id):
         return False
     questions = [{"id": one.id, "value": one.value} for one in outcome.interrupts]
+    levels = levels_of(row._state.db)
     return change(
         row,
         [Status.STARTED, Status.LOST],
         status=status,
-        values=storable(outcome.values),
-        questions=storable(questions),
+        values=storable(outcome.values, levels),
+        questions=storable(questions, levels),
         error=storable(outcome.error or "")[:255],
         message=storable(outcome.message or ""),
         finished_at=None if status == Status.PAUSED else now,
@@ -166,7 +167,7 @@ def _note_missing(row: AgentRun, client: Client, error: NotFoundError) -> bool:
     if now - row.missing_since < datetime.timedelta(seconds=LOST_AFTER):
         note(row, checked_at=now)
         return False
-    message = f"the server does not have the run any more: {error}"
+    message = storable(f"the server does not have the run any more: {error}")
     return change(
         row,
         [Status.STARTED, Status.PAUSED],

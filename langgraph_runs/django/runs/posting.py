@@ -16,6 +16,7 @@ from ...call import has_api_shape, is_surely_not_executed, states_absence
 from ..clients import get_client
 from ..configurations import configuration
 from .statuses import Status
+from .stored_json import storable
 from .transitions import change, claim, note
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def is_final_refusal(row: AgentRun, error: LangGraphRunsError) -> bool:
 
 def _note_failure(row: AgentRun, error: LangGraphRunsError) -> None:
     now, was_sent = timezone.now(), row.was_claimed
-    shown: Dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
+    shown: Dict[str, Any] = {"error": type(error).__name__, "message": storable(str(error))}
     # If an earlier request may have reached the server, a refusal of this one does not show that there is no run.
     if not was_sent and is_final_refusal(row, error):
         change(row, [Status.QUEUED], status=Status.FAILED, finished_at=now, claimed_until=None, **shown)

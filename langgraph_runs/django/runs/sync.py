@@ -6,7 +6,7 @@ import datetime
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -16,7 +16,7 @@ from ..clients import get_client
 from .outcomes import carry_out_cancel, deliver, post, refresh
 from .posting import LEASE
 from .statuses import ENDED, Status
-from .transitions import claim_some, note
+from .transitions import claim_some, note, reconnect_if_closed
 
 if TYPE_CHECKING:
     from .models import AgentRun
@@ -108,7 +108,7 @@ class Sync:
             return
         try:
             work(row)
-        except (LangGraphRunsError, DatabaseError) as error:
+        except (LangGraphRunsError, Error) as error:
             self._note_error(row, error)
         if row.status == Status.STARTED:
             note(row, claimed_until=None)
@@ -116,6 +116,8 @@ class Sync:
     def _note_error(self, row: AgentRun, error: Exception) -> None:
         """Note what went wrong for one row, such as values that the database refuses. It does not stop the others."""
         self.errors.append(error)
+        if isinstance(error, Error):
+            reconnect_if_closed(row._state.db)
         if isinstance(error, APIConnectionError):
             self._unreachable[row.server] = error
 

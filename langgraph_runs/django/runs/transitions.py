@@ -6,7 +6,7 @@ So two processes that change a row at the same time do not overwrite each other'
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any, Collection, List
+from typing import TYPE_CHECKING, Any, Collection, List, Optional
 
 from django.db import connections, transaction
 from django.db.models import Q, QuerySet
@@ -18,7 +18,7 @@ from .statuses import Status
 if TYPE_CHECKING:
     from .models import AgentRun
 
-__all__ = ["change", "claim", "claim_some", "note", "read_again", "send_status_changed"]
+__all__ = ["change", "claim", "claim_some", "newest", "note", "read_again", "reconnect_if_closed", "send_status_changed"]
 
 #: How often a change is tried again because another process has changed the row meanwhile.
 _TRIES = 5
@@ -59,13 +59,42 @@ def note(row: AgentRun, *conditions: Q, **fields: Any) -> bool:
     return True
 
 
+def newest(rows: QuerySet[AgentRun]) -> QuerySet[AgentRun]:
+    """Return *rows* so that the query reads what others have committed until now.
+
+    MySQL and MariaDB do so in transactions of Django's default isolation level. In one of ``REPEATABLE READ``, which a site may
+    choose, a query reads what was there at its first one, whereas an UPDATE finds the newest row; only a locking read does as well.
+    """
+    connection: Any = connections[rows.db]
+    if connection.vendor != "mysql" or not connection.in_atomic_block or connection.isolation_level == "read committed":
+        return rows
+    return rows.select_for_update()
+
+
 def read_again(row: AgentRun) -> bool:
     """Read *row* from the database; return False if it was deleted."""
+    rows = newest(_all(row).filter(pk=row.pk))
+    if rows.query.select_for_update:  # refresh_from_db cannot do that before Django 5.1
+        names = {field.attname for field in row._meta.concrete_fields} - row.get_deferred_fields()
+        found = rows.values(*names).first()
+        for name, value in (found or {}).items():
+            setattr(row, name, value)
+        return found is not None
     try:
         row.refresh_from_db()
     except type(row).DoesNotExist:
         return False
     return True
+
+
+def reconnect_if_closed(using: Optional[str]) -> None:
+    """Let this thread open a new connection to the database if the database or the network has ended the one that it has.
+
+    Django does this between the requests of a site only. A transaction is over with its connection, so it gets its error.
+    """
+    connection = transaction.get_connection(using)
+    if connection.connection is not None and not connection.in_atomic_block and not connection.is_usable():
+        connection.close()
 
 
 def _same(row: AgentRun) -> QuerySet[AgentRun]:

@@ -9,7 +9,7 @@ import threading
 from typing import Any, List
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 
 from ..... import LangGraphRunsError, exit_codes
 from ....clients import get_client
@@ -71,11 +71,14 @@ class Command(BaseCommand):
                 delete_threads_after=None if days is None else datetime.timedelta(days=days),
                 concurrency=options["concurrency"],
             )
-            for line in sync.changes():
-                self.stdout.write(line)
-                self.stdout.flush()
-                if stopped.is_set():
-                    break
+            try:
+                for line in sync.changes():
+                    self.stdout.write(line)
+                    self.stdout.flush()
+                    if stopped.is_set():
+                        break
+            except Error as error:  # the database is away; a loop goes on when it is back
+                sync.errors.append(error)
             code = self._report(sync)
             if options["loop"] is None or stopped.is_set():
                 break
