@@ -32,6 +32,19 @@ if "TEST_POSTGRESQL" in os.environ:  # the URL of a database, by tests/servers/t
         "HOST": _url.hostname,
         "PORT": _url.port,
     }
+if "TEST_MYSQL" in os.environ:  # likewise; its query has the OPTIONS
+    import pymysql
+
+    pymysql.install_as_MySQLdb()  # Django knows mysqlclient only, which pip has to compile
+    _url = urllib.parse.urlsplit(os.environ["TEST_MYSQL"])
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.mysql",
+        "NAME": _url.path.strip("/"),
+        "USER": _url.username,
+        "HOST": _url.hostname,
+        "PORT": _url.port,
+        "OPTIONS": dict(urllib.parse.parse_qsl(_url.query)),
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 #: In the place of MIDDLEWARE where the admin is used.

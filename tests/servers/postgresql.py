@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
-from .processes import STOP_LIMIT, Unavailable, environment, free_port, running, wait_ready
+from .processes import STOP_LIMIT, Unavailable, environment, free_port, running, unprivileged, wait_ready
 
 HOW = "PostgreSQL is needed, the server and not only its client: apt-get install postgresql"
 #: What a cluster that is thrown away does not need: that its data survives a crash.
@@ -30,14 +29,8 @@ def programs() -> Optional[Path]:
 
 
 def owner() -> dict[str, Any]:
-    """Options for a process of PostgreSQL, which refuses to run as root: then it is the user `postgres`, or else `nobody`."""
-    if os.getuid() != 0:
-        return {}
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    raise Unavailable("PostgreSQL does not run as root, and this machine has neither the user postgres nor nobody")
+    """Options for a process of PostgreSQL, which refuses to run as root."""
+    return unprivileged("PostgreSQL", "postgres")
 
 
 class Cluster:

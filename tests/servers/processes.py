@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pwd
 import random
 import signal
 import socket
@@ -48,6 +49,17 @@ def environment(**added: str) -> dict[str, str]:
     foreign = ("LANGGRAPH_", "LANGSMITH_", "LANGCHAIN_", "OTEL_", "POSTGRES_", "DATABASE_", "PG")
     kept = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(foreign)}
     return {**kept, "LANGSMITH_TRACING": "false", "LANGGRAPH_CLI_NO_ANALYTICS": "1", **added}
+
+
+def unprivileged(what: str, user: str) -> dict[str, Any]:
+    """Options for a process of a database, which refuses to run as root: then it is its own user, or else `nobody`."""
+    if os.getuid() != 0:
+        return {}
+    for name in (user, "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise Unavailable(f"{what} does not run as root, and this machine has neither the user {user} nor nobody")
 
 
 def tail(log: Path, lines: int = 30) -> str:
