@@ -7,6 +7,7 @@ out again: it is not the caller's.
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -22,6 +23,7 @@ __all__ = [
     "THREAD_USE",
     "fingerprint_in",
     "has_metadata",
+    "is_cut",
     "is_in_metadata",
     "key_in",
     "keyed_marker",
@@ -42,6 +44,9 @@ THREAD_USE, TEMPORARY, KEPT, KEYED = "langgraph_runs_thread", "temporary", "kept
 #: and which call has seen it since.
 LOCK, RELEASED, SEEN = "langgraph_runs_lock", "langgraph_runs_released", "langgraph_runs_seen"
 _FIELDS = (MARKER, BATCH_ITEM, THREAD_USE, LOCK, RELEASED, SEEN)
+
+#: What is left of a UUID that was cut.
+_CUT_UUID = re.compile(r"[0-9a-f-]{1,35}")
 
 #: Where servers show the metadata of a run or a thread.
 _PLACES: Tuple[Tuple[str, ...], ...] = (("metadata",), ("config", "metadata"), ("kwargs", "config", "metadata"))
@@ -106,6 +111,18 @@ def fingerprint_in(marker: Optional[str]) -> Dict[str, str]:
     """
     pairs = (field.partition("=") for field in _made_here(marker)[2:])
     return {urllib.parse.unquote(name): digest for name, _, digest in pairs}
+
+
+def is_cut(marker: str) -> bool:
+    """Return True if *marker* is only the beginning of one, as servers and gateways leave it that limit the length of metadata.
+
+    Such a marker does not say which create made the run.
+
+    >>> is_cut("9f0c2a34-0000-4"), is_cut("9f0c2a34-0000-4000-a000-000000000000;861c"), is_cut("made by another program")
+    (True, True, False)
+    """
+    made_here = _made_here(marker)
+    return any(_CUT_UUID.fullmatch(part) for part in made_here[:2])
 
 
 def _made_here(marker: Optional[str]) -> List[str]:

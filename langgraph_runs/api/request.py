@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ..call import Scope, states_absence
-from ..errors import NotFoundError, ResponseDecodeError
+from ..errors import BadRequestError, NotFoundError, ResponseDecodeError, UnprocessableEntityError
 from ..fields import as_object
-from ..http import NO_OPTIONS, CommonOptions, Request, Transport
+from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport
 from ..models import Checkpoint, ThreadState, kind_of
 from ..serialization import decode, encode
 from .own_response import check_done, own_record
@@ -16,6 +17,7 @@ __all__ = [
     "AtCheckpoint",
     "NO_BODY",
     "build",
+    "call_past_caches",
     "count",
     "fetch_json",
     "given",
@@ -57,6 +59,21 @@ def build(
 def fetch_json(transport: Transport, scope: Scope, request: Request) -> Any:
     """Send a request and return the parsed JSON of the response, which must be the API's own."""
     return own_record(transport.call(request, scope))
+
+
+def call_past_caches(
+    transport: Transport, scope: Scope, path: str, options: CommonOptions, *, query: Sequence[Tuple[str, Any]] = ()
+) -> Response:
+    """Send a GET whose response is evidence of what is there now, and return the response.
+
+    Caches are asked to pass the request on. Since some do not obey, each request has a parameter that no other has. A server that
+    refuses the parameter is asked without it.
+    """
+    options = options.with_header("Cache-Control", "no-cache")
+    try:
+        return transport.call(build("GET", path, options, query=[*query, ("_", uuid.uuid4().hex)]), scope)
+    except (BadRequestError, UnprocessableEntityError):
+        return transport.call(build("GET", path, options, query=query), scope)
 
 
 def run_once_or_absent(transport: Transport, scope: Scope, request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..call import Scope
@@ -13,7 +14,7 @@ from ..serialization import decode, decode_list, encode, parse
 from ..server_traits import ServerTraits
 from .own_response import own_record
 from .paths import ids_from, run_path, runs_path, thread_path
-from .request import build, fetch_json, run_once_or_absent, with_ids, with_required
+from .request import build, call_past_caches, fetch_json, run_once_or_absent, with_ids, with_required
 
 __all__ = [
     "FetchPage",
@@ -35,6 +36,10 @@ __all__ = [
     "stream_request",
     "thread_stream_path",
 ]
+
+
+#: In the header in which a cache says what it has done.
+_CACHE_HIT = re.compile(r"\b(hit|stale|updating|revalidated)\b", re.IGNORECASE)
 
 
 class MarkedRun(NamedTuple):
@@ -106,15 +111,21 @@ def list_runs(
 def list_marked_runs(
     transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS, *, limit: int, offset: int
 ) -> ListedRuns:
-    """Return one page of the thread's runs, with their markers. Caches are asked to pass the request on."""
-    options = options.with_header("Cache-Control", "no-cache")
-    request = build("GET", runs_path(thread_id), options, query=(("limit", limit), ("offset", offset)))
-    response = transport.call(request, scope)
+    """Return one page of the thread's runs, with their markers, past all caches."""
+    query = (("limit", limit), ("offset", offset))
+    response = call_past_caches(transport, scope, runs_path(thread_id), options, query=query)
     values = own_record(response)
     runs = decode_list(values, Run)
     rows = [_marked(run, value) for run, value in zip(runs, values)]
-    headers = response.headers
-    return ListedRuns(rows, http_date(headers.get("date", "")), headers.get("age", "0").strip() not in ("", "0"))
+    return ListedRuns(rows, http_date(response.headers.get("date", "")), _is_from_cache(response.headers))
+
+
+def _is_from_cache(headers: Mapping[str, str]) -> bool:
+    """Return True if a cache says that it had the response: by ``Age``, ``Cache-Status``, ``X-Cache-Status: HIT`` and the like."""
+    if headers.get("age", "0").strip() not in ("", "0"):
+        return True
+    names = [name for name in headers if "cache" in name.lower() and name.lower() != "cache-control"]
+    return any(_CACHE_HIT.search(headers[name]) for name in names)
 
 
 def _runs_of(response: Response, thread_id: str, select: Sequence[str] = ()) -> List[Run]:

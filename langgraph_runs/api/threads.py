@@ -12,7 +12,19 @@ from ..models import Thread, ThreadsPruned, ThreadState, ThreadUpdate
 from ..serialization import decode, decode_list
 from .own_response import check_done, own_record
 from .paths import thread_path
-from .request import AtCheckpoint, build, count, fetch_json, given, place_of, run_once_or_absent, search, state_of, with_ids
+from .request import (
+    AtCheckpoint,
+    build,
+    call_past_caches,
+    count,
+    fetch_json,
+    given,
+    place_of,
+    run_once_or_absent,
+    search,
+    state_of,
+    with_ids,
+)
 from .select import selected
 
 __all__ = [
@@ -202,8 +214,7 @@ def create_lock(
 
 def get_lock(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS) -> LockState:
     """Return a lock as it is now. Raise `NotFoundError` if there is none."""
-    request = build("GET", thread_path(thread_id), options.with_header("Cache-Control", "no-cache"))
-    return _lock_state(transport.call(request, scope))
+    return _lock_state(call_past_caches(transport, scope, thread_path(thread_id), options))
 
 
 def touch_lock(transport: Transport, scope: Scope, thread_id: str, options: CommonOptions = NO_OPTIONS, *, token: str) -> LockState:

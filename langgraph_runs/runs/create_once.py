@@ -182,8 +182,10 @@ class _Creation:
     def _after_failure(self, error: LangGraphRunsError) -> Optional[RecoveredRun]:
         """Return the run that a failed attempt has created, or None if the create must be sent again. Raise if that is unknown."""
         try:
-            if self._may_exist and isinstance(error, (ConflictError, UnprocessableEntityError)):
-                # The thread is busy, perhaps with the wanted run: an earlier attempt may have created it late.
+            copied = self._own_thread and self._repeats and self._creator.repeat_refused and isinstance(error, ConflictError)
+            if copied or (self._may_exist and isinstance(error, (ConflictError, UnprocessableEntityError))):
+                # The thread is busy, perhaps with the wanted run: an earlier attempt may have created it late, or a proxy has sent
+                # this one twice, and only it creates runs on the thread.
                 return self._run_in_the_way(error)
             execution = execution_of(error)
             if execution is Execution.NOT_EXECUTED:

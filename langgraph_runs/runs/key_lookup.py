@@ -8,6 +8,7 @@ from .. import api
 from ..call import Scope, states_absence
 from ..errors import ConflictError, CreateUncertainError, NotFoundError
 from ..http import CommonOptions, Transport
+from ..markers import is_cut
 from ..server_traits import ServerTraits
 from .pagination import PageReader
 from .request_marker import RequestMarker
@@ -66,7 +67,7 @@ class KeyLookup:
             of_key[0].note_in(self._traits, shows_marker=self._marker.is_shown_by(of_key[0]))
             self._remove_younger(of_key, own)
             return of_key[0]
-        shown = [row.marker is not None or row.has_metadata for row in rows]
+        shown = [row.has_metadata if row.marker is None else not is_cut(row.marker) for row in rows]
         if problem is None and not all(shown):
             if self._derived and not any(shown):
                 return min(rows, key=_age)  # the thread was made for the run of the key

@@ -16,6 +16,7 @@ from .. import api
 from ..call import Scope, states_absence
 from ..errors import NotFoundError
 from ..http import NO_OPTIONS, CommonOptions, Transport
+from ..markers import is_cut
 from ..models import UNFINISHED, Run
 from ..server_traits import ServerTraits
 from .pagination import PageReader, shows_newest_first
@@ -142,7 +143,9 @@ class RunLookup:
 
     def _is_another(self, row: api.MarkedRun, rows: Sequence[api.MarkedRun], elapsed: Optional[float]) -> bool:
         """Return True if *row*, which does not have the marker, is known not to be the run of the create."""
-        if row.marker is not None or (self._traits.shows_marker and row.has_metadata):
+        if row.marker is not None and not is_cut(row.marker):
+            return True
+        if row.marker is None and self._traits.shows_marker and row.has_metadata:
             return True
         if elapsed is None or row.run.created_at is None:
             return False

@@ -167,6 +167,47 @@ def test_caches_are_asked_to_pass_the_request_on() -> None:
     assert "no-cache" == server.requests[0].headers["Cache-Control"]
 
 
+def test_caches_that_do_not_obey_cannot_have_the_response() -> None:
+    server = Server([])
+    Looked(server, times=3)
+    assert 3 == len({request.url for request in server.requests})
+
+
+def test_a_server_that_refuses_unknown_parameters_is_asked_without_one() -> None:
+    class Strict(Server):
+        def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> requests.Response:
+            query = urllib.parse.parse_qs(urllib.parse.urlsplit(str(request.url)).query)
+            if query.keys() - {"limit", "offset"}:
+                return reply({"detail": "unknown parameter"}, 422).response(request)
+            return super().send(request, *rest, **options)
+
+    looked = Looked(Strict([row(9999, age=0, marker=MARKER.value)]))
+    assert looked.run is not None and "r9999" == looked.run.run_id
+
+
+@pytest.mark.parametrize(
+    "name, value, problem",
+    [
+        ("X-Cache", "HIT", True),
+        ("X-Cache-Status", "STALE", True),
+        ("X-Cache", "Hit from cloudfront", True),
+        ("Cache-Status", "ExampleCache; hit", True),
+        ("X-Cache", "MISS", False),
+        ("Cf-Cache-Status", "DYNAMIC", False),
+        ("Cache-Control", "stale-while-revalidate=9", False),
+    ],
+)
+def test_a_cache_says_that_it_had_the_response(name: str, value: str, problem: bool) -> None:
+    looked = Looked(Server([], answer=Reply(200, b"[]", {"content-type": "application/json", name: value})))
+    assert problem == (looked.problem is not None)
+
+
+@pytest.mark.parametrize("shows_marker", [None, True, False])
+def test_a_marker_that_was_cut_does_not_say_which_create_made_the_run(shows_marker: Optional[bool]) -> None:
+    looked = Looked(Server([row(1, age=0.0, marker=MARKER.value[:16])]), ServerTraits(shows_marker=shows_marker))
+    assert looked.run is None and looked.problem is not None
+
+
 @pytest.mark.parametrize("shows_marker", [None, True, False])
 @pytest.mark.parametrize("age", [0.0, 30.0, 100 * 3600.0])
 def test_a_run_without_a_marker_may_be_the_one(shows_marker: Optional[bool], age: float) -> None:

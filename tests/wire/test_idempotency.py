@@ -8,7 +8,7 @@ import threading
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import pytest
 import requests
@@ -29,10 +29,11 @@ from langgraph_runs.markers import LOCK, MARKER, RELEASED
 from langgraph_runs.runs import locks
 from langgraph_runs.runs import thread_of_key as key_id
 from langgraph_runs.testing.cutting_proxy import CuttingProxy, Fault, cut_request, cut_response, stall_response, swallow
+from langgraph_runs.testing.loopback_server import ReplySource
 
 from ..server.commands import Commands
 from .fake_langgraph import FakeLangGraph, FakeRun, GraphFailure
-from .scripted import reply, reply_json
+from .scripted import Reply, Request, reply, reply_json
 
 Connect = Callable[..., Client]
 INPUT = {"n": 3}
@@ -355,6 +356,50 @@ def test_a_list_from_a_cache_proves_nothing(connect: Connect, server: FakeLangGr
     with pytest.raises(CreateUncertainError, match="from a cache") as caught:
         client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
     assert caught.value.sent is False and [] == server.created
+
+
+class Cached(FakeLangGraph):
+    """What a client sees behind a cache that keeps the response to each GET, whatever the request says, and does not tell."""
+
+    def choose(self, method: str, path: str) -> ReplySource:
+        reply_to = super().choose(method, path)
+        kept: dict[tuple[str, str], Reply] = self.__dict__.setdefault("kept", {})
+
+        def cached(request: Request) -> Reply:
+            assert callable(reply_to)
+            place = (request.path, request.query)
+            if method != "GET":
+                return reply_to(request)
+            if place not in kept:
+                kept[place] = reply_to(request)
+            return kept[place]
+
+        return cached
+
+
+def test_a_cache_that_does_not_tell_is_passed(connect: Connect, key: str) -> None:
+    with Cached(lambda run: {"n": 1}) as server:
+        client = connect(server.url)
+        thread_id = client.threads.create().thread_id
+        first = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+        assert first.run_id == client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key).run_id
+        assert 1 == len(server.created)
+
+
+def test_markers_that_a_gateway_cuts_make_no_second_run(connect: Connect, key: str) -> None:
+    class Cuts(FakeLangGraph):
+        def begin(self, request: Optional[Request], thread_id: Optional[str], body: dict[str, Any], program: Any) -> FakeRun:
+            for metadata in (body["metadata"], body["config"]["metadata"]):
+                metadata.update({name: value[:50] for name, value in metadata.items()})
+            return super().begin(request, thread_id, body, program)
+
+    with Cuts(lambda run: {"n": 1}) as server:
+        client = connect(server.url)
+        thread_id = client.threads.create().thread_id
+        client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+        with pytest.raises(CreateUncertainError):
+            client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+        assert 1 == len(server.created)
 
 
 def test_a_gateway_without_a_server_proves_nothing(connect: Connect, server: FakeLangGraph, key: str) -> None:

@@ -33,6 +33,7 @@ from langgraph_runs.testing.cutting_proxy import (
     stall_response,
     swallow,
 )
+from langgraph_runs.testing.loopback_server import ReplySource
 
 from .calls import CREATES, QUICK, Call, after, hasty, named
 from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, burst
@@ -401,6 +402,37 @@ def test_on_a_thread_of_its_own_the_refusal_of_the_server_leads_to_the_run(conne
         with start.options.scope(client._transport) as scope:
             assert RUN_ID == starter.create(start, scope).run_id
     assert ["reject", "reject"] == [request.json()["multitask_strategy"] for request in posts]
+
+
+class SentTwice(FakeLangGraph):
+    """What a server gets behind a proxy that sends each create twice, and passes the second response on."""
+
+    def choose(self, method: str, path: str) -> ReplySource:
+        reply_to = super().choose(method, path)
+
+        def twice(request: Request) -> Reply:
+            assert callable(reply_to)
+            if request.method == "POST" and "/runs" in request.path:
+                reply_to(request)
+            return reply_to(request)
+
+        return twice
+
+
+@pytest.mark.parametrize("way", ["wait", "stream"])
+def test_a_refusal_because_a_proxy_has_sent_the_create_twice_leads_to_the_run(connect: Connect, way: str) -> None:
+    """On a thread that only this call uses, the run in the way is its own, though no attempt has failed before."""
+
+    def lasts(run: FakeRun) -> Any:
+        run.pause(0.2)
+        return burst(run)
+
+    with SentTwice(lasts) as server:
+        starter = Starter(way)
+        starter(hasty(connect(server.url)), thread_id=None, if_not_exists=None)
+        assert starter.error is None
+        assert [starter.run_id] == [run.run_id for run in server.created]
+        assert {} == server.threads
 
 
 @pytest.mark.parametrize("keeps_strategy", [None, False])
