@@ -5,6 +5,7 @@ the server was observed to behave.
 """
 
 import datetime
+import enum
 import inspect
 import uuid
 from typing import (
@@ -238,9 +239,10 @@ class InvokeOptions(CallOptions, InputOptions, RunOptions, total=False):
         Optional[IfNotExists], "Whether a thread that does not exist is made; default ``reject`` (`NotFoundError`)."
     ]
     idempotency_key: Annotated[
-        Union[str, int, uuid.UUID, None],
+        Union[str, int, uuid.UUID, datetime.date, enum.Enum, None],
         "For one key, one run, from any number of calls, processes and machines: a later call gets the run of the first one. Text, "
-        "a whole number or a UUID; the same key with another assistant, input or options is an `IdempotencyConflictError`.",
+        "a whole number, a UUID, a date or an enum; None for no key. The same key with another assistant, input or options is an "
+        "`IdempotencyConflictError`.",
     ]
     on_run_created: Annotated[
         Optional[Callable[[RunCreateMetadata], None]],

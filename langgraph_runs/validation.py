@@ -8,7 +8,6 @@ import difflib
 import math
 import numbers
 import re
-import uuid
 from typing import Any, Collection, Dict, Mapping, Optional
 
 from .errors import InvalidRequestError, shortened
@@ -18,7 +17,6 @@ __all__ = [
     "check_count",
     "check_headers",
     "check_id",
-    "check_key",
     "check_known",
     "check_seconds",
     "near",
@@ -60,15 +58,6 @@ def check_id(name: str, value: Any) -> str:
         value = str(value)
     if not isinstance(value, str) or not value:
         raise InvalidRequestError(f"{name}={shown(value)}: give the id as text that is not empty")
-    return value
-
-
-def check_key(name: str, value: Any) -> str:
-    """Return *value*, a key that the caller chooses, as text; whole numbers and UUIDs are accepted. Messages do not show it."""
-    if isinstance(value, (int, uuid.UUID)) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or not value or any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
-        raise InvalidRequestError(f"{name}: give text that is not empty and has no null characters, a whole number or a UUID")
     return value
 
 

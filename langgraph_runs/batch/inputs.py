@@ -13,9 +13,9 @@ import attrs
 from ..errors import InvalidRequestError, LangGraphRunsError
 from ..models import Run
 from ..payloads import RunsInvokePayload, RunsWaitPayload, merge_payload, to_body
+from ..runs import key_text
 from ..serialization import digest_of, encode
 from ..validation import check_id, check_known
-from .keys import key_text
 from .tables import is_table
 
 __all__ = ["InputReader", "Item", "RunsToJoin", "error_at"]

@@ -9,6 +9,7 @@ from .create_once import RunCreator
 from .cron_creation import create_cron
 from .graph_error import GraphError, reported_error
 from .idempotency_key import is_replayed, thread_of_key
+from .keys import check_key, key_text
 from .outcome import RunOutcomes, deleted_run_error, error_for, hint_at_keep
 from .own_thread import ARRIVAL_CHECKS, Disposal, OwnThreads, ThreadPlan, new_thread_id
 from .pagination import Filters, list_newest, pages
@@ -36,6 +37,7 @@ __all__ = [
     "RunWaiter",
     "ThreadPlan",
     "cancel_runs",
+    "check_key",
     "create_cron",
     "check_client_options",
     "create_runs",
@@ -44,6 +46,7 @@ __all__ = [
     "hint_at_keep",
     "interrupts_in",
     "is_replayed",
+    "key_text",
     "list_newest",
     "new_thread_id",
     "pages",

@@ -14,7 +14,7 @@ from .. import api
 from ..errors import IdempotencyConflictError
 from ..markers import fingerprint_in
 from ..serialization import digest_of
-from ..validation import check_key
+from .keys import check_key
 
 __all__ = ["IdempotencyKey", "fingerprint_of", "is_replayed", "thread_of_key"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from langgraph_runs import InvalidRequestError
-from langgraph_runs.batch.keys import key_text
+from langgraph_runs.runs.keys import key_text
 
 UTC = datetime.timezone.utc
 

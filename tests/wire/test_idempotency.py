@@ -701,7 +701,7 @@ def test_a_command_with_another_input_or_a_deleted_thread_is_a_usage_error(serve
     ended = command("create", "agent", "--idempotency-key", key, "--on-completion", "delete")
     assert 2 == ended.code and "on_completion" in ended.err
     ended = command("run", "agent", "--idempotency-key", "")
-    assert 2 == ended.code and "idempotency_key: give text" in ended.err
+    assert 2 == ended.code and "idempotency_key: empty text is no key; give text" in ended.err
     assert 1 == len(server.created)
 
 

@@ -6,8 +6,8 @@ import os
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Optional, Sequence, Tuple, Union
 
 from ...errors import InvalidRequestError
+from ...runs import key_text
 from ...validation import check_choice, near
-from ..keys import key_text
 from .arrow import ArrowRows, ParquetRows
 from .cells import MISSING, checked_cell, parse_text
 from .dataframes import PandasRows, PolarsRows

@@ -10,7 +10,8 @@ from django.urls import NoReverseMatch
 
 from ... import IdempotencyConflictError, InvalidRequestError
 from ...payloads import RunsCreatePayload, names_of
-from ...validation import check_id, check_key, check_known
+from ...runs import check_key
+from ...validation import check_id, check_known
 from ..clients import get_client
 from ..configurations import option
 from ..webhooks import webhook_url

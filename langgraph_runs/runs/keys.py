@@ -1,4 +1,4 @@
-"""The keys of inputs and their text form, by which a ledger and a result identify an input."""
+"""The text form of keys: by it a ledger and a result identify an input, and all calls with an idempotency key their run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InvalidRequestError
 
-__all__ = ["key_text"]
+__all__ = ["check_key", "key_text"]
 
 #: Python refuses to convert a much larger number to text.
 _LARGEST_BITS = 3400
@@ -21,8 +21,9 @@ _REMEDY = "give text, a whole number, a UUID, a date or an enum"
 def key_text(key: Any) -> str:
     """Return the text form of *key*. Raise `InvalidRequestError` for what cannot be a key.
 
-    The text form is what a ledger records, so it never changes: text as it is, a whole number in decimal digits, a UUID in lower
-    case with hyphens, a date and a time in ISO 8601, and of an enum that of its value. Keys with the same text are the same key.
+    The text form is what ledgers and servers record, so it never changes: text as it is, a whole number in decimal digits, a UUID
+    in lower case with hyphens, a date and a time in ISO 8601, and of an enum that of its value. Keys with the same text are the
+    same key.
 
     >>> key_text("order-17"), key_text(17), key_text(datetime.date(2026, 3, 1))
     ('order-17', '17', '2026-03-01')
@@ -47,6 +48,14 @@ def key_text(key: Any) -> str:
         return str(key.isoformat())
     kind = "None" if key is None else f"a {type(key).__name__}"
     raise InvalidRequestError(f"{kind} is no key; {_REMEDY}")
+
+
+def check_key(name: str, key: Any) -> str:
+    """Return the text form of *key*, the argument *name*. Raise `InvalidRequestError`, which does not show it."""
+    try:
+        return key_text(key)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{name}: {error._text}") from None
 
 
 def _checked(text: str) -> str:
