@@ -61,6 +61,9 @@ def configure_batch(parser: argparse.ArgumentParser) -> None:
         "--input-format", choices=("jsonl", "csv", "tsv", "parquet"), help="format of INPUTS; default: by its name, else jsonl"
     )
     files.add_argument("--delimiter", metavar="CHAR", help="what is between the cells of a CSV file of inputs (,)")
+    files.add_argument(
+        "--encoding", metavar="NAME", help="encoding of INPUTS, such as cp1252; default: UTF-8, or UTF-16 if INPUTS has its mark"
+    )
     files.add_argument("--output-format", choices=RESULT_FORMATS, help="format of --output; default: by its name, else jsonl")
     files.add_argument(
         "--ledger",
@@ -240,6 +243,7 @@ def table_in(args: argparse.Namespace) -> Iterable[Any]:
         missing=args.missing,
         json_columns=_names(args.json_columns),
         delimiter=args.delimiter,
+        encoding=args.encoding,
         format=format or (None if isinstance(source, str) and guess_format(source) is not None else "jsonl"),
     )
 

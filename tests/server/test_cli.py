@@ -479,7 +479,7 @@ def test_a_bad_line_is_an_error_of_that_line(run: Commands, tmp_path: Path) -> N
 
     problems = [
         f"{file}, line 3: not JSON: Expecting value at column 11",
-        f"{file}, line 5: not UTF-8: invalid start byte at byte 0",
+        f'{file}, line 5: not UTF-8: invalid start byte at byte 0; if the file has another encoding, name it: encoding="cp1252"',
     ]
     last = "2 of 5 inputs failed; the same command runs them when they are corrected"
     assert (2, [*problems, last]) == (ended.code, [line.partition("langgraph-runs: ")[2] for line in ended.err.splitlines()])
@@ -490,6 +490,15 @@ def test_a_bad_line_is_an_error_of_that_line(run: Commands, tmp_path: Path) -> N
     file.write_bytes(b'{"value": 1}\n{"value": 3}\n{"value": 2}\n')
     assert 0 == run("batch", "echo", str(file), "-o", str(out), "--ledger", str(tmp_path / "jobs.sqlite")).code
     assert [1, 2, 3] == sorted(row["values"]["echo"] for row in read_lines(out))
+
+
+def test_a_batch_of_a_file_in_another_encoding(run: Commands, tmp_path: Path) -> None:
+    for encoding, options in (("utf-16", []), ("cp1252", ["--encoding", "cp1252"])):
+        file = tmp_path / f"{encoding}.csv"
+        file.write_text("value\n\u00e9\n", encoding=encoding)
+        assert ["\u00e9"] == [row["values"]["echo"] for row in run("batch", "echo", str(file), *options).lines]
+    assert "column 'value': not UTF-8: " in run("batch", "echo", str(tmp_path / "cp1252.csv")).err
+    assert 2 == run("batch", "echo", str(file), "--encoding", "latin-47").code
 
 
 @pytest.mark.parametrize("with_ledger", [False, True])

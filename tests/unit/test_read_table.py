@@ -49,7 +49,7 @@ def test_a_bad_line_is_the_error_of_that_line(tmp_path: Path) -> None:
     assert ["1", None, None, None, None, None, None, "8"] == [item.key for item in found]
     assert [
         f"{file}, line 2: not JSON: Expecting ',' delimiter at column 9",
-        f"{file}, line 3: not UTF-8: invalid start byte at byte 0",
+        f'{file}, line 3: not UTF-8: invalid start byte at byte 0; if the file has another encoding, name it: encoding="cp1252"',
         f'{file}, line 4: not JSON: NaN; it is sent as null with missing="null"',
         f"{file}, line 5: column 'id': there is no such field",
         f"{file}, line 6: column 'id': a JSON object is needed here, not a list",
@@ -86,7 +86,8 @@ def test_a_bad_row_is_the_error_of_that_row() -> None:
     assert [
         "the file, line 3: 1 cells, but the first line names 2 columns",
         "the file, line 4: not CSV: ',' expected after '\"'",
-        "the file, line 5: column 'q': not UTF-8",
+        "the file, line 5: column 'q': not UTF-8: invalid start byte at byte 0"
+        '; if the file has another encoding, name it: encoding="cp1252"',
         "the file, line 6: column 'id': empty text is no key; give text, a whole number, a UUID, a date or an enum",
         "the file, line 8: not CSV: unexpected end of data",
     ] == [str(item.error) for item in found if item.error is not None]
@@ -109,11 +110,48 @@ def test_reading_ends_where_the_next_row_may_begin_anywhere() -> None:
         (b"", "has no column 'id'"),
         (b"id;question\n1;a\n", "has no column 'id'; its columns are 'id;question'"),
         (b'"id"x\n', "line 1: not CSV"),
+        (b"", "has no column 'id'; it is empty"),
+        (b"\xe9,id\n", 'line 1: not UTF-8: .* name it: encoding="cp1252"'),
+        ("id,q\n".encode("utf-16-le"), 'line 1: a null character; a file in UTF-16 without a mark needs encoding="utf-16-le"'),
     ],
 )
 def test_a_bad_first_line_is_refused_at_once(text: bytes, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message):
         read_table(io.BytesIO(text), format="csv", key="id")
+
+
+ROWS = 'id,q\n1,"\u00e9\n\u0a0a"\n\n2,\u2028b\x1c\n'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-7", "gb18030"])
+def test_a_csv_file_may_have_any_encoding(encoding: str) -> None:
+    expected = [{"id": "1", "q": "\u00e9\n\u0a0a"}, {"id": "2", "q": "\u2028b\x1c"}]
+    assert expected == cells(ROWS.encode(encoding), encoding=encoding)
+    with_mark = ROWS.encode(encoding) if encoding in ("utf-8-sig", "utf-16", "utf-32") else f"\ufeff{ROWS}".encode(encoding)
+    assert expected == cells(with_mark, encoding=encoding)
+    if encoding not in ("utf-7", "gb18030"):
+        assert expected == cells(with_mark)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+def test_lines_of_json_may_have_any_encoding(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_bytes('{"n": "\u00e9"}\r\n\r\n{"n": 2}'.encode(encoding))
+    table = read_table(file, encoding=encoding)
+    assert [{"n": "\u00e9"}, {"n": 2}] == list(table) == list(table)
+    assert 2 == operator.length_hint(table)
+
+
+def test_bytes_that_are_no_text_in_an_encoding_are_the_error_of_their_line(tmp_path: Path) -> None:
+    for encoding in (None, "utf-16"):
+        bad = '{"n": 1}\n"'.encode("utf-16") + b"\x00\xd8" + '"\n{"n": 3}\n'.encode("utf-16-le") + b"x"
+        found = lines(bad, encoding=encoding)
+        assert [{"n": 1}, {"n": 3}] == [found[0], found[2]] and 4 == len(found)
+        assert 'line 2: not UTF-16; if the file has another encoding, name it: encoding="cp1252"' in str(found[1])
+        assert "line 4: not UTF-16" in str(found[3])
+    assert [{"q": "\u20ac"}] == cells(b"q\n\x80\n", encoding="cp1252")
+    (error,) = cells(b"q\n\x81\n", encoding="cp1252")
+    assert "line 2: column 'q': not CP1252" in str(error)
 
 
 def test_text_in_cells_may_be_json() -> None:
@@ -224,6 +262,9 @@ def test_a_file_that_is_not_there_is_refused_at_once(tmp_path: Path, name: str) 
         (io.BytesIO(b"n"), {"format": "csv", "input": 3}, "input: give the name of a column, a list of names, or a function"),
         (io.BytesIO(b"n"), {"format": "csv", "delimiter": ";;"}, "delimiter: give one character"),
         (io.BytesIO(b"n"), {"format": "jsonl", "delimiter": ";"}, "delimiter: only a CSV file has one"),
+        (io.BytesIO(b"n"), {"format": "csv", "encoding": "latin-47"}, "encoding: give the name of an encoding of text"),
+        (io.BytesIO(b"n"), {"format": "csv", "encoding": "base64"}, "encoding: give the name of an encoding of text"),
+        (io.BytesIO(b"n"), {"format": "csv", "encoding": 8}, "encoding: give the name of an encoding of text"),
         (io.BytesIO(b"n"), {"format": "csv", "key": 3}, "key: give the name of a column"),
         (io.BytesIO(b"n"), {"format": "csv", "json_columns": "n"}, "json_columns: give a list of the names of columns"),
         (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import os
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Optional, Sequence, Tuple, Union
 
@@ -35,6 +37,7 @@ def read_table(
     json_columns: Sequence[str] = (),
     format: Optional[Literal["jsonl", "csv", "tsv", "parquet"]] = None,
     delimiter: Optional[str] = None,
+    encoding: Optional[str] = None,
 ) -> Iterable[Any]:
     """Return the rows of a table as inputs for ``client.runs.map``: pairs of a key and an input, or inputs if there is no *key*.
 
@@ -50,6 +53,8 @@ def read_table(
     - *json_columns*: columns whose text is parsed as JSON: numbers in a CSV file, or messages in a column of text.
     - *format*: ``"jsonl"``, ``"csv"``, ``"tsv"`` or ``"parquet"``, if the name of the file does not say it.
     - *delimiter*: the character between the cells of a CSV file, if that is not a comma (a tab in ``"tsv"``).
+    - *encoding*: the encoding of a file of JSON lines or CSV, such as ``"cp1252"``, if that is not UTF-8. A file that begins with
+      the byte order mark of UTF-16 or UTF-32 needs none.
 
     A row that cannot be used is the error of its result, which names the row (from 0) or the line (from 1) and the column; the
     other rows are run. Raises `InvalidRequestError` at once if the file cannot be read or a column does not exist.
@@ -63,7 +68,18 @@ def read_table(
         check_choice("format", format, list(_FORMATS))
     if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0'):
         raise InvalidRequestError("delimiter: give one character, such as ';'")
-    return _Table(_source_of(source, format, missing, delimiter), key, input, missing, json_columns)
+    if encoding is not None:
+        _check_encoding(encoding)
+    return _Table(_source_of(source, format, missing, delimiter, encoding), key, input, missing, json_columns)
+
+
+def _check_encoding(encoding: Any) -> None:
+    try:
+        codecs.getincrementaldecoder(encoding)
+        with contextlib.suppress(UnicodeDecodeError):
+            b"a".decode(encoding)  # raises LookupError for "base64" and others that are no encodings of text
+    except (LookupError, TypeError, ValueError):
+        raise InvalidRequestError('encoding: give the name of an encoding of text, such as "utf-16" or "cp1252"') from None
 
 
 class _Table:
@@ -94,7 +110,8 @@ class _Table:
             for option, names in (("key", self._key), ("input", self._input), ("json_columns", self._json_columns)):
                 for name in [names] if isinstance(names, str) else () if names is None or callable(names) else names:
                     if name not in columns:
-                        hint = near(name, columns) or "; its columns are " + ", ".join(map(repr, columns[:20]))
+                        shown = "; its columns are " + ", ".join(map(repr, columns[:20]))
+                        hint = near(name, columns) or (shown if columns else "; it is empty")
                         raise InvalidRequestError(f"{option}: {self._source.name} has no column {name!r}{hint}")
 
     def __length_hint__(self) -> int:
@@ -186,22 +203,24 @@ def _cell(row: Any, name: str) -> Any:
 _KINDS = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
 
 
-def _source_of(source: Any, format: Optional[str], missing: str, delimiter: Optional[str]) -> Source:
+def _source_of(source: Any, format: Optional[str], missing: str, delimiter: Optional[str], encoding: Optional[str]) -> Source:
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
         if not isinstance(path, str) or not path or "://" in path:
             raise InvalidRequestError("source: give the path of a local file; of others, an open file or a dataset of pyarrow")
-        return _file_source(path, format or _format_of(path), missing, delimiter)
+        return _file_source(path, format or _format_of(path), missing, delimiter, encoding)
     if isinstance(source, bytes) or not (hasattr(source, "read") or is_table(source)):
         raise InvalidRequestError(f"source: give the path of a file, an open file or a DataFrame, not {type(source).__name__}")
     if format is not None and is_table(source):
         raise InvalidRequestError("format: only a file has one")
+    if encoding is not None and is_table(source):
+        raise InvalidRequestError("encoding: only a file has one")
     if hasattr(source, "read"):
         if isinstance(source.read(0), str):
             raise InvalidRequestError("source: the file is open for text; open it for bytes")
         if format is None or format == "parquet":
             raise InvalidRequestError('format: an open file needs "jsonl", "csv" or "tsv"; give the path of a Parquet file')
-        return _file_source(source, format, missing, delimiter)
+        return _file_source(source, format, missing, delimiter, encoding)
     if hasattr(source, "iter_rows"):
         return PolarsRows(source)
     if hasattr(source, "itertuples"):
@@ -213,14 +232,16 @@ def _source_of(source: Any, format: Optional[str], missing: str, delimiter: Opti
     )
 
 
-def _file_source(source: Any, format: str, missing: str, delimiter: Optional[str]) -> Source:
+def _file_source(source: Any, format: str, missing: str, delimiter: Optional[str], encoding: Optional[str]) -> Source:
     if delimiter is not None and format not in ("csv", "tsv"):
         raise InvalidRequestError("delimiter: only a CSV file has one")
     if format == "parquet":
+        if encoding is not None:
+            raise InvalidRequestError("encoding: only a file of JSON lines or CSV has one")
         return ParquetRows(source)
     if format == "jsonl":
-        return JsonLines(BinaryFile(source), missing=missing)
-    return CsvRows(BinaryFile(source), delimiter=delimiter or ("\t" if format == "tsv" else ","))
+        return JsonLines(BinaryFile(source, encoding), missing=missing)
+    return CsvRows(BinaryFile(source, encoding), delimiter=delimiter or ("\t" if format == "tsv" else ","))
 
 
 def _format_of(path: str) -> str:
