@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Callable, Optional, TypeVar
 
-from ..call import RetryPolicy, Scope, is_refusal
+from ..call import RetryPolicy, Scope, is_refusal, polling_wait
 from ..errors import APIConnectionError, APIStatusError, DeadlineExceededError
 
 __all__ = ["RequestPacer"]
@@ -65,17 +65,25 @@ class RequestPacer:
         self._accepted = 0
         #: When a request failed without a response, last; None if none did.
         self._contact_lost_at: Optional[float] = None
+        self._may_create: Optional[Callable[[], bool]] = None
+
+    def create_only_if(self, may_create: Callable[[], bool]) -> None:
+        """Delay requests that create until *may_create*, which any thread may call, returns True."""
+        self._may_create = may_create
 
     # -- used by the transport
 
     def send(self, attempt: Callable[[], T], scope: Scope, call: object, *, repeat: bool) -> T:
-        """Return the result of *attempt*, which sends the request *call*. With *repeat*, call it again after refusals.
+        """Return the result of *attempt*, which sends the request *call*. With *repeat*, call it again after refusals; without, it
+        creates.
 
         The time of the delays is not counted against the deadline of *scope*.
         """
         repeats = 0
         while True:
             sent = self._admit(scope)
+            if not repeat and self._may_create is not None:
+                sent = self._wait_until(self._may_create, scope)
             try:
                 result = attempt()
             except APIStatusError as error:
@@ -116,6 +124,16 @@ class RequestPacer:
             if self._adapted_at == resumes_at:
                 return self._clock()
             # Refused meanwhile: this request waits for its turn after the new delay.
+
+    def _wait_until(self, condition: Callable[[], bool], scope: Scope) -> float:
+        """Wait until *condition* returns True. Return the moment."""
+        attempt = 0
+        while not condition():
+            pause = polling_wait(attempt)
+            scope.deadline.extend(pause)
+            scope.sleep(pause)
+            attempt += 1
+        return self._clock()
 
     def accepted(self) -> None:
         """Note a response that is no refusal."""

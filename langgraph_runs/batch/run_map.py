@@ -183,6 +183,7 @@ class MapCalls:
         if store is None:
             recorder = NullRecorder(config, dispatcher, retries.is_final)
         else:
+            runner.pacer.create_only_if(store.may_create)
             recorder = LedgerRecorder(store, config, dispatcher, retries.is_final)
         files = {"the inputs": path, "the ledger": config.ledger and config.ledger.path}
         return RunMap(Scheduler(self._transport, config, inputs, dispatcher, recorder, retries, watch, meter), files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import itertools
 import logging
 import os
@@ -13,11 +14,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+import requests
+import urllib3
 
 from langgraph_runs import BatchResult, Client, InvalidRequestError, Ledger, LedgerError, LedgerUnavailableError
 from langgraph_runs.batch.ledger import Changes, Finish, Purpose, Wanted
@@ -225,6 +229,96 @@ class Relay:
                 target.shutdown(socket.SHUT_RDWR)
 
 
+def relayed(ledger: Ledger, server: Cluster) -> tuple[Relay, str]:
+    """A relay to the server, and the URL of the ledger through it."""
+    port = psycopg.conninfo.conninfo_to_dict(server.url)["port"]
+    relay = Relay(int(port))
+    return relay, ledger.path.replace(f":{port}/", f":{relay.port}/")
+
+
+def test_a_machine_that_is_cut_off_creates_no_run_when_the_server_has_ended_its_session(
+    server: Cluster, ledger: Ledger, sql: Any
+) -> None:
+    """Its connection seems to exist, and another machine has its inputs."""
+    relay, url = relayed(ledger, server)
+    store: Any = Ledger(url).open_store(Purpose(**MADE_FOR))
+    other = open_store(ledger)
+    try:
+        claim = claim_input(store, "a")
+        time.sleep(owner_session.CONFIRMED)
+        wait_until(store.may_create, "a statement that shows that the session exists", LONG)
+        relay.freeze()
+        sql(f"{END} AND application_name = %s", f"langgraph_runs {store._session.owner:016x}")
+        forbidden: list[float] = []
+
+        def taken_over() -> int:
+            if not store.may_create() and not forbidden:
+                forbidden.append(time.monotonic())
+            return other.release_dead_owners()
+
+        wait_until(taken_over, "the claims to be taken over", LONG)
+        assert forbidden and time.monotonic() - forbidden[0] >= (owner_session.GRACE - owner_session.CONFIRMED) / 2
+        assert store.holds(claim), "it does not know"
+    finally:
+        store.interrupt()
+        store._session._cut()
+        store.close()
+        other.close()
+        relay.close()
+
+
+class RefusingFirst(requests.adapters.HTTPAdapter):
+    """Refuses the first create, for a longer time than another machine needs to take its input over."""
+
+    refused = threading.Event()
+    sent = 0
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        if request.method == "POST" and "/runs" in request.path_url:
+            if not self.refused.is_set():
+                self.refused.set()
+                raw = urllib3.HTTPResponse(io.BytesIO(b"{}"), headers={"Retry-After": "10"}, status=429, preload_content=False)
+                return self.build_response(request, raw)
+            self.sent += 1
+        return super().send(request, *args, **kwargs)
+
+
+def test_an_input_that_was_taken_over_is_not_run_by_the_machine_that_was_cut_off(
+    server: Cluster, ledger: Ledger, python_server: RunningServer, sql: Any
+) -> None:
+    """Its create was refused. When it may be sent, the input has been run elsewhere, and this machine does not know that."""
+    relay, url = relayed(ledger, server)
+    adapter = RefusingFirst()
+    session = requests.Session()
+    session.mount("http://", adapter)
+    found: list[BatchResult] = []
+
+    def work(client: Client, ledger: Any) -> None:
+        found.extend(client.runs.map("work", [("a", {"k": 1})], ledger=ledger, keep_threads=True))
+
+    with Client(python_server.url, api_key=None, session=session) as cut_off, Client(python_server.url, api_key=None) as client:
+        thread = threading.Thread(target=work, args=(cut_off, url))
+        thread.start()
+        try:
+            assert adapter.refused.wait(LONG)
+            owners = sql(
+                "SELECT o.id FROM langgraph_runs_owner o JOIN langgraph_runs_ledger l ON l.id = o.ledger WHERE l.url = %s",
+                python_server.url,
+            )
+            relay.freeze()
+            sql(f"{END} AND application_name = %s", f"langgraph_runs {owners[-1][0]:016x}")
+            work(client, ledger)
+            thread.join(2 * LONG)
+            assert [False, True] == [result.from_ledger for result in found]
+            thread_id = str(found[0].thread_id)
+            assert [found[0].run_id] == [run.run_id for run in client.runs.list(thread_id)]
+            assert 0 == adapter.sent
+            client.threads.delete(thread_id)
+        finally:
+            thread.join(2 * LONG)
+            relay.close()
+
+
 @pytest.mark.parametrize("busy", [True, False])
 def test_a_connection_that_is_silent_is_replaced(
     server: Cluster, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, busy: bool
@@ -232,9 +326,8 @@ def test_a_connection_that_is_silent_is_replaced(
     """While a statement waits for its response, and while nothing is sent."""
     monkeypatch.setattr(owner_session, "_SLOWEST", 1.0)
     monkeypatch.setattr(owner_session, "_HEARTBEAT", 600.0 if busy else 0.2)
-    port = psycopg.conninfo.conninfo_to_dict(server.url)["port"]
-    relay = Relay(int(port))
-    store: Any = Ledger(f"{ledger.path}".replace(f":{port}/", f":{relay.port}/")).open_store(Purpose(**MADE_FOR))
+    relay, url = relayed(ledger, server)
+    store: Any = Ledger(url).open_store(Purpose(**MADE_FOR))
     other = open_store(ledger)
     try:
         claim = claim_input(store, "a")

@@ -29,6 +29,23 @@ def scope_of(time: Time, timeout: Optional[float] = None) -> Scope:
     return Scope(Deadline(timeout, clock=time.clock), sleep=sleep)
 
 
+def test_a_create_waits_until_it_is_allowed(time: Time) -> None:
+    """Its deadline does not count the wait. Other requests do not wait."""
+    pacer, scope, asked = pacer_of(time), scope_of(time, 1.0), []
+
+    def may_create() -> bool:
+        asked.append(time.now)
+        return time.now >= 1007.0
+
+    pacer.create_only_if(may_create)
+    assert "done" == pacer.send(lambda: "done", scope, "GET /x", repeat=True)
+    assert (1000.0, []) == (time.now, asked)
+    sent = []
+    pacer.send(lambda: sent.append(time.now), scope, "POST /x", repeat=False)
+    assert 1007.0 <= sent[0] <= 1008.0
+    scope.check()
+
+
 class Limiter:
     """Accepts *rate* requests per second and *burst* more at once, as nginx does; counts both kinds."""
 

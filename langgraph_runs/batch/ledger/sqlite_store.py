@@ -63,6 +63,10 @@ class SqliteStore:
         """See `LedgerStore`."""
         return True
 
+    def may_create(self) -> bool:
+        """See `LedgerStore`. True, since the lock on a file cannot be lost."""
+        return True
+
     def interrupt(self) -> None:
         """See `LedgerStore`. A file is available as long as its machine is."""
 

@@ -267,7 +267,7 @@ PAGE_COLUMNS = 'id, key, place, status, "values", error, run_id, thread_id, atte
 class LedgerStore(Protocol):
     """One map's access to a ledger: opened when the map is made, closed when it ends.
 
-    Used by one thread at a time, except for `interrupt`. Every method may raise `LedgerError`.
+    Used by one thread at a time, except for `interrupt` and `may_create`. Every method may raise `LedgerError`.
     """
 
     @property
@@ -283,6 +283,9 @@ class LedgerStore(Protocol):
 
     def holds(self, claim: Claim) -> bool:
         """Return False if *claim* was lost, as the storage said last: another map may have it."""
+
+    def may_create(self) -> bool:
+        """Return True if no other map can have claimed the inputs of this one by now: a run may be created. Any thread may ask."""
 
     def write(self, changes: Changes) -> Written:
         """Write *changes*. They are durable when this returns."""

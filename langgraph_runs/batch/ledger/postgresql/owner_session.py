@@ -5,6 +5,9 @@ when the session ends: when the process or its machine dies, when the connection
 two cases the map lives on and its tasks go on, so it must not seem dead:
 
 - The session is checked four times a second by a thread of its own, and replaced by a new one that takes the same lock.
+- The server may have ended the session without this side's knowledge: the network is cut in between, and the server restarts, or
+  another one takes its place. So a run is created only while a statement has shown less than `CONFIRMED` seconds ago that the
+  session exists, which is less than `GRACE`.
 - Another map takes over the claims only if it has seen the lock free, without a new session in between, for `GRACE` seconds.
 - If there is no new session within `FENCE` seconds, which is less, the map ends its tasks, so that they create no further runs.
   Runs that they have created before are found by the map that takes over. When the database is back, the map starts the tasks again
@@ -38,8 +41,10 @@ _log = logging.getLogger(__name__)
 GRACE = 3.0
 #: Seconds after which a map without a session ends its tasks.
 FENCE = 1.0
+#: Seconds for which a statement shows that the session exists, from its begin.
+CONFIRMED = 2.0
 #: Seconds between two checks of the session, and between two statements that show that the server responds.
-_TICK, _HEARTBEAT = 0.25, 5.0
+_TICK, _HEARTBEAT = 0.25, 1.0
 #: Seconds for which a statement is tried again: unless the map says otherwise, and after `Session.interrupt`.
 _LONGEST_OUTAGE, _INTERRUPTED = 600.0, 3.0
 #: Seconds after which a statement without a response is taken for a broken connection. With a heartbeat and `FENCE` less than half
@@ -77,6 +82,7 @@ class Session:
         #: When the session was lost; None while there is one.
         self._lost_at: Optional[float] = None
         self._fence: Optional[threading.Timer] = None
+        #: When the last statement began that the server has responded to.
         self._last_statement = time.monotonic()
         #: When the statement began that runs now; None if none runs.
         self._statement_began: Optional[float] = None
@@ -93,6 +99,11 @@ class Session:
         """See `LedgerStore`."""
         self._on_lost = on_lost
         self._max_outage = max_outage
+
+    @property
+    def is_confirmed(self) -> bool:
+        """True if the session existed less than `CONFIRMED` seconds ago. May be read by any thread."""
+        return self._lost_at is None and time.monotonic() - self._last_statement < CONFIRMED
 
     def interrupt(self) -> None:
         """See `LedgerStore`."""
@@ -170,7 +181,9 @@ class Session:
 
     def _reconnect(self) -> None:
         """Open a new session. Called with the lock."""
+        began = time.monotonic()
         self._connection = self._open(new=False)
+        self._last_statement = began
         if self._fence is not None:
             self._fence.cancel()
             self._fence = None
@@ -232,11 +245,12 @@ class Session:
                 cutting = threading.Timer(_SLOWEST, self._cut)
                 cutting.daemon = True
                 cutting.start()
+                began = time.monotonic()
                 try:
                     self._connection.execute("SELECT 1")
                 finally:
                     cutting.cancel()
-                self._last_statement = time.monotonic()
+                self._last_statement = began
             if self._lost_at is not None:
                 self._reconnect()
         except self._psycopg.Error as error:
@@ -249,10 +263,10 @@ class Session:
     @contextlib.contextmanager
     def _observed(self) -> Iterator[None]:
         """Note when a statement began, for the thread that checks the session, and that the server has responded to it."""
-        self._statement_began = time.monotonic()
+        began = self._statement_began = time.monotonic()
         try:
             yield
-            self._last_statement = time.monotonic()
+            self._last_statement = max(began, self._last_statement)
         finally:
             self._statement_began = None
 

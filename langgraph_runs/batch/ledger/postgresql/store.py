@@ -55,6 +55,10 @@ class PostgresqlStore:
         """See `LedgerStore`."""
         return claim.owner == str(self._session.owner)
 
+    def may_create(self) -> bool:
+        """See `LedgerStore`."""
+        return self._session.is_confirmed
+
     def interrupt(self) -> None:
         """See `LedgerStore`."""
         self._session.interrupt()
