@@ -62,6 +62,8 @@ class DaemonThreadPool:
         while True:
             work = self._work.get()
             if work is None:
+                # For the next thread. There may be more than the pool knows, if a signal handler has interrupted their start.
+                self._work.put(None)
                 return
             future, function, arguments = work
             _call(future, function, arguments)
@@ -71,8 +73,7 @@ class DaemonThreadPool:
 
     def close(self, timeout: float = 5.0) -> None:
         """Let the threads end after the submitted work. Waits at most *timeout* seconds for each thread."""
-        for _ in self._threads:
-            self._work.put(None)
+        self._work.put(None)
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout)

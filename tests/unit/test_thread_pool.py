@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+import time
+from typing import Any, List
 
 import pytest
 
 from langgraph_runs.batch.thread_pool import DaemonThreadPool
+
+from ..waiting import PROMPT
 
 
 def test_the_pool_never_runs_more_than_its_threads() -> None:
@@ -54,3 +57,29 @@ def test_work_is_done_in_the_calling_thread_if_no_thread_can_be_started(monkeypa
         assert 8 == pool.submit(pow, 2, 3).result(0)
     assert 9 == pool.submit(pow, 3, 2).result(20)
     pool.close()
+
+
+def test_a_thread_whose_start_was_interrupted_ends_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C can come when a thread has started and `start` has not returned. The pool does not know of it then."""
+    pool = DaemonThreadPool(3, "interrupted")
+    started: List[threading.Thread] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+        if len(started) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pool.submit(pow, 2, 10)
+    gate = threading.Barrier(2)
+    futures = [pool.submit(gate.wait, 10) for _ in range(2)]
+    assert {0, 1} == {future.result(10) for future in futures}
+    began = time.monotonic()
+    pool.close()
+    for thread in started:
+        thread.join(PROMPT)
+    assert not any(thread.is_alive() for thread in started)
+    assert time.monotonic() - began < 4.0, "the pool has waited in vain for a thread"
