@@ -123,7 +123,7 @@ class ThreadState:
     created_at: Optional[datetime.datetime] = None
     parent_checkpoint: Optional[Checkpoint] = None
     tasks: List[ThreadTask] = attrs.field(factory=list, metadata={"strict": True})
-    #: Open questions of all tasks.
+    #: Open questions of all tasks, also if the server shows them only at the tasks.
     interrupts: List[Interrupt] = attrs.field(factory=list, metadata={"strict": True})
     #: Fields that this library does not know, or that have another type than documented.
     extra: Dict[str, Any] = attrs.field(factory=dict, repr=False)
@@ -131,6 +131,10 @@ class ThreadState:
     @staticmethod
     def _prepared(fields: Dict[str, Any], extra: Dict[str, Any]) -> None:
         take_marker(fields, extra)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.interrupts:
+            object.__setattr__(self, "interrupts", [question for task in self.tasks for question in task.interrupts])
 
 
 @attrs.frozen(kw_only=True)

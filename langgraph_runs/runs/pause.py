@@ -105,7 +105,7 @@ def _interrupt(item: Any) -> Interrupt:
 
 def _in_state(state: Optional[ThreadState]) -> Iterator[Interrupt]:
     if state is not None:
-        yield from state.interrupts or [item for task in state.tasks for item in task.interrupts]
+        yield from state.interrupts
 
 
 def _in_thread(thread: Optional[Thread]) -> Iterator[Interrupt]:

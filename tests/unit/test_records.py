@@ -143,6 +143,8 @@ def test_questions_in_the_shapes_of_servers(value: Any, by_task: Any) -> None:
     questions = [item for items in by_task.values() for item in items]
     assert questions == decode({"interrupts": value}, ThreadState).interrupts
     assert questions == decode({"tasks": [{"interrupts": value}]}, ThreadState).tasks[0].interrupts
+    assert questions == decode({"tasks": [{"interrupts": value}, {"name": "next"}]}, ThreadState).interrupts
+    assert questions == decode({"tasks": [{"interrupts": value}], "interrupts": value}, ThreadState).interrupts
 
 
 def test_questions_that_cannot_be_read_are_no_absence_of_questions() -> None:
