@@ -324,6 +324,8 @@ def to_body(payload: RunsInvokePayload, **fixed: Any) -> Dict[str, Any]:
                 continue
         body[_ON_THE_WIRE.get(name, name)] = value
     for name, value in (payload.kwargs or _EMPTY).items():
+        if name == "idempotency_key":
+            raise InvalidRequestError(f"kwargs[{name!r}]: servers have no such field; give it as an option of the call")
         if name in body:
             raise InvalidRequestError(f"kwargs[{name!r}]: {name} is given as an option too; give it once")
         body[name] = value

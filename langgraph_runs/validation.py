@@ -61,6 +61,10 @@ def check_id(name: str, value: Any) -> str:
     return value
 
 
+#: The ends of messages about options that only some calls have, where others would be in vain.
+_ELSEWHERE = {"idempotency_key": "; create, wait and stream have it, and map takes the keys of key=... as idempotency keys"}
+
+
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Refuse a value that is not one of *choices*; the message names the nearest."""
     if not isinstance(value, str) or value not in choices:
@@ -72,7 +76,8 @@ def check_known(call: str, options: Collection[str], known: Collection[str]) -> 
     """Refuse an option that *call* does not have."""
     for name in options:
         if name not in known:
-            hint = near(name, known) or "; a field newer than this library goes into kwargs={...}"
+            newer = "; a field newer than this library goes into kwargs={...}" if "kwargs" in known else ""
+            hint = _ELSEWHERE.get(name) or near(name, known) or newer
             raise InvalidRequestError(f"{call}() has no option {name!r}{hint}")
 
 

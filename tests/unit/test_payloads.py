@@ -376,6 +376,22 @@ def test_an_unknown_option_is_refused_with_its_nearest(name: str, hint: str) -> 
     assert f"create() has no option {name!r}{hint}" == str(caught.value)
 
 
+def test_an_idempotency_key_where_it_has_no_effect_is_refused() -> None:
+    """Else a call that is repeated would start a second run."""
+    with pytest.raises(
+        InvalidRequestError, match=r"^kwargs\['idempotency_key'\]: servers have no such field; give it as an option"
+    ):
+        to_body(RunsCreatePayload(kwargs={"idempotency_key": "x"}))
+    with pytest.raises(InvalidRequestError, match="no option 'idempotency_key'; create, wait and stream have it, and map takes"):
+        check_known("map", {"idempotency_key": "x"}, ["input", "kwargs"])
+
+
+def test_kwargs_are_the_remedy_only_of_calls_that_have_them() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        check_known("join", ["zzz"], ["timeout"])
+    assert "join() has no option 'zzz'" == str(caught.value)
+
+
 # -- ids and choices
 
 
