@@ -25,6 +25,8 @@ __all__ = ["RESULT_FORMATS", "ResultFile", "result_row", "same_file", "to_pandas
 
 #: The formats of files of results.
 RESULT_FORMATS = ("jsonl", "csv", "parquet")
+#: Ends of names that promise what is not written.
+_NOT_WRITTEN = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip", ".tsv", ".xls", ".xlsx", ".arrow", ".feather", ".avro", ".orc"})
 #: The columns of tables of results. The error of JSON lines has two of them: its class and its message.
 _COLUMNS = (
     "key",
@@ -151,7 +153,11 @@ def _is_same(one: Union[str, os.PathLike[str]], other: Union[str, os.PathLike[st
 
 
 def _format_of(path: str) -> str:
-    return {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}.get(os.path.splitext(path)[1].lower(), "jsonl")
+    end = os.path.splitext(path)[1].lower()
+    if end in _NOT_WRITTEN:
+        names = "give a name that ends with .jsonl, .csv or .parquet, or name the format"
+        raise InvalidRequestError(f"{path}: results are not written as {end}; {names}")
+    return {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}.get(end, "jsonl")
 
 
 def _lock(descriptor: int) -> None:

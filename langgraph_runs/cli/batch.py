@@ -19,6 +19,7 @@ from typing import Any, Iterable, Iterator, List, Optional, Set
 from .. import (
     AbortController,
     AbortedError,
+    APIStatusError,
     AuthenticationError,
     BatchResult,
     InvalidRequestError,
@@ -60,7 +61,9 @@ def configure_batch(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--input-format", choices=("jsonl", "csv", "tsv", "parquet"), help="format of INPUTS; default: by its name, else jsonl"
     )
-    files.add_argument("--delimiter", metavar="CHAR", help="what is between the cells of a CSV file of inputs (,)")
+    files.add_argument(
+        "--delimiter", metavar="CHAR", type=delimiter, help="what is between the cells of a CSV file of inputs, or tab (,)"
+    )
     files.add_argument(
         "--encoding", metavar="NAME", help="encoding of INPUTS, such as cp1252; default: UTF-8, or UTF-16 if INPUTS has its mark"
     )
@@ -248,6 +251,11 @@ def table_in(args: argparse.Namespace) -> Iterable[Any]:
     )
 
 
+def delimiter(text: str) -> str:
+    """Return the character that ``--delimiter`` means: a tab has names, since shells do not pass it easily."""
+    return "\t" if text in ("tab", "\\t") else text
+
+
 def _names(lists: Optional[List[str]]) -> List[str]:
     return [name.strip() for names in lists or () for name in names.split(",") if name.strip()]
 
@@ -329,7 +337,7 @@ class Tally:
     """Counts the results and derives the exit code."""
 
     def __init__(self) -> None:
-        self.done = self.failed = self._paused = self._refused = self._changed = 0
+        self.done = self.failed = self._paused = self._refused = self._changed = self._not_run = 0
         self._codes: Set[int] = set()
 
     def add(self, result: BatchResult) -> None:
@@ -347,10 +355,11 @@ class Tally:
                 raise error
             self._changed += isinstance(error, LedgerError)
             self._refused += isinstance(error, InvalidRequestError)
-            if isinstance(error, (InvalidRequestError, LedgerError)):
-                if self._refused + self._changed <= _SHOWN_ERRORS:
+            if isinstance(error, (InvalidRequestError, LedgerError, APIStatusError)):
+                self._not_run += 1
+                if self._not_run <= _SHOWN_ERRORS:
                     print_message(str(error))
-                elif self._refused + self._changed == _SHOWN_ERRORS + 1:
+                elif self._not_run == _SHOWN_ERRORS + 1:
                     print_message("the messages of further inputs that cannot be run are in their results")
 
     def summarize(self, args: argparse.Namespace, *, ended: bool) -> int:

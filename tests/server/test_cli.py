@@ -515,6 +515,22 @@ def test_a_value_that_cannot_be_sent_is_an_error_that_names_the_line(run: Comman
     assert set(messages) < {line.partition("langgraph-runs: ")[2] for line in ended.err.splitlines()}
 
 
+def test_a_batch_says_why_the_server_refuses_its_inputs(run: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("value;n\n1;2\n", encoding="utf-8")
+    ended = run("batch", "nowhere", str(file), "--delimiter", ";", "-o", str(tmp_path / "out.csv"))
+    first, last = ended.err.splitlines()
+    assert 2 == ended.code and first.startswith("langgraph-runs: 4") and "nowhere" in first
+    assert "langgraph-runs: 1 of 1 inputs failed" == last
+
+
+@pytest.mark.parametrize("name", ["tab", "\\t", "\t"])
+def test_a_tab_as_delimiter_has_names(run: Commands, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("value\tn\na b\t2\n", encoding="utf-8")
+    assert ["a b"] == [row["values"]["echo"] for row in run("batch", "echo", str(file), "--delimiter", name).lines]
+
+
 def test_the_messages_of_ten_bad_lines_are_printed(run: Commands, tmp_path: Path) -> None:
     file = tmp_path / "in.jsonl"
     file.write_text("bad\n" * 12, encoding="utf-8")

@@ -111,6 +111,7 @@ def test_reading_ends_where_the_next_row_may_begin_anywhere() -> None:
         (b"id;question\n1;a\n", "has no column 'id'; its columns are 'id;question'"),
         (b'"id"x\n', "line 1: not CSV"),
         (b"", "has no column 'id'; it is empty"),
+        (b"id,q\r1,a\r", "line 1: not CSV: a carriage return without a line feed; end the lines with a line feed"),
         (b"\xe9,id\n", 'line 1: not UTF-8: .* name it: encoding="cp1252"'),
         ("id,q\n".encode("utf-16-le"), 'line 1: a null character; a file in UTF-16 without a mark needs encoding="utf-16-le"'),
     ],

@@ -182,3 +182,10 @@ def test_a_link_to_a_pipe_is_written_to(tmp_path: Path) -> None:
         os.close(reading)
         if writing >= 0:
             os.close(writing)
+
+
+@pytest.mark.parametrize("name", ["out.csv.gz", "out.xlsx", "out.TSV"])
+def test_a_name_that_promises_another_format_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidRequestError, match="results are not written as .*; give a name that ends with .jsonl, .csv or"):
+        ResultFile(tmp_path / name)
+    assert written(tmp_path / name, format="jsonl").read_bytes().startswith(b"{")

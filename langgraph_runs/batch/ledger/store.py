@@ -51,6 +51,7 @@ class Purpose:
             raise LedgerError(
                 f"the ledger {name} was used with other options: {differing}; give the same options, or another ledger. To run only"
                 " its failed inputs with the new options, call retry_failed(new_options=True)"
+                " (langgraph-runs ledger retry-failed --new-options)"
             )
 
 

@@ -190,7 +190,7 @@ class CsvRows(Source):
         try:
             return check_columns(self.name, next(self._open_reader, []))
         except csv.Error as error:
-            raise InvalidRequestError(f"{self.name}, line 1: not CSV: {error}") from None
+            raise InvalidRequestError(f"{self.name}, line 1: {_reason(error)}") from None
 
     def rows(self, columns: Optional[Sequence[str]]) -> Iterator[Row]:
         """Yield the rows. Raises `InvalidRequestError` if it is not known where the next row begins."""
@@ -205,10 +205,9 @@ class CsvRows(Source):
             except StopIteration:
                 return
             except csv.Error as error:
-                remedy = "; raise it with csv.field_size_limit()" if "field limit" in str(error) else ""
-                yield place, InvalidRequestError(f"not CSV: {error}{remedy}")
+                yield place, InvalidRequestError(_reason(error))
                 if reader.line_num > before + 1 and "unexpected end" not in str(error):
-                    text = f"{place}: not CSV: {error}{remedy}; where the next row begins is not known"
+                    text = f"{place}: {_reason(error)}; where the next row begins is not known"
                     raise InvalidRequestError(text) from None
                 continue
             if cells:
@@ -222,3 +221,11 @@ class CsvRows(Source):
             if problem is not None:
                 return InvalidRequestError(f"column {column!r}: {problem}")
         return dict(zip(self._names, cells))
+
+
+def _reason(error: csv.Error) -> str:
+    """Return why a row is not CSV, with the remedy."""
+    if "new-line character" in str(error):  # the advice of csv is about how a program opens the file
+        return "not CSV: a carriage return without a line feed; end the lines with a line feed, or put the cell in quotes"
+    remedy = "; raise it with csv.field_size_limit()" if "field limit" in str(error) else ""
+    return f"not CSV: {error}{remedy}"
