@@ -5,6 +5,7 @@ Meanwhile workers of gunicorn, and the process that runs ``langgraph_runs sync``
 the runs of the LangGraph server.
 
     python -m tests.bench.django_rows --rows 500
+    python -m tests.bench.django_rows --rows 500 --database mariadb --syncs 3
 """
 
 from __future__ import annotations
@@ -15,25 +16,26 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional
 
 from langgraph_runs import Client
 from langgraph_runs.devserver import DevServer
 
+from ..django.databases import settings_of
 from ..django.gunicorn import gunicorn_command, workers_of
 from ..readme import CHAPTERS, ROOT
+from ..servers import mariadb, postgresql
 
 #: Seconds after which a row that has not ended is given up.
 PATIENCE = 900.0
@@ -43,19 +45,31 @@ THREADS = 8
 WORKERS = 3
 
 
-def write_project(directory: Path) -> Path:
-    """Write the project of the chapter into a file, as its reader would; return the file."""
+#: What runs a server of this name; SQLite needs none.
+DATABASES = {"sqlite": None, "postgresql": postgresql.database, "mariadb": mariadb.database}
+
+
+def write_project(directory: Path, database: Optional[str] = None) -> Path:
+    """Write the project of the chapter into a file, as its reader would, with the database of this URL; return the file."""
     path = directory / "project.py"
-    block = next(block for block in CHAPTERS["django"].blocks("") if "settings.configure(" in block.text)
-    path.write_text(block.text, encoding="utf-8")
+    text = next(block for block in CHAPTERS["django"].blocks("") if "settings.configure(" in block.text).text
+    if database is not None:
+        text, count = re.subn(r'"default": \{"ENGINE": .*\}\n', lambda _: f'"default": {settings_of(database)!r}\n', text)
+        assert 1 == count
+    if database is not None and database.startswith("mysql:"):
+        text = f"import pymysql\n\npymysql.install_as_MySQLdb()\n{text}"
+    path.write_text(text, encoding="utf-8")
     return path
 
 
 class Site:
-    """The project under gunicorn, with a process that runs ``sync``, both started again when they were killed."""
+    """The project under gunicorn, with processes that run ``sync``, all started again when they were killed."""
 
-    def __init__(self, directory: Path, langgraph_url: str, *, workers: int = WORKERS) -> None:
+    def __init__(
+        self, directory: Path, langgraph_url: str, *, workers: int = WORKERS, syncs: int = 1, database: Optional[str] = None
+    ) -> None:
         self.directory = directory
+        self._database = database
         self._workers = workers
         self.kills: Counter[str] = Counter()
         self._env = {**os.environ, "LANGGRAPH_URL": langgraph_url, "PYTHONPATH": str(ROOT)}
@@ -63,23 +77,24 @@ class Site:
         self.port = self._socket.getsockname()[1]
         self._log = (directory / "site.log").open("ab")
         self._gunicorn: Any = None
-        self._sync: Any = None
+        self._syncs: list[Any] = [None] * syncs
 
     def __enter__(self) -> Site:
-        write_project(self.directory)
+        write_project(self.directory, self._database)
         subprocess.run([sys.executable, "project.py", "migrate", "-v0"], cwd=self.directory, env=self._env, check=True)
         options = ("--workers", str(self._workers), "--threads", str(THREADS), "project:application")
         command = gunicorn_command(self._socket.fileno(), *options)
         self._gunicorn = subprocess.Popen(
             command, cwd=self.directory, env=self._env, pass_fds=[self._socket.fileno()], stderr=self._log, stdout=self._log
         )
-        self._start_sync()
+        for number in range(len(self._syncs)):
+            self._start_sync(number)
         return self
 
     def __exit__(self, *args: Any) -> None:
-        for process in (self._gunicorn, self._sync):
+        for process in (self._gunicorn, *self._syncs):
             process.terminate()
-        for process in (self._gunicorn, self._sync):
+        for process in (self._gunicorn, *self._syncs):
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -88,21 +103,29 @@ class Site:
         self._socket.close()
         self._log.close()
 
-    def _start_sync(self) -> None:
+    def _start_sync(self, number: int) -> None:
         options = ("--loop", "0.5", "--check-after", "1", "--concurrency", "8")
         command = [sys.executable, "project.py", "langgraph_runs", "sync", *options]
-        self._sync = subprocess.Popen(command, cwd=self.directory, env=self._env, stderr=self._log, stdout=self._log)
+        self._syncs[number] = subprocess.Popen(command, cwd=self.directory, env=self._env, stderr=self._log, stdout=self._log)
 
     def kill_one(self) -> None:
         """Kill a worker, or now and then ``sync``, which is then started again. The workers are started again by gunicorn."""
         if random.random() < 0.05:
-            self._sync.kill()
-            self._sync.wait()
-            self._start_sync()
+            number = random.randrange(len(self._syncs))
+            self._syncs[number].kill()
+            self._syncs[number].wait()
+            self._start_sync(number)
             self.kills["sync"] += 1
         else:
             workers = self.workers()
             self._kill(random.choice(workers)) if workers else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows, as Django's command dumps them."""
+        command = [sys.executable, "project.py", "dumpdata", "langgraph_agent_runs.agentrun"]
+        done = subprocess.run(command, cwd=self.directory, env=self._env, check=True, stdout=subprocess.PIPE)
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
 
     def kill_workers(self) -> None:
         """Kill all workers."""
@@ -225,21 +248,23 @@ def killing(site: Site) -> Iterator[None]:
         thread.join()
 
 
-def measure(rows: int, browsers_at_once: int, directory: Path) -> dict[str, Any]:
+def measure(rows: int, browsers_at_once: int, directory: Path, database: str, syncs: int) -> dict[str, Any]:
     """Do it, and return the lines of the table."""
     began = time.monotonic()
-    with DevServer({"agent": f"{ROOT / 'tests' / 'docs_agent.py'}:graph"}) as server, Site(directory, server.url) as site:
+    with contextlib.ExitStack() as running:
+        starting = DATABASES[database]
+        url = None if starting is None else running.enter_context(starting())
+        server = running.enter_context(DevServer({"agent": f"{ROOT / 'tests' / 'docs_agent.py'}:graph"}))
+        site = running.enter_context(Site(directory, server.url, syncs=syncs, database=url))
         browsers = Browsers(site.port)
         with killing(site), ThreadPoolExecutor(browsers_at_once) as pool:
             ends = dict(pool.map(lambda number: job(browsers, number), range(rows)))
         with Client(server.url, api_key=None) as client:
             runs = Counter(key for key, status in runs_of(client) if status != "interrupted")
-    with contextlib.closing(sqlite3.connect(directory / "project.sqlite3")) as database:
-        found = database.execute("SELECT id, run_number, status FROM langgraph_agent_runs_agentrun").fetchall()
+        found = [(row["pk"], row["fields"]["run_number"], row["fields"]["status"]) for row in site.rows()]
     expected = {}
     for pk, number, _ in found:
-        text = str(uuid.UUID(pk))
-        expected.update({text if n == 0 else f"{text}:{n}": 1 for n in range(number + 1)})
+        expected.update({pk if n == 0 else f"{pk}:{n}": 1 for n in range(number + 1)})
     statuses = Counter(status for _, _, status in found)
     return {
         "rows that browsers started": rows,
@@ -262,11 +287,13 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--browsers", type=int, default=12, help="at once (12)")
     parser.add_argument("--seed", type=int, help="of what is killed when")
+    parser.add_argument("--database", choices=sorted(DATABASES), default="sqlite", help="a server is started (sqlite)")
+    parser.add_argument("--syncs", type=int, default=1, help="processes that run sync (1)")
     options = parser.parse_args()
     random.seed(options.seed)
     with tempfile.TemporaryDirectory() as directory:
         try:
-            table = measure(options.rows, options.browsers, Path(directory))
+            table = measure(options.rows, options.browsers, Path(directory), options.database, options.syncs)
         except BaseException:
             print((Path(directory) / "site.log").read_text(errors="replace")[-20_000:], file=sys.stderr)
             raise

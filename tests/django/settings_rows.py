@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import urllib.parse
 from typing import Any, Dict
 
+from .databases import settings_of
 from .settings import *  # noqa: F403
 
 INSTALLED_APPS = [
@@ -22,29 +22,13 @@ INSTALLED_APPS = [
 #: be opened under this name; one in memory would stay open, since Django does not close those, and later tests would use it.
 _NONE = os.path.join(os.path.dirname(__file__), "the fixture database is missing", "rows.sqlite3")
 DATABASES: Dict[str, Any] = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": _NONE, "OPTIONS": {"timeout": 20}}}
-if "TEST_POSTGRESQL" in os.environ:  # the URL of a database, by tests/servers/test_agent_runs.py
-    _url = urllib.parse.urlsplit(os.environ["TEST_POSTGRESQL"])
-    DATABASES["default"] = {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": _url.path.strip("/"),
-        "USER": _url.username,
-        "PASSWORD": _url.password,
-        "HOST": _url.hostname,
-        "PORT": _url.port,
-    }
-if "TEST_MYSQL" in os.environ:  # likewise; its query has the OPTIONS
+for _variable in ("TEST_POSTGRESQL", "TEST_MYSQL"):  # the URL of a database, by tests/servers/test_agent_runs.py
+    if _variable in os.environ:
+        DATABASES["default"] = settings_of(os.environ[_variable])
+if "TEST_MYSQL" in os.environ:
     import pymysql
 
-    pymysql.install_as_MySQLdb()  # Django knows mysqlclient only, which pip has to compile
-    _url = urllib.parse.urlsplit(os.environ["TEST_MYSQL"])
-    DATABASES["default"] = {
-        "ENGINE": "django.db.backends.mysql",
-        "NAME": _url.path.strip("/"),
-        "USER": _url.username,
-        "HOST": _url.hostname,
-        "PORT": _url.port,
-        "OPTIONS": dict(urllib.parse.parse_qsl(_url.query)),
-    }
+    pymysql.install_as_MySQLdb()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 #: In the place of MIDDLEWARE where the admin is used.
