@@ -119,7 +119,8 @@ class KeyedStart(Generic[R]):
                 return result
         if hidden:
             message = (
-                "idempotency_key: the thread of the key exists, and the server does not show it: it may belong to another user"
+                "idempotency_key: the thread of the key exists, and the server does not show it: it may belong to another user; "
+                "let the key contain the name of the user"
             )
         else:
             message = "idempotency_key: calls with the key began to create its run, and ended before it was there"
