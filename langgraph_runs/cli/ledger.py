@@ -8,7 +8,7 @@ from typing import Any, Dict
 
 from .. import Ledger, exit_codes
 from ..batch import STATUSES
-from .command import Command
+from .command import Command, CommandError
 from .console import escape_controls, print_json, shorten, terminal_width, write_output
 from .values import count
 
@@ -50,8 +50,17 @@ def configure_retry(parser: argparse.ArgumentParser) -> None:
 
 
 def run_retry(args: argparse.Namespace) -> int:
-    changed = Ledger(args.ledger).retry_failed(args.keys or None, new_options=args.new_options)
+    ledger = Ledger(args.ledger)
+    changed = ledger.retry_failed(args.keys or None, new_options=args.new_options)
     write_output(f"{changed} inputs will be run again by the next batch\n")
+    unknown = set(args.keys)
+    if changed < len(unknown):  # else each key is that of an input that had failed
+        unknown.difference_update(entry.key for entry in ledger.entries())
+    else:
+        unknown.clear()
+    if unknown:
+        names = ", ".join(escape_controls(repr(key)) for key in args.keys if key in unknown)
+        raise CommandError(f"the ledger has no input with the key {names}", exit_codes.USAGE)
     return exit_codes.OK
 
 

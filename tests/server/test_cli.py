@@ -524,6 +524,18 @@ def test_a_batch_says_why_the_server_refuses_its_inputs(run: Commands, tmp_path:
     assert "langgraph-runs: 1 of 1 inputs failed" == last
 
 
+def test_retry_failed_names_a_key_that_the_ledger_does_not_have(run: Commands, tmp_path: Path) -> None:
+    file, ledger = (
+        write_lines(tmp_path / "in", [{"id": 1, "error": "ValueError"}, {"id": 2, "error": "ValueError"}]),
+        str(tmp_path / "l"),
+    )
+    assert 1 == run("batch", "failing", file, "--key", "id", "--ledger", ledger).code
+    ended = run.local("ledger", "retry-failed", ledger, "1", "3", "row-4")
+    assert (2, "1 inputs will be run again by the next batch\n") == (ended.code, ended.out)
+    assert "the ledger has no input with the key '3', 'row-4'" == one_line(ended)
+    assert Ended(0, "0 inputs will be run again by the next batch\n", "") == run.local("ledger", "retry-failed", ledger, "1")
+
+
 @pytest.mark.parametrize("name", ["tab", "\\t", "\t"])
 def test_a_tab_as_delimiter_has_names(run: Commands, tmp_path: Path, name: str) -> None:
     file = tmp_path / "in.csv"
