@@ -37,9 +37,13 @@ def client_of(*answers: Answer, **options: Any) -> tuple[Client, Played]:
     return Client(URL, api_key=None, session=session_of(played), retry=RetryPolicy(attempts=1), **options), played
 
 
+#: A limit of calls, in seconds: long enough for the first request to be sent on a busy machine.
+LIMIT = 0.3
+
+
 def late(_: requests.PreparedRequest) -> Any:
     """The server does not respond in the time of the call."""
-    time.sleep(0.06)
+    time.sleep(LIMIT + 0.01)
     raise requests.ReadTimeout("timed out")
 
 
@@ -162,7 +166,7 @@ def test_a_run_that_is_late_is_cancelled_and_its_thread_deleted() -> None:
     running, ended = reply([run_json(status="running")]), reply([run_json(status="interrupted")])
     client, played = client_of(late, running, Reply(204), ended, Reply(204))
     with pytest.raises(DeadlineExceededError):
-        client.runs.wait(None, "agent", input={}, on_timeout="cancel", timeout=0.05)
+        client.runs.wait(None, "agent", input={}, on_timeout="cancel", timeout=LIMIT)
     assert [POST, "GET /threads/*/runs?limit=10", "POST /threads/*/runs/*/cancel?wait=1&action=interrupt"] == asked(played)[:3]
     assert ["GET /threads/*/runs?limit=10", DELETE] == asked(played)[3:]
 
@@ -172,7 +176,7 @@ def test_a_run_that_is_not_known_to_have_ended_keeps_its_thread(caplog: pytest.L
     running = reply([run_json(status="running")])
     client, played = client_of(late, running, reply({}, 404), *[running] * 5)
     with caplog.at_level(logging.WARNING, "langgraph_runs"), pytest.raises(DeadlineExceededError):
-        client.runs.wait(None, "agent", input={}, on_timeout="cancel", timeout=0.05)
+        client.runs.wait(None, "agent", input={}, on_timeout="cancel", timeout=LIMIT)
     assert DELETE not in asked(played)
     assert "its run goes on" in caplog.text
 

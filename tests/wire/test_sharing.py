@@ -800,7 +800,7 @@ def _others(server: ScriptedServer) -> int:
 
 
 #: Seconds after which a call ends. A create without a response is looked up for 4 seconds: that it then ends is tested elsewhere.
-LIMITS = {"silent": 1}
+LIMITS = {"silent": 2}
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="sockets are counted in /proc")
