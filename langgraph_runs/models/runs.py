@@ -14,6 +14,17 @@ from .threads import Interrupt
 __all__ = ["RUN_STATUSES", "Run", "RunOutcome", "UNFINISHED"]
 
 RUN_STATUSES = ("pending", "running", "error", "success", "timeout", "interrupted")
+#: Other words for them, which some servers use, in lower case and with underscores.
+_OTHER_WORDS = {
+    "queued": "pending",
+    "in_progress": "running",
+    "succeeded": "success",
+    "completed": "success",
+    "failed": "error",
+    "cancelled": "interrupted",
+    "canceled": "interrupted",
+    "timed_out": "timeout",
+}
 #: A run with one of these statuses has not ended; every other status is final.
 UNFINISHED = frozenset({"pending", "running"})
 
@@ -39,7 +50,8 @@ class Run:
     #: The thread of the run; for a stateless run a temporary one. Empty if the server does not say it.
     thread_id: str = attrs.field(metadata={"unreadable": ""})
     #: ``pending``, ``running``, ``success``, ``error``, ``timeout`` or ``interrupted``, or the status of a newer server.
-    #: ``interrupted`` means cancelled; a run that waits for a human has ``success``. Empty if the server does not say it.
+    #: ``interrupted`` means cancelled; a run that waits for a human has ``success``. Empty if the server does not say it. Another
+    #: word for one of them, such as ``COMPLETED`` or ``cancelled``, is translated; that of the server is in *extra*.
     status: str = attrs.field(metadata={"unreadable": ""})
     #: The assistant, by id.
     assistant_id: Optional[str] = None
@@ -77,6 +89,12 @@ class Run:
 
     @staticmethod
     def _prepared(fields: Dict[str, Any], extra: Dict[str, Any]) -> None:
+        status = fields.get("status")
+        if isinstance(status, str) and status not in RUN_STATUSES:
+            word = status.strip().lower().replace("-", "_").replace(" ", "_")
+            known = word if word in RUN_STATUSES else _OTHER_WORDS.get(word)
+            if known is not None:
+                fields["status"], extra["status"] = known, status
         marker = take_marker(fields, extra)
         if marker is not None:
             fields["request_id"] = shown_request_id(marker)

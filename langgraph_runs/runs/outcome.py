@@ -20,6 +20,7 @@ from ..errors import (
     APIStatusError,
     LangGraphRunsError,
     NotFoundError,
+    ResponseDecodeError,
     RunCancelledError,
     RunError,
     RunFailedError,
@@ -37,6 +38,10 @@ _log = logging.getLogger(__name__)
 _LATE_CANCEL_TIMEOUT = 3.0
 #: When the thread of a run that has ended is requested again because its status is still ``busy``: seconds after the first time.
 _THREAD_CHECKS = (0.0, 0.1, 0.3, 0.8)
+#: When a run that has existed is requested again because the server says that it does not exist: seconds after the first time.
+#: One more request decides.
+_BEHIND = (0.0, 0.1, 0.3, 0.8)
+_BEHIND_AT_LAST = 1.0
 #: The status of an outcome that is not known. No server has it.
 _UNKNOWN = "unknown"
 #: The number of runs that are listed to find the newest one: first few, then, if the order does not show it, many.
@@ -49,9 +54,32 @@ class RunOutcomes:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def run(self, thread_id: str, run_id: str, scope: Scope) -> Run:
-        """Return the run as it is now."""
-        return api.get_run(self._transport, scope, thread_id, run_id)
+    def run(self, thread_id: str, run_id: str, scope: Scope, *, existed: bool = False) -> Run:
+        """Return the run as it is now.
+
+        *existed* says that the server has shown the run in this call. Then a 404 is believed only if it stays for about two
+        seconds: a copy of the server's data may be behind.
+        """
+        if existed:
+            for _ in at_moments(scope, _BEHIND):
+                try:
+                    return self._readable_run(thread_id, run_id, scope)
+                except NotFoundError:
+                    pass  # the request below decides
+            scope.sleep(_BEHIND_AT_LAST)
+        return self._readable_run(thread_id, run_id, scope)
+
+    def _readable_run(self, thread_id: str, run_id: str, scope: Scope) -> Run:
+        """Return the run as it is now. A response that is no run, such as a page or ``{}``, is a failed attempt."""
+        retrier = self._transport.retrier_of(f"the request for run {run_id}", lambda _: True, scope=scope)
+        while True:
+            try:
+                return api.get_run(self._transport, scope, thread_id, run_id)
+            except ResponseDecodeError as error:
+                seconds = retrier.next_wait(error)
+                if seconds is None:
+                    raise
+            scope.sleep(seconds)
 
     def own_state(self, thread_id: str, run_id: str, scope: Scope) -> Optional[ThreadState]:
         """Return the last state that this run itself wrote, or None if the server does not keep or report it.

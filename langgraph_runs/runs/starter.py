@@ -93,11 +93,11 @@ class RunStarter:
     def _wait(self, start: PreparedStart, scope: Scope) -> RunOutcome:
         if start.key is not None:
             run = self.create(start, scope)
-            outcome = self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only)
+            outcome = self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only, started=True)
             return attrs.evolve(outcome, run=outcome.run and attrs.evolve(outcome.run, replayed=run.replayed))
         if start.thread_id is not None and self.traits.names_run_in_wait is False and start.survives_disconnect:
             run = self.create(attrs.evolve(start, request=api.create_instead_of_wait(start.request)), scope)
-            return self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only)
+            return self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only, started=True)
 
         def find() -> Optional[Run]:
             return self._find_after_wait(start, scope)
@@ -115,7 +115,9 @@ class RunStarter:
             start.report(first.run_id, first.thread_id)
         elif start.thread_id is not None and scope.run_id is not None:
             self.traits.names_run_in_wait = True
-        outcome = self.waiter.finish(first, scope, options=start.options, find=find)
+        # The server deletes the thread of a run only if the caller named none and left it to the server.
+        started = start.thread_id is not None
+        outcome = self.waiter.finish(first, scope, options=start.options, find=find, started=started)
         if outcome.run is not None:
             self.traits.note_strategy(outcome.run.multitask_strategy)
         return outcome
@@ -187,12 +189,12 @@ class RunStarter:
         except ResponseDecodeError as error:
             scope.identify(error)
             message = f"the run may exist: {error._text}"
+            found = self.creator.find(start.thread_id, start.marker, scope)
+            if found is not None:
+                return found
             if error.sent is not None:
                 error._text = message
                 raise
-            found = self.creator.find(start.thread_id, start.marker, scope)  # the response is not the API's
-            if found is not None:
-                return found
             uncertain = CreateUncertainError(message, request_id=start.marker.request_id, request=error.request)
             raise scope.identify(uncertain) from error
         row.note_in(self.traits, shows_marker=start.marker.is_shown_by(row))

@@ -71,10 +71,16 @@ class RunWaiter:
         self._transport = transport
         self._outcomes = outcomes
 
-    def join(self, thread_id: str, run_id: str, scope: Scope, options: CommonOptions = NO_OPTIONS) -> RunOutcome:
-        """Wait until the run has ended, and return its outcome."""
+    def join(
+        self, thread_id: str, run_id: str, scope: Scope, options: CommonOptions = NO_OPTIONS, *, started: bool = False
+    ) -> RunOutcome:
+        """Wait until the run has ended, and return its outcome.
+
+        *started* says that this call has started or found the run, on a thread that the server does not delete at its end. Then the
+        response to the join is no evidence of a success if the run, or the thread, does not exist afterwards.
+        """
         scope.note_run(run_id=run_id, thread_id=thread_id)
-        return self._join_to_end(scope, options)
+        return self._join_to_end(scope, options, started)
 
     def finish(
         self,
@@ -83,16 +89,17 @@ class RunWaiter:
         *,
         options: CommonOptions = NO_OPTIONS,
         find: Optional[Callable[[], Optional[Run]]] = None,
+        started: bool = True,
     ) -> RunOutcome:
         """Return the outcome of a run that a wait has started. *first* is the response, or the run if the response was lost.
 
-        *find* looks for the run on its thread; it is called if the response did not name the run.
+        *find* looks for the run on its thread; it is called if the response did not name the run. *started* is as in `join`.
         """
         options = options.headers_only
         if not isinstance(first, Response):
             if scope.run_id is None or scope.thread_id is None:
                 raise scope.identify(APIConnectionError("the connection broke, and the run cannot be joined again", sent=True))
-            return self._join_to_end(scope, options)
+            return self._join_to_end(scope, options, started)
         run: Optional[Run] = None
 
         def look_up() -> None:
@@ -114,18 +121,18 @@ class RunWaiter:
                 outcome = self._joined_outcome(run, _Joined(None, run, error), scope)
                 if outcome.exact:
                     return outcome
-            return self._join_to_end(scope, options)
+            return self._join_to_end(scope, options, started)
         if self._transport.settings.verify_outcome or result.value in (None, {}):
             look_up()  # an empty response that does not name the run says nothing about it
         if run is None:
-            run = self._request_run(scope, result)
+            run = self._request_run(scope, result, started)
         if run is None:
             return self._unverified(result, scope)
         if run.finished:
             return self._outcome(run, result, scope)
         # Some servers respond before the run has ended. Join until it has.
         scope.sleep(polling_wait(1))
-        return self._join_to_end(scope, options)
+        return self._join_to_end(scope, options, started)
 
     def result_of(self, outcome: RunOutcome, scope: Scope, options: Mapping[str, Any], *, pause_known: bool = False) -> Any:
         """Return the values of *outcome*, or raise its error; with ``raise_error=False``, return *outcome* itself.
@@ -155,12 +162,12 @@ class RunWaiter:
 
     # -- joining
 
-    def _join_to_end(self, scope: Scope, options: CommonOptions) -> RunOutcome:
+    def _join_to_end(self, scope: Scope, options: CommonOptions, started: bool) -> RunOutcome:
         """Join the run of the scope until it has ended, and return its outcome."""
         rounds = unreadable = 0
         while True:
             joined = self._join(scope, options)
-            run = joined.run or self._request_run(scope, joined.result)
+            run = joined.run or self._request_run(scope, joined.result, started)
             if run is None:
                 assert joined.result is not None
                 return self._unverified(joined.result, scope)
@@ -232,6 +239,11 @@ class RunWaiter:
         """Return the outcome of a run that has ended. *result* is the response to the wait that started it."""
         if run.status != "success":
             return self._outcomes.outcome_of(run, scope, values=_unless_empty(result.values), reported=result.reported)
+        if result.value in (None, {}):
+            # A gateway may have replaced the response, and some servers respond so.
+            whole = self._outcomes.own_values(run, result.value, scope)
+            if whole.exact:
+                return whole
         # If it reports an error, "__error__" is a key of the user's own state, since the run succeeded.
         outcome = self._outcomes.outcome_of(run, scope, values=result.value)
         if isinstance(result.value, dict) and result.value.keys() == {"__interrupt__"}:
@@ -265,17 +277,17 @@ class RunWaiter:
             return unknown_outcome(result.value)
         return RunOutcome(status="success", values=result.value)
 
-    def _request_run(self, scope: Scope, result: Optional[_Result]) -> Optional[Run]:
-        """Return the run, or None if it cannot be requested or need not be."""
+    def _request_run(self, scope: Scope, result: Optional[_Result], started: bool) -> Optional[Run]:
+        """Return the run, or None if it cannot be requested or need not be. *started* is as in `join`."""
         not_found = result is not None and result.reported is not None and result.reported.is_not_found
         if scope.run_id is None or scope.thread_id is None:
             return None
         if not self._transport.settings.verify_outcome and not not_found:
             return None
         try:
-            return self._outcomes.run(scope.thread_id, scope.run_id, scope)
+            return self._outcomes.run(scope.thread_id, scope.run_id, scope, existed=started and not not_found)
         except NotFoundError as error:
-            if not not_found and self._outcomes.is_thread_absent(scope.thread_id, scope):
+            if not (not_found or started) and self._outcomes.is_thread_absent(scope.thread_id, scope):
                 return None  # a stateless run that was joined by its ids
             values = None if result is None else result.values
             raise (error if not_found else deleted_run_error(error, values)) from None

@@ -24,6 +24,9 @@ FROM_START = "-1"
 
 #: Kinds that may come without an id on a stream whose other events have one.
 _WITHOUT_ID = frozenset({"metadata", "error", "end", "feedback"})
+#: Names and data of the last frame of each connection, which some servers and gateways send without an id. It shows neither that
+#: the events before it are complete nor that events are not kept.
+_LAST_NAMES, _LAST_DATA = frozenset({"done", "complete", "close"}), frozenset({"[DONE]", '"[DONE]"'})
 #: Events may come twice until the client has waited for the server this many seconds on a connection. Later, events of equal
 #: content are distinct.
 _OVERLAP = 30.0
@@ -94,6 +97,7 @@ class Cursor:
         self._delivered.continuous = start is None or filtered
         self.note_modes(modes)
         self._metadata: Optional[str] = None
+        self._last_frame: Optional[Tuple[str, str]] = None
         self._began_with_metadata = False
         self._safe: Optional[ClockKey] = None
         # The open connection. Events may come twice on every connection except the one that started the run.
@@ -334,6 +338,9 @@ class Cursor:
             again = self._resumed and data == self._metadata
             self._metadata = data
             return not again
+        if name in _LAST_NAMES or data.strip() in _LAST_DATA:
+            known, self._last_frame = self._last_frame, (event, data)
+            return self._last_frame != known
         if name not in _WITHOUT_ID:
             if self._resumed and self.from_start and self._delivered.repeatable and not self._began_with_metadata:
                 self.gap, self._gap_place = True, self.place  # the server does not keep this run's events, and it began before

@@ -279,7 +279,8 @@ class StreamEnd:
         if thread_id is None or run_id is None:
             return None
         try:
-            run = self._outcomes.run(thread_id, run_id, self._scope)
+            existed = self._config.on_given_thread and not self._run.reports_not_found
+            run = self._outcomes.run(thread_id, run_id, self._scope, existed=existed)
             self._note_modes(run)
             return run
         except NotFoundError as error:

@@ -14,6 +14,7 @@ import pytest
 import langgraph_runs
 from langgraph_runs import Run, RunOutcome, models
 from langgraph_runs.models import kind_of
+from langgraph_runs.serialization import decode
 
 RECORDS: List[Any] = [item for item in vars(models).values() if inspect.isclass(item) and attrs.has(item)]
 
@@ -105,3 +106,30 @@ def test_a_time_keeps_its_zone() -> None:
     """A time keeps its zone in a record."""
     moment = datetime.datetime(2026, 11, 21, tzinfo=datetime.timezone.utc)
     assert moment == Run(run_id="r", thread_id="t", status="x", created_at=moment).created_at
+
+
+@pytest.mark.parametrize(
+    "word, status",
+    [
+        ("queued", "pending"),
+        ("in_progress", "running"),
+        ("In-Progress", "running"),
+        ("COMPLETED", "success"),
+        ("Success", "success"),
+        ("succeeded", "success"),
+        ("failed", "error"),
+        ("ERROR", "error"),
+        ("canceled", "interrupted"),
+        ("Cancelled", "interrupted"),
+        ("timed out", "timeout"),
+    ],
+)
+def test_other_words_for_a_status_are_translated(word: str, status: str) -> None:
+    run = decode({"run_id": "r", "thread_id": "t", "status": word}, Run)
+    assert (status, {"status": word}, status in ("pending", "running")) == (run.status, run.extra, not run.finished)
+
+
+@pytest.mark.parametrize("word", ["expired", "done", ""])
+def test_a_status_that_is_not_known_stays_as_it_is(word: str) -> None:
+    run = decode({"run_id": "r", "thread_id": "t", "status": word}, Run)
+    assert (word, {}) == (run.status, run.extra)

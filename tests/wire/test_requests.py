@@ -1061,14 +1061,16 @@ def test_a_create_sent_again_keeps_its_request_id(connect: Connect) -> None:
 def test_wait_and_stream_send_one_further_request(connect: Connect) -> None:
     """They send one GET of the run, and none if verify_outcome is off."""
     run = reply_json(200, run_json())
-    with ScriptedServer(waiting(value={}, run=(THREAD_ID, RUN_ID)), run, sse(*EVENTS, run=(THREAD_ID, RUN_ID)), run) as server:
+    with ScriptedServer(
+        waiting(value={"n": 1}, run=(THREAD_ID, RUN_ID)), run, sse(*EVENTS, run=(THREAD_ID, RUN_ID)), run
+    ) as server:
         client = connect(server.url)
         client.runs.wait(THREAD_ID, "agent")
         list(client.runs.stream(THREAD_ID, "agent"))
 
     path = f"/threads/{THREAD_ID}/runs/{RUN_ID}"
     assert [f"GET {path}"] * 2 == [f"{request.method} {request.target}" for request in server.requests[1::2]]
-    with ScriptedServer(waiting(value={}, run=(THREAD_ID, RUN_ID)), sse(*EVENTS, run=(THREAD_ID, RUN_ID))) as server:
+    with ScriptedServer(waiting(value={"n": 1}, run=(THREAD_ID, RUN_ID)), sse(*EVENTS, run=(THREAD_ID, RUN_ID))) as server:
         client = connect(server.url, verify_outcome=False)
         client.runs.wait(THREAD_ID, "agent")
         list(client.runs.stream(THREAD_ID, "agent"))

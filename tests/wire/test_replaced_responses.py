@@ -1,0 +1,164 @@
+"""What stands before a server replaces single responses of status 200, has old data, or adds frames to streams."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Any, Callable, Optional
+
+import pytest
+
+from langgraph_runs import Client, NotFoundError, RunFailedError
+from langgraph_runs.testing.loopback_server import ReplySource
+from langgraph_runs.testing.replies import Item
+
+from .calls import hasty
+from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, GraphFailure, burst
+from .scripted import THREAD_ID, Reply, Request, reply, reply_json
+
+Connect = Callable[..., Client]
+
+RUN = re.compile(r"GET /threads/[^/]+/runs/[^/]+$")
+CREATE = re.compile(r"POST /threads/[^/]+/runs$")
+WAIT = re.compile(r"POST /threads/[^/]+/runs/wait$")
+PAGE = reply(200, b"<html>maintenance</html>", headers=[("Content-Type", "text/html")])
+REPLACEMENTS = {
+    "object": reply_json(200, {}),
+    "null": reply_json(200, None),
+    "nothing": reply(200),
+    "page": PAGE,
+    "cut": reply(200, b'{"run_id": "0d9f", "sta', headers=[("Content-Type", "application/json")]),
+}
+
+
+class Between(FakeLangGraph):
+    """A server behind something that may replace the server's reply by another one."""
+
+    def __init__(
+        self, program: Any, replaces: Callable[[Request, Reply], Optional[Reply]], dialect: Optional[Dialect] = None
+    ) -> None:
+        self._replaces = replaces
+        super().__init__(program, dialect)
+
+    def choose(self, method: str, path: str) -> ReplySource:
+        reply_to = super().choose(method, path)
+
+        def between(request: Request) -> Reply:
+            assert callable(reply_to)
+            own = reply_to(request)
+            return self._replaces(request, own) or own
+
+        return between
+
+
+def once(where: re.Pattern[str], other: Reply) -> Callable[[Request, Reply], Optional[Reply]]:
+    """Replace the first reply to such a request."""
+    left = [other]
+    return lambda request, own: left.pop() if left and where.match(f"{request.method} {request.path}") else None
+
+
+def program(run: FakeRun) -> Any:
+    run.pause(0.02)
+    if run.input.get("fail"):
+        raise GraphFailure("ValueError", "no ink")
+    run.emit("values", {"n": run.input["n"]})
+    return {"n": run.input["n"]}
+
+
+@pytest.mark.parametrize("other", REPLACEMENTS)
+@pytest.mark.parametrize("way", ["wait", "join", "stream"])
+def test_a_response_that_is_no_run_is_requested_again(connect: Connect, way: str, other: str) -> None:
+    with Between(program, once(RUN, REPLACEMENTS[other])) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id
+        if way == "wait":
+            assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
+        elif way == "join":
+            run = client.runs.create(thread_id, "agent", input={"n": 1})
+            assert {"n": 1} == client.runs.join(thread_id, run.run_id)
+        else:
+            with pytest.raises(RunFailedError, match="no ink"):
+                list(client.runs.stream(thread_id, "agent", input={"n": 1, "fail": True}))
+        assert 1 == len(server.created)
+
+
+@pytest.mark.parametrize("other", REPLACEMENTS)
+def test_a_create_whose_response_is_no_run_is_looked_up(connect: Connect, other: str) -> None:
+    with Between(program, once(CREATE, REPLACEMENTS[other])) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id
+        run = client.runs.create(thread_id, "agent", input={"n": 1})
+        assert [run.run_id] == [run.run_id for run in server.created]
+
+
+@pytest.mark.parametrize("other", ["object", "null"])
+@pytest.mark.parametrize("thread", [True, False])
+def test_an_empty_response_to_a_wait_is_not_the_result(connect: Connect, other: str, thread: bool) -> None:
+    with Between(program, once(WAIT, REPLACEMENTS[other])) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id if thread else None
+        assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
+        assert 1 == len(server.created)
+
+
+@pytest.mark.parametrize("way", ["wait", "stream"])
+def test_a_copy_of_the_data_that_is_behind_does_not_make_the_run_disappear(connect: Connect, way: str) -> None:
+    """The client waits for about two seconds in all: see `hasty`."""
+    requested: list[Request] = []
+
+    def behind(request: Request, own: Reply) -> Optional[Reply]:
+        if not RUN.match(f"{request.method} {request.path}"):
+            return None
+        requested.append(request)
+        return reply_json(404, {"detail": "Run not found"}) if len(requested) < 5 else None
+
+    with Between(program, behind) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id
+        if way == "wait":
+            assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
+        else:
+            with client.runs.stream(thread_id, "agent", input={"n": 1}) as stream:
+                assert {"n": 1} == [event.data for event in stream][-1]
+    assert 5 == len(requested)
+
+
+@pytest.mark.parametrize("thread", [True, False])
+def test_the_response_to_a_wait_is_no_success_if_the_server_has_lost_the_run(connect: Connect, thread: bool) -> None:
+    """A server that was restarted may give the last values of a run before it has lost the run and the thread."""
+
+    def lost(request: Request, own: Reply) -> Optional[Reply]:
+        is_later = "/runs/" in request.path and request.method == "GET"
+        if not is_later and not (request.method == "GET" and request.path.endswith("/runs")):
+            return None
+        return reply_json(404, {"detail": f"Thread with ID {request.path.split('/')[2]} not found"})
+
+    with Between(program, lost) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id if thread else None
+        with pytest.raises(NotFoundError, match="the run is gone"):
+            client.runs.wait(thread_id, "agent", input={"n": 1})
+
+
+@pytest.mark.parametrize("frame", ["event: done\ndata: {}\n\n", "data: [DONE]\n\n", "event: complete\ndata: null\n\n"])
+def test_a_last_frame_without_an_id_is_no_sign_that_events_are_missing(connect: Connect, frame: str) -> None:
+    """It is delivered once, however often the stream is cut."""
+
+    def framed(request: Request, own: Reply) -> Optional[Reply]:
+        if not request.path.endswith("/stream"):
+            return None
+
+        def items() -> Iterator[Item]:
+            yield from own.items() if callable(own.items) else own.items
+            yield frame.encode()
+
+        return dataclasses.replace(own, items=items)
+
+    with Between(burst, framed) as server:
+        server.cuts = iter([(7, "fin"), (4, "end")])
+        client = hasty(connect(server.url))
+        with client.runs.stream(THREAD_ID, "agent", input={"n": 20}, stream_mode="custom", if_not_exists="create") as stream:
+            events = list(stream)
+    assert list(range(20)) == [event.data["i"] for event in events if event.event == "custom"]
+    assert 1 == sum(event.event not in ("metadata", "custom") for event in events)
