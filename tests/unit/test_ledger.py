@@ -212,3 +212,17 @@ def test_a_transaction_that_a_signal_handler_has_left_open_is_rolled_back(tmp_pa
         with file.transaction():
             file.run("INSERT INTO about VALUES ('kept', '1')")
         assert [("kept",)] == file.all("SELECT name FROM about")
+
+
+def test_an_interrupted_transaction_that_ends_late_leaves_a_later_one_alone(tmp_path: Path) -> None:
+    """Its generator lives as long as the exception that a signal handler raised before its block began."""
+    with contextlib.closing(SqliteFile(tmp_path / "jobs.sqlite", create=True)) as file:
+        interrupted: Any = file.transaction()
+        interrupted.__enter__()
+        with file.transaction():
+            file.run("INSERT INTO about VALUES ('kept', '1')")
+            interrupted.gen.close()  # as when the exception is forgotten
+        assert [("kept",)] == file.all("SELECT name FROM about")
+        interrupted = file.transaction()
+        interrupted.__enter__()
+    interrupted.gen.close()  # the file is closed

@@ -78,6 +78,8 @@ class SqliteFile:
         self.path = check_path(path)
         self._sqlite3 = sqlite3
         self._lock = threading.RLock()
+        #: Stands for the transaction that was begun last; None after `close`.
+        self._begun: Optional[object] = None
         if not create and not os.path.exists(self.path):
             raise LedgerError(f"there is no ledger at {self.path!r}")
         with self._converted_errors():
@@ -165,12 +167,16 @@ class SqliteFile:
     def _transaction(self, kind: str) -> Iterator[None]:
         with self._converted_errors():
             self._roll_back()  # what a signal handler has interrupted before it could be rolled back
+            own = self._begun = object()
             try:
                 self._connection.execute(f"BEGIN {kind}").close()
                 yield
                 self._connection.execute("COMMIT").close()
             except BaseException:
-                self._roll_back()
+                # This generator, if it was interrupted before its block began, ends when the exception of the handler is forgotten:
+                # perhaps within a later transaction, or after `close`.
+                if self._begun is own:
+                    self._roll_back()
                 raise
 
     def _roll_back(self) -> None:
@@ -180,6 +186,7 @@ class SqliteFile:
     def close(self) -> None:
         """Close the connection. May be called twice."""
         with self._converted_errors():
+            self._begun = None
             self._connection.close()
 
 
