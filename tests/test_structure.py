@@ -70,10 +70,10 @@ EXCEPTIONS: Dict[str, str] = {
         django.browser_events django.stream_reader django.urls""",
     "runs as rows: django/test_agent_runs.py, django/test_agent_runs_admin.py, django/test_agent_runs_sync.py,"
     " django/test_agent_runs_project.py": """
-        django.run_records django.runs.admin django.runs.apps django.runs.exact_text django.runs.managers django.runs.models django.runs.outcomes django.runs.posting
-        django.runs.recording django.runs.signals django.runs.statuses django.runs.stored_json django.runs.sync
-        django.runs.transitions django.runs.management.commands.langgraph_runs django.runs.migrations.0001_initial
-        django.runs.migrations.0002_exact_text""",
+        django.run_records django.runs.admin django.runs.apps django.runs.managers django.runs.models django.runs.outcomes
+        django.runs.posting django.runs.recording django.runs.signals django.runs.statuses django.runs.stored_json django.runs.sync
+        django.runs.text_fields django.runs.transitions django.runs.management.commands.langgraph_runs
+        django.runs.migrations.0001_initial django.runs.migrations.0002_text_of_mysql""",
     "the fake server, beside the real one: wire/test_fake_runs.py, wire/test_fake_langgraph.py, server/test_testing.py": """
         testing.dialect testing.fake_langgraph testing.fake_resources testing.fake_run testing.fake_runs testing.run_replies
         testing.run_store""",

@@ -254,11 +254,15 @@ def test_a_row_stores_what_it_can_of_deep_values_and_says_what_it_refuses(server
 
 def test_text_of_every_kind_is_stored(server: FakeRuns) -> None:
     text = "\U0001f600 \u2028 \\ \" ' %s \xe9 \U00020000"
-    row = ended(server, fails("ValueError", text, values={text: [text]}), key=text, metadata={text: text})
+    server.script(fails(text, text, values={text: [text]}))
+    row = AgentRun.objects.start(text, {text: text}, key=text, metadata={text: text})
+    server.started[-1].wait_for_end(5)
+    assert row.refresh()
 
     found = again(row)
-    assert (text, text, {text: [text]}, text) == (found.key, found.message, found.values, found.options["metadata"][text])
-    assert AgentRun.objects.start("agent", {"n": 1}, key=text, metadata={text: text}).replayed
+    assert [text] * 4 == [found.assistant, found.key, found.error, found.message]
+    assert ({text: [text]}, {text: text}, text) == (found.values, found.input, found.options["metadata"][text])
+    assert AgentRun.objects.start(text, {text: text}, key=text, metadata={text: text}).replayed
 
 
 def test_the_message_of_a_refusal_is_stored_without_what_no_database_stores(server: FakeRuns) -> None:

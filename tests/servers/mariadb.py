@@ -41,7 +41,10 @@ def unavailable_reason() -> str:
 
 @contextlib.contextmanager
 def database(**settings: str) -> Iterator[str]:
-    """Run a new server, whose *settings* are options of ``mariadbd``, and yield the URL of its database."""
+    """Run a new server, whose *settings* are options of ``mariadbd``, and yield the URL of its database `site`.
+
+    It also has a database `old`, with the character set of older ones.
+    """
     install, server = program("mariadb-install-db"), program("mariadbd")
     as_owner = unprivileged("MariaDB", "mysql")
     # Not below the directory of the tests, which another user may not enter, and whose path may be too long for a socket.
@@ -57,7 +60,9 @@ def database(**settings: str) -> Iterator[str]:
             raise RuntimeError(f"mariadb-install-db ended with {done.returncode}:\n{done.stdout.decode(errors='replace')}")
         command = [server, "--no-defaults", f"--datadir={data}", f"--tmpdir={directory}", f"--pid-file={directory / 'pid'}"]
         first = directory / "first.sql"
-        first.write_text("CREATE DATABASE site CHARACTER SET utf8mb4;\n", encoding="ascii")
+        first.write_text(
+            "CREATE DATABASE site CHARACTER SET utf8mb4;\nCREATE DATABASE old CHARACTER SET utf8mb3;\n", encoding="ascii"
+        )
         command += [f"--init-file={first}", f"--socket={directory / 'socket'}", "--bind-address=127.0.0.1", f"--port={port}"]
         command += [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
         with running(command, log, **options) as process:

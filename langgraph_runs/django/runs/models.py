@@ -18,13 +18,13 @@ from django.utils import timezone
 from ... import InvalidRequestError, LangGraphRunsError, RunOutcome
 from ..clients import get_client
 from ..resume import ResumedStream, resume_stream
-from .exact_text import ExactCharField
 from .managers import AgentRunManager
 from .outcomes import carry_out_cancel, deliver, outcome_of, post, record_outcome, refresh
 from .posting import post_unclaimed
 from .statuses import CANCELLABLE, ENDED, RETRYABLE, SERVER_STATUSES
 from .statuses import Status as RunStatus
 from .stored_json import levels_of, to_store
+from .text_fields import AnyCharField, AnyTextField, ExactCharField
 from .transitions import change, read_again, reconnect_if_closed
 
 __all__ = ["AgentRun", "WrongStatusError"]
@@ -49,20 +49,20 @@ class AgentRun(models.Model):
 
     id: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     #: There is one row for each key.
-    key = ExactCharField(max_length=255, null=True, blank=True, unique=True)
+    key: models.CharField[Optional[str], Optional[str]] = ExactCharField(max_length=255, null=True, blank=True, unique=True)
     owner: models.ForeignKey[Any, Any] = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="agent_runs"
     )
     content_type: models.ForeignKey[Optional[ContentType], Optional[ContentType]] = models.ForeignKey(
         ContentType, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    object_id = ExactCharField(max_length=255, null=True, blank=True)
+    object_id: models.CharField[Optional[str], Optional[str]] = ExactCharField(max_length=255, null=True, blank=True)
     #: The object that the run is about.
     about = GenericForeignKey("content_type", "object_id")
 
     #: The name of a configuration in LANGGRAPH_RUNS.
-    server = ExactCharField(max_length=100, default="default")
-    assistant: models.CharField[str, str] = models.CharField(max_length=255)
+    server: models.CharField[str, str] = ExactCharField(max_length=100, default="default")
+    assistant: models.CharField[str, str] = AnyCharField(max_length=255)
     input = models.JSONField(null=True, blank=True)
     #: Further arguments of ``client.runs.create``.
     options = models.JSONField(default=dict, blank=True)
@@ -70,13 +70,13 @@ class AgentRun(models.Model):
     answer = models.JSONField(null=True, blank=True)
 
     status: models.CharField[str, str] = models.CharField(max_length=20, choices=RunStatus.choices, default=RunStatus.QUEUED)
-    thread_id = ExactCharField(max_length=255, blank=True, db_index=True)
-    run_id = ExactCharField(max_length=255, blank=True, db_index=True)
+    thread_id: models.CharField[str, str] = ExactCharField(max_length=255, blank=True, db_index=True)
+    run_id: models.CharField[str, str] = ExactCharField(max_length=255, blank=True, db_index=True)
     #: The values of a run that has ended, or is paused.
     values = models.JSONField(null=True, blank=True)
     #: The class of the error, and its message.
-    error: models.CharField[str, str] = models.CharField(max_length=255, blank=True)
-    message: models.TextField[str, str] = models.TextField(blank=True)
+    error: models.CharField[str, str] = AnyCharField(max_length=255, blank=True)
+    message: models.TextField[str, str] = AnyTextField(blank=True)
     #: What a paused run asks: a list of objects with ``id`` and ``value``.
     questions = models.JSONField(null=True, blank=True)
 

@@ -1,10 +1,13 @@
-"""On MySQL and MariaDB, keys and ids are equal only if all their characters are. On other databases nothing changes."""
+"""On MySQL and MariaDB, the columns of text store every character, and keys and ids are equal only if all their characters are.
+
+On other databases nothing changes.
+"""
 
 from typing import Any
 
 from django.db import migrations, models
 
-from ..exact_text import ExactCharField
+from ..text_fields import AnyCharField, AnyTextField, ExactCharField
 
 __all__ = ["Migration"]
 
@@ -33,4 +36,7 @@ class Migration(migrations.Migration):
         _altered("server", ExactCharField(default="default", max_length=100)),
         _altered("thread_id", ExactCharField(blank=True, db_index=True, max_length=255)),
         _altered("run_id", ExactCharField(blank=True, db_index=True, max_length=255)),
+        _altered("assistant", AnyCharField(max_length=255)),
+        _altered("error", AnyCharField(blank=True, max_length=255)),
+        _altered("message", AnyTextField(blank=True)),
     ]
