@@ -58,6 +58,12 @@ def test_a_bad_line_is_the_error_of_that_line(tmp_path: Path) -> None:
     assert [{"id": 1}, {"id": 8}] == [item.given for item in found if item.error is None]
 
 
+def test_a_list_over_many_lines_is_refused_with_the_remedy() -> None:
+    found = lines(b'[\n  {"n": 1},\n  {"n": 2}\n]\n')
+    assert "line 1: not JSON: Expecting value at column 2; each line must be a value of its own: `jq -c '.[]'`" in str(found[0])
+    assert "jq" not in str(found[1]) and {"n": 2} == found[2] and "jq" not in str(found[3])
+
+
 def test_null_is_a_value_in_json() -> None:
     assert [{"n": None}] == lines(b'{"n": null}')
     assert [{"n": None}] == lines(b'{"n": NaN}', missing="null")

@@ -33,6 +33,9 @@ _MARKS = (
 _SPACE = " \t\r\n\v\f"
 #: The name of the error handler that decodes what is not text to half a surrogate pair.
 _ESCAPE = "langgraph_runs.surrogate"
+#: The first line of a JSON document of many lines, and what to do with it.
+_BEGINS = ("[", "{")
+_ONE_DOCUMENT = "each line must be a value of its own: `jq -c '.[]'` writes a list so"
 #: What bytes that are no text are decoded to.
 _ESCAPED = re.compile("[\udc80-\udcff]")
 
@@ -162,6 +165,8 @@ class JsonLines(Source):
                         raise InvalidRequestError(problem)
                     yield place, parse_text(line.rstrip("\r\n"), missing=self._missing)
                 except InvalidRequestError as error:
+                    if number == 1 and line.strip(_SPACE) in _BEGINS:
+                        error = InvalidRequestError(f"{error._text}; {_ONE_DOCUMENT}")
                     yield place, error
 
 
