@@ -93,7 +93,7 @@ def test_dask(agent: DevServer, tmp_path: Path) -> None:
 
         def main():
             questions = [{"messages": [{"role": "user", "content": f"Why {n}?"}]} for n in range(12)]
-            with LocalCluster(n_workers=2, threads_per_worker=4, processes=True, dashboard_address=None) as local:
+            with LocalCluster(n_workers=2, threads_per_worker=4, processes=True, dashboard_address=":0") as local:
                 assert 2 == len({worker["nanny"] for worker in local.scheduler_info["workers"].values()})
     """
     text = recipe("Dask").replace(URL, agent.url).replace('"tcp://scheduler:8786"', "local.scheduler_address")

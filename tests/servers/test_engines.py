@@ -181,7 +181,7 @@ def test_dask_loses_a_worker(agent: DevServer, database: Cluster, tmp_path: Path
 
         def main():
             rows = [{{"id": f"row-{{n}}", "text": f"Why {{n}}?"}} for n in range({ROWS})]
-            with LocalCluster(n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None) as local:
+            with LocalCluster(n_workers=2, threads_per_worker=2, processes=True, dashboard_address=":0") as local:
                 kill_one({ledger!r}, lambda: child("multiprocessing.spawn"))
     """
     text = text_of("Dask, a map on each worker", agent, ledger, tmp_path).replace(
