@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import faulthandler
+import gc
 import json
 import os
 import random
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -59,6 +62,8 @@ DROPPED: list[BaseException] = []
 
 def note_dropped(dropped: Any) -> None:
     if isinstance(dropped.exc_value, (Interrupt, JobLimit)):
+        # Without the frames, which may refer to a connection that would be closed now.
+        dropped.exc_value.__traceback__ = dropped.exc_value.__context__ = None
         DROPPED.append(dropped.exc_value)
     else:
         sys.__unraisablehook__(dropped)
@@ -134,24 +139,37 @@ class Calls:
         """After the client was closed, no connection to the server is open."""
         self.client.close()
         port = self.server.url.rpartition(":")[2]
-        left = [item for item in open_peers() if item == int(port)]
+        left = open_sockets(int(port))
         if left:
-            self.wrong.append(f"{len(left)} connections are open after close()")
+            self.wrong.append(f"{len(left)} connections are open after close(); what refers to one: {referrers(left.pop(), 6)}")
 
 
-def open_peers() -> list[int]:
-    """The ports to which sockets of this process that this process has connected lead."""
-    import gc
-    import socket
-
+def open_sockets(port: int) -> list[socket.socket]:
+    """The open sockets of this process that lead to *port*."""
     gc.collect()
     found = []
     for item in gc.get_objects():
         if type(item) is socket.socket and item.fileno() >= 0:
-            try:
-                found.append(int(item.getpeername()[1]))
-            except OSError:
-                pass  # not connected
+            with contextlib.suppress(OSError):  # not connected
+                if item.getpeername()[1] == port:
+                    found.append(item)
+    return found
+
+
+def referrers(item: object, depth: int) -> list[str]:
+    """What keeps an object alive, and what keeps that alive, and so on: one way up."""
+    found: list[str] = []
+    known = {id(item), id(found)}
+    for _ in range(depth):
+        above = [one for one in gc.get_referrers(item) if id(one) not in known and one is not sys._getframe()]
+        above = [one for one in above if not (isinstance(one, list) and len(one) > 100)]  # that of all objects
+        if not above:
+            break
+        item = above[0]
+        known |= {id(item), id(above)}
+        code = getattr(item, "f_code", None)
+        place = f"{code.co_name} in {code.co_filename}:{item.f_lineno}" if code is not None else repr(item)  # type: ignore[attr-defined]
+        found.append(f"{type(item).__name__}: {place[:150]}")
     return found
 
 
