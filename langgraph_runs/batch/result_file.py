@@ -81,6 +81,8 @@ class ResultFile:
     """
 
     def __init__(self, path: Union[str, os.PathLike[str]], format: Optional[str] = None, *, with_input: bool = False) -> None:
+        if not isinstance(path, (str, os.PathLike)) or path == "":
+            raise InvalidRequestError(f"path: give the path of a file, not {'empty text' if path == '' else type(path).__name__}")
         # The target of a link to a pipe, as /dev/stdout is, is no path.
         is_device = os.path.exists(path) and not os.path.isfile(path)
         self._path = os.fspath(path) if is_device else os.path.realpath(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import gc
+import io
 import json
 import math
 import os
@@ -189,3 +190,12 @@ def test_a_name_that_promises_another_format_is_refused(tmp_path: Path, name: st
     with pytest.raises(InvalidRequestError, match="results are not written as .*; give a name that ends with .jsonl, .csv or"):
         ResultFile(tmp_path / name)
     assert written(tmp_path / name, format="jsonl").read_bytes().startswith(b"{")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("", "empty text"), (5, "int"), (None, "NoneType"), (b"out", "bytes"), (io.StringIO(), "StringIO")]
+)
+def test_what_is_no_path_is_refused(path: Any, kind: str) -> None:
+    """Empty text would be the working directory, which is noticed only when all runs have ended."""
+    with pytest.raises(InvalidRequestError, match=f"path: give the path of a file, not {kind}"):
+        ResultFile(path)
