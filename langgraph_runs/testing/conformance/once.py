@@ -131,9 +131,9 @@ def stateless(trial: Trial) -> Finding:
             return differs("there are no stateless routes", f"raises the error of {error.status_code}")
         raise
     deleted = trial.until(
-        lambda: all(trial.plain("GET", f"/threads/{thread_id}").status == 404 for thread_id in threads - {None}), seconds=5
+        lambda: all(trial.plain("GET", f"/threads/{thread_id}").status == 404 for thread_id in threads - {None}), seconds=15
     )
-    expect(deleted, "a thread is still there five seconds after the end")
+    expect(deleted, "a thread is still there 15 seconds after the end")
     if not has_route:
         return differs("there are no stateless routes", "uses a thread that it deletes afterwards")
     return HOLDS
