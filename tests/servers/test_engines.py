@@ -43,7 +43,7 @@ import json, os, signal, subprocess, sys, threading, time
 from langgraph_runs import Ledger
 
 def children():
-    # As wide as it is: the lines would else be cut to the COLUMNS of the environment.
+    # Without -ww the lines are cut to COLUMNS, which is 80 in the processes that pytest-xdist starts.
     lines = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines()[1:]
     rows = [line.split(None, 2) for line in lines]
     mine = {os.getpid()}
@@ -56,13 +56,18 @@ def report(found):
         json.dump(found, file)
 
 def child(name):
-    return next(pid for pid, args in children() if name in args)
+    return next((pid for pid, args in children() if name in args), None)
 
 def kill_one(ledger, choose):
     def watch():
         while not Ledger(ledger).exists or Ledger(ledger).counts()["done"] < FIRST:
             time.sleep(0.05)
-        os.kill(choose(), signal.SIGKILL)
+        pid = choose()
+        while pid is None:
+            print("no process to kill among", children(), file=sys.stderr, flush=True)
+            time.sleep(1)
+            pid = choose()
+        os.kill(pid, signal.SIGKILL)
         open(GATE, "w").close()
     threading.Thread(target=watch, daemon=True).start()
 """
@@ -234,7 +239,7 @@ def test_celery_loses_a_worker(agent: DevServer, database: Cluster, tmp_path: Pa
                     pids = [pid for pid, in connection.execute(owners + " WHERE name = 'celery-one'").fetchall()]
                 return [pid for pid, _ in children() if pid in pids]
 
-            kill_one({ledger + "-one"!r}, lambda: busy()[0])
+            kill_one({ledger + "-one"!r}, lambda: next(iter(busy()), None))
             sent = [answer.delay("one", rows) for _ in range(2)]
             report([one.get(timeout={LONG / 2}) for one in sent])
         finally:
