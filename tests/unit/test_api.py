@@ -188,13 +188,14 @@ def test_no_secondary_field_fails_a_call_that_took_effect(item: dict[str, Any]) 
 @pytest.mark.parametrize("run_id", [..., None, 5, [], {"id": "r"}])
 @pytest.mark.parametrize("item", [item for item in EFFECTIVE if item["call"] == "run create"], ids=named_recording)
 def test_a_create_without_a_run_id_says_that_the_run_may_exist(item: dict[str, Any], run_id: Any) -> None:
-    """The error names the thread. If the headers name the run, nothing is missing."""
+    """The error names the thread, if the run is not found there. If the headers name the run, nothing is missing."""
     body = {**json.loads(item["body"]), "run_id": run_id}
     if run_id is ...:
         del body["run_id"]
-    client, _ = client_of(reply(body), reply(body, content_location=f"/threads/{THREAD}/runs/{RUN}"))
+    client, played = client_of(reply(body), reply([]), reply(body, content_location=f"/threads/{THREAD}/runs/{RUN}"))
     with pytest.raises(ResponseDecodeError, match="the run may exist") as caught:
         client.runs.create(THREAD, "work")
+    assert [f"POST /threads/{THREAD}/runs", f"GET /threads/{THREAD}/runs"] == [asked.partition("?")[0] for asked in played.asked]
     assert (THREAD, True) == (caught.value.thread_id, caught.value.sent)
     assert RUN == client.runs.create(THREAD, "work").run_id
 
