@@ -133,7 +133,8 @@ def refuse_misspelled(whole: argparse.ArgumentParser, argv: Sequence[str]) -> No
 
 
 def _refuse_if_near(current: argparse.ArgumentParser, text: str, known: Sequence[str], what: str) -> None:
-    for found in difflib.get_close_matches(text, known, n=1, cutoff=0.7):
+    # Two of the three letters of `run` are found with this bound. Options are longer, and many of them resemble each other.
+    for found in difflib.get_close_matches(text, known, n=1, cutoff=0.7 if text.startswith("-") else 0.6):
         current.error(f"{what} {text}; did you mean {found}?")
 
 

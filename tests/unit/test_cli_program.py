@@ -199,6 +199,7 @@ def test_a_ctrl_c_within_generated_code_has_the_usual_exit_code(tmp_path: Path) 
         (["list", "t", "--limt=5"], "no option --limt; did you mean --limit?"),
         (["threads", "list", "--metdata", "a=1"], "no option --metdata; did you mean --metadata?"),
         (["steam", "agent"], "no command steam; did you mean stream?"),
+        (["rnu", "agent"], "no command rnu; did you mean run?"),
         (["threads", "histroy", "t"], "no command histroy; did you mean history?"),
     ],
 )
