@@ -12,7 +12,7 @@ from ..http import path_segment
 __all__ = ["RunIds", "ids_from", "local_path", "run_path", "runs_path", "thread_path"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_RUN = re.compile(r"(?:/threads/(?P<thread>[^/?#]+))?/runs/(?P<run>[^/?#]+)")
+_RUN = re.compile(r"(?:/threads/(?P<thread>[^/?#,\s]+))?/runs/(?P<run>[^/?#,\s]+)")
 _NOT_A_RUN = frozenset({"wait", "stream", "batch", "cancel"})
 
 
@@ -45,13 +45,15 @@ class RunIds(NamedTuple):
 def ids_from(headers: Mapping[str, str]) -> RunIds:
     """Return the ids of the run and the thread in ``Content-Location`` and ``Location``. An id that neither has is None.
 
+    A header that came twice, once from a gateway, and so names two runs, names none.
+
     >>> ids_from({"content-location": "/runs/r1", "location": "/threads/t1/runs/r1/join"})
     RunIds(run_id='r1', thread_id='t1')
     """
     run_id = thread_id = None
     for name in ("content-location", "location"):
-        found = None if run_id and thread_id else _RUN.search(headers.get(name, ""))
-        thread, run = found.groups() if found is not None else (None, None)
+        found = () if run_id and thread_id else {match.groups() for match in _RUN.finditer(headers.get(name, ""))}
+        thread, run = next(iter(found)) if len(found) == 1 else (None, None)
         if run is None or run in _NOT_A_RUN:
             continue
         run_id = run_id or urllib.parse.unquote(run)
