@@ -896,9 +896,9 @@ def test_a_stream_whose_headers_were_lost_is_joined_from_its_start(connect: Conn
 
 
 def test_the_run_of_the_headers_belongs_to_the_error(connect: Connect) -> None:
-    """An error after the headers have come carries run and thread."""
+    """An error after the headers have come has run and thread, also if the run is not found on the thread."""
     broken = reply_json(200, ["no run"], run_headers(THREAD_ID, RUN_ID))
-    with ScriptedServer(broken) as server, pytest.raises(LangGraphRunsError) as caught:
+    with ScriptedServer(broken, reply_json(200, [])) as server, pytest.raises(LangGraphRunsError) as caught:
         connect(server.url).runs.create(THREAD_ID, "agent")
 
     assert (RUN_ID, THREAD_ID) == (caught.value.run_id, caught.value.thread_id)
