@@ -495,7 +495,9 @@ def test_another_shape_is_an_error(connect: Connect, call: Call) -> None:
             continue  # any object will do for them: all fields may be missing
         if value is None and call.name == "store.get_item":
             continue  # there is no item
-        with ScriptedServer(reply_json(200, value)) as server:
+        # The run of a create is looked for on its thread.
+        routes = {("GET", "/threads/*/runs"): reply_json(200, [])} if call.name == "create" else {}
+        with ScriptedServer(reply_json(200, value), routes=routes) as server:
             error = _error(call, once(connect, server))
             assert isinstance(error, ResponseDecodeError), value
             assert all(problem.startswith("$") for problem in error.problems)
@@ -980,7 +982,7 @@ def test_an_error_response_names_no_run(connect: Connect, call: Call) -> None:
 def test_later_errors_carry_the_run(connect: Connect, name: str, body: bytes) -> None:
     """Whatever is wrong with the body, the error carries run and thread of the headers."""
     kind = "text/html" if name == "stream" else "application/json"
-    routes = {("GET", "/threads/*/runs/*"): reply(500)} if name == "wait" else {}
+    routes = {("GET", "/threads/*/runs/*"): reply(500)} if name == "wait" else {("GET", "/threads/*/runs"): reply_json(200, [])}
     with ScriptedServer(reply(200, body, {"Content-Type": kind, **run_headers(THREAD_ID, RUN_ID)}), routes=routes) as server:
         error = _error(named(name), connect(server.url))
 
