@@ -115,9 +115,7 @@ class Scope:
             if self._socket is not None:
                 _shut_down(self._socket)
             if self._wake is not None:
-                with contextlib.suppress(
-                    RuntimeError
-                ):  # a signal handler has interrupted the call within this block, and released it
+                with contextlib.suppress(RuntimeError):  # released by a signal handler that ran within this block
                     self._wake.release()
 
     @property
