@@ -12,7 +12,6 @@ import importlib.util
 import inspect
 import io
 import logging
-import os
 import pkgutil
 import re
 import shlex
@@ -37,6 +36,7 @@ from langgraph_runs.resources.store import StoreClient
 from langgraph_runs.resources.threads import ThreadsClient
 
 from .django.database import database_in
+from .django.setup import set_up
 from .readme import CHAPTERS, DOCUMENTS, README, ROOT, Block, Document, all_blocks, logging_restored
 from .test_layers import LAYERS
 
@@ -45,10 +45,8 @@ AGENT = Path(__file__).with_name("docs_agent.py")
 URL = "http://localhost:2024"
 
 DJANGO = importlib.util.find_spec("django") is not None
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings_rows")  # modules that use Django need some settings
-
 if DJANGO:
-    importlib.import_module("django").setup()  # models can be imported only after it
+    set_up()  # models can be imported only after it
 
 #: The command that starts a server for the examples.
 START_SERVER = """\

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +11,13 @@ from typing import Any, Optional
 import pytest
 
 from .database import database_in
+from .setup import set_up
 
 collect_ignore_glob = []
 if importlib.util.find_spec("django") is None:
     collect_ignore_glob.append("test_*.py")
 else:
-    import django
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings_rows")
-    django.setup()
+    set_up()
 
 
 @pytest.fixture(autouse=True)

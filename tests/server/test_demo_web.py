@@ -23,8 +23,10 @@ import langgraph_runs
 from langgraph_runs import errors
 from langgraph_runs.demo import web
 
+from ..django.setup import set_up
+
 pytest.importorskip("django")
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings_rows")  # as the other tests of Django have it
+set_up()
 
 CHECKOUT = str(Path(langgraph_runs.__file__).resolve().parent.parent)
 TEMPLATE = Path(web.__file__).parent / "templates" / "chat.html"

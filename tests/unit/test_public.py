@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
-import os
 import pickle
 import pickletools
 import subprocess
@@ -21,6 +20,7 @@ import langgraph_runs
 from langgraph_runs import errors
 from langgraph_runs._public import name_public
 
+from ..django.setup import set_up
 from .test_errors import made
 
 PACKAGES = ["langgraph_runs", "langgraph_runs.devserver", "langgraph_runs.django", "langgraph_runs.testing"]
@@ -44,9 +44,11 @@ NOT_PICKLED = {
 
 
 def public_classes() -> Iterator[Any]:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings_rows")
+    has_django = importlib.util.find_spec("django") is not None
+    if has_django:
+        set_up()
     for package in PACKAGES:
-        if package == "langgraph_runs.django" and importlib.util.find_spec("django") is None:
+        if package == "langgraph_runs.django" and not has_django:
             continue
         module = importlib.import_module(package)
         for name in module.__all__:
