@@ -276,7 +276,14 @@ def test_a_batch_whose_response_is_lost_is_found_by_its_marker(connect: Connect,
 
 def test_a_batch_of_which_some_runs_are_found_names_them(connect: Connect) -> None:
     """The threads of the others may be deleted already: these places are uncertain."""
-    with FakeLangGraph(burst) as server, CuttingProxy(server.url) as proxy:
+
+    class Ended(FakeLangGraph):
+        def choose(self, method: str, path: str) -> Any:
+            if method == "GET":
+                self.wait_until(lambda: all(run.done for run in self.created), "the end of all runs")
+            return super().choose(method, path)
+
+    with Ended(burst) as server, CuttingProxy(server.url) as proxy:
         proxy.arm(cut_response(50))
         items = [{"assistant_id": "agent", "on_completion": "keep" if n else "delete"} for n in range(3)]
         with pytest.raises(CreateUncertainError) as caught:
