@@ -842,7 +842,7 @@ def test_memory_stays_flat_over_many_events(connect: Connect) -> None:
     """What a stream remembers does not grow with the number of its events."""
     import tracemalloc
 
-    size = 12_000
+    size = 30_000
     for ids in ("ms", "int", "uuid"):
         with FakeLangGraph(dialect=Dialect(ids=ids)) as server:
             modes: Any = ["custom", "values"]
@@ -860,7 +860,7 @@ def test_memory_stays_flat_over_many_events(connect: Connect) -> None:
                         kept = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, f"{SOURCE}/langgraph_runs/*")])
                         marks.append(sum(stat.size for stat in kept.statistics("filename")))
             tracemalloc.stop()
-        assert marks[1] - marks[0] < 600_000
+        assert marks[1] - marks[0] < 1_500_000
 
 
 def test_an_event_type_for_completeness(connect: Connect) -> None:
