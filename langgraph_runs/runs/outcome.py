@@ -14,7 +14,7 @@ from typing import Any, Callable, List, Optional, Tuple
 import attrs
 
 from .. import api
-from ..call import Scope, at_moments, states_absence
+from ..call import Retrier, Scope, at_moments, states_absence
 from ..errors import (
     APIConnectionError,
     APIStatusError,
@@ -40,7 +40,7 @@ _LATE_CANCEL_TIMEOUT = 3.0
 _THREAD_CHECKS = (0.0, 0.1, 0.3, 0.8)
 #: When a run that has existed is requested again because the server says that it does not exist: seconds after the first time.
 #: One more request decides.
-_BEHIND = (0.0, 0.1, 0.3, 0.8)
+_BEHIND = (0.1, 0.3, 0.8)
 _BEHIND_AT_LAST = 1.0
 #: The status of an outcome that is not known. No server has it.
 _UNKNOWN = "unknown"
@@ -60,22 +60,28 @@ class RunOutcomes:
         *existed* says that the server has shown the run in this call. Then a 404 is believed only if it stays for about two
         seconds: a copy of the server's data may be behind.
         """
-        if existed:
-            for _ in at_moments(scope, _BEHIND):
-                try:
-                    return self._readable_run(thread_id, run_id, scope)
-                except NotFoundError:
-                    pass  # the request below decides
-            scope.sleep(_BEHIND_AT_LAST)
+        try:
+            return self._readable_run(thread_id, run_id, scope)
+        except NotFoundError:
+            if not existed:
+                raise
+        for _ in at_moments(scope, _BEHIND):
+            try:
+                return self._readable_run(thread_id, run_id, scope)
+            except NotFoundError:
+                pass  # the last request decides
+        scope.sleep(_BEHIND_AT_LAST)
         return self._readable_run(thread_id, run_id, scope)
 
     def _readable_run(self, thread_id: str, run_id: str, scope: Scope) -> Run:
         """Return the run as it is now. A response that is no run, such as a page or ``{}``, is a failed attempt."""
-        retrier = self._transport.retrier_of(f"the request for run {run_id}", lambda _: True, scope=scope)
+        retrier: Optional[Retrier] = None
         while True:
             try:
                 return api.get_run(self._transport, scope, thread_id, run_id)
             except ResponseDecodeError as error:
+                if retrier is None:
+                    retrier = self._transport.retrier_of(f"the request for run {run_id}", lambda _: True, scope=scope)
                 seconds = retrier.next_wait(error)
                 if seconds is None:
                     raise
