@@ -121,7 +121,9 @@ def stream(conn: socket.socket, options: dict[str, Any], target: str) -> bool:
         for number in range(count):
             time.sleep(pace)
             # The moment of sending goes along, so that the client can tell the delay.
-            frame = b'event: custom\r\ndata: {"i":%d,"t":%.6f}\r\nid: %d-0\r\n\r\n' % (number, time.time(), 1795224633885 + number)
+            # The ids are times: events that come later than their ids say would be a backlog.
+            at = 1795224633885 + round(1000 * pace * number)
+            frame = b'event: custom\r\ndata: {"i":%d,"t":%.6f}\r\nid: %d-0\r\n\r\n' % (number, time.time(), at)
             conn.sendall(framed(frame))
     else:
         batch = 64 if size < 2000 else 1
