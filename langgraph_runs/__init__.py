@@ -10,7 +10,11 @@ PYTEST_DONT_REWRITE (pytest loads the fixtures of this package, and would warn i
 
 import typing as _typing
 
-from . import _program  # noqa: F401 - imported before anything else, see there
+from . import (
+    _program,  # noqa: F401 - imported before anything else, see there
+    _sseclient,  # noqa: F401 - fails if another package is installed
+)
+from ._late_imports import import_late as _import_late
 from ._public import name_public as _name_public
 from ._version import __version__
 from .call import AbortController, AbortSignal, RetryDetails, RetryPolicy
@@ -66,28 +70,28 @@ from .models import (
     ThreadTask,
     ThreadUpdate,
 )
-from .payloads import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
-from .streaming import (
-    CheckpointsStreamEvent,
-    CustomStreamEvent,
-    DebugStreamEvent,
-    EndStreamEvent,
-    ErrorStreamEvent,
-    EventsStreamEvent,
-    FeedbackStreamEvent,
-    Gap,
-    MessagesStreamEvent,
-    MetadataStreamEvent,
-    RunStream,
-    StreamEvent,
-    TasksStreamEvent,
-    ThreadStream,
-    UpdatesStreamEvent,
-    ValuesStreamEvent,
-)
 
 if _typing.TYPE_CHECKING:
     from .batch import BatchResult, Ledger, LedgerEntry, MapProgress, RunMap, ServerOutage, read_table
+    from .payloads import RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload
+    from .streaming import (
+        CheckpointsStreamEvent,
+        CustomStreamEvent,
+        DebugStreamEvent,
+        EndStreamEvent,
+        ErrorStreamEvent,
+        EventsStreamEvent,
+        FeedbackStreamEvent,
+        Gap,
+        MessagesStreamEvent,
+        MetadataStreamEvent,
+        RunStream,
+        StreamEvent,
+        TasksStreamEvent,
+        ThreadStream,
+        UpdatesStreamEvent,
+        ValuesStreamEvent,
+    )
 
 __all__ = [
     "APIConnectionError",
@@ -175,17 +179,21 @@ __all__ = [
 
 _name_public(__name__, [item for name, item in globals().items() if name in __all__])
 
-#: Names that are imported on first use: `batch` takes a tenth of the time of importing this package, and only maps need it.
-_LATE = frozenset({"BatchResult", "Ledger", "LedgerEntry", "MapProgress", "RunMap", "ServerOutage", "read_table"})
+_Names = _typing.Tuple[str, ...]
+#: Names that are imported on first use, by the module that exports them. A client imports these modules when it is made.
+_LATE: _typing.Dict[str, _Names] = {
+    "batch": ("BatchResult", "Ledger", "LedgerEntry", "MapProgress", "RunMap", "ServerOutage", "read_table"),
+    "payloads": ("RunCreate", "RunsCreatePayload", "RunsInvokePayload", "RunsStreamPayload", "RunsWaitPayload"),
+    "streaming": ("Gap", "RunStream", "ThreadStream", *(name for name in __all__ if name.endswith("StreamEvent"))),
+}
 
 
 def __getattr__(name: str) -> _typing.Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import batch
-
-    found = globals()[name] = getattr(batch, name)
-    return found
+    for module, names in _LATE.items():
+        if name in names:
+            found = globals()[name] = getattr(_import_late(f"{__name__}.{module}"), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> _typing.List[str]:

@@ -11,12 +11,14 @@ import contextlib
 import importlib
 import os
 import threading
+import types
 from typing import List
 
-__all__ = ["import_all"]
+__all__ = ["import_all", "import_late"]
 
 _NAMES = (
-    *("tenacity", "email.utils", "html", "langgraph_runs.http.session", "langgraph_runs.serialization.records"),
+    *("difflib", "email.utils", "hashlib", "html", "tenacity"),
+    *("langgraph_runs.http.session", "langgraph_runs.resources", "langgraph_runs.serialization.records"),
     # Of maps.
     *("concurrent.futures", "langgraph_runs.batch"),
 )
@@ -38,6 +40,12 @@ def import_all() -> None:
         for name in _OPTIONAL:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
+
+
+def import_late(name: str) -> types.ModuleType:
+    """Return the module *name*, which is imported if no client was made yet."""
+    with _importing:
+        return importlib.import_module(name)
 
 
 def _before_fork() -> None:

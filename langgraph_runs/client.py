@@ -14,7 +14,6 @@ from .errors import InvalidRequestError
 from .http import CHANGEABLE, SETTINGS, SessionFactory, Settings, Transport, check_key, parse_call_options, split_login
 from .models import ServerInfo
 from .options import CallOptions, ClientOptions, documented
-from .resources import AssistantsClient, CronsClient, RunsClient, StoreClient, ThreadsClient
 from .server_traits import ServerTraits
 from .validation import check_count, near
 
@@ -101,6 +100,9 @@ class Client:
         self._use_transport(Transport(settings, connect=self._connect), ServerTraits())
 
     def _use_transport(self, transport: Transport, traits: ServerTraits) -> None:
+        # A fifth of what importing this package would take; they have been imported with the transport.
+        from .resources import AssistantsClient, CronsClient, RunsClient, StoreClient, ThreadsClient
+
         self._transport = transport
         self._traits = traits
         #: The runs of the server.

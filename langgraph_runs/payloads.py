@@ -12,6 +12,7 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Literal, Map
 
 import attrs
 
+from ._public import name_public
 from .errors import InvalidRequestError
 from .fields import as_command, as_object, is_command, is_send
 from .options import Command, Durability, IfNotExists, MultitaskStrategy, OnCompletionWord, OnDisconnect, StreamMode
@@ -337,3 +338,6 @@ def _sent_modes(value: Any) -> Any:
     if isinstance(value, str):
         return modes[0] if modes else None
     return modes if modes or not value else None
+
+
+name_public("langgraph_runs", [RunCreate, RunsCreatePayload, RunsInvokePayload, RunsStreamPayload, RunsWaitPayload])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import difflib
 import math
 import numbers
 import re
@@ -83,6 +82,8 @@ def check_known(call: str, options: Collection[str], known: Collection[str]) -> 
 
 def near(value: Any, choices: Collection[str]) -> str:
     """Return the end of a message that refuses *value*: the choice that was probably meant, or nothing."""
+    import difflib  # only a message needs it
+
     found = difflib.get_close_matches(str(value)[:_SHOWN].replace("-", "_"), list(choices), n=1, cutoff=0.6)
     return f"; did you mean {found[0]!r}?" if found else ""
 

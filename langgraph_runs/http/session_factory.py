@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 import attrs
 
-from .._late_imports import import_all
 from ..errors import InvalidRequestError
 from ..validation import shown
 
@@ -44,7 +43,6 @@ class SessionFactory:
     options: Mapping[str, Any] = attrs.field(repr=False)
 
     def __attrs_post_init__(self) -> None:
-        import_all()
         check_connection_options(**self.options)
 
     def __call__(self) -> Connector:

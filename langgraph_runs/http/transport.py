@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Protoc
 
 import attrs
 
+from .._late_imports import import_all
 from .._version import __version__
 from ..call import (
     AbortSignal,
@@ -112,6 +113,7 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
         sleep: Optional[Callable[[float], None]] = None,
     ) -> None:
+        import_all()  # here, since every client has a transport, also one that was pickled in another process
         self.settings = settings
         self._shared = _Shared(connect, settings.retry.budget, clock)
         self._clock = clock

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Any, Union
@@ -27,6 +26,8 @@ def digest_of(value: Any, *, numbers_by_value: bool = False) -> str:
     >>> digest_of([1], numbers_by_value=True) == digest_of([1.0], numbers_by_value=True) != digest_of([1.0])
     True
     """
+    import hashlib  # brings OpenSSL with it
+
     encoded = encode(value)
     if numbers_by_value and _FRACTION.search(encoded):
         parsed = json.loads(encoded, parse_float=_by_value)

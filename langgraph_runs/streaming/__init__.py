@@ -3,6 +3,7 @@
 Knows what the events say about their run. Finds out through `runs` how the run ended.
 """
 
+from .._public import name_public
 from .events import (
     CheckpointsStreamEvent,
     CustomStreamEvent,
@@ -50,3 +51,5 @@ __all__ = [
     "stream_new_run",
     "stream_thread",
 ]
+
+name_public("langgraph_runs", [item for name, item in globals().items() if name in __all__])

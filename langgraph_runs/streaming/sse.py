@@ -8,17 +8,11 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
-import sseclient
-
+from .._sseclient import SSEClient
 from ..errors import ResponseDecodeError
 from .frames import Frame, FrameCutter, FrameTooLargeError
 
 __all__ = ["EventParser", "ServerSentEvent"]
-
-if not hasattr(sseclient.SSEClient, "events"):
-    raise ImportError(
-        "the module 'sseclient' is not the one of sseclient-py: pip uninstall sseclient; pip install --force-reinstall sseclient-py"
-    )
 
 #: Makes a named tuple without its own constructor, which costs as much as parsing a line.
 _new_tuple = tuple.__new__
@@ -59,7 +53,7 @@ class _FrameBytes:
         return self.lines
 
 
-class _Fields(sseclient.SSEClient):
+class _Fields(SSEClient):
     """sseclient-py's field parser. It gets complete frames, so that it does not search for their ends."""
 
     _logger = _NoLogger()

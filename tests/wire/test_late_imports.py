@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+from langgraph_runs import Client
 from langgraph_runs.testing import fails, fake_server, succeeds
 
 from .scripted import ScriptedServer, closed_port, reply, reply_json, stall
@@ -36,7 +38,8 @@ import dataclasses, datetime, decimal, enum, json, os, pathlib, sys, tempfile, t
 sys.argv[1:] = json.loads(sys.argv[1])
 sys.path.insert(0, "tests/hosts")
 from probes import CALLS, Probe
-from langgraph_runs import *
+import langgraph_runs
+from langgraph_runs import Client, LangGraphRunsError, RetryPolicy
 
 fake, silent, scripted, closed = sys.argv[1:]
 probe = Probe(fake, silent)
@@ -78,7 +81,7 @@ for work in (
     lambda: runs.wait(thread_id, "agent", input={"values": values}),
     lambda: runs.wait(thread_id, "agent", input={"value": "\\ud800"}),
     lambda: runs.wait(None, "agent"),
-    lambda: len(runs.create_batch([RunCreate(assistant_id="agent", thread_id=thread_id)])),
+    lambda: len(runs.create_batch([langgraph_runs.RunCreate(assistant_id="agent", thread_id=thread_id)])),
     lambda: len(list(runs.iter(thread_id))) > 2,
     lambda: threads.get_state(thread_id).next,
     lambda: len(threads.get_history(thread_id)) > 0,
@@ -113,3 +116,22 @@ def test_a_call_imports_nothing() -> None:
     assert ["ResponseDecodeError", "ResponseDecodeError", "AuthenticationError"] == results[10:13]
     assert ["APIConnectionError"] * 3 == results[13:16]
     assert ["RunFailedError", "{'done': True}"] == results[16:18]
+
+
+UNPICKLING = """
+import pickle, sys
+
+runs = pickle.loads(bytes.fromhex(sys.argv[1]))
+finders, sys.meta_path[:] = sys.meta_path[:], []  # without them nothing can be imported
+print(runs.wait(None, "agent"))
+sys.meta_path[:] = finders
+"""
+
+
+def test_a_call_of_an_object_from_a_pickle_imports_nothing() -> None:
+    """As of ``client.runs`` in a process that multiprocessing has started."""
+    with fake_server() as fake, Client(fake.url, api_key=None) as client:
+        fake.script(succeeds({"done": True}))
+        command = [sys.executable, "-c", UNPICKLING, pickle.dumps(client.runs).hex()]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ("", "{'done': True}\n") == (done.stderr, done.stdout)

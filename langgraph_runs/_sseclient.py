@@ -1,0 +1,14 @@
+"""The class of sseclient-py that parses events, after a check that it is there.
+
+Another package installs a module of the same name. The package imports this module first, so that its import fails, and not a
+client that is made later.
+"""
+
+from sseclient import SSEClient
+
+__all__ = ["SSEClient"]
+
+if not hasattr(SSEClient, "events"):
+    raise ImportError(
+        "the module 'sseclient' is not the one of sseclient-py: pip uninstall sseclient; pip install --force-reinstall sseclient-py"
+    )
