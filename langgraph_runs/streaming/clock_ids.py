@@ -9,7 +9,9 @@ before the connection was opened, the server sends each stored event once, and t
 While the run goes on, a server may replay the stored events and then send again, in one block, those that were published during
 the replay. Most of these repeats come after newer events, and are recognised by that. But if the block begins with the newest id,
 an event of equal content may be a repeat or a new event: tokens of one millisecond are often equal. In this case the connection is
-given up, and the next one decides: a block has no events that were published before its connection was opened (`LiveClockIds`).
+given up, and the next one decides: if a newer event was seen before it was opened, everything up to that event is the replay, in
+which each event comes once (`LiveClockIds`). If none was seen, and the block comes again, the connection is read until one comes.
+Some servers send the last events again on each connection, whether or not anything was published meanwhile.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ class LiveClockIds:
     def __init__(self, delivered: Delivered, *, safe: Optional[ClockKey] = None) -> None:
         self._delivered = delivered
         self._newest = None if delivered.last is None else clock_key(delivered.last)
-        # Events with ids up to this one were published before this connection was opened.
+        # The newest id known to be published before this connection was opened. What comes before its first event is the replay.
         self._safe = safe
         #: False once events come only once, since the server has sent all that it published while it replayed the stored events.
         self.overlapping = True
@@ -95,6 +97,11 @@ class LiveClockIds:
         self.doubt = False
         #: The newest id that this connection showed, once it is in doubt.
         self.shown: Optional[ClockKey] = None
+
+    @property
+    def awaits_newer(self) -> bool:
+        """True if the next connection could decide nothing either: no event is known yet that follows those in doubt."""
+        return self.doubt and self._safe is not None and self.shown is not None and self.shown <= self._safe
 
     def is_new(self, event: str, data: str, own_id: str) -> bool:
         """Return True if the event was not delivered yet."""
@@ -145,7 +152,7 @@ class LiveClockIds:
             return False  # this server stores it after all
         if self._by_content or not overlapping:
             return not (known and overlapping)
-        if self._past_older_block or (self._safe is not None and key <= self._safe):
+        if self._past_older_block or (self._safe is not None and key < self._safe):
             return True
         if self._continues_block(event):
             return False

@@ -178,6 +178,11 @@ class Cursor:
         return self._replay is not None and self._replay.doubt
 
     @property
+    def awaits_newer(self) -> bool:
+        """True if a new connection could not decide the `doubt` before this one has shown a newer event, or the run has ended."""
+        return isinstance(self._replay, LiveClockIds) and self._replay.awaits_newer
+
+    @property
     def doubts(self) -> int:
         """The number of connections that were given up because of `doubt`."""
         return self._doubts + self.doubt
@@ -248,7 +253,7 @@ class Cursor:
         delivered = self._delivered
         if self.doubt and self._replay is not None:
             if isinstance(self._replay, LiveClockIds):
-                self._safe = self._replay.shown  # published before the new connection, since the last connection showed it
+                self._safe = self._replay.shown  # published before the new connection, since this one showed it
             else:
                 self._tries = (delivered.last, self._tries_after(delivered.last) + 1)
             self._doubts += 1

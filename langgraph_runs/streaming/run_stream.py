@@ -257,7 +257,7 @@ class RunStream(Generic[E], Iterator[E]):
             self._end.note_gap(NOT_KEPT, place=cursor.take_gap())
         if cursor.released:
             self._queue_released()
-        if cursor.doubt:
+        if cursor.doubt and not cursor.awaits_newer:
             self._connection.close()
         if cursor.admitted != admitted:
             self._connection.progressed()

@@ -88,7 +88,10 @@ class StreamEnd:
     def after_clean_end(self) -> None:
         """Decide what to do after a clean end of the response."""
         if not self._transport.settings.verify_outcome:
-            self._finish_unverified()
+            if self._cursor.doubt:
+                self._all_published = True
+            else:
+                self._finish_unverified()
             return
         ended_at = time.time()
         try:
@@ -100,7 +103,10 @@ class StreamEnd:
             if self._run.reported_error is None:
                 raise self._connection.interrupted(None, f"the run could not be requested ({error})") from error
             run = None
-        if run is None:
+        if self._cursor.doubt and (run is None or run.finished):
+            # One more connection, on which each event comes once.
+            self._all_published, self._rest_requested_at, self._ended_run = True, self._cursor.admitted, run
+        elif run is None:
             if self._scope.run_id is None and not self._run.events_seen:
                 raise self._connection.interrupted(None, _UNNAMED)
             if self._is_unknown_whether_ended():

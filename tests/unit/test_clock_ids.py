@@ -53,20 +53,54 @@ def test_a_run_that_has_ended_is_exact(steps: List[Tuple[int, str]], cuts: List[
     assert [data for data, _ in log] == got
 
 
-@settings(max_examples=300)
-@given(LOGS, st.integers(0, 14), st.integers(0, 14), st.integers(0, 5))
-def test_a_run_that_goes_on_is_exact(steps: List[Tuple[int, str]], cut: int, block_from: int, block: int) -> None:
-    """A block of what was published during the replay comes twice. If equal events are in doubt, the next connection decides."""
+#: For each connection: how many more events were published when it was opened, during the replay, and later; and after how many
+#: events it was cut.
+CONNECTIONS = st.lists(st.tuples(*[st.integers(0, 3)] * 3, st.integers(0, 20)), max_size=6)
+
+
+@settings(max_examples=500)
+@given(LOGS, CONNECTIONS, st.integers(-1, 4))
+def test_a_run_that_goes_on_is_exact(steps: List[Tuple[int, str]], connections: List[Tuple[int, int, int, int]], tail: int) -> None:
+    """What was published during the replay comes twice; with a *tail*, so many events before that too, on each connection.
+
+    If equal events are in doubt, one of the next connections decides, at the latest when the run has ended.
+    """
     log, delivered = log_of(steps), Delivered()
-    cut = min(cut, len(log))
-    start = max(cut, min(block_from, len(log)))
-    end = min(len(log), start + block)
-    got = deliver(delivered, log[:cut])
-    replay = LiveClockIds(delivered)
-    got += deliver(delivered, after(log[:end], resume_from(delivered)) + log[start:], replay)
-    if replay.doubt:
-        got += deliver(delivered, after(log, resume_from(delivered)), LiveClockIds(delivered, safe=replay.shown))
+    published, safe, got = 0, None, []
+    for number, (before, meanwhile, later, cut) in enumerate(connections):
+        opened = min(len(log), published + before)
+        replayed = min(len(log), opened + meanwhile)
+        published = min(len(log), replayed + later)
+        block = opened if tail < 0 else min(opened, replayed - min(tail, replayed))
+        if number == 0:
+            got += deliver(delivered, log[:published][:cut])
+            continue
+        replay = LiveClockIds(delivered, safe=safe)
+        got += deliver(delivered, (after(log[:replayed], resume_from(delivered)) + log[block:published])[:cut], replay)
+        safe = replay.shown if replay.doubt else None
+    got += deliver(delivered, after(log, resume_from(delivered)), FinishedClockIds(delivered))
     assert [data for data, _ in log] == got
+
+
+@pytest.mark.parametrize("block", [["b"], ["a", "b"]])
+def test_a_block_that_comes_on_each_connection_waits_for_a_newer_event(block: List[str]) -> None:
+    """Some servers send the last events again on each connection. Two connections show the same then as with new events."""
+    delivered = Delivered()
+    for data in ("a", "b"):
+        delivered.add("custom", data, "5-0")
+    sent = [("a", "5-0"), ("b", "5-0"), *((data, "5-0") for data in block)]
+
+    first = LiveClockIds(delivered)
+    assert [] == deliver(delivered, sent, first)
+    assert (True, False) == (first.doubt, first.awaits_newer)
+    second = LiveClockIds(delivered, safe=first.shown)
+    assert [] == deliver(delivered, sent, second)
+    assert (True, True) == (second.doubt, second.awaits_newer)
+    assert [] == deliver(delivered, [("c", "6-0")], second)
+    assert (True, False) == (second.doubt, second.awaits_newer)
+    repeats, new = LiveClockIds(delivered, safe=second.shown), LiveClockIds(delivered, safe=second.shown)
+    assert [*block, "c"] == [data for data, event_id in [*sent, ("c", "6-0")] if new.is_new("custom", data, event_id)]
+    assert ["c"] == deliver(delivered, [*sent[:2], ("c", "6-0")], repeats)
 
 
 def test_a_connection_in_doubt_admits_no_events_and_notes_their_ids() -> None:

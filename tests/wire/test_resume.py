@@ -24,6 +24,7 @@ from langgraph_runs import (
 )
 from langgraph_runs.testing.cutting_proxy import CuttingProxy, Fault, Turn, cut_response, seeded, swallow
 
+from ..waiting import PROMPT, wait_until
 from .calls import hasty
 from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, GraphFailure, burst
 from .scripted import (
@@ -55,7 +56,10 @@ PATIENT = RetryPolicy(attempts=15, wait_initial=0, budget=None)
 class Cuts:
     """After how many events each stream breaks, and how. Knows when all have been used."""
 
-    def __init__(self, rng: random.Random, longest: int, *hows: str, count: int = 40) -> None:
+    def __init__(
+        self, rng: random.Random, longest: int, *hows: str, count: int = 40, pauses: Callable[[], float] = lambda: 0.001
+    ) -> None:
+        self._pauses = pauses
         self._left = [(rng.randrange(longest), rng.choice(hows or ("fin", "rst"))) for _ in range(count)]
         #: Set when a stream was opened that is not cut.
         self.over = threading.Event()
@@ -76,7 +80,7 @@ class Cuts:
             run.emit("custom", {"i": i})
             i += 1
             if i % 25 == 0:
-                time.sleep(0.001)
+                time.sleep(self._pauses())
         run.emit("values", {"n": i})
         return {"n": i}
 
@@ -131,6 +135,37 @@ def test_exact_when_cut_in_mid_run(connect: Connect, seed: int) -> None:
     assert [] == stream.gaps
     assert stream.outcome is not None and "success" == stream.outcome.status
     assert 1 == len(server.created)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exact_when_connections_are_opened_while_nothing_is_published(connect: Connect, seed: int) -> None:
+    """A server that always sends the last events again, also those from before the connection, under ids that events share."""
+    rng, dialect = (
+        random.Random(seed),
+        [DIALECTS["ms, many siblings"], Dialect(overlap=1), Dialect(siblings=1, overlap=1)][seed % 3],
+    )
+    cuts = Cuts(rng, 60, "fin", "rst", "end", count=30, pauses=lambda: rng.choice([0.001, 0.02]))
+    with FakeLangGraph(cuts.paced, dialect, seed=seed) as server:
+        server.cuts = iter(cuts)
+        with started(hasty(connect(server.url, retry=PATIENT)), 500) as stream:
+            check(list(stream))
+    assert [] == stream.gaps
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_run_that_ends_while_an_event_is_in_doubt(connect: Connect, verify: bool) -> None:
+    """The end of the run decides: one more connection has each event once."""
+
+    def program(run: FakeRun) -> Any:
+        run.emit("custom", {"i": 0})
+        wait_until(lambda: server.listeners >= 3, "the connection that waits for a newer event", PROMPT)
+        return {}
+
+    with FakeLangGraph(program, Dialect(siblings=1, overlap=1)) as server:
+        server.cuts = iter([(2, "rst")])
+        with started(hasty(connect(server.url, retry=PATIENT, verify_outcome=verify)), 1, stream_mode=["custom"]) as stream:
+            assert ["metadata", "custom"] == [event.event for event in stream]
+        assert 4 == server.listeners
 
 
 @pytest.mark.parametrize("seed", range(60))
