@@ -40,6 +40,9 @@ _REFUSALS = frozenset(
     {400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418}
     | {421, 422, 423, 424, 425, 426, 428, 429, 431, 451}
 )
+#: The status that leads to the result of a request which was executed, or to a page of a gateway.
+_SEE_OTHER = 303
+_PATH_OF_RUN = re.compile(r"/runs/(?!(?:wait|stream|batch|cancel)\b)[^/?#]")
 #: Statuses that gateways send for servers that they cannot reach.
 _GATEWAYS = frozenset({502, 503, 504, *range(520, 531)})
 #: Statuses that refuse a request which the server would execute at another time.
@@ -77,6 +80,7 @@ def execution_of(error: LangGraphRunsError) -> Execution:
     refused by the client (`InvalidRequestError`)                not executed
     ``sent`` is False: no connection, or nothing written to it   not executed
     a status that refuses (3xx, 4xx but 408 and 499)             not executed
+    303 to the path of a run                                     unknown
     501 and 505 in the API's shape; 503 with ``Retry-After``     not executed
     5xx in the API's shape, but 502 to 504 and 520 to 530        executed
     a 2xx of the API that has another shape, a `RunError`        executed
@@ -91,7 +95,7 @@ def execution_of(error: LangGraphRunsError) -> Execution:
     if isinstance(error, APIStatusError):
         if (
             error.status_code in _REFUSALS
-            or 300 <= error.status_code < 400
+            or (300 <= error.status_code < 400 and not _leads_to_run(error))
             or (error.status_code in (501, 505) and has_api_shape(error))
             or (error.status_code == 503 and error.retry_after is not None)
         ):
@@ -105,6 +109,11 @@ def execution_of(error: LangGraphRunsError) -> Execution:
     if isinstance(error, APIConnectionError) and error.sent is False:
         return Execution.NOT_EXECUTED
     return Execution.UNKNOWN
+
+
+def _leads_to_run(error: APIStatusError) -> bool:
+    """Return True if a redirect leads to a run, which the request may have created."""
+    return error.status_code == _SEE_OTHER and bool(_PATH_OF_RUN.search(error.headers.get("location", "")))
 
 
 def has_api_shape(error: APIStatusError) -> bool:

@@ -16,15 +16,19 @@ __all__ = ["RUN_STATUSES", "Run", "RunOutcome", "UNFINISHED"]
 RUN_STATUSES = ("pending", "running", "error", "success", "timeout", "interrupted")
 #: Other words for them, which some servers use, in lower case and with underscores.
 _OTHER_WORDS = {
-    "queued": "pending",
-    "in_progress": "running",
-    "succeeded": "success",
-    "completed": "success",
-    "failed": "error",
-    "cancelled": "interrupted",
-    "canceled": "interrupted",
-    "timed_out": "timeout",
+    word: status
+    for status, words in {
+        "pending": ("queued", "created", "scheduled", "submitted", "enqueued"),
+        "running": ("in_progress", "processing", "started", "starting", "active", "executing", "cancelling", "canceling"),
+        "success": ("succeeded", "successful", "completed", "complete", "finished", "done", "ok"),
+        "error": ("failed", "failure", "errored", "exception"),
+        "interrupted": ("cancelled", "canceled", "aborted", "stopped", "terminated", "killed"),
+        "timeout": ("timed_out",),
+    }.items()
+    for word in words
 }
+#: Fields in which servers keep the error of a run. Some of the words above say only that the run has ended.
+_ERRORS = ("error", "error_message")
 #: A run with one of these statuses has not ended; every other status is final.
 UNFINISHED = frozenset({"pending", "running"})
 
@@ -93,6 +97,8 @@ class Run:
         if isinstance(status, str) and status not in RUN_STATUSES:
             word = status.strip().lower().replace("-", "_").replace(" ", "_")
             known = word if word in RUN_STATUSES else _OTHER_WORDS.get(word)
+            if known == "success" and word != "success" and any(extra.get(name) for name in _ERRORS):
+                known = "error"
             if known is not None:
                 fields["status"], extra["status"] = known, status
         marker = take_marker(fields, extra)

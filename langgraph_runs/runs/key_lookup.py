@@ -67,7 +67,7 @@ class KeyLookup:
             of_key[0].note_in(self._traits, shows_marker=self._marker.is_shown_by(of_key[0]))
             self._remove_younger(of_key, own)
             return of_key[0]
-        shown = [row.has_metadata if row.marker is None else not is_cut(row.marker) for row in rows]
+        shown = [self._shows_its_marker(row) for row in rows]
         if problem is None and not all(shown):
             if self._derived and not any(shown):
                 return min(rows, key=_age)  # the thread was made for the run of the key
@@ -76,6 +76,17 @@ class KeyLookup:
             message = f"idempotency_key: it is not known whether the key has a run on the thread: {problem}"
             raise self._scope.identify(CreateUncertainError(message, sent=False, request_id=self._marker.request_id))
         return None
+
+    def _shows_its_marker(self, row: api.MarkedRun) -> bool:
+        """Return True if the server shows the marker of a run like *row*, if it was created with one.
+
+        Metadata without a marker are no evidence if the server has dropped that of another create, or shows no metadata of others.
+        """
+        if row.marker is not None:
+            return not is_cut(row.marker)
+        if self._traits.shows_marker is not None:
+            return self._traits.shows_marker and row.has_metadata
+        return row.has_metadata and bool(row.run.metadata or row.run.config)
 
     def _read(self) -> Tuple[List[api.MarkedRun], Optional[str]]:
         """Return all runs of the thread, and why the list is no evidence of absence, or None."""

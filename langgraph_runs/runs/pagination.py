@@ -10,7 +10,7 @@ import attrs
 
 from ..api import list_runs
 from ..call import Scope, raise_foreign
-from ..errors import InvalidRequestError, ResponseDecodeError
+from ..errors import APIStatusError, BadRequestError, InvalidRequestError, ResponseDecodeError, UnprocessableEntityError
 from ..fields import as_object
 from ..http import CommonOptions, Transport
 from ..models import RUN_STATUSES, Run
@@ -30,6 +30,8 @@ _REPEATED = 10
 _FEWEST = 10
 #: Runs per request, when all of a thread are needed.
 _MANY = 500
+#: The numbers of rows to request after the server has refused more at a time.
+_SMALLER = (100, 50, 20, _FEWEST)
 #: How many pages without a known row a thorough reader reads, before it gives up.
 _BACKWARDS = 5
 _BEGINNING = datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
@@ -167,11 +169,13 @@ class PageReader(Generic[T]):
         self._reached_limit = False
         #: What ``limit`` is on this server, as far as pages have shown it.
         self._limit_is_length = self._limit_is_end = False
+        #: The most rows to request at a time, if the server has refused more.
+        self._most: Optional[int] = None
 
     def read(self) -> List[T]:
         """Request one page and return its new rows; it may have none. Sets *complete* at the end."""
-        limit = self._offset + self.size if self._limit_is_end else self.size
-        self.page = rows = self._fetch(limit, self._offset)
+        limit = self._fetch_page()
+        rows = self.page
         ids = [self._id_of(row) for row in rows]
         if self._offset > 0 and not self._seen.intersection(ids):
             self._offset = max(0, self._offset - self._reach + 1)
@@ -196,6 +200,20 @@ class PageReader(Generic[T]):
             self._offset += len(rows) - 1
             self._count_repeated(ids)
         return fresh
+
+    def _fetch_page(self) -> int:
+        """Request *page*, with fewer rows if the server refuses so many. Return the limit."""
+        while True:
+            size = self.size if self._most is None else min(self.size, self._most)
+            limit = self._offset + size if self._limit_is_end else size
+            try:
+                self.page = self._fetch(limit, self._offset)
+                return limit
+            except (BadRequestError, UnprocessableEntityError) as error:
+                smaller = next((most for most in _SMALLER if most < size), None)
+                if smaller is None or self._limit_is_end or not _refuses_limit(error):
+                    raise
+                self._most = smaller
 
     def _is_last(self, ids: List[str], fresh: List[T]) -> bool:
         """Return True if no rows follow this page, as far as it shows."""
@@ -280,17 +298,34 @@ def list_newest(
     known = traits.lists_newest_first
     if known is not False:
         requested = limit if known else max(2, limit)  # a single run shows no order
-        rows = list_runs(
-            transport, scope, thread_id, options, limit=requested, offset=offset, status=filters.status, select=filters.selected
-        )
-        order = shows_newest_first(rows)
-        traits.note_order(order)
-        if order or (order is None and known):
-            return [filters.without_unselected(run) for run in rows[:limit]]
-        if offset == 0 and len(rows) < min(requested, _FEWEST):  # these are all
-            return [filters.without_unselected(run) for run in _sorted(rows)[:limit]]
+
+        def read(length: int, start: int) -> List[Run]:
+            return list_runs(
+                transport, scope, thread_id, options, limit=length, offset=start, status=filters.status, select=filters.selected
+            )
+
+        try:
+            rows = read(requested, offset)
+        except (BadRequestError, UnprocessableEntityError) as error:
+            if requested <= _FEWEST or not _refuses_limit(error):
+                raise
+            rows = None
+        if rows is not None:
+            order = shows_newest_first(rows)
+            traits.note_order(order)
+            # A long page that is shorter than requested may be the most that the server returns at a time.
+            all_of_them = not _FEWEST <= len(rows) < requested or not read(1, offset + len(rows))
+            if all_of_them and (order or (order is None and known)):
+                return [filters.without_unselected(run) for run in rows[:limit]]
+            if offset == 0 and len(rows) < min(requested, _FEWEST):  # these are all
+                return [filters.without_unselected(run) for run in _sorted(rows)[:limit]]
     every = pages(transport, scope, thread_id, filters, options, traits, page_size=_MANY)
     return list(itertools.islice(every, offset, offset + limit))
+
+
+def _refuses_limit(error: APIStatusError) -> bool:
+    """Return True if the server may have refused a request because its ``limit`` is too large."""
+    return "limit" in str(error.body)
 
 
 def _sorted(runs: Sequence[Run]) -> List[Run]:

@@ -25,12 +25,16 @@ from ..models import Run, RunOutcome
 from .graph_error import GraphError, reported_error
 from .outcome import RunOutcomes, deleted_run_error, error_for, unknown_outcome
 from .pause import pause_of
+from .response_records import is_record_of, values_in
 from .run_lookup import RecoveredRun
 
 __all__ = ["RunWaiter"]
 
 #: Statuses with which a server reports a failed run, or a gateway that it has waited too long for a response.
 _MAY_HAVE_ENDED = frozenset({500, 502, 504, *range(520, 528), 530})
+
+#: The status of a server that does not wait for the end of the run.
+_ACCEPTED = 202
 
 
 class _Result(NamedTuple):
@@ -237,6 +241,8 @@ class RunWaiter:
 
     def _outcome(self, run: Run, result: _Result, scope: Scope) -> RunOutcome:
         """Return the outcome of a run that has ended. *result* is the response to the wait that started it."""
+        if is_record_of(run, result.value):
+            return self._joined_outcome(run, _Joined(result, run), scope)
         if run.status != "success":
             return self._outcomes.outcome_of(run, scope, values=_unless_empty(result.values), reported=result.reported)
         if result.value in (None, {}):
@@ -259,7 +265,8 @@ class RunWaiter:
         """Return the outcome of a run that was joined, so that the response may have the state of the thread, or no values."""
         result = joined.result
         if run.status == "success":
-            return self._outcomes.own_values(run, None if result is None else result.value, scope)
+            value = None if result is None else result.value
+            return self._outcomes.own_values(run, values_in(value) if is_record_of(run, value) else value, scope)
         reported = None if result is None else result.reported
         outcome = self._outcomes.outcome_of(run, scope, of_thread=reported)
         if outcome.status == "error" and not (outcome.error or outcome.message) and isinstance(joined.error, APIStatusError):
@@ -295,6 +302,8 @@ class RunWaiter:
 
 def _read(response: Response) -> _Result:
     """Return the value in a response, and the graph's error if it reports one. Raise `ResponseDecodeError`."""
+    if response.status == _ACCEPTED:
+        raise ResponseDecodeError._of_shape("$: no result, since the status is 202")
     value = api.own_json(response)
     if isinstance(value, dict) and "__error__" in value:
         return _Result(value, reported_error(value["__error__"]), response.status)

@@ -90,6 +90,21 @@ def test_execution_follows_the_table_of_evidence(error: LangGraphRunsError, expe
     assert (expected is Execution.NOT_EXECUTED) is is_surely_not_executed(error)
 
 
+@pytest.mark.parametrize(
+    ("status", "location", "expected"),
+    [
+        (303, "/threads/t/runs/r", Execution.UNKNOWN),
+        (303, "https://h/api/runs/r/join", Execution.UNKNOWN),
+        (303, "/login?next=/threads", Execution.NOT_EXECUTED),
+        (303, "https://h/threads/t/runs/wait", Execution.NOT_EXECUTED),
+        (303, "https://h/threads/t/runs/", Execution.NOT_EXECUTED),
+        (307, "/threads/t/runs/r", Execution.NOT_EXECUTED),
+    ],
+)
+def test_a_redirect_to_a_run_may_follow_its_creation(status: int, location: str, expected: Execution) -> None:
+    assert expected is execution_of(APIStatusError("redirects", status_code=status, headers={"location": location}))
+
+
 def test_a_retry_after_makes_only_a_503_certain() -> None:
     """Other statuses of gateways carry Retry-After as well, for requests that are being executed."""
     for code in (502, 504, 520, 524):

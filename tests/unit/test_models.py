@@ -122,6 +122,12 @@ def test_a_time_keeps_its_zone() -> None:
         ("canceled", "interrupted"),
         ("Cancelled", "interrupted"),
         ("timed out", "timeout"),
+        ("scheduled", "pending"),
+        ("processing", "running"),
+        ("done", "success"),
+        ("Finished", "success"),
+        ("failure", "error"),
+        ("aborted", "interrupted"),
     ],
 )
 def test_other_words_for_a_status_are_translated(word: str, status: str) -> None:
@@ -129,7 +135,12 @@ def test_other_words_for_a_status_are_translated(word: str, status: str) -> None
     assert (status, {"status": word}, status in ("pending", "running")) == (run.status, run.extra, not run.finished)
 
 
-@pytest.mark.parametrize("word", ["expired", "done", ""])
+@pytest.mark.parametrize("error", [{"error": "ValueError"}, {"error_message": "boom"}])
+def test_a_word_that_says_only_that_a_run_has_ended_is_no_success_beside_an_error(error: dict[str, str]) -> None:
+    assert "error" == decode({"run_id": "r", "thread_id": "t", "status": "completed", **error}, Run).status
+
+
+@pytest.mark.parametrize("word", ["expired", "paid", ""])
 def test_a_status_that_is_not_known_stays_as_it_is(word: str) -> None:
     run = decode({"run_id": "r", "thread_id": "t", "status": word}, Run)
     assert (word, {}) == (run.status, run.extra)

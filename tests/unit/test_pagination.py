@@ -184,6 +184,36 @@ def test_all_pages_are_read_from_a_server_that_returns_fewer_than_requested(coun
     assert [f"r{number}" for number in range(count, 0, -1)] == ids(client_on(Table(rows, cap=25)).runs.iter(THREAD))
 
 
+class Limited(Table):
+    """Refuses a larger limit, as frameworks do that check parameters."""
+
+    most = 50
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(str(request.url)).query))
+        if int(query["limit"]) > self.most:
+            self.requests.append(request)
+            problem = {"loc": ["query", "limit"], "msg": f"Input should be less than or equal to {self.most}"}
+            return reply({"detail": [problem]}, 422).response(request)
+        return super().send(request)
+
+
+@pytest.mark.parametrize("call", ["iter", "list"])
+def test_a_server_that_refuses_the_limit_gets_a_smaller_one(call: str) -> None:
+    table = Limited([row(number) for number in range(120, 0, -1)])
+    client = client_on(table)
+    runs = client.runs.iter(THREAD, page_size=400) if call == "iter" else client.runs.list(THREAD, limit=400)
+    assert [f"r{number}" for number in range(120, 0, -1)] == ids(runs)
+
+
+@pytest.mark.parametrize("cap", [10, 20, 30])
+def test_a_list_is_not_short_because_the_server_returns_fewer_than_requested(cap: int) -> None:
+    table = Table([row(number) for number in range(40, 0, -1)], cap=cap)
+    client = client_on(table)
+    assert [f"r{number}" for number in range(40, 5, -1)] == ids(client.runs.list(THREAD, limit=35))
+    assert [f"r{number}" for number in range(38, 3, -1)] == ids(client.runs.list(THREAD, limit=35, offset=2))
+
+
 def test_a_few_runs_take_one_request() -> None:
     """No server gives fewer than ten at a time, so nine are all."""
     table = Table([row(number) for number in range(9, 0, -1)])

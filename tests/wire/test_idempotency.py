@@ -402,6 +402,26 @@ def test_markers_that_a_gateway_cuts_make_no_second_run(connect: Connect, key: s
         assert 1 == len(server.created)
 
 
+def test_a_server_that_drops_the_marker_makes_no_second_run(connect: Connect, key: str) -> None:
+    """Its runs have metadata, but not those of the create."""
+
+    class Drops(FakeLangGraph):
+        def begin(self, request: Optional[Request], thread_id: Optional[str], body: dict[str, Any], program: Any) -> FakeRun:
+            left = {name: value for name, value in body.items() if name not in ("metadata", "config")}
+            return super().begin(request, thread_id, {**left, "metadata": {"graph_id": "agent"}}, program)
+
+    with Drops(lambda run: {"n": 1}) as server:
+        client = connect(server.url)
+        thread_id = client.threads.create().thread_id
+        client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+        with pytest.raises(CreateUncertainError):
+            client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+        assert 1 == len(server.created)
+        first = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+        assert first.run_id == client.runs.create(None, "agent", input=INPUT, idempotency_key=key).run_id
+        assert 2 == len(server.created)
+
+
 def test_a_gateway_without_a_server_proves_nothing(connect: Connect, server: FakeLangGraph, key: str) -> None:
     client = connect(server.url)
     thread_id = client.threads.create().thread_id

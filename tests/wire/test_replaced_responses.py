@@ -13,6 +13,7 @@ from langgraph_runs import Client, NotFoundError, RunFailedError
 from langgraph_runs.testing.loopback_server import ReplySource
 from langgraph_runs.testing.replies import Item
 
+from ..waiting import wait_until
 from .calls import hasty
 from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, GraphFailure, burst
 from .scripted import THREAD_ID, Reply, Request, reply, reply_json
@@ -99,6 +100,51 @@ def test_an_empty_response_to_a_wait_is_not_the_result(connect: Connect, other: 
         client = hasty(connect(server.url))
         thread_id = client.threads.create().thread_id if thread else None
         assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
+        assert 1 == len(server.created)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("kind", ["run", "thread", "accepted", "accepted run"])
+def test_a_record_in_the_response_to_a_wait_is_not_the_result(connect: Connect, kind: str, quick: bool) -> None:
+    """Some servers respond with the run or its thread, or at once with 202 and whatever they like."""
+
+    def replaces(request: Request, own: Reply) -> Optional[Reply]:
+        if not WAIT.match(f"{request.method} {request.path}"):
+            return None
+        run = server.created[-1]
+        if quick:
+            wait_until(lambda: run.done, "the end of the run", 10.0)
+        if kind == "thread":
+            times = {"created_at": "2026-11-21T01:09:53+00:00", "updated_at": "2026-11-21T01:09:53+00:00"}
+            return reply_json(200, {"thread_id": run.thread_id, "status": "idle", "metadata": {}, "values": run.values, **times})
+        return reply_json(200 if kind == "run" else 202, {"message": "accepted"} if kind == "accepted" else server.run_json(run))
+
+    with Between(program, replaces) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id
+        assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
+        with pytest.raises(RunFailedError, match="no ink"):
+            client.runs.wait(thread_id, "agent", input={"n": 1, "fail": True})
+        assert 2 == len(server.created)
+
+
+@pytest.mark.parametrize("way", ["create", "wait", "stream"])
+def test_a_redirect_to_the_created_run_leads_to_it(connect: Connect, way: str) -> None:
+    def replaces(request: Request, own: Reply) -> Optional[Reply]:
+        if request.method != "POST" or "/runs" not in request.path or len(server.created) != 1:
+            return None
+        run = server.created[-1]
+        return reply(303, headers=[("Location", f"/threads/{run.thread_id}/runs/{run.run_id}")])
+
+    with Between(program, replaces) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id
+        if way == "create":
+            assert client.runs.create(thread_id, "agent", input={"n": 1}).run_id == server.created[0].run_id
+        elif way == "wait":
+            assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
+        else:
+            assert {"n": 1} == list(client.runs.stream(thread_id, "agent", input={"n": 1}))[-1].data
         assert 1 == len(server.created)
 
 
