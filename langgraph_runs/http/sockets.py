@@ -10,7 +10,7 @@ import ssl
 import struct
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ..call import SIGNAL_INTERVAL, raise_foreign
 
@@ -67,7 +67,10 @@ class LimitedSocket:
         """
         sock = self._usable()
         if not (soon or self._is_tls):  # the TLS layer may hold bytes that polling the socket does not show
-            self._wait(exchange, _POLLIN)
+            exchange.scope.io_timeout(None)  # raises if the call must end
+            # With many threads the response is often there when this thread gets the interpreter lock back.
+            if not self._has_arrived():
+                self._wait(exchange, _POLLIN)
         while True:
             try:
                 data: bytes = sock.recv(size)
@@ -143,16 +146,27 @@ class LimitedSocket:
 
     def is_quiet(self) -> bool:
         """Return True if the connection is open and everything that has arrived was read. Does not block, reads nothing."""
-        # Python releases the global interpreter lock during a poll, and may then wait for it; during getsockopt it does not.
         # If the kernel gives no TCP_INFO, or has counted more bytes than were read, the socket is polled.
-        if self._by_kernel:
-            try:
-                info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-                if _TCP_INFO.unpack(info) == (_ESTABLISHED, self.received):
-                    return True
-            except (OSError, struct.error) as error:
-                raise_foreign(error)
-        return not self._ready(_POLLIN, 0)
+        return self._tcp_info() == (_ESTABLISHED, self.received) or not self._ready(_POLLIN, 0)
+
+    def _has_arrived(self) -> bool:
+        """Return True if the kernel has counted more bytes than were read; False if not, or if it is not known."""
+        info = self._tcp_info()
+        return info is not None and info[1] > self.received
+
+    def _tcp_info(self) -> Optional[Tuple[int, int]]:
+        """Return the state of the connection and the number of bytes that have arrived, or None if the kernel does not say it.
+
+        Python releases the global interpreter lock during a poll, and may then wait for it; during getsockopt it does not.
+        """
+        if not self._by_kernel:
+            return None
+        try:
+            state, received = _TCP_INFO.unpack(self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))
+        except (OSError, struct.error) as error:
+            raise_foreign(error)
+            return None
+        return state, received
 
 
 class NestedTLSSocket(LimitedSocket):

@@ -176,6 +176,39 @@ def test_reads_keep_to_their_limits_without_poll(connection: Pair, monkeypatch: 
             limited.send(exchange_of(read_timeout=0.01), b"x" * 65536)
 
 
+def test_bytes_that_have_arrived_are_read_without_waiting(connection: Pair) -> None:
+    """A wait may cost a change of threads. A counter that is too high costs a read, and changes no result."""
+    limited, exchange = LimitedSocket(connection[0]), exchange_of(read_timeout=9.0)
+    if not limited._by_kernel:
+        pytest.skip("only Linux counts the bytes that have arrived")
+    connection[1].send(b"abc")
+    assert until(limited._has_arrived, True)
+    assert (b"abc", False) == (limited.receive(exchange, 9), limited.waited)
+
+    connection[1].send(b"d")
+    assert until(limited._has_arrived, True)
+    assert b"d" == connection[0].recv(9)  # not counted, so that it seems to be there still
+    with pytest.raises(TimeoutError):
+        limited.receive(exchange_of(read_timeout=0.03), 9)
+    connection[1].close()
+    assert b"" == limited.receive(exchange, 9)
+
+
+@pytest.mark.parametrize("limits", [{"timeout": 0.0001}, {}], ids=["deadline", "abort"])
+def test_an_ended_call_does_not_read_what_has_arrived(connection: Pair, limits: Any) -> None:
+    """A server that never stops sending does not keep a call alive."""
+    limited, exchange = LimitedSocket(connection[0]), exchange_of(**limits)
+    connection[1].send(b"abc")
+    assert until(limited.is_quiet, False)
+    if limits:
+        assert until(exchange.scope.deadline.expired, True)
+    else:
+        exchange.scope.interrupt()
+    with pytest.raises((TimeoutError, ConnectionAbortedError)):
+        limited.receive(exchange, 9)
+    assert 0 == limited.received
+
+
 def test_an_ended_call_reads_and_writes_nothing(connection: Pair) -> None:
     """Another thread has ended it."""
     exchange, limited = exchange_of(), LimitedSocket(connection[0])
