@@ -6,7 +6,8 @@ Imports none of these libraries but attrs: their objects are recognised by what 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any, Dict, Optional
 
 import attrs
 

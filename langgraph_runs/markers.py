@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, Dict, List, Optional, Tuple
 
 __all__ = [
     "BATCH_ITEM",
@@ -140,7 +141,7 @@ def take_marker(*records: Dict[str, Any]) -> Optional[str]:
     found: Optional[str] = None
     for fields in records:
         for place in _PLACES:
-            metadata = _at(fields, place)
+            metadata = _at(fields, place) if place[0] in fields else None
             if isinstance(metadata, dict) and not metadata.keys().isdisjoint(_FIELDS):
                 marker = metadata.get(MARKER)
                 found = found or (marker if isinstance(marker, str) else None)
@@ -181,7 +182,7 @@ def _clean(fields: Dict[str, Any], place: List[str], metadata: Dict[str, Any]) -
 
 def _at(value: Any, path: Tuple[str, ...]) -> Any:
     for name in path:
-        if not isinstance(value, (dict, Mapping)):  # dict first: the check for Mapping is slow
+        if not isinstance(value, (dict, Mapping)):  # dict first: the check for Mapping is slower
             return None
         value = value.get(name)
     return value

@@ -3,6 +3,7 @@
 import functools
 import math
 import numbers
+import operator
 import os
 import sys
 import typing
@@ -252,7 +253,8 @@ def _checks(cls: Any) -> Dict[str, Callable[[str, Any], object]]:
 
 def _given(payload: RunsInvokePayload) -> Dict[str, Any]:
     """Return the options that are not None, in order."""
-    return {name: value for name in names_of(type(payload)) if (value := getattr(payload, name)) is not None}
+    cls: Any = type(payload)
+    return {name: value for name, value in zip(names_of(cls), _values(cls)(payload)) if value is not None}
 
 
 #: Options that have another name in the request body.
@@ -292,6 +294,12 @@ def names_of(cls: Type[Any]) -> Collection[str]:
 @functools.cache
 def _names(cls: Any) -> Collection[str]:
     return {field.name: None for field in attrs.fields(cls)}.keys()
+
+
+@functools.cache
+def _values(cls: Any) -> Callable[[RunsInvokePayload], Sequence[Any]]:
+    """Return the function that returns the values of all options of a payload, in order."""
+    return operator.attrgetter(*_names(cls))
 
 
 def merge_payload(cls: Type[P], payload: Optional[RunsInvokePayload], options: Mapping[str, Any], *, call: str) -> P:

@@ -94,8 +94,10 @@ class _IdleConnections:
     def get(self, block: bool = False, timeout: Optional[float] = None) -> Any:
         """Remove and return the first connection. Raise `queue.Empty` if there is none; never block."""
         for items in (self._open, self._closed):
-            with contextlib.suppress(KeyError):
+            try:
                 return items.popitem()[0]
+            except KeyError:
+                continue
         raise queue.Empty
 
     def put(self, item: Any, block: bool = False) -> None:

@@ -9,6 +9,7 @@ server's own refusal of a second run can (see `ServerTraits.keeps_strategy`). El
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 
 from ..call import Execution, Retrier, Scope, at_moments, execution_of, has_api_shape, is_refusal, is_timeout
@@ -131,14 +132,17 @@ class _Creation:
         self._may_exist = False
         #: True if an attempt may still be executed, although the create is sent again.
         self._may_still_arrive = False
-        options = _caller_headers(request)
-        self._lookup: Union[RunLookup, StatelessLookup]
-        if thread_id is None:
-            self._lookup = StatelessLookup(creator._transport, creator.traits, marker, options)
-        else:
-            began = scope.deadline.clock()
-            self._lookup = RunLookup(creator._transport, creator.traits, thread_id, marker, options, began=began)
+        self._thread_id = thread_id
+        self._began = scope.deadline.clock()
         self._retrier: Retrier = self._transport.retrier(request, scope)
+
+    @functools.cached_property
+    def _lookup(self) -> Union[RunLookup, StatelessLookup]:
+        """The search for the run, which most creates do without."""
+        options, traits = _caller_headers(self._request), self._creator.traits
+        if self._thread_id is None:
+            return StatelessLookup(self._transport, traits, self._marker, options)
+        return RunLookup(self._transport, traits, self._thread_id, self._marker, options, began=self._began)
 
     def open(self) -> Union[ByteStream, RecoveredRun]:
         while True:
