@@ -7,10 +7,11 @@ a call, and must end the call unchanged. Only where it was raised tells it from 
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import signal
 import sys
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Callable, FrozenSet, Iterator, List, Optional, Tuple, Type
 
 __all__ = ["is_foreign", "is_from_signal_handler", "raise_foreign", "with_causes"]
@@ -46,14 +47,17 @@ def is_foreign(error: BaseException) -> bool:
     while trace.tb_next is not None:
         trace = trace.tb_next
         on_socket = on_socket or _module_of(trace) in _ON_SOCKETS
+    return _is_other(trace) and (not on_socket or is_from_signal_handler(error))
+
+
+def _is_other(trace: TracebackType) -> bool:
+    """Return True if the function of *trace* belongs neither to the code that carries out calls nor to Python."""
     file, name = trace.tb_frame.f_code.co_filename, _module_of(trace).partition(".")[0]
     if name in _LIBRARIES or (not name and file.startswith("<")):  # cattrs generates functions without a module
         return False
     if _STANDARD is not None:
-        is_other = name not in _STANDARD
-    else:
-        is_other = not file.startswith(("<frozen ", _STANDARD_PLACE)) or "site-packages" in file or "dist-packages" in file
-    return is_other and (not on_socket or is_from_signal_handler(error))
+        return name not in _STANDARD
+    return not file.startswith(("<frozen ", _STANDARD_PLACE)) or "site-packages" in file or "dist-packages" in file
 
 
 def _module_of(trace: TracebackType) -> str:
@@ -61,17 +65,30 @@ def _module_of(trace: TracebackType) -> str:
 
 
 def is_from_signal_handler(error: BaseException) -> bool:
-    """Return True if *error* came out of a signal handler that is still installed.
+    """Return True if *error* came out of a signal handler: one that is still installed, or was given the interrupted frame.
 
     For the parts of a call in which code of the user takes part: there `is_foreign` is True of the results of that code too.
     """
     codes = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code in codes:
+        if trace.tb_frame.f_code in codes or (_is_other(trace) and _has_frame_below(trace.tb_frame)):
             return True
         trace = trace.tb_next
     return False
+
+
+def _has_frame_below(frame: FrameType) -> bool:
+    """Return True if the arguments of *frame* are those of a signal handler: a number, and the frame that it has interrupted.
+
+    A handler may have installed another one in its place before it raises.
+    """
+    code = frame.f_code
+    names = code.co_varnames[: code.co_argcount + bool(code.co_flags & inspect.CO_VARARGS)]
+    given: List[Any] = []
+    for value in map(frame.f_locals.get, names):
+        given += value if isinstance(value, tuple) else [value]
+    return any(value is frame.f_back for value in given if value is not None)
 
 
 def _code_of(handler: Any) -> Any:
@@ -91,18 +108,33 @@ def raise_foreign(
 ) -> None:
     """Raise *error*, or the cause of it, that is *foreign* and none of *but*. Return if there is none.
 
-    The causes are examined, since libraries wrap what reaches them in exceptions of their own.
+    The causes are examined, since libraries wrap what reaches them in exceptions of their own, which may get its traceback.
     """
+    one: Optional[BaseException] = None
+    found: List[BaseException] = []
     try:
-        for one in with_causes(error):
-            if foreign(one) and not isinstance(one, but):
+        found += with_causes(error)
+        while found:
+            one = found.pop(0)
+            if foreign(one) and not isinstance(one, but) and not any(_origin(one) is _origin(inner) for inner in found):
                 raise one
     finally:
-        del error  # this frame is in the traceback of what is raised
+        del error, one, found  # this frame is in the traceback of what is raised
+
+
+def _origin(error: BaseException) -> Optional[TracebackType]:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
 
 
 def with_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error*, its causes, and the errors in its arguments and groups, where requests, urllib3 and cattrs put them."""
+    """Yield *error*, its causes, and the errors in its arguments and groups, where requests, urllib3 and cattrs put them.
+
+    If the call is made in an ``except`` or ``finally`` block, Python makes the exception of that block the context of all that is
+    raised meanwhile. It is no cause, and is left out.
+    """
     found: List[BaseException] = []
     waiting: List[Any] = [error]
     while waiting and len(found) < _MOST:
@@ -111,4 +143,18 @@ def with_causes(error: BaseException) -> Iterator[BaseException]:
             continue
         found.append(item)
         yield item
-        waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args, *getattr(item, "exceptions", ())]
+        context = item.__context__
+        if context is not None and context is not item.__cause__ and _is_being_handled(context):
+            context = None
+        waiting += [item.__cause__, context, getattr(item, "reason", None), *item.args, *getattr(item, "exceptions", ())]
+
+
+def _is_being_handled(error: BaseException) -> bool:
+    """Return True if the block that caught *error* is still running: a block of a caller of this function."""
+    trace = error.__traceback__
+    frame: Optional[FrameType] = sys._getframe(1)
+    while trace is not None and frame is not None:
+        if frame is trace.tb_frame:
+            return True
+        frame = frame.f_back
+    return False

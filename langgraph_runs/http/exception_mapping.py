@@ -52,6 +52,11 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
     scope = exchange.scope
     if isinstance(error, LangGraphRunsError):
         raise UserCodeError(error)
+    # A handler may raise any class, also one that says what happened to a request, or one of this package.
+    try:
+        raise_foreign(error, foreign=is_from_signal_handler)
+    except LangGraphRunsError as own:
+        raise UserCodeError(own) from None
     # Until a connection of this package has the request, code of the user's session sends it, and says what happened to it.
     foreign = is_from_signal_handler if exchange.phase == Exchange.UNKNOWN else is_foreign
     raise_foreign(error, but=_REPORTS, foreign=foreign)

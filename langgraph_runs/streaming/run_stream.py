@@ -165,7 +165,12 @@ class RunStream(Generic[E], Iterator[E]):
                     self._run.announce()  # not within a request: an exception of the caller's function is not a failed request
                 event: StreamEvent = self._ready.popleft()
                 return event
-            except StopIteration:
+            except StopIteration as stop:
+                if not (self._released or self._end.finished):
+                    # Of a hook or a signal handler. The stream would end as if it were complete.
+                    self._interrupted_by = "StopIteration"
+                    self._release("StopIteration")
+                    raise RuntimeError("code of the caller raised StopIteration within a stream") from stop
                 self._release(self._end.summary())
                 raise
             except AbortedError:

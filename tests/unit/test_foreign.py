@@ -81,6 +81,55 @@ def test_causes_may_be_a_circle() -> None:
     assert [one, other] == list(with_causes(one))
 
 
+def test_a_call_within_an_except_block_is_not_the_cause_of_its_exception() -> None:
+    """Python makes that exception the context of all that is raised meanwhile: by the call, and by what it calls."""
+
+    def call() -> None:
+        try:
+            json.loads("{")
+        except ValueError as error:
+            raise_foreign(error)
+            raise LookupError("wrapped") from error
+
+    try:
+        raise_here()
+    except TimeoutError:
+        found = list(with_causes(caught(call)))
+    assert [LookupError, json.JSONDecodeError] == [type(one) for one in found]
+
+
+def test_an_exception_that_is_being_handled_is_left_out() -> None:
+    """In an ``except`` block, a ``finally`` block, and the end of a ``with`` block; also if it came through a call before."""
+    left: List[List[BaseException]] = []
+
+    def look() -> None:
+        left.append(list(with_causes(caught(lambda: check_id("thread_id", None)))))
+
+    class Block:
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: Any) -> None:
+            look()
+
+    def at_the_end() -> None:
+        try:
+            raise_here()
+        finally:
+            look()
+
+    with pytest.raises(TimeoutError):
+        at_the_end()
+    with pytest.raises(TimeoutError):
+        with Block():
+            raise_here()
+    try:
+        raise_foreign(caught(raise_here))
+    except TimeoutError:
+        look()
+    assert [1, 1, 1] == [len(found) for found in left]
+
+
 class Handler:
     def method(self, *_: Any) -> None:
         raise TimeoutError("a method")
@@ -111,6 +160,22 @@ def test_a_handler_is_found_by_its_code(restored: None, handler: Any) -> None:
     assert not is_from_signal_handler(caught(lambda: handler(15, None)))
     signal.signal(signal.SIGTERM, handler)
     assert is_from_signal_handler(caught(work))
+
+
+def test_a_handler_that_is_no_longer_installed_is_found_by_its_arguments(restored: None) -> None:
+    """It has put the one before in its place, and raises then."""
+
+    def once(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise_here()
+
+    def any_arguments(*given: Any) -> None:
+        once(*given)
+
+    for handler in (once, any_arguments):
+        signal.signal(signal.SIGTERM, handler)
+        assert is_from_signal_handler(caught(lambda: signal.raise_signal(signal.SIGTERM)))
+    assert not is_from_signal_handler(caught(lambda: raise_here()))
 
 
 def test_an_error_of_a_call_is_not_of_a_handler(restored: None) -> None:

@@ -20,10 +20,23 @@ from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
 import pytest
+import requests
+from urllib3.exceptions import ProtocolError
 
-from langgraph_runs import AbortController, AbortedError, Client, RetryPolicy
+from langgraph_runs import (
+    AbortController,
+    AbortedError,
+    APIConnectionError,
+    APITimeoutError,
+    Client,
+    ConflictError,
+    DeadlineExceededError,
+    LangGraphRunsError,
+    RetryPolicy,
+)
+from langgraph_runs.testing import fake_server, succeeds
 
-from .scripted import RUN_ID, THREAD_ID, Reply, Request, ScriptedServer, reply_json, run_json, sse
+from .scripted import RUN_ID, THREAD_ID, Reply, Request, ScriptedServer, closed_port, reply_json, run_json, sse, stall
 
 #: Of the files whose code is part of a call.
 FILES = ("langgraph_runs", "urllib3", "requests", "http/client.py", "socket.py")
@@ -182,8 +195,14 @@ class Refused(ValueError):
     pass
 
 
-#: What a signal handler may raise: also exceptions of the classes that sockets and parsers raise.
-RAISED = {one.__name__: one for one in (Interrupt, JobLimit, OSError, Unavailable, Refused, BlockingIOError)}
+#: What a signal handler may raise, by turns: also exceptions of the classes that sockets, parsers, libraries and calls raise.
+RAISED: dict[str, tuple[type[BaseException], ...]] = {
+    "Interrupt": (Interrupt,),
+    "JobLimit": (JobLimit,),
+    "OSError": (OSError, BlockingIOError, Unavailable),
+    "Refused": (Refused,),
+    "libraries": (requests.Timeout, requests.HTTPError, ProtocolError, requests.ConnectionError),
+}
 
 
 @pytest.mark.parametrize("raised", RAISED)
@@ -194,7 +213,8 @@ def test_an_exception_at_any_point_leaves_the_connections_right(client: Client, 
     total = count_points(client, call)
     wrong: list[Any] = []
     for point in range(1, total + 1, STEPS[kind]):
-        exception = RAISED[raised]("of a signal handler")
+        classes = RAISED[raised]
+        exception = classes[point // STEPS[kind] % len(classes)]("of a signal handler")
 
         def handler(*_: Any, exception: BaseException = exception) -> None:
             raise exception
@@ -336,3 +356,62 @@ def test_an_exception_within_a_codec_arrives_unchanged(client: Client, monkeypat
     finally:
         signal.signal(signal.SIGTERM, before)
     assert exception is caught.value
+
+
+@pytest.mark.parametrize("kind", [KeyError, ConnectionError, requests.Timeout])
+def test_calls_may_be_made_while_an_exception_is_handled(kind: type[Exception]) -> None:
+    """In an ``except`` block that cancels a run, say: the call succeeds or fails by itself, not with that exception."""
+    late = reply_json(200, {"ok": True}).dripping(60, 0.02)
+    with ScriptedServer(late, late, stall()) as server, closed_port() as closed:
+        client, refused = (Client(url, api_key=None, retry=RetryPolicy(attempts=1)) for url in (server.url, closed))
+        with client, refused:
+            try:
+                raise kind("of the caller")
+            except (KeyError, OSError):
+                assert client.ok()  # connects
+                assert client.ok()
+                with pytest.raises(DeadlineExceededError):
+                    client.ok(timeout=0.1)
+                with pytest.raises(APIConnectionError, match="refused") as caught:
+                    refused.runs.get(THREAD_ID, RUN_ID)
+    assert (APIConnectionError, False) == (type(caught.value), caught.value.sent)
+
+
+OWN = [APITimeoutError("x"), DeadlineExceededError("x", timeout=1.0), APIConnectionError("x"), ConflictError("x", status_code=409)]
+
+
+@pytest.mark.parametrize("error", OWN, ids=lambda error: type(error).__name__)
+def test_an_error_of_this_package_from_a_handler_arrives_unchanged(error: LangGraphRunsError) -> None:
+    """The handler makes a call itself, which fails; or its job limit has such a class. The outer call does not go on."""
+
+    def handler(*_: Any) -> None:
+        raise error
+
+    with ScriptedServer(always=stall()) as server, Client(server.url, api_key=None, read_timeout=20) as client:
+        before = signal.signal(signal.SIGALRM, handler)
+        try:
+            for call in (get, create, stream):
+                error.__traceback__ = error.__context__ = None
+                signal.setitimer(signal.ITIMER_REAL, 0.02)
+                with pytest.raises(LangGraphRunsError) as caught:
+                    call(client)
+                assert caught.value is error
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    assert len(server.requests) <= 3
+
+
+def test_a_stream_does_not_end_with_a_stop_iteration_of_the_caller() -> None:
+    """A hook that raises it would end the loop as if the run had succeeded. Generators raise RuntimeError then, too."""
+
+    def hook(_: Any) -> None:
+        raise StopIteration
+
+    with fake_server() as fake:
+        fake.script(succeeds({}, events=[("custom", 1), ("custom", 2)]).cut_after(1))
+        client = fake.client(retry=RetryPolicy(wait_initial=0.001, on_retry=hook))
+        events = client.runs.stream(client.threads.create().thread_id, "agent", stream_mode="custom")
+        with pytest.raises(RuntimeError) as caught:
+            list(events)
+        assert isinstance(caught.value.__cause__, StopIteration)
