@@ -46,8 +46,8 @@ THREAD_USE, TEMPORARY, KEPT, KEYED = "langgraph_runs_thread", "temporary", "kept
 LOCK, RELEASED, SEEN = "langgraph_runs_lock", "langgraph_runs_released", "langgraph_runs_seen"
 _FIELDS = (MARKER, BATCH_ITEM, THREAD_USE, LOCK, RELEASED, SEEN)
 
-#: What is left of a UUID that was cut.
-_CUT_UUID = re.compile(r"[0-9a-f-]{1,35}")
+#: What is left of a UUID that was cut, or masked by a filter for personal data.
+_CUT_UUID = re.compile(r"[0-9a-f-]{1,35}|[^0-9a-zA-Z]+|\W*(redacted|masked|removed|hidden)\W*", re.IGNORECASE)
 
 #: Where servers show the metadata of a run or a thread.
 _PLACES: Tuple[Tuple[str, ...], ...] = (("metadata",), ("config", "metadata"), ("kwargs", "config", "metadata"))
@@ -115,12 +115,15 @@ def fingerprint_in(marker: Optional[str]) -> Dict[str, str]:
 
 
 def is_cut(marker: str) -> bool:
-    """Return True if *marker* is only the beginning of one, as servers and gateways leave it that limit the length of metadata.
+    """Return True if *marker* is only the beginning of one, as servers and gateways leave it that limit the length of metadata, or
+    if it is masked.
 
     Such a marker does not say which create made the run.
 
     >>> is_cut("9f0c2a34-0000-4"), is_cut("9f0c2a34-0000-4000-a000-000000000000;861c"), is_cut("made by another program")
     (True, True, False)
+    >>> is_cut("***")
+    True
     """
     made_here = _made_here(marker)
     return any(_CUT_UUID.fullmatch(part) for part in made_here[:2])

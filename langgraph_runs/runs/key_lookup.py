@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import List, Optional, Tuple
 
 from .. import api
-from ..call import Scope, states_absence
+from ..call import Scope, at_moments, states_absence
 from ..errors import ConflictError, CreateUncertainError, NotFoundError
 from ..http import CommonOptions, Transport
 from ..markers import is_cut
@@ -18,6 +18,8 @@ __all__ = ["KeyLookup"]
 
 #: Runs on the first page, and on further pages.
 _FEW, _MANY = 20, 500
+#: When a list that lacks the run which was just created is requested again: seconds after the first time.
+_BEHIND = (0.0, 0.1, 0.3, 0.8, 1.8)
 
 
 class KeyLookup:
@@ -55,7 +57,10 @@ class KeyLookup:
         """
         attempts = self._scope.attempts
         try:
-            rows, problem = self._read()
+            for _ in at_moments(self._scope, _BEHIND):
+                rows, problem = self._read()
+                if own is None or any(row.run.run_id == own or self._marker.is_on(row) for row in rows):
+                    break  # else the list is of a copy of the data that is behind, which may lack an older run too
         except NotFoundError as error:
             if not (states_absence(error) and is_thread_absent(self._transport, self._scope, self._thread_id, self._options)):
                 raise
@@ -74,7 +79,7 @@ class KeyLookup:
             problem = "the server does not show the metadata of runs"
         if problem is not None:
             message = f"idempotency_key: it is not known whether the key has a run on the thread: {problem}"
-            raise self._scope.identify(CreateUncertainError(message, sent=False, request_id=self._marker.request_id))
+            raise self._scope.identify(CreateUncertainError(message, sent=own is not None, request_id=self._marker.request_id))
         return None
 
     def _shows_its_marker(self, row: api.MarkedRun) -> bool:

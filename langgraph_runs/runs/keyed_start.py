@@ -138,6 +138,8 @@ class KeyedStart(Generic[R]):
             state = self._locks.touch(number) if polls == 1 else self._locks.state(number)
             if state is None:
                 return None, number  # it was deleted; if it is lock 0, with the thread of the run
+            if self._locks.regain(number, state):
+                return None, number
             if self._locks.has_expired(state, seen, posted):
                 _log.info("%s: the call that holds lock %d has ended, or is late: taking over", self._start.request, number)
                 return None, number + 1

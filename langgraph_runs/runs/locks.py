@@ -58,6 +58,10 @@ class Locks:
         self._options = options
         self._scope = scope
         self._created: List[int] = []
+        # The last lock that the server has refused, as if another call had created it.
+        self._refused_lock: Optional[Lock] = None
+        self._refused_token = ""
+        self._regained = False
 
     def now(self) -> float:
         """Return the time of the clock of the call."""
@@ -65,11 +69,15 @@ class Locks:
 
     def take_lock(self, number: int) -> Optional[Lock]:
         """Create lock *number* and return it; None if another call has created it, or may have."""
+        if self._regained:
+            self._regained = False
+            return self._refused_lock
         thread_id, token, since = self._key.lock_id(number), str(uuid.uuid4()), self.now()
         try:
             state: Optional[api.LockState] = api.create_lock(self._transport, self._scope, thread_id, self._options, token=token)
         except ConflictError:
             if not self._scope.may_have_been_executed:
+                self._refused_lock, self._refused_token = Lock(number, since, proven=True), token
                 return None
             state = self.state(number)  # an earlier attempt may have created it
             if state is not None and state.token is None:
@@ -81,6 +89,12 @@ class Locks:
         if number > 0:
             self._created.append(number)
         return Lock(number, since, proven=state.token == token)
+
+    def regain(self, number: int, state: api.LockState) -> bool:
+        """Return True if this call has created lock *number* after all: a proxy has sent its request twice. Then take it again."""
+        refused = self._refused_lock
+        self._regained = refused is not None and refused.number == number and state.token == self._refused_token
+        return self._regained
 
     def _refused(self, number: int, error: LangGraphRunsError) -> api.LockState:
         """Return the lock that exists, because of which the server has refused another one; raise *error* if there is none."""

@@ -74,11 +74,19 @@ class RunOutcomes:
         return self._readable_run(thread_id, run_id, scope)
 
     def _readable_run(self, thread_id: str, run_id: str, scope: Scope) -> Run:
-        """Return the run as it is now. A response that is no run, such as a page or ``{}``, is a failed attempt."""
+        """Return the run as it is now. A response that is no run, such as a page or ``{}``, is a failed attempt.
+
+        A 404 that may be a gateway's is believed if the list of the thread's runs does not have the run.
+        """
         retrier: Optional[Retrier] = None
         while True:
             try:
                 return api.get_run(self._transport, scope, thread_id, run_id)
+            except NotFoundError as error:
+                listed = None if states_absence(error) else self._listed_run(thread_id, run_id, scope)
+                if listed is None:
+                    raise
+                return listed
             except ResponseDecodeError as error:
                 if retrier is None:
                     retrier = self._transport.retrier_of(f"the request for run {run_id}", lambda _: True, scope=scope)
@@ -86,6 +94,13 @@ class RunOutcomes:
                 if seconds is None:
                     raise
             scope.sleep(seconds)
+
+    def _listed_run(self, thread_id: str, run_id: str, scope: Scope) -> Optional[Run]:
+        """Return the run as the thread's list of runs shows it; None if that does not show how it is."""
+        attempts = scope.attempts
+        runs = self._runs(thread_id, scope, _FEW_RUNS)
+        scope.attempts = attempts  # the request for the list has counted its own
+        return next((run for run in runs if run.run_id == run_id and run.status), None)
 
     def own_state(self, thread_id: str, run_id: str, scope: Scope) -> Optional[ThreadState]:
         """Return the last state that this run itself wrote, or None if the server does not keep or report it.

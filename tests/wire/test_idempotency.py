@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import threading
+import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from langgraph_runs import (
     UnprocessableEntityError,
 )
 from langgraph_runs.markers import LOCK, MARKER, RELEASED
-from langgraph_runs.runs import locks
+from langgraph_runs.runs import key_lookup, locks
 from langgraph_runs.runs import thread_of_key as key_id
 from langgraph_runs.testing.cutting_proxy import CuttingProxy, Fault, cut_request, cut_response, stall_response, swallow
 from langgraph_runs.testing.loopback_server import ReplySource
@@ -402,6 +403,58 @@ def test_markers_that_a_gateway_cuts_make_no_second_run(connect: Connect, key: s
         assert 1 == len(server.created)
 
 
+def test_a_marker_that_a_gateway_masks_makes_no_second_run(connect: Connect, key: str) -> None:
+    class Masks(FakeLangGraph):
+        def run_json(self, run: FakeRun) -> dict[str, Any]:
+            return {
+                **super().run_json(run),
+                "metadata": {"graph_id": "agent", "langgraph_runs_request_id": "[REDACTED]"},
+                "kwargs": {},
+            }
+
+    with Masks(lambda run: {"n": 1}) as server:
+        client = connect(server.url)
+        thread_id = client.threads.create().thread_id
+        for sent in (True, False):  # the first call says at once that a later one cannot find its run
+            with pytest.raises(CreateUncertainError) as caught:
+                client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+            assert (sent, sent) == (caught.value.sent, caught.value.run_id is not None)
+        assert 1 == len(server.created)
+
+
+def test_after_a_list_that_was_behind_the_older_run_of_the_key_stays(connect: Connect, key: str) -> None:
+    """The second call does not see the run of the first, creates one, and waits until the list shows its own run."""
+
+    class Behind(FakeLangGraph):
+        lists = 0
+
+        def _list(self, thread_id: str, query: Any) -> list[Any]:
+            self.lists += 1
+            return [] if 3 <= self.lists <= 4 else super()._list(thread_id, query)  # before the create, and after it
+
+    with Behind(lambda run: {"n": 1}) as server:
+        client = connect(server.url)
+        thread_id = client.threads.create().thread_id
+        first = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+        second = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+        assert first.run_id == second.run_id and 2 == len(server.created) and 6 == server.lists
+        assert [first.run_id] == [run.run_id for run in client.runs.list(thread_id)]
+
+
+def test_a_proxy_that_sends_every_request_twice_does_not_take_the_lock_away(connect: Connect, key: str) -> None:
+    class Twice(FakeLangGraph):
+        def _create_thread(self, body: Any) -> Reply:
+            super()._create_thread(body)
+            return super()._create_thread(body)
+
+    with Twice(lambda run: {"n": 1}) as server:
+        client = connect(server.url)
+        began = time.monotonic()
+        run = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
+        assert run.run_id == client.runs.create(None, "agent", input=INPUT, idempotency_key=key).run_id
+        assert 1 == len(server.created) and time.monotonic() - began < locks.EXPIRY
+
+
 def test_a_server_that_drops_the_marker_makes_no_second_run(connect: Connect, key: str) -> None:
     """Its runs have metadata, but not those of the create."""
 
@@ -458,8 +511,11 @@ def test_a_create_that_a_proxy_sends_twice_makes_one_run(connect: Connect, serve
     assert run.run_id == plain.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key).run_id
 
 
-def test_a_copy_that_nobody_removed_is_removed_by_the_next_call(connect: Connect, server: FakeLangGraph, key: str) -> None:
+def test_a_copy_that_nobody_removed_is_removed_by_the_next_call(
+    connect: Connect, server: FakeLangGraph, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The call that posted it has died before it looked again."""
+    monkeypatch.setattr(key_lookup, "_BEHIND", (0.0,))
     plain = connect(server.url)
     server.instead("GET", "/threads/*/runs", reply_json(200, []))
     with Twice(server) as session:
@@ -620,8 +676,9 @@ def test_of_two_runs_that_slipped_through_the_older_stays(connect: Connect, serv
 
 
 def test_a_second_run_of_a_call_that_has_died_is_removed_by_the_next_call(
-    connect: Connect, server: FakeLangGraph, key: str
+    connect: Connect, server: FakeLangGraph, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(key_lookup, "_BEHIND", (0.0,))
     client = connect(server.url)
     thread_id = client.threads.create().thread_id
     first = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)

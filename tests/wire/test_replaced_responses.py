@@ -148,6 +148,23 @@ def test_a_redirect_to_the_created_run_leads_to_it(connect: Connect, way: str) -
         assert 1 == len(server.created)
 
 
+@pytest.mark.parametrize("way", ["wait", "join", "stream"])
+def test_a_404_of_a_gateway_does_not_make_the_run_disappear(connect: Connect, way: str) -> None:
+    """The list of the thread's runs has the run."""
+    absent = reply_json(404, {"message": "no Route matched with those values"})
+    with Between(program, lambda request, own: absent if RUN.match(f"{request.method} {request.path}") else None) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id
+        if way == "wait":
+            assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
+        elif way == "join":
+            run = client.runs.create(thread_id, "agent", input={"n": 1})
+            assert {"n": 1} == client.runs.join(thread_id, run.run_id)
+        else:
+            with client.runs.stream(thread_id, "agent", input={"n": 1}) as stream:
+                assert {"n": 1} == [event.data for event in stream][-1]
+
+
 @pytest.mark.parametrize("way", ["wait", "stream"])
 def test_a_copy_of_the_data_that_is_behind_does_not_make_the_run_disappear(connect: Connect, way: str) -> None:
     """The client waits for about two seconds in all: see `hasty`."""
