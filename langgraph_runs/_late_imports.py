@@ -3,16 +3,22 @@
 They are imported when a client is made, not by a call: a signal handler that uses the client may interrupt that call, and would
 find a half-imported module; a process that is forked meanwhile could never import it; and a process without free file
 descriptors, or whose packages were replaced, could not import what its first failure needs.
+
+The main thread lets another thread import them. What a signal handler raises in the main thread, as Ctrl-C does, would end the
+import in the middle otherwise, and leave a package without some of its modules for as long as the process lives.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import importlib
 import os
+import sys
 import threading
+import time
 import types
-from typing import List
+from typing import Callable, List
 
 __all__ = ["import_all", "import_late"]
 
@@ -24,28 +30,68 @@ _NAMES = (
 )
 #: A Python may lack these. What needs them then fails, as it would without this module.
 _OPTIONAL = ("sqlite3", "encodings.idna", "encodings.punycode", "encodings.utf_8_sig")
-#: Seconds that a fork waits for another thread's import at most.
+#: Seconds that a fork, and the main thread, wait for another thread's import at most.
 _LONGEST_IMPORT = 10.0
+#: Seconds of a single wait in the kernel, see `langgraph_runs.call.SIGNAL_INTERVAL`.
+_SIGNAL_INTERVAL = 0.5
 
 # A process that is forked during the import could never import the module: it waits for a thread that does not exist there.
 _importing = threading.RLock()
 _acquired: List[bool] = []
+#: True once all modules are imported.
+_complete: List[bool] = []
 
 
 def import_all() -> None:
     """Import the modules. Processes that other threads fork meanwhile are forked afterwards."""
+    _beside(_import_all)
+    _import_all()
+
+
+def import_late(name: str) -> types.ModuleType:
+    """Return the module *name*, which is imported if no client was made yet."""
+    if name not in sys.modules:
+        _beside(lambda: _import(name))
+    return _import(name)
+
+
+def _import_all() -> None:
     with _importing:
         for name in _NAMES:
             importlib.import_module(name)
         for name in _OPTIONAL:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
+        _complete.append(True)
 
 
-def import_late(name: str) -> types.ModuleType:
-    """Return the module *name*, which is imported if no client was made yet."""
+def _import(name: str) -> types.ModuleType:
     with _importing:
         return importlib.import_module(name)
+
+
+def _beside(work: Callable[[], object]) -> None:
+    """If this is the main thread, let another thread do *work*, and wait for it. The caller then repeats *work*, which raises."""
+    if _complete or threading.current_thread() is not threading.main_thread():
+        return
+    ended = threading.Lock()
+    ended.acquire()
+
+    def run() -> None:
+        try:
+            with contextlib.suppress(Exception):
+                work()
+        finally:
+            ended.release()
+
+    try:
+        _thread.start_new_thread(run, ())
+    except RuntimeError:  # no further thread can be started
+        return
+    # No longer: this thread may be importing a module that the other thread needs.
+    end = time.monotonic() + _LONGEST_IMPORT
+    while not ended.acquire(timeout=_SIGNAL_INTERVAL) and time.monotonic() < end:
+        pass  # a signal may have come before the wait began: now its handler is called
 
 
 def _before_fork() -> None:

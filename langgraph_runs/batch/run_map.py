@@ -46,7 +46,7 @@ class RunMap(Iterator[BatchResult]):
         self._scheduler = scheduler
         #: What the map reads and writes, with names for messages: the paths of those that are files.
         self._files = files
-        self._finalizer = weakref.finalize(self, scheduler.stop)
+        self._finalizer = weakref.finalize(self, scheduler.abandon)
 
     def __iter__(self) -> RunMap:
         return self

@@ -78,6 +78,8 @@ class Scheduler:
         self._pid = os.getpid()
         #: True once `stop` was called, perhaps by another thread, which does not have the lock then.
         self._stop_requested = False
+        #: True if the program ended before the map.
+        self._abandoned = False
         self._lock = threading.RLock()  # reentrant: a signal handler or a user function may stop the map
         self._state = _State.IDLE
         #: False after the last input, or if no further input may be read.
@@ -115,6 +117,7 @@ class Scheduler:
             raise InvalidRequestError("this map belongs to the parent process; start one in this process")
         with self._lock:
             if self._state is _State.STOPPED:
+                self._check_abandoned()
                 return None
             try:
                 self._state = _State.AT_WORK
@@ -130,7 +133,12 @@ class Scheduler:
                 self._shut_down()
                 raise
             self._shut_down()
+            self._check_abandoned()
             return None
+
+    def _check_abandoned(self) -> None:
+        if self._abandoned:
+            raise AbortedError("the program ended before the map", reason="the program ended")
 
     def _next(self) -> Optional[BatchResult]:
         while not self._is_stopping():
@@ -363,6 +371,14 @@ class Scheduler:
                 self._dispatcher.wake()
             elif self._state is _State.IDLE:
                 self._shut_down()
+
+    def abandon(self) -> None:
+        """Stop the map, since nothing refers to it or the program ends. A daemon thread that still iterates gets `AbortedError`.
+
+        Without the error its loop would end as if all inputs had been run.
+        """
+        self._abandoned = self._state is not _State.STOPPED
+        self.stop()
 
     def _shut_down(self) -> None:
         self._state = _State.STOPPED

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from langgraph_runs import Client
 from langgraph_runs.testing import fails, fake_server, succeeds
 
@@ -135,3 +137,49 @@ def test_a_call_of_an_object_from_a_pickle_imports_nothing() -> None:
         command = [sys.executable, "-c", UNPICKLING, pickle.dumps(client.runs).hex()]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ("", "{'done': True}\n") == (done.stderr, done.stdout)
+
+
+INTERRUPTED = """
+import os, signal, sys
+from langgraph_runs import Client
+
+class Interrupting:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "requests.models":
+            sys.meta_path.remove(Interrupting)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting)
+try:
+    Client(sys.argv[1], api_key=None)
+except KeyboardInterrupt:
+    print("interrupted")
+print(Client(sys.argv[1], api_key=None).ok())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_an_interrupt_while_the_first_client_is_made_leaves_no_half_imported_module() -> None:
+    """As with the Stop button of a notebook. Without modules that were left out, no later client could be made."""
+    with ScriptedServer(reply_json(200, {"ok": True})) as server:
+        command = [sys.executable, "-c", INTERRUPTED, server.url]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ("", "interrupted\nTrue\n") == (done.stderr, done.stdout)
+
+
+WITHOUT_THREADS = """
+import _thread, sys
+def refuse(*_):
+    raise RuntimeError("can't start new thread")
+_thread.start_new_thread = refuse
+from langgraph_runs import Client
+print(Client(sys.argv[1], api_key=None).ok())
+"""
+
+
+def test_a_client_is_made_where_no_thread_can_be_started() -> None:
+    with ScriptedServer(reply_json(200, {"ok": True})) as server:
+        command = [sys.executable, "-c", WITHOUT_THREADS, server.url]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ("", "True\n") == (done.stderr, done.stdout)

@@ -1020,6 +1020,20 @@ def test_another_thread_may_close_a_map_that_waits(client: Client, server: FakeL
     leaves_nothing(server, doubler)
 
 
+def test_the_end_of_the_program_does_not_look_like_the_last_result(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:
+    """A daemon thread that iterates would take the results so far for all results, while the functions of atexit run."""
+    doubler.gate.clear()
+    results = client.runs.map("agent", numbers(*range(9)), concurrency=3)
+    # Python calls this at its end.
+    closer = threading.Thread(target=lambda: (doubler.wait_for(3), results._finalizer()))
+    closer.start()
+    for _ in range(2):
+        with pytest.raises(AbortedError, match="the program ended"):
+            next(results)
+    closer.join()
+    leaves_nothing(server, doubler)
+
+
 @pytest.mark.parametrize("message", ["map, input 0", "runs/wait: "])
 def test_what_a_log_handler_raises_reaches_the_caller_and_ends_the_map(
     client: Client, server: FakeLangGraph, doubler: Doubler, message: str
