@@ -29,6 +29,8 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
 
     With SOCKS options in *conn*, the connection is one to the proxy, which the proxy has extended to the server.
 
+    ``conn.sock`` is set to the socket as well.
+
     With *tls*, ``conn.handshaking`` is set to a second socket object for the connection: the TLS handshake replaces the first one,
     and the scope must be able to shut the connection down meanwhile.
 
@@ -63,6 +65,8 @@ def dial(conn: Any, exchange: Exchange, *, tls: bool) -> socket.socket:
                 login = {"username": socks["username"], "password": socks["password"]}
                 request_connection(sock, exchange, version=_version_of(socks), host=server, port=conn.port, **login)
                 sock.settimeout(exchange.connecting_timeout())
+            # The caller assigns it too. If a signal handler raises before that, closing the connection closes the socket.
+            conn.sock = sock
             return sock
         except OSError as error:
             failure = error

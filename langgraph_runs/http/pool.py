@@ -104,8 +104,12 @@ class _IdleConnections:
         """Add a connection. If there are more than the pool's size, close the last ones. None is ignored."""
         if item is None:
             return  # urllib3's pools use None as the place for a connection
-        is_open = getattr(item, "sock", None) is not None
-        (self._closed if is_open else self._open).pop(item, None)
+        try:
+            is_open = getattr(item, "sock", None) is not None
+            (self._closed if is_open else self._open).pop(item, None)
+        except BaseException:  # of a signal handler: the connection is not in the pool yet
+            item.close()
+            raise
         (self._open if is_open else self._closed)[item] = None
         while self.qsize() > self._size:
             surplus = self._remove_last()
@@ -169,24 +173,36 @@ class _Pool:
                 connection = pool.get(block=False)
             except queue.Empty:
                 return None
-            if not isinstance(connection, kind):  # made while another library had replaced the class
+            try:
+                if not isinstance(connection, kind):  # made while another library had replaced the class
+                    connection.close()
+                    continue
+                if (
+                    isinstance(connection, LimitedConnection)
+                    and connection.sock is not None
+                    and not _is_usable(connection, exchange)
+                ):
+                    connection.close()  # type: ignore[attr-defined]
+            except BaseException:  # of a signal handler: the connection is in no pool
                 connection.close()
-                continue
-            if isinstance(connection, LimitedConnection) and connection.sock is not None and not _is_usable(connection, exchange):
-                connection.close()  # type: ignore[attr-defined]
+                raise
             return connection
 
     def _put_conn(self, conn: Any) -> None:
         if conn is None:
             return
-        if isinstance(conn, LimitedConnection):
-            if not conn.is_reusable:
-                conn.close()  # type: ignore[attr-defined]
-                conn.is_reusable = True
-            conn.idle_since = time.monotonic()
-        # The connection belongs to no exchange from here on. If an exception comes before the next line, it is dropped.
-        conn.exchange = None
-        pool = self.pool
+        try:
+            if isinstance(conn, LimitedConnection):
+                if not conn.is_reusable:
+                    conn.close()  # type: ignore[attr-defined]
+                    conn.is_reusable = True
+                conn.idle_since = time.monotonic()
+            # The connection belongs to no exchange from here on.
+            conn.exchange = None
+            pool = self.pool
+        except BaseException:  # of a signal handler: nothing else would close the connection
+            conn.close()
+            raise
         if pool is None:
             conn.close()
             return

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, Callable, Optional
 
 import pytest
@@ -34,6 +35,8 @@ from langgraph_runs import (
     LangGraphRunsError,
     RetryPolicy,
 )
+from langgraph_runs.http import connection, pool
+from langgraph_runs.http.connect import dial
 from langgraph_runs.testing import fake_server, succeeds
 
 from .scripted import RUN_ID, THREAD_ID, Reply, Request, ScriptedServer, closed_port, reply_json, run_json, sse, stall
@@ -48,6 +51,7 @@ HANDLER = dis.opmap.get("PUSH_EXC_INFO")
 EVENTS = [("values", {"n": 1}), ("values", {"n": 2})]
 
 # An exception between the creation of a socket and its assignment to a variable leaves closing it to its finalizer, which warns.
+# So does one that drops a connection, if the garbage collector comes to its socket first.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 Call = Callable[[Client], Any]
@@ -130,6 +134,13 @@ def own_reply(request: Request) -> Reply:
     return reply_json(200, run_json(run_id=request.path.rpartition("/")[2]))
 
 
+@pytest.fixture(autouse=True)
+def _no_garbage_left() -> Iterator[None]:
+    """The exception of a handler refers to itself through the handler's frame: what it keeps alive must not warn in a later test."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     with ScriptedServer(always=own_reply, takes_broken_requests=True) as running:
@@ -142,10 +153,14 @@ def client(server: ScriptedServer) -> Iterator[Client]:
         yield made
 
 
-def idle_connections(client: Client) -> list[Any]:
+def pools_of(client: Client) -> list[Any]:
     connector: Any = client._transport._shared.connector()
     pools = connector.session.get_adapter(client.base_url).poolmanager.pools
-    return [connection for key in list(pools.keys()) for connection in pools[key].pool]
+    return [pools[key] for key in list(pools.keys())]
+
+
+def idle_connections(client: Client) -> list[Any]:
+    return [connection for each in pools_of(client) for connection in each.pool]
 
 
 def wrong_results(client: Client, threads: int, calls: int) -> list[str]:
@@ -333,6 +348,55 @@ def test_real_signals_whose_handler_raises(client: Client) -> None:
         signal.signal(signal.SIGALRM, before)
     assert 40 == interrupted
     assert [] == wrong_results(client, 4, 20)
+
+
+def test_an_exception_just_after_connecting_leaves_no_connection_open(
+    server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket is closed by the call: the caller may keep the exception, and with it the frames that refer to the socket."""
+    made = []
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        made.append(dial(*arguments, **options))
+        raise Interrupt
+
+    monkeypatch.setattr(connection, "dial", interrupted)
+    with pytest.raises(Interrupt):
+        get(client)
+    assert [-1] == [sock.fileno() for sock in made]
+
+
+def interrupt_use(_: Any, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pool, "_is_usable", lambda *_: interrupt())
+
+
+def interrupt_return(_: Any, patch: pytest.MonkeyPatch) -> None:
+    times = iter([time.monotonic])  # for the check whether the connection was idle for too long
+    patch.setattr(pool, "time", SimpleNamespace(monotonic=lambda: next(times, interrupt)()))
+
+
+def interrupt_put(idle: Any, patch: pytest.MonkeyPatch) -> None:
+    class Interrupted(dict[Any, None]):
+        def pop(self, *_: Any) -> None:
+            raise Interrupt
+
+    patch.setattr(idle, "_closed", Interrupted())
+
+
+@pytest.mark.parametrize("interrupted", [interrupt_use, interrupt_return, interrupt_put])
+def test_an_exception_in_the_pool_leaves_no_connection_open(
+    client: Client, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[[Any, pytest.MonkeyPatch], None]
+) -> None:
+    """A connection that is not in the pool any more, or not yet, is closed by the call."""
+    get(client)
+    (found,) = idle_connections(client)
+    sock = found.sock
+    with monkeypatch.context() as patch:
+        interrupted(pools_of(client)[0].pool, patch)
+        with pytest.raises(Interrupt):
+            get(client)
+    assert -1 == sock.fileno()
+    assert "outer" == get(client)
 
 
 def test_an_exception_within_a_codec_arrives_unchanged(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
