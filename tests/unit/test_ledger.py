@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 import threading
@@ -12,10 +13,11 @@ from typing import Any, Iterator, List
 import pytest
 
 from langgraph_runs import InvalidRequestError, Ledger, LedgerError, RunFailedError
-from langgraph_runs.batch.ledger import Claim, KeyCounter, LedgerStore
+from langgraph_runs.batch.ledger import Claim, KeyCounter, LedgerStore, sqlite_file
 from langgraph_runs.batch.ledger.sqlite_file import LockFile, SqliteFile
 
 from ..ledgers import LedgerTests, claim_input, finish, open_store
+from ..wire import test_interrupts
 
 
 @pytest.fixture
@@ -226,3 +228,29 @@ def test_an_interrupted_transaction_that_ends_late_leaves_a_later_one_alone(tmp_
         interrupted = file.transaction()
         interrupted.__enter__()
     interrupted.gen.close()  # the file is closed
+
+
+def test_an_interrupt_at_any_point_leaves_the_file_unlocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the exception is handled, which refers to the frames that it came through."""
+    monkeypatch.setattr(sqlite_file, "_BUSY_TIMEOUT", 0.0)
+    monkeypatch.setattr(test_interrupts, "FILES", ("contextlib.py",))
+
+    def use(number: int) -> None:
+        SqliteFile(tmp_path / f"{number}.sqlite", create=True).close()
+
+    use(0)
+    point, locked, tracer = 0, [], test_interrupts.Tracer(-1, test_interrupts.interrupt)
+    while True:
+        point += 1
+        tracer = test_interrupts.Tracer(point, test_interrupts.interrupt)
+        try:
+            tracer.run(functools.partial(use, point))
+        except test_interrupts.Interrupt:
+            try:
+                use(point)
+            except LedgerError as error:
+                locked.append((tracer.place, str(error)))
+        if tracer.place is None:
+            break
+    assert [] == locked
+    assert point > 20

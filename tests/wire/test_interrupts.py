@@ -44,7 +44,7 @@ from .scripted import RUN_ID, THREAD_ID, Reply, Request, ScriptedServer, closed_
 #: Of the files whose code is part of a call.
 FILES = ("langgraph_runs", "urllib3", "requests", "http/client.py", "socket.py")
 #: Instructions after which Python looks for signals.
-CALLS = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
+CALLS = ("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
 POINTS = {code for name, code in dis.opmap.items() if name.startswith(CALLS)}
 #: The first instruction after a call that raised; Python does not look for signals there.
 HANDLER = dis.opmap.get("PUSH_EXC_INFO")
@@ -58,7 +58,7 @@ Call = Callable[[Client], Any]
 
 
 #: Each how many-th point is tried. Set all to 1 to try all of them, which takes minutes.
-STEPS = {"get": 3, "create": 7, "stream": 13}
+STEPS = {"get": 5, "create": 11, "stream": 19}
 
 
 class Interrupt(BaseException):
@@ -111,6 +111,7 @@ class Tracer:
             return None
         self._last.pop(id(frame), None)
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        self._reach(frame)  # Python looks for signals at the start of each function
         return self._step
 
     def _step(self, frame: Any, event: str, arg: Any) -> Any:
@@ -118,11 +119,14 @@ class Tracer:
             last = self._last.get(id(frame))
             self._last[id(frame)] = now = frame.f_code.co_code[frame.f_lasti]
             if last in POINTS and now != HANDLER:
-                self.seen += 1
-                if self.seen == self.point:
-                    self.place = (os.path.basename(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
-                    self.action()
+                self._reach(frame)
         return self._step
+
+    def _reach(self, frame: Any) -> None:
+        self.seen += 1
+        if self.seen == self.point:
+            self.place = (os.path.basename(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
+            self.action()
 
 
 def own_reply(request: Request) -> Reply:

@@ -8,11 +8,12 @@ sync as they promise, a power failure.
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import pathlib
 import threading
 import time
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from ...call import raise_foreign
 from ...errors import InvalidRequestError, LedgerError
@@ -88,7 +89,7 @@ class SqliteFile:
             with self._converted_errors():
                 self._prepare(create)
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
 
     def _prepare(self, create: bool) -> None:
@@ -143,21 +144,32 @@ class SqliteFile:
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> int:
         """Execute one statement. Returns the number of rows that it changed."""
-        with self._converted_errors(), contextlib.closing(self._connection.execute(statement, values)) as cursor:
-            return cursor.rowcount
+        return int(self._executed(statement, values, operator.attrgetter("rowcount")))
 
     def one(self, statement: str, values: Sequence[Any] = ()) -> Optional[Tuple[Any, ...]]:
         """Return the first row, or None."""
-        with self._converted_errors():
-            # On PyPy a cursor whose rows were not all read stays open, and forbids a commit.
-            with contextlib.closing(self._connection.execute(statement, values)) as cursor:
-                row: Optional[Tuple[Any, ...]] = cursor.fetchone()
-            return row
+        row: Optional[Tuple[Any, ...]] = self._executed(statement, values, operator.methodcaller("fetchone"))
+        return row
 
     def all(self, statement: str, values: Sequence[Any] = ()) -> List[Tuple[Any, ...]]:
         """Return all rows."""
-        with self._converted_errors(), contextlib.closing(self._connection.execute(statement, values)) as cursor:
-            return cursor.fetchall()
+        rows: List[Tuple[Any, ...]] = self._executed(statement, values, operator.methodcaller("fetchall"))
+        return rows
+
+    def _executed(self, statement: str, values: Sequence[Any], read: Callable[[Any], Any]) -> Any:
+        """Execute one statement, and return what *read* returns of its cursor.
+
+        The cursor is closed at once: on PyPy an open one forbids a commit, and one whose rows were not all read locks the file. No
+        function in Python gets it, since an exception of a signal handler refers to the frame of the function while it is handled.
+        """
+        cursor = None
+        with self._converted_errors():
+            try:
+                cursor = self._connection.execute(statement, values)
+                return read(cursor)
+            finally:
+                if cursor is not None:
+                    cursor.close()
 
     def transaction(self) -> contextlib.AbstractContextManager[None]:
         """Return a context manager: a transaction that locks out other writers. At its end it is committed or rolled back."""
