@@ -9,6 +9,7 @@ from ..call import Scope, states_absence
 from ..errors import InvalidRequestError, NotFoundError
 from ..http import NO_OPTIONS, CommonOptions, Transport
 from .own_response import check_done, own_json
+from .paths import has_dots
 from .request import NO_BODY, build
 
 __all__ = ["check_method", "check_path", "is_idempotent", "request_json"]
@@ -17,7 +18,6 @@ __all__ = ["check_method", "check_path", "is_idempotent", "request_json"]
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _PATH = re.compile(r"/(?!/)[!-~]*\Z")
-_DOTS = re.compile(r"(?:/|\A)(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
 
 
 def check_method(method: Any) -> str:
@@ -42,7 +42,7 @@ def check_path(path: Any) -> str:
         raise InvalidRequestError("path: give the query as params=")
     if not _PATH.match(path) or "\\" in path:
         raise InvalidRequestError("path: encode each part of it with urllib.parse.quote(part, safe='')")
-    if _DOTS.search(path):
+    if has_dots(path):
         raise InvalidRequestError("path: a part of it must not be '.' or '..'")
     return path
 

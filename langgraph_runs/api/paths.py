@@ -9,10 +9,11 @@ from typing import Mapping, NamedTuple, Optional
 from ..call import raise_foreign
 from ..http import path_segment
 
-__all__ = ["RunIds", "ids_from", "local_path", "run_path", "runs_path", "thread_path"]
+__all__ = ["RunIds", "has_dots", "ids_from", "local_path", "run_path", "runs_path", "thread_path"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _RUN = re.compile(r"(?:/threads/(?P<thread>[^/?#,\s]+))?/runs/(?P<run>[^/?#,\s]+)")
+_DOTS = re.compile(r"(?:/|\A)(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
 _NOT_A_RUN = frozenset({"wait", "stream", "batch", "cancel"})
 
 
@@ -62,6 +63,15 @@ def ids_from(headers: Mapping[str, str]) -> RunIds:
     return RunIds(run_id, thread_id)
 
 
+def has_dots(path: str) -> bool:
+    """Return True if a part of *path* is ``.`` or ``..``, encoded or not, which leads to another path.
+
+    >>> has_dots("/threads/..%2Fx"), has_dots("/threads/%2E./x"), has_dots("/threads/...")
+    (False, True, False)
+    """
+    return _DOTS.search(path) is not None
+
+
 def local_path(location: Optional[str], base_url: str) -> Optional[str]:
     """Return the path of a ``Location`` below *base_url*, or None if it leads, or could lead, to another server.
 
@@ -88,7 +98,7 @@ def local_path(location: Optional[str], base_url: str) -> Optional[str]:
     path = target.path
     if not path.startswith("/") or path.startswith("//"):
         return None
-    if any(urllib.parse.unquote(part) in (".", "..") for part in path.split("/")):
+    if has_dots(path):
         return None
     prefix = base.path.rstrip("/")
     return path[len(prefix) :] if prefix and path.startswith(prefix + "/") else path
