@@ -103,6 +103,8 @@ class Cursor:
         # The open connection. Events may come twice on every connection except the one that started the run.
         self._resumed = start is not None
         self._joined = joined
+        # True if the server sends the events up to the one after which the caller began again.
+        self._before_start = False
         # True if events may come twice, or later than others, on the first connection too.
         self._unordered_at_first = start is None and not filtered
         self._replay: Optional[_Replay] = None
@@ -276,11 +278,12 @@ class Cursor:
             sent = resume_clock_from(delivered)
         elif counting:
             sent = delivered.before
-        elif not delivered.unordered and _is_in_order(NumberIds.order, delivered):
-            sent = NumberIds.resume_from(delivered)
         else:
-            delivered.treat_as_unordered()
-            sent = OpaqueIds.resume_from(delivered)
+            if delivered.unordered or not _is_in_order(NumberIds.order, delivered):
+                delivered.treat_as_unordered()
+            # The last event comes again, if it can: this is the evidence that the server keeps the events.
+            self._expects_last = any(map(is_stored, delivered.siblings)) and (delivered.before or self._origin) is not None
+            sent = delivered.before if self._expects_last or delivered.repeats else delivered.last
         return sent if sent is not None else self._origin or FROM_START
 
     def _tries_after(self, last: Optional[str]) -> int:
@@ -361,14 +364,19 @@ class Cursor:
             self._replay = self._replay_for(own_id)
             self._waited = 0.0
             self._suspect_jump(own_id)
+            self._note_begin(event, own_id)
         elif self._suspect is not None and self._is_small_step(own_id):
             # The ids grow by less than they jumped before, so that events are missing.
             self.gap, self._gap_place, self._suspect = True, self._suspect, None
         replay = self._replay
+        if self._before_start and self._is_before_start(own_id):
+            return False
         if own_id == self._delivered.last:
             self._expects_last, self._kept = False, True
         new = replay.is_new(event, data, own_id)
         if isinstance(replay, CountedIds):
+            if replay.restarted:
+                replay.restarted, self.gap, self._gap_place = False, True, self.place
             if len(self._held) > _MOST_HELD:
                 self.give_up_missing()
         elif new and self._expects_last:
@@ -376,6 +384,30 @@ class Cursor:
         if new:
             self._expects_last = False
         return new
+
+    def _note_begin(self, event: str, own_id: str) -> None:
+        """Look at the first event of a connection that has an id, if no event was delivered before it."""
+        if self._delivered.last is not None or self.admitted:
+            self._before_start = False
+            return
+        is_metadata = event.split("|", 1)[0] == "metadata"
+        if self.from_start:
+            # The first event of a run is its metadata.
+            if self._joined and not is_metadata and not self._began_with_metadata and event:
+                self.gap, self._gap_place = True, self.place
+        elif self.start is not None and self._delivered_before is None and (own_id == self.start or is_metadata):
+            # The server sends the event with the id again, or all events from the first one on.
+            self._before_start = True
+
+    def _is_before_start(self, own_id: str) -> bool:
+        """Return True if the caller has the event. Note when no further event comes that the caller has."""
+        precedes = _precedes(own_id, self.start or "")
+        if precedes is None:
+            # Of ids without an order, the id itself is the last one that the caller has. Until it comes, nothing is known.
+            self._before_start = self._expects_last = own_id != self.start
+            return True
+        self._before_start = precedes
+        return precedes
 
     def _is_new_at_first(self, event: str, data: str, own_id: str) -> bool:
         """Return True if an event of the first connection is new.
@@ -431,7 +463,7 @@ class Cursor:
         delivered = self._delivered
         if delivered.last is not None:
             count = count_of(delivered.last) if delivered.counting else None
-            return None if count is None else CountedIds(*count, self._held)
+            return None if count is None else CountedIds(*count, self._held, delivered.siblings)
         count = count_of(own_id)
         if count is None or not self.from_start or self._filtered or not may_count_from_start(*count):
             return None
@@ -445,3 +477,13 @@ def _is_in_order(order: Callable[[str], Any], delivered: Delivered) -> bool:
         return last is not None
     before = order(delivered.before)
     return before is not None and bool(before < last)
+
+
+def _precedes(own_id: str, start: str) -> Optional[bool]:
+    """Return True if an event with this id is *start*, or comes before it; False if not; None if the ids have no known order."""
+    orders: Tuple[Callable[[str], Any], ...] = (clock_key, NumberIds.order, count_of)
+    for order in orders:
+        one, other = order(own_id), order(start)
+        if one is not None and other is not None and (order is not count_of or one[0] == other[0]):
+            return bool(one <= other)
+    return None

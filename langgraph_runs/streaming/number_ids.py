@@ -9,11 +9,11 @@ from .delivered import Delivered, DeliveredSiblings
 
 __all__ = ["NumberIds"]
 
-_NUMBER = re.compile(r"\d{1,18}\Z", re.ASCII)
+_NUMBER = re.compile(r"(0|[1-9]\d{0,17})\Z", re.ASCII)
 
 
 class NumberIds:
-    """The rules for a resumed connection: it begins after the last id, and an event is new if its id is greater.
+    """The rules for a resumed connection: it begins with the last id, and an event is new if its id is greater.
 
     If two events had the same number, events under one number are matched as clock ids that several events share.
     """
@@ -29,15 +29,15 @@ class NumberIds:
     def order(event_id: str) -> Optional[int]:
         """Return the number, or None if the id is not a number.
 
-        >>> NumberIds.order("17"), NumberIds.order("17-0")
-        (17, None)
+        >>> NumberIds.order("17"), NumberIds.order("17-0"), NumberIds.order("0017")
+        (17, None, None)
         """
         return int(event_id) if _NUMBER.match(event_id) else None
 
     @staticmethod
     def resume_from(delivered: Delivered) -> Optional[str]:
-        """Return the id to resume from; None for the start of the stream."""
-        return delivered.before if delivered.repeats else delivered.last
+        """Return the id to resume from, so that the last event comes again; None for the start of the stream."""
+        return delivered.before
 
     def is_new(self, event: str, data: str, own_id: str) -> bool:
         """Return True if the event was not delivered yet."""

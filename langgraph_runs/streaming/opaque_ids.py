@@ -10,10 +10,10 @@ __all__ = ["OpaqueIds"]
 
 
 class OpaqueIds:
-    """The rules for a resumed connection: it begins after the last id, and an event is new if its id was not delivered recently.
+    """The rules for a resumed connection: it begins with the last id, and an event is new if its id was not delivered recently.
 
-    If the first id of the stream comes again, the server sends all events again, and they are skipped up to the last id. If two
-    events had the same id, several events may share one.
+    If the first id of the stream comes again, the server sends all events again, and they are skipped up to the last id. Under the
+    last id, events are matched with those that were delivered under it, since several events may share an id.
     """
 
     #: Always False: the id says whether its event is new.
@@ -22,22 +22,22 @@ class OpaqueIds:
     def __init__(self, delivered: Delivered) -> None:
         self._delivered = delivered
         self._last = delivered.last
-        self._siblings = DeliveredSiblings(delivered) if delivered.repeats else None
+        self._siblings = DeliveredSiblings(delivered)
+        self._shared = delivered.repeats
         self._skipping = False
 
     @staticmethod
     def resume_from(delivered: Delivered) -> Optional[str]:
-        """Return the id to resume from; None for the start of the stream."""
-        return delivered.before if delivered.repeats else delivered.last
+        """Return the id to resume from, so that the last event comes again; None for the start of the stream."""
+        return delivered.before
 
     def is_new(self, event: str, data: str, own_id: str) -> bool:
         """Return True if the event was not delivered yet."""
         if own_id == self._delivered.last:
             self._skipping = False
-            if self._siblings is None:
-                return False
-            # Under this id, only events that were delivered before this connection are repeats.
-            return own_id != self._last or not self._siblings.is_repeat((event, data))
+            if own_id == self._last:
+                return not self._siblings.is_repeat((event, data))
+            return self._shared or (event, data) not in self._delivered.siblings
         if self._skipping or own_id in self._delivered:
             return False
         if own_id == self._delivered.first:

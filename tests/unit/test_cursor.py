@@ -215,8 +215,9 @@ def test_the_id_to_resume_from() -> None:
         return cursor.reconnect()
 
     assert "-1" == resumed_from()
-    assert "5" == resumed_from("3", "5")
-    assert "b" == resumed_from("a", "b")
+    assert "3" == resumed_from("3", "5")
+    assert "a" == resumed_from("a", "b")
+    assert "-1" == resumed_from("a")
     assert f"{START}-0" == resumed_from(f"{START}-0", f"{START + 1}-0")
     assert f"{START}-0" == resumed_from(f"{START}-0", f"{START + 1}-0", f"{START + 1}-0")
     assert "-1" == resumed_from(f"{START}-0", f"{START}-0")
@@ -392,3 +393,28 @@ def test_doubts_are_counted() -> None:
         cursor.reconnect()
         assert (False, count) == (cursor.doubt, cursor.doubts)
         assert True is cursor.admit("custom", "a", f"{START + count}-0")
+
+
+@pytest.mark.parametrize(
+    ("start", "sent", "new"),
+    [
+        ("5", [("custom", "5"), ("custom", "6")], ["6"]),  # a server that sends the event with the id again
+        ("5", [("metadata", "0"), ("custom", "5"), ("custom", "6")], ["6"]),  # one that begins with the first event
+        ("r_event_5", [("metadata", "r_event_1"), ("custom", "r_event_5"), ("custom", "r_event_6")], ["r_event_6"]),
+        (f"{START}-0", [("metadata", f"{START - 9}-0"), ("custom", f"{START + 1}-0")], [f"{START + 1}-0"]),
+        ("b", [("custom", "b"), ("custom", "c")], ["c"]),
+        ("b", [("metadata", "x"), ("custom", "a"), ("custom", "b"), ("custom", "c")], ["c"]),
+        ("5", [("custom", "2"), ("custom", "6")], ["2", "6"]),  # numbers that begin again on each connection
+    ],
+)
+def test_what_the_caller_has_is_left_out_if_the_server_sends_it_again(start: str, sent: Any, new: List[str]) -> None:
+    cursor = Cursor(from_start=False, start=start, joined=True)
+    assert new == [event_id for name, event_id in sent if cursor.admit(name, "{}", event_id)]
+
+
+@pytest.mark.parametrize(("name", "gap"), [("metadata", False), ("custom", True)])
+def test_a_join_from_the_start_begins_with_metadata(name: str, gap: bool) -> None:
+    """Else a gateway has dropped Last-Event-ID, or the server no longer keeps the first events."""
+    cursor = Cursor(from_start=False, start="-1", joined=True)
+    assert cursor.admit(name, "{}", f"{START}-0")
+    assert gap is cursor.gap

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import List
+from typing import Callable, List
 
 import pytest
 
@@ -20,8 +20,10 @@ def delivered(*ids: str) -> Delivered:
     return found
 
 
-@pytest.mark.parametrize(("ids", "resumed"), [(["a"], "a"), (["a", "b"], "b"), (["a", "b", "b"], "a"), (["b", "b"], None)], ids=str)
-def test_a_stream_is_resumed_from_its_last_id_unless_ids_are_shared(ids: List[str], resumed: str) -> None:
+@pytest.mark.parametrize(
+    ("ids", "resumed"), [(["a"], None), (["a", "b"], "a"), (["a", "b", "b"], "a"), (["b", "b"], None)], ids=str
+)
+def test_a_stream_is_resumed_so_that_its_last_event_comes_again(ids: List[str], resumed: str) -> None:
     assert resumed == OpaqueIds.resume_from(delivered(*ids))
 
 
@@ -48,6 +50,32 @@ def test_events_that_share_an_id_are_matched_in_order() -> None:
     assert True is replay.is_new("custom", "x", "c")
     found.add("custom", "x", "c")
     assert True is replay.is_new("custom", "x", "c")
+
+
+def test_another_event_under_an_id_of_this_connection_is_new() -> None:
+    """The server may give one id to several events. The same event again is a repeat."""
+    found = Delivered()
+    replay = OpaqueIds(found)
+    for data, new in (("1", True), ("2", True), ("2", False), ("3", True)):
+        assert new is replay.is_new("custom", data, "x")
+        if new:
+            found.add("custom", data, "x")
+
+
+@pytest.mark.parametrize(
+    "make", [lambda n: f"0a{n:03x}f", lambda n: f"{n:05d}", lambda n: f"{n * 7919}", lambda n: f"2026-11-29T03:24:{n:02d}"]
+)
+@pytest.mark.parametrize(
+    ("sent", "gap"), [(slice(3, None), False), (slice(0, None), False), (slice(4, None), True), (slice(6, None), True)]
+)
+def test_a_server_that_keeps_the_events_begins_with_the_last_one(make: Callable[[int], str], sent: slice, gap: bool) -> None:
+    """One that does not, or that continues with the events from now on, has lost some."""
+    events = [make(number) for number in range(9)]
+    cursor = Cursor(from_start=True)
+    assert all(cursor.admit("custom", "x", event_id) for event_id in events[:4])
+    assert events[2] == cursor.reconnect()
+    assert [event_id for event_id in events[sent] if cursor.admit("custom", "x", event_id)] == events[max(4, sent.start) :]
+    assert gap is cursor.gap
 
 
 def seconds_for_events(*, resumed: bool) -> float:
