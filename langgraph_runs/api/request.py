@@ -76,16 +76,19 @@ def call_past_caches(
         return transport.call(build("GET", path, options, query=query), scope)
 
 
-def run_once_or_absent(transport: Transport, scope: Scope, request: Request) -> None:
-    """Send a request that cancels or deletes.
+def run_once_or_absent(transport: Transport, scope: Scope, request: Request) -> Optional[Response]:
+    """Send a request that cancels or deletes. Return the response; None if an earlier attempt was executed.
 
     A 404 is a success only if it is the server's own statement, and an earlier attempt may have been executed.
     """
     try:
-        check_done(transport.call(request, scope))
+        response = transport.call(request, scope)
+        check_done(response)
+        return response
     except NotFoundError as error:
         if not (scope.may_have_been_executed and states_absence(error)):
             raise
+        return None
 
 
 def search(

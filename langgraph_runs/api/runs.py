@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ..call import Scope
+from ..call import Scope, polling_wait
 from ..errors import ConflictError, NotFoundError, ResponseDecodeError
 from ..http import NO_OPTIONS, CommonOptions, Request, Response, Transport, as_utf8, http_date
 from ..markers import has_metadata, is_in_metadata, marker_in
@@ -145,16 +145,19 @@ def cancel_run(
     options: CommonOptions = NO_OPTIONS,
     *,
     wait: bool = False,
+    until_ended: bool = False,
     action: str = "interrupt",
 ) -> None:
-    """Cancel a run. With *wait* the server responds when the run has stopped.
+    """Cancel a run. With *wait* the server responds when the run has stopped; with *until_ended*, one that has not is waited for.
 
     Servers refuse to cancel a run that has ended with 404, or with 409. Both are a `NotFoundError`, unless an earlier attempt may
     have cancelled it.
     """
     query = (("wait", int(bool(wait))), ("action", action))
     try:
-        run_once_or_absent(transport, scope, build("POST", run_path(thread_id, run_id, "cancel"), options, query=query))
+        response = run_once_or_absent(transport, scope, build("POST", run_path(thread_id, run_id, "cancel"), options, query=query))
+        if until_ended and response is not None and response.status == 202:
+            _wait_for_end(transport, scope, thread_id, run_id, options)  # the server has not waited
     except ConflictError as error:
         repeated, attempts = scope.may_have_been_executed, scope.attempts
         has_ended = _has_ended(transport, scope, thread_id, run_id, options)
@@ -167,6 +170,19 @@ def cancel_run(
         # The response to a cancel that waits has values of the graph, of any shape. What it waited for is seen from the run.
         if not (wait and _has_ended(transport, scope, thread_id, run_id, options)):
             raise
+
+
+def _wait_for_end(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions) -> None:
+    """Return when the run has ended, or does not exist any more."""
+    attempts, rounds = scope.attempts, 0
+    try:
+        while not get_run(transport, scope, thread_id, run_id, options.headers_only).finished:
+            rounds += 1
+            scope.sleep(polling_wait(rounds))
+    except NotFoundError:
+        return  # it was rolled back
+    finally:
+        scope.attempts = attempts  # the requests have counted their own
 
 
 def _has_ended(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions) -> bool:

@@ -128,6 +128,7 @@ class TaskRunner:
         if error is not None:
             error.__traceback__ = None  # it would keep the locals of all frames alive as long as the result
         contact_lost = error is not None and self.pacer.lost_contact_since(started)
+        thread_left, outcome = self._clean_up(task, outcome, error, run_id=scope.run_id, signal=signal)
         return TaskResult(
             outcome=outcome,
             error=error,
@@ -135,7 +136,7 @@ class TaskRunner:
             seconds=seconds,
             superseded=outcome is None and error is None,
             contact_lost=contact_lost,
-            thread_left=not self._clean_up(task, outcome, error, run_id=scope.run_id, signal=signal),
+            thread_left=thread_left,
         )
 
     def _outcome_of(self, task: Task, scope: Scope, on_run_created: Optional[Callable[[Any], None]]) -> Optional[RunOutcome]:
@@ -206,10 +207,13 @@ class TaskRunner:
         *,
         run_id: Optional[str],
         signal: Optional[AbortSignal],
-    ) -> bool:
-        """Cancel the run if its time is over; delete the thread if the task says so. Return False if that must be tried again."""
+    ) -> Tuple[bool, Optional[RunOutcome]]:
+        """Cancel the run if its time is over; delete the thread if the task says so.
+
+        Return True if that must be tried again, and the outcome: with a pause that only the thread shows.
+        """
         if task.run_id is not None:
-            return True  # a run that was joined belongs to the caller
+            return False, outcome  # a run that was joined belongs to the caller
         try:
             if isinstance(error, DeadlineExceededError):
                 keyed = task.idempotency_key is not None
@@ -221,10 +225,13 @@ class TaskRunner:
                     signal=signal,
                 )
             elif outcome is not None and not outcome.paused and task.delete[error is not None]:
-                self.delete_thread(task.thread_id, run=outcome.run, signal=signal)
+                deleted = self.delete_thread(task.thread_id, run=outcome.run, signal=signal)
+                if not deleted and outcome.succeeded:
+                    with self._transport.scope(_CLEANUP_TIMEOUT, signal) as scope:
+                        return False, self._outcomes.look_for_pause(outcome, task.thread_id, scope)
         except LangGraphRunsError:
-            return False
-        return True
+            return True, outcome
+        return False, outcome
 
     def delete_thread(self, thread_id: str, *, run: Optional[Run] = None, signal: Optional[AbortSignal] = None) -> bool:
         """Delete a thread if its runs have ended and none is paused; see `OwnThreads.delete`.

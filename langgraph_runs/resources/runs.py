@@ -273,7 +273,7 @@ class RunsClient(RunJoins):
         check_choice("action", action, get_args(CancelAction))
         thread_id, run_id = check_id("thread_id", thread_id), check_id("run_id", run_id)
         with self._call("cancel", options, thread_id=thread_id, run_id=run_id) as (scope, common):
-            api.cancel_run(self._transport, scope, thread_id, run_id, common, wait=wait, action=action)
+            api.cancel_run(self._transport, scope, thread_id, run_id, common, wait=wait, until_ended=wait, action=action)
 
     @documented(CallOptions)
     def cancel_many(

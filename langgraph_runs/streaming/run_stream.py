@@ -315,7 +315,7 @@ class RunStream(Generic[E], Iterator[E]):
             )
         with self._transport.scope() as scope:
             try:
-                api.cancel_run(self._transport, scope, thread_id, run_id, wait=wait, action=action)
+                api.cancel_run(self._transport, scope, thread_id, run_id, wait=wait, until_ended=wait, action=action)
             except NotFoundError:
                 return
         self._cancelled = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
@@ -15,7 +16,7 @@ from langgraph_runs.testing.replies import Item
 
 from ..waiting import wait_until
 from .calls import hasty
-from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, GraphFailure, burst
+from .fake_langgraph import Dialect, FakeLangGraph, FakeRun, GraphFailure, Paused, burst
 from .scripted import THREAD_ID, Reply, Request, reply, reply_json
 
 Connect = Callable[..., Client]
@@ -225,3 +226,35 @@ def test_a_last_frame_without_an_id_is_no_sign_that_events_are_missing(connect: 
             events = list(stream)
     assert list(range(20)) == [event.data["i"] for event in events if event.event == "custom"]
     assert 1 == sum(event.event not in ("metadata", "custom") for event in events)
+
+
+@pytest.mark.parametrize("body", [b"", b'{"status": "cancelling"}'])
+def test_a_cancel_that_waits_returns_when_the_run_has_ended(connect: Connect, body: bytes) -> None:
+    """Some servers respond with 202 at once, and cancel the run later."""
+    go_on = threading.Event()
+
+    def waiting(run: FakeRun) -> Any:
+        run.wait(go_on)
+        return {"n": 1}
+
+    accepted = reply(202, body, headers=[("Content-Type", "application/json")])
+    with Between(waiting, lambda request, own: accepted if request.path.endswith("/cancel") else None) as server:
+        server.instead("POST", "/threads/*/runs/*/cancel", accepted)
+        client = connect(server.url)
+        thread_id = client.threads.create().thread_id
+        run = client.runs.create(thread_id, "agent", input={"n": 1})
+        timer = threading.Timer(0.3, go_on.set)
+        timer.start()
+        client.runs.cancel(thread_id, run.run_id, wait=True)
+        assert server.created[0].done
+        timer.join()
+
+
+def test_a_map_finds_a_pause_that_only_the_thread_shows(connect: Connect) -> None:
+    def paused(run: FakeRun) -> Any:
+        return Paused({"n": 1})
+
+    plain = reply_json(200, {"n": 1})
+    with Between(paused, lambda request, own: plain if WAIT.match(f"{request.method} {request.path}") else None) as server:
+        result = next(iter(connect(server.url).runs.map("agent", [{"n": 1}])))
+        assert result.paused and result.thread_id in server.threads

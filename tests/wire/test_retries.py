@@ -176,7 +176,7 @@ def test_a_request_that_was_surely_not_executed_is_sent_again(connect: Connect, 
 @pytest.mark.parametrize("call", [GET, named("delete"), named("threads.search"), named("join")], ids=str)
 def test_the_last_error_is_raised_after_four_attempts(connect: Connect, call: Call) -> None:
     """The run of a join cannot be requested either."""
-    with ScriptedServer(reply(500), reply(500), reply(503), reply(502), routes=after(call, run=reply(404))) as server:
+    with ScriptedServer(reply(500), reply(500), reply(503), reply(502), routes=after(call, run=reply(403))) as server:
         with pytest.raises(APIStatusError) as caught:
             call(connect(server.url))
     assert (502, 4) == (caught.value.status_code, caught.value.attempts)
