@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import importlib.metadata
 import ipaddress
 import os
@@ -19,6 +21,8 @@ from typing import Any, Callable
 import pytest
 
 DEPENDENCIES = ("requests", "urllib3", "sseclient-py", "tenacity", "attrs", "cattrs", "orjson", "langgraph-api")
+
+HERE = Path(__file__).parent
 
 #: A user's project: its tests are run by test_plugin.py.
 collect_ignore = ["example_project"]
@@ -49,10 +53,34 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return max(os.cpu_count() or 1, WORKERS)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    # Thousands of tests come into memory and stay there to the end. Each garbage collection would go through all of them.
+    gc.disable()
+    try:
+        import_share(session.config)
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
-    # Thousands of tests stay in memory to the end. Each garbage collection would go through all of them.
     gc.collect()
     gc.freeze()
+
+
+def import_share(config: pytest.Config) -> None:
+    """Import each n-th module of tests in the n-th process, so that the processes do not all compile the same module at a time.
+
+    What one process has compiled, the others load from its file.
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is None or any(".py" in argument for argument in config.args):
+        return
+    modules = sorted(path for name in ("unit", "wire", "server") for path in (HERE / name).glob("test_*.py"))
+    for path in modules[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        with contextlib.suppress(ImportError, SyntaxError, pytest.skip.Exception):  # pytest imports it again, and reports it
+            importlib.import_module(f"{__package__}.{path.parent.name}.{path.stem}")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -72,7 +100,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def is_wanted(config: pytest.Config, name: str) -> bool:
     """True if the command names the tests in ``tests/<name>``, by their marker or their path."""
-    directory = Path(__file__).parent / name
+    directory = HERE / name
     named = (Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args)
     return any(directory == path or directory in path.parents for path in named) or name in re.findall(
         r"\w+", config.option.markexpr
@@ -81,13 +109,19 @@ def is_wanted(config: pytest.Config, name: str) -> bool:
 
 def leave_out_unless_wanted(config: pytest.Config, items: list[pytest.Item], name: str) -> None:
     """Mark the tests in ``tests/<name>`` with that name, and leave them out unless the command names them."""
-    directory = Path(__file__).parent / name
-    tests = [item for item in items if directory in item.path.parents]
+    tests = items_in(HERE / name, items)
     for item in tests:
         item.add_marker(getattr(pytest.mark, name))
     if tests and not is_wanted(config, name):
-        items[:] = [item for item in items if directory not in item.path.parents]
+        left_out = set(tests)
+        items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=tests)
+
+
+def items_in(directory: Path, items: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests below *directory*. Each process asks about all tests, and many lie in one file."""
+    files = {path for path in {item.path for item in items} if directory in path.parents}
+    return [item for item in items if item.path in files]
 
 
 def _is_here(address: Any) -> bool:

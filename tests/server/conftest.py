@@ -15,6 +15,7 @@ from langgraph_runs import Client
 from langgraph_runs.devserver import DevServer, unavailable_reason
 
 from .. import waiting
+from ..conftest import items_in
 from ..wire.scripted import ScriptedServer, reply
 from .shared import shared_server
 from .ways import Way
@@ -32,11 +33,10 @@ PATIENCE = 30.0
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = unavailable_reason()
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.server)
-            if reason is not None:
-                item.add_marker(pytest.mark.skip(reason=reason))
+    for item in items_in(HERE, items):
+        item.add_marker(pytest.mark.server)
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 wait_until = functools.partial(waiting.wait_until, seconds=PATIENCE)
