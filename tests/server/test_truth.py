@@ -33,6 +33,7 @@ from langgraph_runs.devserver import DevServer
 from langgraph_runs.testing.cutting_proxy import CuttingProxy
 
 from .conftest import ALL_GRAPHS, HERE, PATIENCE, Gate, wait_until
+from .shared import shared_server
 
 GRAPHS = {**ALL_GRAPHS, "ending": f"{HERE / 'endings.py'}:ending"}
 QUICK = RetryPolicy(wait_initial=0.02, wait_max=0.1, budget=None)
@@ -116,27 +117,23 @@ def follow(cell: Cell, stream: RunStream[Any], *, paused: bool = False) -> Any:
     return stream.values
 
 
-class Table:
-    """All cells, played at the same time, each on a thread of its own."""
+class Row:
+    """The cells of one way to end, played at the same time, each on a thread of its own."""
 
-    def __init__(self, url: str, hasty: tuple[str, str], directory: Path) -> None:
-        self._witness = Witness(url)
-        self._hasty = Witness(hasty[0], api_key=hasty[1])
+    def __init__(self, way: str, witness: Witness, directory: Path) -> None:
+        self.way = way
+        self._witness = witness
         self._directory = directory
-        with ThreadPoolExecutor(48) as players, ThreadPoolExecutor(48) as self._readers:
-            cells = {(way, entry): players.submit(self._play, way, entry) for way in OPTIONS for entry in ENTRIES}
+        with ThreadPoolExecutor(len(ENTRIES)) as players, ThreadPoolExecutor(len(ENTRIES)) as self._readers:
+            cells = {entry: players.submit(self._play, way, entry) for entry in ENTRIES}
             concurrent.futures.wait(cells.values())
         self._cells = cells
 
-    def close(self) -> None:
-        self._witness.close()
-        self._hasty.close()
-
-    def __getitem__(self, cell: tuple[str, str]) -> Cell:
-        return self._cells[cell].result()
+    def __getitem__(self, entry: str) -> Cell:
+        return self._cells[entry].result()
 
     def _play(self, way: str, entry: str) -> Cell:
-        witness = self._hasty if way == "timed out" else self._witness
+        witness = self._witness
         client = witness.client
         gate = Gate(self._directory / f"{way}-{entry}".replace(" ", "_"))
         given = dict(OPTIONS[way][0])
@@ -214,17 +211,21 @@ def ended(client: Client, cell: Cell) -> bool:
         return True
 
 
-@pytest.fixture(scope="module")
-def ending_server() -> Iterator[DevServer]:
-    with DevServer(GRAPHS, workers=100) as server:
+@pytest.fixture(scope="session")
+def ending_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    with shared_server("ending", lambda: DevServer(GRAPHS, workers=100), tmp_path_factory) as server:
         yield server
 
 
-@pytest.fixture(scope="module")
-def table(ending_server: DevServer, guarded_server: DevServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
-    table = Table(ending_server.url, (guarded_server.url, "key-of-alice"), tmp_path_factory.mktemp("table"))
-    yield table
-    table.close()
+@pytest.fixture(scope="module", params=OPTIONS)
+def row(
+    request: pytest.FixtureRequest, ending_server: DevServer, guarded_server: DevServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Row]:
+    """One row of the table. pytest puts the tests of a row together, so that each is played in one or two processes only."""
+    hasty = request.param == "timed out"
+    witness = Witness(guarded_server.url, api_key="key-of-alice") if hasty else Witness(ending_server.url)
+    yield Row(request.param, witness, tmp_path_factory.mktemp("row"))
+    witness.close()
 
 
 def path_in(values: Any) -> Any:
@@ -233,10 +234,9 @@ def path_in(values: Any) -> Any:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-@pytest.mark.parametrize("way", OPTIONS)
-def test_the_table(table: Table, way: str, entry: str) -> None:
+def test_the_table(row: Row, entry: str) -> None:
     """A run that succeeded or waits for a human returns, and says which; any other end is its own error, with all that is known."""
-    cell = table[way, entry]
+    cell, way = row[entry], row.way
     good = way == "success" or way in PAUSES
     if way == "rolled back" and seen_cancelled(cell):
         return
