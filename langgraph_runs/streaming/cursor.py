@@ -392,8 +392,10 @@ class Cursor:
             return
         is_metadata = event.split("|", 1)[0] == "metadata"
         if self.from_start:
-            # The first event of a run is its metadata.
-            if self._joined and not is_metadata and not self._began_with_metadata and event:
+            # The first event of a run is its metadata, or has the first number, where the ids are numbers.
+            count = count_of(own_id)
+            is_first = is_metadata or self._began_with_metadata or (count is not None and may_count_from_start(*count))
+            if self._joined and not is_first and event:
                 self.gap, self._gap_place = True, self.place
         elif self.start is not None and self._delivered_before is None and (own_id == self.start or is_metadata):
             # The server sends the event with the id again, or all events from the first one on.

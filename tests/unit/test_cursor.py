@@ -412,9 +412,20 @@ def test_what_the_caller_has_is_left_out_if_the_server_sends_it_again(start: str
     assert new == [event_id for name, event_id in sent if cursor.admit(name, "{}", event_id)]
 
 
-@pytest.mark.parametrize(("name", "gap"), [("metadata", False), ("custom", True)])
-def test_a_join_from_the_start_begins_with_metadata(name: str, gap: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "event_id", "gap"),
+    [
+        ("metadata", f"{START}-0", False),
+        ("custom", f"{START}-0", True),
+        ("custom", "a", True),
+        ("custom", "5", True),
+        ("custom", "0", False),
+        ("custom", "1", False),
+        ("custom", "r_event_1", False),
+    ],
+)
+def test_a_join_from_the_start_begins_with_metadata_or_the_first_number(name: str, event_id: str, gap: bool) -> None:
     """Else a gateway has dropped Last-Event-ID, or the server no longer keeps the first events."""
     cursor = Cursor(from_start=False, start="-1", joined=True)
-    assert cursor.admit(name, "{}", f"{START}-0")
+    assert cursor.admit(name, "{}", event_id)
     assert gap is cursor.gap
