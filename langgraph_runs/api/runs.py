@@ -31,6 +31,7 @@ __all__ = [
     "join_request",
     "list_runs",
     "list_marked_runs",
+    "metadata_of_start",
     "start_request",
     "stream_path",
     "stream_request",
@@ -249,6 +250,11 @@ def created_run(response: Response, thread_id: Optional[str]) -> MarkedRun:
 
 def _marked(run: Run, value: Any) -> MarkedRun:
     return MarkedRun(run, marker_in(value), is_in_metadata(value), has_metadata(value))
+
+
+def metadata_of_start(request: Request) -> Any:
+    """Return the metadata in a `start_request`, which a server gives to a thread that it creates for the run."""
+    return parse(request.body).get("metadata")
 
 
 def create_batch_request(body: bytes, options: CommonOptions = NO_OPTIONS, *, headers: Mapping[str, str]) -> Request:

@@ -15,6 +15,7 @@ from .execution import (
     is_transient,
     may_lack_route,
     states_absence,
+    states_no_route,
 )
 from .foreign import is_foreign, is_from_signal_handler, raise_foreign, with_causes
 from .retry import Retrier, RetryBudget, RetryDetails, RetryPolicy, at_moments, polling_wait
@@ -46,6 +47,7 @@ __all__ = [
     "polling_wait",
     "raise_foreign",
     "states_absence",
+    "states_no_route",
     "user_code",
     "with_causes",
 ]

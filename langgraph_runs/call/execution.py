@@ -32,6 +32,7 @@ __all__ = [
     "is_transient",
     "may_lack_route",
     "states_absence",
+    "states_no_route",
 ]
 
 #: Statuses with which a server, or a gateway before it, refuses or redirects a request without executing it. Any other error status
@@ -56,6 +57,11 @@ _NAMES_THE_ABSENT = re.compile(r"\b(threads?|runs?|assistants?|crons?|items?)\b"
 #: A 404 of a gateway, or for an unknown route, is about a page or a path, or is markup.
 _IS_ABOUT_A_PAGE = re.compile(
     r"[/<>]|\b(routes?|ur[il]s?|paths?|pages?|endpoints?|methods?|hosts?|upstreams?|backends?|services?|servers?|applications?)\b",
+    re.IGNORECASE,
+)
+#: What frameworks say of an unknown route, in the language of HTTP.
+_SAYS_NO_ROUTE = re.compile(
+    r"(404:? ?)?((page|route|url|endpoint|resource) )?not found\.?|method not allowed\.?|not implemented\.?|cannot (get|post) \S+",
     re.IGNORECASE,
 )
 
@@ -166,6 +172,19 @@ def may_lack_route(error: LangGraphRunsError) -> bool:
     A 404 may also be about the thread or the run (see `states_absence`), or come from a gateway.
     """
     return isinstance(error, APIStatusError) and error.status_code in _NO_ROUTE
+
+
+def states_no_route(error: LangGraphRunsError) -> bool:
+    """Return True if *error* is what web frameworks say of a route that they do not have, or a gateway of a path.
+
+    >>> [states_no_route(APIStatusError(text, status_code=404)) for text in ("Not Found", "Thread 0d9f not found")]
+    [True, False]
+    """
+    return (
+        isinstance(error, APIStatusError)
+        and error.status_code in (*_NO_ROUTE, 501)
+        and _SAYS_NO_ROUTE.fullmatch(error.message.strip()) is not None
+    )
 
 
 def states_absence(error: LangGraphRunsError) -> bool:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, TypeVar, Uni
 import attrs
 
 from .. import api
-from ..call import Scope
+from ..call import Scope, states_absence, states_no_route
 from ..errors import (
+    APIStatusError,
     CreateUncertainError,
     DeadlineExceededError,
     InternalServerError,
+    NotFoundError,
     ResponseDecodeError,
 )
 from ..http import Request, Response, Transport
@@ -96,15 +98,18 @@ class RunStarter:
             outcome = self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only, started=True)
             return attrs.evolve(outcome, run=outcome.run and attrs.evolve(outcome.run, replayed=run.replayed))
         if start.thread_id is not None and self.traits.names_run_in_wait is False and start.survives_disconnect:
-            run = self.create(attrs.evolve(start, request=api.create_instead_of_wait(start.request)), scope)
-            return self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only, started=True)
+            return self._create_and_join(start, scope)
 
         def find() -> Optional[Run]:
             return self._find_after_wait(start, scope)
 
         try:
             first = self._send(start, scope, recover=start.survives_disconnect)
-        except InternalServerError as error:
+        except APIStatusError as error:
+            if start.thread_id is not None and states_no_route(error):
+                return self._wait_without_route(start, scope)
+            if not isinstance(error, InternalServerError):
+                raise
             # Some servers respond to a wait with status 500 if the run fails.
             failed = self._run_after_500(start, error, scope)
             if failed is None:
@@ -120,6 +125,23 @@ class RunStarter:
         outcome = self.waiter.finish(first, scope, options=start.options, find=find, started=started)
         if outcome.run is not None:
             self.traits.note_strategy(outcome.run.multitask_strategy)
+        return outcome
+
+    def _create_and_join(self, start: PreparedStart, scope: Scope) -> RunOutcome:
+        """Create the run of a wait, and join it."""
+        run = self.create(attrs.evolve(start, request=api.create_instead_of_wait(start.request)), scope)
+        return self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only, started=True)
+
+    def _wait_without_route(self, start: PreparedStart, scope: Scope) -> RunOutcome:
+        """Create the run of a wait and join it, on a server that may have no route for a wait.
+
+        A gateway may have sent the 404, after it has passed the wait on: then the run is there.
+        """
+        run = self._find_after_wait(start, scope)
+        if run is not None:
+            return self.waiter.join(run.thread_id, run.run_id, scope, start.options.headers_only, started=True)
+        outcome = self._create_and_join(start, scope)
+        self.traits.names_run_in_wait = False
         return outcome
 
     def find(self, start: PreparedStart, scope: Scope) -> Optional[Run]:
@@ -176,6 +198,14 @@ class RunStarter:
                 )
 
         if start.key is None:
+            try:
+                return send_once(start.request, True)
+            except NotFoundError as error:
+                if not (start.own_thread and states_absence(error) and "assistant" not in error.message.lower()):
+                    raise
+            # The server does not create threads with their runs.
+            metadata = api.metadata_of_start(start.request)
+            api.create_thread(self.transport, scope, start.options.headers_only, thread_id=start.thread_id, metadata=metadata)
             return send_once(start.request, True)
         keyed: KeyedStart[R] = KeyedStart(
             self.transport, self.traits, start, scope, send_once, repeat_refused=self.creator.repeat_refused

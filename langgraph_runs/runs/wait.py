@@ -11,7 +11,7 @@ from typing import Any, Callable, Mapping, NamedTuple, NoReturn, Optional, Union
 import attrs
 
 from .. import api
-from ..call import Scope, polling_wait
+from ..call import Scope, polling_wait, states_no_route
 from ..errors import (
     APIConnectionError,
     APIStatusError,
@@ -57,7 +57,7 @@ class _Joined(NamedTuple):
 
     #: None if the run has ended, and no response could be read.
     result: Optional[_Result]
-    #: The run, if it was requested after the last failure and has ended.
+    #: The run, if it was requested after the last failure, or in place of a join, and has ended.
     run: Optional[Run]
     #: The failure of the last join, if there is no result.
     error: Optional[LangGraphRunsError] = None
@@ -65,7 +65,9 @@ class _Joined(NamedTuple):
     @property
     def status(self) -> object:
         """The status for the log line of the call."""
-        return type(self.error).__name__ if self.result is None else self.result.status
+        if self.result is not None:
+            return self.result.status
+        return "not joined" if self.error is None else type(self.error).__name__
 
 
 class RunWaiter:
@@ -201,8 +203,11 @@ class RunWaiter:
             except (APIStatusError, APIConnectionError) as error:
                 scope.check(error)
                 scope.identify(error)  # before the request for the run
-                run = self._run_after(error, scope)
+                lacks_route = states_no_route(error)
+                run = self._polled_run(scope) if lacks_route else self._run_after(error, scope)
                 scope.attempts = sent  # the request for the run has counted its own
+                if lacks_route and run is not None:
+                    return _Joined(None, run)
                 if run is not None and run.finished and run.status != "success":
                     return _Joined(None, run, error)  # some servers respond with an error status for a failed run
                 if run is not None and not run.finished:
@@ -221,6 +226,17 @@ class RunWaiter:
                 retrier.succeeded()
                 return _Joined(result, None)
             scope.sleep(seconds)
+
+    def _polled_run(self, scope: Scope) -> Optional[Run]:
+        """Return the run when it has ended, for a server that may have no route for a join; None if it does not show the run."""
+        thread_id, run_id, rounds = scope.thread_id, scope.run_id, 0
+        assert thread_id is not None and run_id is not None
+        while True:
+            run = scope.unless_failed(lambda: api.get_run(self._transport, scope, thread_id, run_id), None)
+            if run is None or run.finished:
+                return run
+            rounds += 1
+            scope.sleep(polling_wait(rounds))
 
     def _run_after(self, error: LangGraphRunsError, scope: Scope) -> Optional[Run]:
         """Return the run as it is after a wait or a join has failed with *error*; None if that is not known or says nothing.

@@ -28,6 +28,7 @@ from langgraph_runs.call.execution import (
     is_transient,
     may_lack_route,
     states_absence,
+    states_no_route,
 )
 from langgraph_runs.errors import status_error
 from langgraph_runs.http.headers import error_text
@@ -230,3 +231,21 @@ def test_other_failures_are_no_timeouts(error: LangGraphRunsError) -> None:
 def test_a_server_may_lack_the_route_of_a_request(error: LangGraphRunsError, expected: bool) -> None:
     """It says so with 404 or 405; without a response nothing is known."""
     assert expected is may_lack_route(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"),
+    [
+        (404, "Not Found", True),
+        (404, "404 page not found", True),
+        (404, "Cannot POST /threads/t/runs/wait", True),
+        (405, "Method Not Allowed", True),
+        (501, "Not Implemented", True),
+        (404, "Thread with ID t not found", False),
+        (404, "default backend - 404", False),
+        (500, "Not Found", False),
+        (422, "Not Found", False),
+    ],
+)
+def test_what_a_server_says_of_a_route_that_it_does_not_have(status: int, text: str, expected: bool) -> None:
+    assert expected is states_no_route(APIStatusError(text, status_code=status))

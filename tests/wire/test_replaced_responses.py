@@ -258,3 +258,59 @@ def test_a_map_finds_a_pause_that_only_the_thread_shows(connect: Connect) -> Non
     with Between(paused, lambda request, own: plain if WAIT.match(f"{request.method} {request.path}") else None) as server:
         result = next(iter(connect(server.url).runs.map("agent", [{"n": 1}])))
         assert result.paused and result.thread_id in server.threads
+
+
+JOIN = re.compile(r"GET /threads/[^/]+/runs/[^/]+/join$")
+
+
+@pytest.mark.parametrize("status, text", [(404, "Not Found"), (405, "Method Not Allowed"), (501, "Not Implemented")])
+@pytest.mark.parametrize("lacks", ["wait", "join", "both"])
+def test_a_server_without_the_route_of_a_wait_or_a_join(connect: Connect, lacks: str, status: int, text: str) -> None:
+    """The run is created, and the server is asked how it is until it has ended."""
+
+    class Lacks(FakeLangGraph):
+        def choose(self, method: str, path: str) -> ReplySource:
+            line = f"{method} {path}"
+            if (WAIT.match(line) and lacks != "join") or (JOIN.match(line) and lacks != "wait"):
+                return reply_json(status, {"detail": text})
+            return super().choose(method, path)
+
+    with Lacks(program) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id
+        assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
+        assert {"n": 2} == client.runs.wait(None, "agent", input={"n": 2})
+        with pytest.raises(RunFailedError, match="no ink"):
+            client.runs.wait(thread_id, "agent", input={"n": 1, "fail": True})
+        run = client.runs.create(thread_id, "agent", input={"n": 3})
+        assert {"n": 3} == client.runs.join(thread_id, run.run_id)
+        assert 4 == len(server.created)
+
+
+def test_a_404_of_a_gateway_that_passed_the_wait_on_makes_no_second_run(connect: Connect) -> None:
+    absent = once(WAIT, reply_json(404, {"detail": "Not Found"}))
+    with Between(program, absent) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id
+        assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
+        assert 1 == len(server.created)
+
+
+@pytest.mark.parametrize("way", ["wait", "stream", "map"])
+def test_a_server_that_creates_no_threads_with_their_runs(connect: Connect, way: str) -> None:
+    class Ignores(FakeLangGraph):
+        def _create(self, request: Request, thread_id: Optional[str], body: Any) -> Any:
+            return super()._create(request, thread_id, {**body, "if_not_exists": "reject"})
+
+        def error(self, status: int, text: str) -> Reply:
+            return super().error(status, text.replace("Thread or assistant", "Thread"))
+
+    with Ignores(program) as server:
+        client = hasty(connect(server.url))
+        if way == "wait":
+            assert {"n": 1} == client.runs.wait(None, "agent", input={"n": 1})
+        elif way == "stream":
+            assert {"n": 1} == list(client.runs.stream(None, "agent", input={"n": 1}))[-1].data
+        else:
+            assert [{"n": 1}] == [result.values for result in client.runs.map("agent", [{"n": 1}])]
+        assert 1 == len(server.created) and {} == dict(server.threads)
