@@ -33,6 +33,7 @@ EXCEPTIONS: Dict[str, str] = {
     "connections: wire/test_sharing.py, wire/test_instrumentation.py, wire/test_time.py, wire/test_interrupts.py": """
         http.connect http.connection http.pooled_response http.session_factory""",
     "proxies: wire/test_socks.py": "http.socks_handshake",
+    "wire/test_adapter_retries.py": "http.adapter_retries",
     "how a run is created, once: wire/test_once.py, wire/test_batches.py, server/test_cuts.py": """
         resources.run_starts runs.create_batch runs.create_once runs.request_marker runs.start
         runs.starter""",

@@ -10,6 +10,8 @@ import queue
 import threading
 from typing import Any, Callable, List, Optional, Tuple
 
+from ..call import start_thread
+
 __all__ = ["DaemonThreadPool"]
 
 
@@ -43,12 +45,10 @@ class DaemonThreadPool:
         with self._lock:
             if self._idle <= 0 and len(self._threads) < self._max_workers:
                 thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # the interpreter is shutting down: the existing threads do the work
-                    self._idle -= 1
-                else:
+                if start_thread(thread):
                     self._threads.append(thread)
+                else:
+                    self._idle -= 1  # the existing threads do the work
             else:
                 self._idle -= 1
             has_threads = bool(self._threads)

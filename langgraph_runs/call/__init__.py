@@ -17,7 +17,7 @@ from .execution import (
     states_absence,
     states_no_route,
 )
-from .foreign import is_foreign, is_from_signal_handler, raise_foreign, with_causes
+from .foreign import is_foreign, is_from_signal_handler, raise_foreign, start_thread, with_causes
 from .retry import Retrier, RetryBudget, RetryDetails, RetryPolicy, at_moments, polling_wait
 from .scope import SIGNAL_INTERVAL, Scope
 from .user_errors import UserCodeError, user_code
@@ -46,6 +46,7 @@ __all__ = [
     "may_lack_route",
     "polling_wait",
     "raise_foreign",
+    "start_thread",
     "states_absence",
     "states_no_route",
     "user_code",

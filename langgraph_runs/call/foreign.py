@@ -11,10 +11,11 @@ import inspect
 import os
 import signal
 import sys
+import threading
 from types import FrameType, TracebackType
 from typing import Any, Callable, FrozenSet, Iterator, List, Optional, Tuple, Type
 
-__all__ = ["is_foreign", "is_from_signal_handler", "raise_foreign", "with_causes"]
+__all__ = ["is_foreign", "is_from_signal_handler", "raise_foreign", "start_thread", "with_causes"]
 
 #: The packages whose code carries out a call. Its exceptions are results of the call's operations.
 _LIBRARIES: FrozenSet[str] = frozenset(
@@ -158,3 +159,18 @@ def _is_being_handled(error: BaseException) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def start_thread(thread: threading.Thread) -> bool:
+    """Start *thread*. Return False if the system or the interpreter, which may be ending, allows no further thread.
+
+    If a signal handler interrupts the start of a thread, `threading` may raise a ``KeyError`` in place of its exception.
+    """
+    try:
+        thread.start()
+    except (KeyError, RuntimeError) as error:
+        raise_foreign(error, foreign=is_from_signal_handler)  # `Thread.start` may be replaced by code of others
+        if isinstance(error, KeyError):
+            raise
+        return False
+    return True

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 
 from urllib3.util.wait import wait_for_write
 
-from ..call import Scope, raise_foreign
+from ..call import Scope, raise_foreign, start_thread
 from .exchange import Exchange
 from .socks_handshake import request_connection
 
@@ -139,9 +139,7 @@ def _resolve(host: str, port: int, scope: Scope, end: Optional[float]) -> List[A
         except (OSError, UnicodeError) as error:
             result.put(error)
 
-    try:
-        threading.Thread(target=look_up, name="langgraph_runs name lookup", daemon=True).start()
-    except RuntimeError:  # the interpreter is shutting down, and cannot start a thread
+    if not start_thread(threading.Thread(target=look_up, name="langgraph_runs name lookup", daemon=True)):
         look_up()
     while True:
         try:

@@ -105,7 +105,7 @@ def _tls_remedy(error: ssl.SSLError) -> str:
 
 def _sent(error: BaseException, exchange: Exchange) -> Optional[bool]:
     if exchange.phase == Exchange.CONNECTING:
-        return False
+        return None if exchange.was_sent else False
     if exchange.phase == Exchange.RESPONDED:
         return True
     if exchange.phase == Exchange.UNKNOWN:

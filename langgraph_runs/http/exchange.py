@@ -17,12 +17,20 @@ class Exchange:
     request. A connection belongs to the exchange that is set on it. If that is None, it is not in use.
     """
 
-    __slots__ = ("connect_by", "connect_timeout", "idle_limit", "phase", "read_timeout", "scope")
+    __slots__ = ("connect_by", "connect_timeout", "idle_limit", "may_repeat", "phase", "read_timeout", "scope", "was_sent")
 
     #: Phases, in order. UNKNOWN: the request goes through a connection that is not this package's.
     UNKNOWN, CONNECTING, SENDING, RESPONDED = range(4)
 
-    def __init__(self, scope: Scope, *, connect_timeout: Optional[float], read_timeout: Optional[float], idle_limit: float) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        *,
+        connect_timeout: Optional[float],
+        read_timeout: Optional[float],
+        idle_limit: float,
+        may_repeat: bool = True,
+    ) -> None:
         self.scope = scope
         #: Seconds for name lookup, connecting and the TLS handshake, over all addresses together. None: no limit.
         self.connect_timeout = connect_timeout
@@ -30,6 +38,10 @@ class Exchange:
         self.read_timeout = read_timeout
         #: A connection that was idle for more seconds than this is not used.
         self.idle_limit = idle_limit
+        #: False if the adapter of a user's session must not send the request again: it creates something.
+        self.may_repeat = may_repeat
+        #: True if such an adapter has sent the request before.
+        self.was_sent = False
         self.phase = Exchange.UNKNOWN
         #: The monotonic time at which the connection must be there, a proxy's tunnel and TLS included. None: no limit.
         self.connect_by: Optional[float] = None

@@ -19,6 +19,7 @@ import urllib3
 from urllib3.connectionpool import HTTPConnection, HTTPSConnection  # type: ignore[attr-defined]
 from urllib3.exceptions import ClosedPoolError
 
+from .adapter_retries import limited_retries
 from .connection import LimitedConnection, PlainConnection, TLSConnection
 from .exchange import Exchange
 
@@ -151,6 +152,7 @@ class _Pool:
         exchange = getattr(options.get("timeout"), "exchange", None)
         if exchange is not None:
             options["pool_timeout"] = exchange
+            options["retries"] = limited_retries(options.get("retries"), exchange)
             if issubclass(self.ConnectionCls, LimitedConnection):
                 options["timeout"] = _NO_TIMEOUT
         return super().urlopen(*args, **options)  # type: ignore[misc]

@@ -296,6 +296,7 @@ class Transport:
             connect_timeout=settings.connect_timeout,
             read_timeout=settings.read_timeout,
             idle_limit=_IDLE_CREATE if request.creates else _IDLE,
+            may_repeat=not request.creates,
         )
         place = url = self._base + request.path
         if request.query:

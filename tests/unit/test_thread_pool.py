@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from typing import Any, List
+from typing import Any, List, Type
 
 import pytest
 
@@ -83,3 +84,28 @@ def test_a_thread_whose_start_was_interrupted_ends_with_the_others(monkeypatch: 
         thread.join(PROMPT)
     assert not any(thread.is_alive() for thread in started)
     assert time.monotonic() - began < 4.0, "the pool has waited in vain for a thread"
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, RuntimeError])
+def test_what_a_signal_handler_raises_while_a_thread_starts_reaches_the_caller(
+    monkeypatch: pytest.MonkeyPatch, kind: Type[Exception]
+) -> None:
+    """`threading` raises a KeyError in its place if the thread runs already."""
+
+    def handler(*_: Any) -> None:
+        raise kind("a job limit")
+
+    def start(_: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except TimeoutError:
+            dict[str, int]()["a thread that runs"]
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    pool = DaemonThreadPool(2, "test-pool")
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(kind, match="a job limit"):
+            pool.submit(int, 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
