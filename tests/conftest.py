@@ -64,6 +64,29 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        items[:] = slow_first(items, worker["workercount"])
+
+
+def slow_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """The tests in such an order that each process begins with its share of the slow ones.
+
+    With ``worksteal`` each process is given an equal part of the list. One that began a slow test as the last would let the
+    others wait for it.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    ordered: list[pytest.Item] = []
+    for left in range(processes, 0, -1):
+        size, first = (len(slow) + len(others)) // left, len(slow) // left
+        ordered += slow[:first] + others[: size - first]
+        del slow[:first], others[: size - first]
+    return ordered
+
+
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()

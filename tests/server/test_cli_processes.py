@@ -244,6 +244,7 @@ def test_a_command_does_nothing_while_another_holds_its_lock(
     assert 1 == len(client.runs.list(thread_id))
 
 
+@pytest.mark.slow
 def test_a_batch_continues_after_a_kill(run: Commands, client: Client, tmp_path: Path, new_id: str) -> None:
     """Killed twice in the middle: in the end each input has one line and one run, and no line is half."""
     inputs, out, ledger = tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "jobs.sqlite"

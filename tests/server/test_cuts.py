@@ -90,6 +90,7 @@ def spread(count: int, length: int) -> list[int]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["fin", "rst"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_run_is_started_once_wherever_the_connection_breaks(
@@ -139,6 +140,7 @@ def test_a_run_is_started_once_wherever_the_connection_stalls(
         in_parallel(one, faults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("seed", range(3))
 def test_no_run_is_lost_or_doubled_when_every_request_may_break(client: Client, server: DevServer, way: str, seed: int) -> None:
@@ -262,6 +264,7 @@ def numbered(server: DevServer, seed: int) -> tuple[int, int, list[int]]:
         return count, sum(turn.fired for turn in proxy.turns), seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [range(start, start + 10) for start in range(0, 50, 10)], ids=lambda seeds: f"from {seeds[0]}")
 def test_no_event_is_lost_doubled_or_moved(server: DevServer, seeds: range) -> None:
     """Bursts and paced events, hundreds to thousands, each over several cuts: every number once, in order."""
@@ -294,6 +297,7 @@ def words(seed: int, count: int) -> str:
     return " ".join(rng.choice(("a", "b", "the", "the the", "word", "7")) for _ in range(count))
 
 
+@pytest.mark.slow
 def test_tokens_survive_cuts(server: DevServer, client: Client) -> None:
     """Chat tokens of messages-tuple joined are the whole message, for each of twenty seeds, equal ones in one millisecond too."""
 

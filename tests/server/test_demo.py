@@ -68,6 +68,7 @@ def servers(place: Path) -> Dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_demo_in_a_pipe(environment: Dict[str, str], tmp_path: Path) -> None:
     """It ends well within twenty seconds, says what it does, and each thing that it promises is there."""
     begun = time.monotonic()
@@ -93,6 +94,7 @@ def test_the_demo_in_a_pipe(environment: Dict[str, str], tmp_path: Path) -> None
         assert re.search(expected, shown), f"not shown: {expected}\n{shown}"
 
 
+@pytest.mark.slow
 def test_tokens_are_shown_one_by_one_on_a_terminal(environment: Dict[str, str], tmp_path: Path) -> None:
     """They arrive over a second or so, not in one go; commands stand out."""
     main, other = pty.openpty()
@@ -119,6 +121,7 @@ def test_tokens_are_shown_one_by_one_on_a_terminal(environment: Dict[str, str], 
     assert b"Traceback" not in seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["Start a LangGraph", "Connect to it", "Here is a", "Cancel a run"])
 def test_ctrl_c_ends_the_demo_with_130_and_no_message(at: str, environment: Dict[str, str], tmp_path: Path) -> None:
     """At any moment; the whole group gets the signal, as from a terminal."""

@@ -294,6 +294,7 @@ def test_a_failure_is_shown_until_the_run_is_tried_again(visitor: Visitor) -> No
     assert [WEATHER] == [one["text"] for one in visitor.state()["messages"] if one["role"] == "user"]
 
 
+@pytest.mark.slow
 def test_the_chats_of_a_session_are_listed(site: Site) -> None:
     """Newest first, with the first message, and the status of the last run; those of another session are not."""
     visitor, other = Visitor(site), Visitor(site)

@@ -85,6 +85,7 @@ def test_parquet(agent: DevServer, tmp_path: Path) -> None:
     assert 0 == threads_left(agent)
 
 
+@pytest.mark.slow
 @needs("distributed")
 def test_dask(agent: DevServer, tmp_path: Path) -> None:
     """On two worker processes, from a program of its own."""
@@ -109,6 +110,7 @@ def test_dask(agent: DevServer, tmp_path: Path) -> None:
     assert 0 == threads_left(agent)
 
 
+@pytest.mark.slow
 @needs("celery")
 def test_celery(agent: DevServer, tmp_path: Path) -> None:
     """With a broker of files and a worker of two processes; a portion that is sent twice is run once."""

@@ -144,6 +144,7 @@ def test_headers_reach_the_server(start: Way, thread_id: str) -> None:
     assert "from-the-caller" == run.request_id
 
 
+@pytest.mark.slow
 def test_params_reach_the_server(start: Way, thread_id: str) -> None:
     """A query parameter that makes the server answer 500 does so, and no run is created."""
     with pytest.raises(InternalServerError) as caught:

@@ -477,6 +477,7 @@ def test_a_stateless_run_that_was_cancelled_is_told_when_it_is_kept(client: Clie
 # -- which run's values
 
 
+@pytest.mark.slow
 def test_an_older_run_has_its_own_values(ending_server: DevServer, tmp_path: Path) -> None:
     """Joining each run of a thread gives what that run had made, not what the thread holds now; a failure or a pause stays one."""
     gate, run_ids = Gate(tmp_path / "gate"), {}
@@ -694,6 +695,7 @@ def readers(client: Client, gate: Gate, pool: ThreadPoolExecutor) -> dict[str, t
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mortal", [False], indirect=True, ids=["memory"])
 @pytest.mark.parametrize("back", [False, True], ids=["away", "restarted"])
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
@@ -728,6 +730,7 @@ def test_a_server_that_dies_with_the_run(mortal: DevServer, tmp_path: Path, sign
     witness.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mortal", [True], indirect=True, ids=["persistent"])
 def test_a_server_that_takes_the_run_up_again(mortal: DevServer, tmp_path: Path) -> None:
     """A run that a restarted server runs again is waited for to its true end; a stream that lost its events says so."""

@@ -57,6 +57,7 @@ def test_calls_need_no_further_thread(here: Place) -> None:
     assert [True, "", "", "", ""] == run(here, NO_THREADS, script)
 
 
+@pytest.mark.slow
 def test_without_file_descriptors_each_call_raises_an_error_of_the_package(here: Place) -> None:
     """And works again when there is one. The server was certainly not reached."""
     script = """

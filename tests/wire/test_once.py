@@ -118,6 +118,7 @@ def faults(request: int, answer: int, *, reset: bool) -> Iterator[Fault]:
         yield cut_response(count, reset=reset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(3))
 @pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
 @pytest.mark.parametrize("way", ["create", "wait", "stream"])
@@ -139,6 +140,7 @@ def test_a_fault_at_every_byte(connect: Connect, way: str, reset: bool, share: i
     assert 0 == uncertain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["create", "wait", "stream"])
 def test_a_stall_anywhere(connect: Connect, way: str) -> None:
     """Silence in the middle of a request or of its response is a dead connection like any other."""

@@ -741,6 +741,7 @@ def failed(client: Client) -> None:
     list(client.runs.stream(THREAD_ID, "agent"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="sockets are counted in /proc")
 def test_500_streams_that_ended_too_early_leave_nothing(connect: Connect) -> None:
     """After 500 streams, broken off in every way in turn: not a socket and not a thread more than before."""
@@ -803,6 +804,7 @@ def _others(server: ScriptedServer) -> int:
 LIMITS = {"silent": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="sockets are counted in /proc")
 @pytest.mark.parametrize("kind", ["good", "cut", "silent", "refused", "dropped"])
 def test_no_call_leaves_a_socket(connect: Connect, kind: str) -> None:
@@ -838,6 +840,7 @@ def test_a_client_without_references_closes_its_connections() -> None:
         server.wait_closed()
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_many_events(connect: Connect) -> None:
     """What a stream remembers does not grow with the number of its events."""
     import tracemalloc
