@@ -34,6 +34,8 @@ class CommonOptions:
     @property
     def headers_only(self) -> CommonOptions:
         """Return the options for a further request of the same call, to another endpoint: the headers only."""
+        if self.timeout is ... and self.signal is None and not self.params:
+            return self
         return CommonOptions(..., None, self.headers, [])
 
     def with_header(self, name: str, value: str) -> CommonOptions:
