@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NoReturn, Optional
 
 __all__ = ["SIGNAL_INTERVAL", "AbortController", "AbortSignal", "acquire"]
 
@@ -77,6 +77,15 @@ class AbortSignal:
             self._reasons.append(reason)
         for key in list(self._callbacks):
             self._call(key)
+
+    def __copy__(self) -> AbortSignal:
+        return self  # a copy would not fire
+
+    def __deepcopy__(self, _: Any) -> AbortSignal:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an AbortSignal works in its own process only: cancel the run, or give the call a timeout")
 
     def __repr__(self) -> str:
         return f"<AbortSignal {'aborted' if self.aborted else 'waiting'}>"

@@ -136,7 +136,7 @@ def _resolve(host: str, port: int, scope: Scope, end: Optional[float]) -> List[A
     def look_up() -> None:
         try:
             result.put(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:
+        except BaseException as error:  # also that of a guard against sockets: the caller waits for it
             result.put(error)
 
     if not start_thread(threading.Thread(target=look_up, name="langgraph_runs name lookup", daemon=True)):
@@ -150,7 +150,7 @@ def _resolve(host: str, port: int, scope: Scope, end: Optional[float]) -> List[A
                 raise TimeoutError(f"no address for the name {host} in time") from None
     if isinstance(found, UnicodeError):
         raise socket.gaierror(f"{host!r} is not a host name: {found}")
-    if isinstance(found, OSError):
+    if isinstance(found, BaseException):
         raise found
     return list(found)
 

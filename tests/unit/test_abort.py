@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
 import threading
 from types import FrameType
@@ -187,3 +189,18 @@ def test_an_abort_that_is_interrupted_can_be_repeated(line: int) -> None:
     controller.abort("second")
     assert controller.signal.aborted
     assert [controller.signal.reason] == reasons
+
+
+def test_a_copy_of_a_signal_fires_too() -> None:
+    """As ``copy.deepcopy`` and ``dataclasses.asdict`` make of options. A process that unpickled one would wait in vain."""
+    controller = AbortController()
+    copies = [
+        copy.deepcopy({"signal": controller.signal})["signal"],
+        copy.copy(controller.signal),
+        copy.deepcopy(controller).signal,
+    ]
+    controller.abort("enough")
+    assert ["enough"] * 3 == [one.reason for one in copies]
+    for item in (controller, controller.signal):
+        with pytest.raises(TypeError, match="its own process only"):
+            pickle.dumps(item)

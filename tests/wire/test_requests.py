@@ -1147,3 +1147,16 @@ def test_a_response_that_comes_before_the_request_was_sent_is_read(
         done.set()
         thread.join()
     assert (status, 1) == (caught.value.status_code, caught.value.attempts)
+
+
+def test_what_stops_a_name_lookup_reaches_the_caller_at_once(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guard against sockets in tests raises an error of its own class, and so does a machine without memory."""
+
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError("a test tried to use a socket")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="tried to use a socket"):
+        connect("http://server.test").ok()
+    assert time.monotonic() - began < 3
