@@ -9,7 +9,7 @@ from typing import Any
 
 from urllib3.util.retry import Retry
 
-from ..call import raise_foreign
+from ..call import is_foreign, is_from_signal_handler, raise_foreign
 from ..errors import AbortedError, DeadlineExceededError
 from .exchange import Exchange
 
@@ -59,7 +59,7 @@ class _Limited:
         if exchange.phase > Exchange.CONNECTING:
             exchange.was_sent = exchange.scope.may_have_been_executed = True
         if error is not None:
-            raise_foreign(error)
+            raise_foreign(error, foreign=is_foreign if exchange.phase > Exchange.CONNECTING else is_from_signal_handler)
             if exchange.scope.ending_error() is not None:
                 raise error
         return super().increment(method, url, response, error, *more, **named)  # type: ignore[misc]

@@ -12,7 +12,7 @@ from typing import Optional, Sequence
 import requests
 import urllib3
 
-from ..call import UserCodeError, is_foreign, is_from_signal_handler, raise_foreign, with_causes
+from ..call import UserCodeError, is_from_signal_handler, raise_foreign, with_causes
 from ..errors import APIConnectionError, APITimeoutError, LangGraphRunsError, RequestInfo, ResponseDecodeError, status_error
 from .exchange import Exchange
 
@@ -57,9 +57,10 @@ def translate(error: BaseException, exchange: Exchange, info: RequestInfo) -> Ba
         raise_foreign(error, foreign=is_from_signal_handler)
     except LangGraphRunsError as own:
         raise UserCodeError(own) from None
-    # Until a connection of this package has the request, code of the user's session sends it, and says what happened to it.
-    foreign = is_from_signal_handler if exchange.phase == Exchange.UNKNOWN else is_foreign
-    raise_foreign(error, but=_REPORTS, foreign=foreign)
+    # Until a connection of this package has the request, code of the user's session sends it, and says what happened to it. In
+    # connecting, code of others may take part too, such as an `ssl.SSLContext` in Python, which checks certificates.
+    if exchange.phase > Exchange.CONNECTING:
+        raise_foreign(error, but=_REPORTS)
     ending = scope.ending_error()
     if ending is not None:
         ending.request = info

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Dict, NamedTuple
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from langgraph_runs import (
     AbortController,
@@ -27,6 +29,9 @@ from langgraph_runs.testing import FakeRuns, fake_server, succeeds
 from .tls import Front
 
 trustme = pytest.importorskip("trustme", reason="trustme, which makes certificates, is not installed")
+
+
+TWICE = RetryPolicy(attempts=2, wait_initial=0.001)
 
 
 class Certificates(NamedTuple):
@@ -101,6 +106,28 @@ def test_a_stream_over_tls_is_resumed_after_a_cut(fake: FakeRuns, secure: Front,
             fake.script(succeeds({"a": 1}, events=[("custom", n) for n in range(20)]).cut_after(3).cut_after(9))
             events = client.runs.stream(client.threads.create().thread_id, "agent", stream_mode="custom")
             assert list(range(20)) == [event.data for event in events if event.mode == "custom"]
+
+
+class Verifying(ssl.SSLContext):
+    """As truststore's on Windows and macOS, which asks the system, and raises in Python."""
+
+    def wrap_socket(self, *args: Any, **options: Any) -> Any:
+        raise ssl.SSLCertVerificationError("certificate verify failed: the system does not know the authority")
+
+
+class OwnAdapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=Verifying(ssl.PROTOCOL_TLS_CLIENT), **options)
+
+
+def test_a_context_in_python_says_what_happened_to_the_connection(secure: Front) -> None:
+    """It is code of others, whose errors are results of connecting."""
+    session = requests.Session()
+    session.mount("https://", OwnAdapter())
+    with Client(f"https://127.0.0.1:{secure.port}", api_key=None, session=session, retry=TWICE) as client:
+        with pytest.raises(APIConnectionError, match="the system does not know the authority") as caught:
+            client.ok()
+    assert (False, 2) == (caught.value.sent, caught.value.attempts)
 
 
 def test_an_unknown_authority_is_refused_before_anything_is_sent(fake: FakeRuns, secure: Front) -> None:
