@@ -306,6 +306,7 @@ def crontab() -> tuple[str, str]:
     return found.group(1), found.group(2)
 
 
+@pytest.mark.slow
 def test_the_crontab_of_the_chapter_does_what_it_says(run: Commands, tmp_path: Path, gate: Gate) -> None:
     """Run as cron does: by /bin/sh at home, with the four variables that cron sets. Twice at once."""
     variable, command = crontab()

@@ -251,6 +251,7 @@ JSON = st.recursive(
 NAMED = st.dictionaries(st.sampled_from([*attrs.fields_dict(ThreadState), *attrs.fields_dict(Run)]), JSON, max_size=6)
 
 
+@pytest.mark.slow
 @given(JSON | NAMED | st.lists(NAMED, max_size=2), st.sampled_from([Run, Thread, ThreadState, Assistant, Checkpoint, ServerInfo]))
 def test_any_json_value_is_a_record_or_a_decode_error(value: Any, cls: Any) -> None:
     """No JSON value makes another exception than ResponseDecodeError, whose problems begin with a place."""

@@ -41,11 +41,13 @@ def result_of(system: str, script: str, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", PATCHES)
 def test_all_calls_work(here: Place, system: str) -> None:
     assert dict.fromkeys(CALLS, "") == here.results(sys.executable, "-m", "tests.hosts.other_systems", system, PROBES)
 
 
+@pytest.mark.slow
 def test_each_module_can_be_imported_on_windows() -> None:
     """But those that run in a process of the local server, which Windows does not have."""
     script = """
@@ -79,6 +81,7 @@ def test_the_error_of_a_refused_connection_says_so_on_windows() -> None:
     assert "The connection was refused" in text and "Unknown error" not in text and sent is False
 
 
+@pytest.mark.slow
 def test_a_batch_renames_its_finished_output_on_windows(tmp_path: Path) -> None:
     """Windows renames no open file."""
     (tmp_path / "inputs").write_text('{"n": 1}\n{"n": 2}\n')
@@ -93,6 +96,7 @@ def test_a_batch_renames_its_finished_output_on_windows(tmp_path: Path) -> None:
     assert ["inputs", "out"] == sorted(path.name for path in tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_ledger_lasts_as_long_as_its_process(tmp_path: Path) -> None:
     """Another process sees that the owner of a claim lives, and that it was killed."""
     path = tmp_path / "lock"

@@ -366,6 +366,7 @@ def test_a_fork_while_other_threads_call() -> None:
         assert [f"child{n}" for n in range(20)] == in_process(script, server.url)
 
 
+@pytest.mark.slow
 @forks
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
 def test_a_fork_while_another_thread_makes_the_first_client(delay: float) -> None:
