@@ -339,7 +339,7 @@ def _error_for(outcome: RunOutcome) -> Optional[RunError]:
         if outcome.exact:
             return None
         return RunError(
-            "the run succeeded, but later runs changed its thread and the server does not tell the run's own result",
+            "the run succeeded, but its result is not known: later runs changed its thread, or the server does not show its state",
             run=run,
             **ids,
         )

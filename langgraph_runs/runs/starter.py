@@ -155,9 +155,10 @@ class RunStarter:
         """Return the run of a wait whose response did not name it."""
         if start.thread_id is None:
             return None
+        # Also if the run is not found: the next wait then knows its run from the beginning.
+        self.traits.names_run_in_wait = False
         found = self.find(start, scope)
         if found is not None:
-            self.traits.names_run_in_wait = False
             start.report(found.run_id, found.thread_id)
         return found
 

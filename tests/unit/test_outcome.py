@@ -49,7 +49,7 @@ def state_json(run_id: str = RUN, **changes: Any) -> Any:
         (RunOutcome(status="timeout"), RunTimedOutError, "the server stopped the run: it took longer than the server allows"),
         (RunOutcome(status="exploded"), RunError, "the run ended with status 'exploded', which this library does not know"),
         (RunOutcome(status="", values=1), RunError, "the run ended with status '', which this library does not know"),
-        (RunOutcome(status="success", exact=False), RunError, "the run succeeded, but later runs changed its thread"),
+        (RunOutcome(status="success", exact=False), RunError, "the run succeeded, but its result is not known"),
     ],
 )
 def test_every_end_but_success_is_an_error(outcome: RunOutcome, cls: Any, text: str) -> None:

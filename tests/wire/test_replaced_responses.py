@@ -10,7 +10,7 @@ from typing import Any, Callable, Optional
 
 import pytest
 
-from langgraph_runs import Client, NotFoundError, RunFailedError
+from langgraph_runs import Client, NotFoundError, RunError, RunFailedError
 from langgraph_runs.testing.loopback_server import ReplySource
 from langgraph_runs.testing.replies import Item
 
@@ -314,3 +314,22 @@ def test_a_server_that_creates_no_threads_with_their_runs(connect: Connect, way:
         else:
             assert [{"n": 1}] == [result.values for result in client.runs.map("agent", [{"n": 1}])]
         assert 1 == len(server.created) and {} == dict(server.threads)
+
+
+def test_a_wait_whose_run_cannot_be_found_lets_the_next_one_create_its_run_first(connect: Connect) -> None:
+    """The server shows neither the run of a wait nor the metadata of runs."""
+
+    class Silent(FakeLangGraph):
+        def run_json(self, run: FakeRun) -> dict[str, Any]:
+            return {name: value for name, value in super().run_json(run).items() if name not in ("metadata", "kwargs")}
+
+        def _located(self, reply: Reply, run: FakeRun, then: Optional[str]) -> Reply:
+            return reply
+
+    with Silent(program) as server:
+        client = hasty(connect(server.url))
+        thread_id = client.threads.create().thread_id
+        with pytest.raises(RunError, match="the response does not name the run"):
+            client.runs.wait(thread_id, "agent", input={"n": 1})
+        assert {"n": 2} == client.runs.wait(thread_id, "agent", input={"n": 2})
+        assert 2 == len(server.created)
