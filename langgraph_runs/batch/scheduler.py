@@ -15,7 +15,7 @@ import threading
 from typing import List, Optional, Tuple, Union
 
 from ..call import is_refusal
-from ..errors import AbortedError, InvalidRequestError
+from ..errors import AbortedError, InvalidRequestError, LedgerError
 from ..http import Transport
 from .config import MapConfig
 from .dispatcher import Dispatcher
@@ -130,7 +130,11 @@ class Scheduler:
                 # StopIteration would end the caller's loop silently, as if all inputs had been run.
                 raise RuntimeError("a function that was given to the map raised StopIteration") from error
             except BaseException:
-                self._shut_down()
+                try:
+                    self._shut_down()
+                except LedgerError as error:
+                    # What has ended the map matters more: a signal handler may have raised it because the ledger was locked.
+                    _log.warning("the ledger was not updated at the end of the map: %s", str(error))
                 raise
             self._shut_down()
             self._check_abandoned()

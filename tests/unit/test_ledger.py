@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import signal
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any, Iterator, List
 
@@ -233,6 +235,7 @@ def test_an_interrupted_transaction_that_ends_late_leaves_a_later_one_alone(tmp_
 def test_an_interrupt_at_any_point_leaves_the_file_unlocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while the exception is handled, which refers to the frames that it came through."""
     monkeypatch.setattr(sqlite_file, "_BUSY_TIMEOUT", 0.0)
+    monkeypatch.setattr(sqlite_file, "_BUSY_STEP", 0.0)
     monkeypatch.setattr(test_interrupts, "FILES", ("contextlib.py",))
 
     def use(number: int) -> None:
@@ -241,7 +244,7 @@ def test_an_interrupt_at_any_point_leaves_the_file_unlocked(tmp_path: Path, monk
     use(0)
     point, locked, tracer = 0, [], test_interrupts.Tracer(-1, test_interrupts.interrupt)
     while True:
-        point += 1
+        point += 3
         tracer = test_interrupts.Tracer(point, test_interrupts.interrupt)
         try:
             tracer.run(functools.partial(use, point))
@@ -254,3 +257,45 @@ def test_an_interrupt_at_any_point_leaves_the_file_unlocked(tmp_path: Path, monk
             break
     assert [] == locked
     assert point > 20
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer signals")
+def test_a_signal_handler_runs_while_another_process_has_locked_the_file(tmp_path: Path) -> None:
+    """As a job limit, or Ctrl-C: SQLite itself would wait for a minute before Python calls the handler."""
+
+    class JobLimit(TimeoutError):
+        pass
+
+    def handler(*_: Any) -> None:
+        raise JobLimit
+
+    path = tmp_path / "jobs.sqlite"
+    SqliteFile(path, create=True).close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with contextlib.closing(SqliteFile(path, create=True)) as file:
+            before = signal.signal(signal.SIGALRM, handler)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            began = time.monotonic()
+            try:
+                with pytest.raises(JobLimit), file.transaction():
+                    pass
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+            assert time.monotonic() - began < 10
+            other.execute("ROLLBACK")
+            with file.transaction():
+                file.run("INSERT INTO about VALUES ('a', '1')")
+
+
+def test_the_end_of_a_map_waits_less_for_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_file, "_BUSY_AT_END", 0.0)
+    monkeypatch.setattr(sqlite_file, "_BUSY_STEP", 0.0)
+    path = tmp_path / "jobs.sqlite"
+    with contextlib.closing(SqliteFile(path, create=True)) as file:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            threading.Timer(0.1, file.interrupt).start()
+            with pytest.raises(LedgerError, match="locked"), file.transaction():
+                pass

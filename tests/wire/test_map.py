@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import json
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -41,6 +43,7 @@ from langgraph_runs import (
     RunsWaitPayload,
     read_table,
 )
+from langgraph_runs.batch.ledger import sqlite_file
 
 from .calls import body_of
 from .fake_langgraph import FakeLangGraph, FakeRun, GraphFailure, Paused
@@ -1018,6 +1021,31 @@ def test_another_thread_may_close_a_map_that_waits(client: Client, server: FakeL
     closer.join()
     assert time.monotonic() - began < 4.5  # it waits for results for up to 5 seconds at a time
     leaves_nothing(server, doubler)
+
+
+def test_what_a_signal_handler_raises_is_not_lost_if_the_ledger_stays_locked(
+    client: Client, doubler: Doubler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another process that hangs in a transaction."""
+    monkeypatch.setattr(sqlite_file, "_BUSY_AT_END", 0.0)
+
+    def limit(*_: Any) -> None:
+        raise Unexpected("a job limit")
+
+    path = tmp_path / "jobs.sqlite"
+    results = client.runs.map("agent", numbers(*range(3)), concurrency=1, ledger=path)
+    next(results)
+    before = signal.signal(signal.SIGUSR1, limit)
+    try:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            sender = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+            sender.start()
+            with pytest.raises(Unexpected, match="a job limit"):
+                next(results)
+            sender.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_the_end_of_the_program_does_not_look_like_the_last_result(client: Client, server: FakeLangGraph, doubler: Doubler) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
-from ...call import raise_foreign
+from ...call import SIGNAL_INTERVAL, raise_foreign
 from ...errors import InvalidRequestError, LedgerError
 
 __all__ = ["ORPHANED_THREADS", "RERUN_FAILED", "KeyCounter", "LockFile", "SqliteFile", "check_path"]
@@ -25,7 +25,13 @@ _APPLICATION = 0x4C47524C
 _VERSION = 1
 #: Seconds that a transaction waits for transactions of other processes. Each of those takes milliseconds.
 _BUSY_TIMEOUT = 60.0
-#: Seconds between two attempts at what SQLite refuses at once while another connection has the lock.
+#: The same once the map ends.
+_BUSY_AT_END = 5.0
+#: Seconds of a single wait within SQLite, during which Python calls no signal handlers.
+_BUSY_STEP = SIGNAL_INTERVAL
+#: The text of SQLite's error while another connection has the lock.
+_LOCKED = "database is locked"
+#: Seconds between two attempts at what SQLite refuses at once then.
 _LOCKED_PAUSE = 0.01
 #: Two names in the file stay as they were in the first version, so that existing files stay readable: the table of orphaned
 #: threads, and the column that says whether a failed input is run again (`Claim.rerun_failed`). ``place`` is the index of an input.
@@ -79,12 +85,13 @@ class SqliteFile:
         self.path = check_path(path)
         self._sqlite3 = sqlite3
         self._lock = threading.RLock()
+        self._busy_timeout = _BUSY_TIMEOUT
         #: Stands for the transaction that was begun last; None after `close`.
         self._begun: Optional[object] = None
         if not create and not os.path.exists(self.path):
             raise LedgerError(f"there is no ledger at {self.path!r}")
         with self._converted_errors():
-            self._connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(self.path, timeout=_BUSY_STEP, isolation_level=None, check_same_thread=False)
         try:
             with self._converted_errors():
                 self._prepare(create)
@@ -165,11 +172,26 @@ class SqliteFile:
         cursor = None
         with self._converted_errors():
             try:
-                cursor = self._connection.execute(statement, values)
+                cursor = self._execute(statement, values)
                 return read(cursor)
             finally:
                 if cursor is not None:
                     cursor.close()
+
+    def _execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        """Return the cursor of one statement. Wait for transactions of other processes, and let signal handlers run meanwhile."""
+        began = time.monotonic()
+        while True:
+            try:
+                return self._connection.execute(statement, values)
+            except self._sqlite3.OperationalError as error:
+                if str(error) != _LOCKED or time.monotonic() - began >= self._busy_timeout:
+                    raise
+            time.sleep(_LOCKED_PAUSE)
+
+    def interrupt(self) -> None:
+        """Wait less for transactions of other processes from now on. May be called by any thread."""
+        self._busy_timeout = min(self._busy_timeout, _BUSY_AT_END)
 
     def transaction(self) -> contextlib.AbstractContextManager[None]:
         """Return a context manager: a transaction that locks out other writers. At its end it is committed or rolled back."""
@@ -181,9 +203,9 @@ class SqliteFile:
             self._roll_back()  # what a signal handler has interrupted before it could be rolled back
             own = self._begun = object()
             try:
-                self._connection.execute(f"BEGIN {kind}").close()
+                self._execute(f"BEGIN {kind}").close()
                 yield
-                self._connection.execute("COMMIT").close()
+                self._execute("COMMIT").close()
             except BaseException:
                 # This generator, if it was interrupted before its block began, ends when the exception of the handler is forgotten:
                 # perhaps within a later transaction, or after `close`.

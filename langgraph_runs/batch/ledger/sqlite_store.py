@@ -68,7 +68,8 @@ class SqliteStore:
         return True
 
     def interrupt(self) -> None:
-        """See `LedgerStore`. A file is available as long as its machine is."""
+        """See `LedgerStore`."""
+        self._file.interrupt()
 
     def release_dead_owners(self) -> int:
         """See `LedgerStore`."""
