@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import types
-from typing import Callable, List
+from typing import Callable, ContextManager, List
 
 __all__ = ["import_all", "import_late"]
 
@@ -40,23 +40,43 @@ _importing = threading.RLock()
 _acquired: List[bool] = []
 #: True once all modules are imported.
 _complete: List[bool] = []
+#: True in a process that was forked during the import of another thread, and has waited for it in vain.
+_cut_off: List[bool] = []
 
 
 def import_all() -> None:
-    """Import the modules. Processes that other threads fork meanwhile are forked afterwards."""
+    """Import the modules. Processes that other threads fork meanwhile are forked afterwards.
+
+    Raise `RuntimeError` in a process that was forked during an import which took too long: it can never import the modules.
+    """
+    _check()
     _beside(_import_all)
     _import_all()
 
 
 def import_late(name: str) -> types.ModuleType:
     """Return the module *name*, which is imported if no client was made yet."""
+    _check()
     if name not in sys.modules:
         _beside(lambda: _import(name))
     return _import(name)
 
 
+def _check() -> None:
+    if _cut_off and not _complete:
+        raise RuntimeError(
+            "this process was forked while another thread of its parent imported what a client needs: make a client before the "
+            "process is forked, or start it with the method 'spawn'"
+        )
+
+
+def _lock() -> ContextManager[object]:
+    """Return what is held during an import. The thread that holds the lock does not exist in a process that is cut off from it."""
+    return contextlib.nullcontext() if _cut_off else _importing
+
+
 def _import_all() -> None:
-    with _importing:
+    with _lock():
         for name in _NAMES:
             importlib.import_module(name)
         for name in _OPTIONAL:
@@ -66,7 +86,7 @@ def _import_all() -> None:
 
 
 def _import(name: str) -> types.ModuleType:
-    with _importing:
+    with _lock():
         return importlib.import_module(name)
 
 
@@ -95,7 +115,7 @@ def _beside(work: Callable[[], object]) -> None:
 
 
 def _before_fork() -> None:
-    _acquired.append(_importing.acquire(timeout=_LONGEST_IMPORT))
+    _acquired.append(not _cut_off and _importing.acquire(timeout=_LONGEST_IMPORT))
 
 
 def _after_fork() -> None:
@@ -103,5 +123,12 @@ def _after_fork() -> None:
         _importing.release()
 
 
+def _after_fork_in_child() -> None:
+    if _acquired.pop():
+        _importing.release()
+    else:
+        _cut_off.append(True)
+
+
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -183,3 +184,38 @@ def test_a_client_is_made_where_no_thread_can_be_started() -> None:
         command = [sys.executable, "-c", WITHOUT_THREADS, server.url]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ("", "True\n") == (done.stderr, done.stdout)
+
+
+FORKED = """
+import os, sys, threading
+from langgraph_runs import Client, _late_imports
+_late_imports._LONGEST_IMPORT = 0.01
+begun, ended = threading.Event(), threading.Event()
+def import_slowly():
+    with _late_imports._importing:
+        begun.set()
+        ended.wait()
+thread = threading.Thread(target=import_slowly)
+thread.start()
+begun.wait()
+pid = os.fork()
+if pid == 0:
+    try:
+        Client(sys.argv[1], api_key=None)
+    except RuntimeError as error:
+        os._exit(0 if "before the process is forked" in str(error) else 2)
+    os._exit(1)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+ended.set()
+thread.join()
+print(code, Client(sys.argv[1], api_key=None).ok())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_that_did_not_wait_for_the_whole_import_is_an_error_in_the_child() -> None:
+    """The thread that imports does not exist in the child. A client there would wait for it for ever."""
+    with ScriptedServer(reply_json(200, {"ok": True})) as server:
+        command = [sys.executable, "-W", "ignore", "-c", FORKED, server.url]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ("", "0 True\n") == (done.stderr, done.stdout)
