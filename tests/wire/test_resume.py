@@ -137,13 +137,19 @@ def test_exact_when_cut_in_mid_run(connect: Connect, seed: int) -> None:
     assert 1 == len(server.created)
 
 
-@pytest.mark.parametrize("seed", range(6))
+STUBBORN = [
+    DIALECTS["ms, many siblings"],
+    Dialect(overlap=1),
+    Dialect(siblings=1, overlap=1),
+    Dialect(ids="uuid", overlap=1),
+    Dialect(ids="uuid", overlap=60),
+]
+
+
+@pytest.mark.parametrize("seed", range(10))
 def test_exact_when_connections_are_opened_while_nothing_is_published(connect: Connect, seed: int) -> None:
-    """A server that always sends the last events again, also those from before the connection, under ids that events share."""
-    rng, dialect = (
-        random.Random(seed),
-        [DIALECTS["ms, many siblings"], Dialect(overlap=1), Dialect(siblings=1, overlap=1)][seed % 3],
-    )
+    """A server that always sends the last events again, also those from before the connection."""
+    rng, dialect = random.Random(seed), STUBBORN[seed % len(STUBBORN)]
     cuts = Cuts(rng, 60, "fin", "rst", "end", count=30, pauses=lambda: rng.choice([0.001, 0.02]))
     with FakeLangGraph(cuts.paced, dialect, seed=seed) as server:
         server.cuts = iter(cuts)
