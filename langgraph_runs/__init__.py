@@ -10,10 +10,7 @@ PYTEST_DONT_REWRITE (pytest loads the fixtures of this package, and would warn i
 
 import typing as _typing
 
-from . import (
-    _program,  # noqa: F401 - imported before anything else, see there
-    _sseclient,  # noqa: F401 - fails if another package is installed
-)
+from . import _program  # noqa: F401 - imported before anything else, see there
 from ._late_imports import import_late as _import_late
 from ._public import name_public as _name_public
 from ._version import __version__

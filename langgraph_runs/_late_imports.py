@@ -38,6 +38,8 @@ _SIGNAL_INTERVAL = 0.5
 # A process that is forked during the import could never import the module: it waits for a thread that does not exist there.
 _importing = threading.RLock()
 _acquired: List[bool] = []
+#: Seconds for the system to end a thread that has returned.
+_LONGEST_EXIT = 0.2
 #: True once all modules are imported.
 _complete: List[bool] = []
 #: True in a process that was forked during the import of another thread, and has waited for it in vain.
@@ -96,8 +98,10 @@ def _beside(work: Callable[[], object]) -> None:
         return
     ended = threading.Lock()
     ended.acquire()
+    native_ids: List[int] = []
 
     def run() -> None:
+        native_ids.append(threading.get_native_id())
         try:
             with contextlib.suppress(Exception):
                 work()
@@ -112,6 +116,11 @@ def _beside(work: Callable[[], object]) -> None:
     end = time.monotonic() + _LONGEST_IMPORT
     while not ended.acquire(timeout=_SIGNAL_INTERVAL) and time.monotonic() < end:
         pass  # a signal may have come before the wait began: now its handler is called
+    # A fork warns of threads that still run, from Python 3.12 on.
+    place = f"/proc/self/task/{native_ids[0]}" if native_ids else ""
+    end = min(end, time.monotonic() + _LONGEST_EXIT)
+    while native_ids != [threading.get_native_id()] and os.path.exists(place) and time.monotonic() < end:
+        time.sleep(0.0005)
 
 
 def _before_fork() -> None:

@@ -1,7 +1,7 @@
 """The class of sseclient-py that parses events, after a check that it is there.
 
-Another package installs a module of the same name. The package imports this module first, so that its import fails, and not a
-client that is made later.
+Another package installs a module of the same name. This module is imported with the package, so that its import fails, and not a
+client that is made later. But not before `_version`: old releases of setuptools import that without the dependencies.
 """
 
 from sseclient import SSEClient

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Type, Uni
 
 import attrs
 
-from . import api
+from . import (
+    _sseclient,  # noqa: F401 - fails if another package is installed
+    api,
+)
 from .call import RetryPolicy
 from .errors import InvalidRequestError
 from .http import CHANGEABLE, SETTINGS, SessionFactory, Settings, Transport, check_key, parse_call_options, split_login

@@ -246,8 +246,11 @@ class Scheduler:
             else:
                 self._evaluate(in_flight, task_result)
             del self._ended[0]
-        if self._dispatcher.failure is not None:
-            raise self._dispatcher.failure
+        failure = self._dispatcher.failure
+        if failure is not None:
+            if isinstance(failure, InvalidRequestError):
+                self._check_signal()  # a task began after the client was closed
+            raise failure
 
     def _resolve_suspended(self) -> None:
         self._suspended.note_probes()

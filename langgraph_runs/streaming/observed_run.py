@@ -95,7 +95,7 @@ class ObservedRun:
             return
         if self._first is None:
             self._first = batch[0]
-        self.has_states = self.has_states or any(event.event == "values" for event in batch)
+        self.has_states = self.has_states or "values" in [event.event for event in batch]
         for event in reversed(batch):
             if event.__class__ is not EndStreamEvent:
                 self.last_event = event

@@ -1172,7 +1172,7 @@ def test_memory_does_not_grow_with_the_inputs(connect: Connect, cheap_url: str, 
     client = connect(cheap_url)
     for ledger in (None, tmp_path / "jobs.sqlite"):
         peaks = []
-        for count in (50, 50, 800):
+        for count in (50, 200, 800):  # the second map has as many inputs in flight as the third
             tracemalloc.start()
             for result in client.runs.map("agent", ({"n": n, "pad": "x" * 50_000} for n in range(count)), ledger=ledger):
                 assert result.succeeded

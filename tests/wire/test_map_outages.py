@@ -21,6 +21,7 @@ from typing import Any, Callable, Optional
 import pytest
 
 from langgraph_runs import AbortedError, APIConnectionError, BatchResult, Client, Ledger, MapProgress, OutageError, RetryPolicy
+from langgraph_runs.batch.worker import TaskRunner
 from langgraph_runs.testing.loopback_server import ReplySource, Request
 
 from ..server.commands import Commands
@@ -266,6 +267,20 @@ def test_an_executor_of_the_user_waits_too(server: Server, connect: Connect) -> 
     away.join()
     check_all(results, 30)
     assert list(range(30)) == sorted(server.seen)
+
+
+def test_a_task_that_begins_after_the_client_was_closed_ends_the_map_as_the_close_does(
+    server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, run = connect(server.url), TaskRunner.run
+
+    def run_late(*args: Any, **options: Any) -> Any:
+        client.close()
+        return run(*args, **options)
+
+    monkeypatch.setattr(TaskRunner, "run", run_late)
+    with pytest.raises(AbortedError, match="the client was closed"):
+        list(client.runs.map("agent", inputs(3)))
 
 
 @pytest.mark.parametrize("ends", ["signal", "close", "client"])
