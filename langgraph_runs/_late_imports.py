@@ -13,6 +13,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import importlib
+import logging  # noqa: F401 - before the functions below are registered, see there
 import os
 import sys
 import threading
@@ -139,5 +140,6 @@ def _after_fork_in_child() -> None:
         _cut_off.append(True)
 
 
+# What is registered later runs earlier before a fork. `logging` acquires its lock then, which an import in another thread needs.
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
