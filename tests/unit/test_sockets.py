@@ -116,8 +116,8 @@ def test_a_read_ends_when_its_time_is_over(connection: Pair, limits: Any, soon: 
     connection[1].send(b"abc")
     assert b"ab" == limited.receive(exchange_of(read_timeout=9.0), 2)
     assert b"c" == limited.receive(exchange_of(read_timeout=9.0), 2, soon=True)
-    exchange = exchange_of(**limits)
     began = time.monotonic()
+    exchange = exchange_of(**limits)
     with pytest.raises(TimeoutError):
         limited.receive(exchange, 1, soon=soon)
     assert 0.03 <= time.monotonic() - began < 5
