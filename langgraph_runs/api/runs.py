@@ -27,6 +27,7 @@ __all__ = [
     "create_instead_of_wait",
     "created_run",
     "delete_run",
+    "ended_run",
     "get_run",
     "join_request",
     "list_runs",
@@ -173,13 +174,22 @@ def cancel_run(
             raise
 
 
+def ended_run(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions = NO_OPTIONS) -> Run:
+    """Return the run when it has ended. Requests it again and again."""
+    rounds = 0
+    while True:
+        run = get_run(transport, scope, thread_id, run_id, options)
+        if run.finished:
+            return run
+        rounds += 1
+        scope.sleep(polling_wait(rounds))
+
+
 def _wait_for_end(transport: Transport, scope: Scope, thread_id: str, run_id: str, options: CommonOptions) -> None:
     """Return when the run has ended, or does not exist any more."""
-    attempts, rounds = scope.attempts, 0
+    attempts = scope.attempts
     try:
-        while not get_run(transport, scope, thread_id, run_id, options.headers_only).finished:
-            rounds += 1
-            scope.sleep(polling_wait(rounds))
+        ended_run(transport, scope, thread_id, run_id, options.headers_only)
     except NotFoundError:
         return  # it was rolled back
     finally:

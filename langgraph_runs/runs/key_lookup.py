@@ -10,6 +10,7 @@ from ..errors import ConflictError, CreateUncertainError, NotFoundError
 from ..http import CommonOptions, Transport
 from ..markers import is_cut
 from ..server_traits import ServerTraits
+from .create_once import SETTLING
 from .pagination import PageReader
 from .request_marker import RequestMarker
 from .run_lookup import is_thread_absent
@@ -18,8 +19,6 @@ __all__ = ["KeyLookup"]
 
 #: Runs on the first page, and on further pages.
 _FEW, _MANY = 20, 500
-#: When a list that lacks the run which was just created is requested again: seconds after the first time.
-_BEHIND = (0.0, 0.1, 0.3, 0.8, 1.8)
 
 
 class KeyLookup:
@@ -57,7 +56,7 @@ class KeyLookup:
         """
         attempts = self._scope.attempts
         try:
-            for _ in at_moments(self._scope, _BEHIND):
+            for _ in at_moments(self._scope, SETTLING):
                 rows, problem = self._read()
                 if own is None or any(row.run.run_id == own or self._marker.is_on(row) for row in rows):
                     break  # else the list is of a copy of the data that is behind, which may lack an older run too

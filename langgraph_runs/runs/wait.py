@@ -229,14 +229,9 @@ class RunWaiter:
 
     def _polled_run(self, scope: Scope) -> Optional[Run]:
         """Return the run when it has ended, for a server that may have no route for a join; None if it does not show the run."""
-        thread_id, run_id, rounds = scope.thread_id, scope.run_id, 0
+        thread_id, run_id = scope.thread_id, scope.run_id
         assert thread_id is not None and run_id is not None
-        while True:
-            run = scope.unless_failed(lambda: api.get_run(self._transport, scope, thread_id, run_id), None)
-            if run is None or run.finished:
-                return run
-            rounds += 1
-            scope.sleep(polling_wait(rounds))
+        return scope.unless_failed(lambda: api.ended_run(self._transport, scope, thread_id, run_id), None)
 
     def _run_after(self, error: LangGraphRunsError, scope: Scope) -> Optional[Run]:
         """Return the run as it is after a wait or a join has failed with *error*; None if that is not known or says nothing.

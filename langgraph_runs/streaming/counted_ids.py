@@ -15,7 +15,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 from ..call import raise_foreign
 from ..serialization import parse
 
-__all__ = ["CountedIds", "HeldEvent", "count_of", "may_count_from_start"]
+__all__ = ["CountedIds", "Event", "HeldEvent", "count_of", "may_count_from_start"]
 
 #: Name and data of an event.
 Event = Tuple[str, str]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Deque, List, Optional, Set, Tuple
+from typing import Deque, List, Optional, Set
 
-from .counted_ids import count_of, may_count_from_start
+from .counted_ids import Event, count_of, may_count_from_start
 
 __all__ = ["Delivered", "DeliveredSiblings", "Event", "is_stored"]
 
-#: Name and data of an event.
-Event = Tuple[str, str]
 
 #: Kinds that a server sends live but does not store. ``messages`` itself (the tuple form) is stored.
 _NOT_STORED = ("messages/", "error", "feedback")

@@ -34,11 +34,6 @@ class NumberIds:
         """
         return int(event_id) if _NUMBER.match(event_id) else None
 
-    @staticmethod
-    def resume_from(delivered: Delivered) -> Optional[str]:
-        """Return the id to resume from, so that the last event comes again; None for the start of the stream."""
-        return delivered.before
-
     def is_new(self, event: str, data: str, own_id: str) -> bool:
         """Return True if the event was not delivered yet."""
         number = self.order(own_id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 from .delivered import Delivered, DeliveredSiblings
 
 __all__ = ["OpaqueIds"]
@@ -25,11 +23,6 @@ class OpaqueIds:
         self._siblings = DeliveredSiblings(delivered)
         self._shared = delivered.repeats
         self._skipping = False
-
-    @staticmethod
-    def resume_from(delivered: Delivered) -> Optional[str]:
-        """Return the id to resume from, so that the last event comes again; None for the start of the stream."""
-        return delivered.before
 
     def is_new(self, event: str, data: str, own_id: str) -> bool:
         """Return True if the event was not delivered yet."""

@@ -6,6 +6,7 @@ from typing import List, Tuple
 
 import pytest
 
+from langgraph_runs.streaming.cursor import FROM_START, Cursor
 from langgraph_runs.streaming.delivered import Delivered
 from langgraph_runs.streaming.number_ids import NumberIds
 
@@ -21,7 +22,10 @@ def delivered(*ids: str) -> Delivered:
     ("ids", "resumed"), [(["3"], None), (["3", "5"], "3"), (["3", "5", "5"], "3"), (["5", "5"], None)], ids=str
 )
 def test_a_stream_is_resumed_so_that_its_last_event_comes_again(ids: List[str], resumed: str) -> None:
-    assert resumed == NumberIds.resume_from(delivered(*ids))
+    cursor = Cursor(from_start=True)
+    for event_id in ids:
+        cursor.admit("custom", "x", event_id)
+    assert (resumed or FROM_START) == cursor.reconnect()
 
 
 def test_an_event_without_a_greater_number_was_delivered() -> None:

@@ -387,6 +387,15 @@ def test_a_cache_that_does_not_tell_is_passed(connect: Connect, key: str) -> Non
         assert 1 == len(server.created)
 
 
+def check_second_is_uncertain(client: Client, server: FakeLangGraph, key: str) -> None:
+    """Two creates with one key on a thread make one run, and the second does not know it."""
+    thread_id = client.threads.create().thread_id
+    client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    with pytest.raises(CreateUncertainError):
+        client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
+    assert 1 == len(server.created)
+
+
 def test_markers_that_a_gateway_cuts_make_no_second_run(connect: Connect, key: str) -> None:
     class Cuts(FakeLangGraph):
         def begin(self, request: Optional[Request], thread_id: Optional[str], body: dict[str, Any], program: Any) -> FakeRun:
@@ -395,12 +404,7 @@ def test_markers_that_a_gateway_cuts_make_no_second_run(connect: Connect, key: s
             return super().begin(request, thread_id, body, program)
 
     with Cuts(lambda run: {"n": 1}) as server:
-        client = connect(server.url)
-        thread_id = client.threads.create().thread_id
-        client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
-        with pytest.raises(CreateUncertainError):
-            client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
-        assert 1 == len(server.created)
+        check_second_is_uncertain(connect(server.url), server, key)
 
 
 def test_a_marker_that_a_gateway_masks_makes_no_second_run(connect: Connect, key: str) -> None:
@@ -465,11 +469,7 @@ def test_a_server_that_drops_the_marker_makes_no_second_run(connect: Connect, ke
 
     with Drops(lambda run: {"n": 1}) as server:
         client = connect(server.url)
-        thread_id = client.threads.create().thread_id
-        client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
-        with pytest.raises(CreateUncertainError):
-            client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)
-        assert 1 == len(server.created)
+        check_second_is_uncertain(client, server, key)
         first = client.runs.create(None, "agent", input=INPUT, idempotency_key=key)
         assert first.run_id == client.runs.create(None, "agent", input=INPUT, idempotency_key=key).run_id
         assert 2 == len(server.created)
@@ -515,7 +515,7 @@ def test_a_copy_that_nobody_removed_is_removed_by_the_next_call(
     connect: Connect, server: FakeLangGraph, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The call that posted it has died before it looked again."""
-    monkeypatch.setattr(key_lookup, "_BEHIND", (0.0,))
+    monkeypatch.setattr(key_lookup, "SETTLING", (0.0,))
     plain = connect(server.url)
     server.instead("GET", "/threads/*/runs", reply_json(200, []))
     with Twice(server) as session:
@@ -678,7 +678,7 @@ def test_of_two_runs_that_slipped_through_the_older_stays(connect: Connect, serv
 def test_a_second_run_of_a_call_that_has_died_is_removed_by_the_next_call(
     connect: Connect, server: FakeLangGraph, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_lookup, "_BEHIND", (0.0,))
+    monkeypatch.setattr(key_lookup, "SETTLING", (0.0,))
     client = connect(server.url)
     thread_id = client.threads.create().thread_id
     first = client.runs.create(thread_id, "agent", input=INPUT, idempotency_key=key)

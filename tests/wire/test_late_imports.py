@@ -36,6 +36,14 @@ RESPONSES = [
     reply_json(401, {"detail": "login"}),
 ]
 
+
+def run_alone(program: str, argument: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own, with options of Python."""
+    return subprocess.run(
+        [sys.executable, *options, "-c", program, argument], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
 PROGRAM = """
 import dataclasses, datetime, decimal, enum, json, os, pathlib, sys, tempfile, traceback, uuid
 sys.argv[1:] = json.loads(sys.argv[1])
@@ -109,8 +117,7 @@ def test_a_call_imports_nothing() -> None:
         fake.script(script, repeat=True)
         with closed_port() as closed:
             urls = json.dumps([fake.url, silent.url, scripted.url, closed])
-        command = [sys.executable, "-c", PROGRAM, urls]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = run_alone(PROGRAM, urls)
     assert not done.returncode and not done.stderr, done.stderr
     imported, results = json.loads(done.stdout)
     assert {} == imported
@@ -135,8 +142,7 @@ def test_a_call_of_an_object_from_a_pickle_imports_nothing() -> None:
     """As of ``client.runs`` in a process that multiprocessing has started."""
     with fake_server() as fake, Client(fake.url, api_key=None) as client:
         fake.script(succeeds({"done": True}))
-        command = [sys.executable, "-c", UNPICKLING, pickle.dumps(client.runs).hex()]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = run_alone(UNPICKLING, pickle.dumps(client.runs).hex())
     assert ("", "{'done': True}\n") == (done.stderr, done.stdout)
 
 
@@ -164,8 +170,7 @@ print(Client(sys.argv[1], api_key=None).ok())
 def test_an_interrupt_while_the_first_client_is_made_leaves_no_half_imported_module() -> None:
     """As with the Stop button of a notebook. Without modules that were left out, no later client could be made."""
     with ScriptedServer(reply_json(200, {"ok": True})) as server:
-        command = [sys.executable, "-c", INTERRUPTED, server.url]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = run_alone(INTERRUPTED, server.url)
     assert ("", "interrupted\nTrue\n") == (done.stderr, done.stdout)
 
 
@@ -181,8 +186,7 @@ print(Client(sys.argv[1], api_key=None).ok())
 
 def test_a_client_is_made_where_no_thread_can_be_started() -> None:
     with ScriptedServer(reply_json(200, {"ok": True})) as server:
-        command = [sys.executable, "-c", WITHOUT_THREADS, server.url]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = run_alone(WITHOUT_THREADS, server.url)
     assert ("", "True\n") == (done.stderr, done.stdout)
 
 
@@ -216,6 +220,5 @@ print(code, Client(sys.argv[1], api_key=None).ok())
 def test_a_fork_that_did_not_wait_for_the_whole_import_is_an_error_in_the_child() -> None:
     """The thread that imports does not exist in the child. A client there would wait for it for ever."""
     with ScriptedServer(reply_json(200, {"ok": True})) as server:
-        command = [sys.executable, "-W", "ignore", "-c", FORKED, server.url]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        done = run_alone(FORKED, server.url, "-W", "ignore")
     assert ("", "0 True\n") == (done.stderr, done.stdout)

@@ -1178,7 +1178,7 @@ def test_memory_does_not_grow_with_the_inputs(connect: Connect, cheap_url: str, 
                 assert result.succeeded
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-        assert peaks[2] < peaks[1] + 10_000_000
+        assert peaks[2] < peaks[1] + 8_000_000
 
 
 @pytest.fixture

@@ -68,17 +68,21 @@ def program(run: FakeRun) -> Any:
     return {"n": run.input["n"]}
 
 
+def values_by(client: Client, way: str, thread_id: str) -> Any:
+    """The values of a new run, which is waited for or joined."""
+    if way == "wait":
+        return client.runs.wait(thread_id, "agent", input={"n": 1})
+    return client.runs.join(thread_id, client.runs.create(thread_id, "agent", input={"n": 1}).run_id)
+
+
 @pytest.mark.parametrize("other", REPLACEMENTS)
 @pytest.mark.parametrize("way", ["wait", "join", "stream"])
 def test_a_response_that_is_no_run_is_requested_again(connect: Connect, way: str, other: str) -> None:
     with Between(program, once(RUN, REPLACEMENTS[other])) as server:
         client = hasty(connect(server.url))
         thread_id = client.threads.create().thread_id
-        if way == "wait":
-            assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
-        elif way == "join":
-            run = client.runs.create(thread_id, "agent", input={"n": 1})
-            assert {"n": 1} == client.runs.join(thread_id, run.run_id)
+        if way != "stream":
+            assert {"n": 1} == values_by(client, way, thread_id)
         else:
             with pytest.raises(RunFailedError, match="no ink"):
                 list(client.runs.stream(thread_id, "agent", input={"n": 1, "fail": True}))
@@ -156,11 +160,8 @@ def test_a_404_of_a_gateway_does_not_make_the_run_disappear(connect: Connect, wa
     with Between(program, lambda request, own: absent if RUN.match(f"{request.method} {request.path}") else None) as server:
         client = hasty(connect(server.url))
         thread_id = client.threads.create().thread_id
-        if way == "wait":
-            assert {"n": 1} == client.runs.wait(thread_id, "agent", input={"n": 1})
-        elif way == "join":
-            run = client.runs.create(thread_id, "agent", input={"n": 1})
-            assert {"n": 1} == client.runs.join(thread_id, run.run_id)
+        if way != "stream":
+            assert {"n": 1} == values_by(client, way, thread_id)
         else:
             with client.runs.stream(thread_id, "agent", input={"n": 1}) as stream:
                 assert {"n": 1} == [event.data for event in stream][-1]
